@@ -1,0 +1,1 @@
+"""The engine of Vestnik: it launches runs and hands their letters over."""

@@ -1,0 +1,47 @@
+"""The dry run: who would get what. Reads, and nothing else."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from dispatcher import ticking
+from vestnik.mailings import audience, rendering
+from vestnik.mailings.models import Mailing
+from vestnik.mailings.records import Delivery, DeliveryState, Run, RunState
+
+
+def tell(chosen: Iterable[Mailing] | None, *, now: bool, write: Callable[[str], object]) -> None:
+    """Tell, line by line, the letters that sending would hand over: of what is due, or (`now`) of the chosen ones."""
+    due = set(ticking.due_mailings())
+    if chosen is None:
+        open_too = Run.objects.filter(state=RunState.OPEN).values_list("mailing", flat=True)
+        chosen = Mailing.objects.select_related("owner", "message").filter(pk__in={*due, *open_too}).order_by("pk")
+    total = 0
+    for mailing in chosen:
+        if mailing.hold:
+            write(f"Mailing {mailing.pk} “{mailing.name}”: nothing, it is held ({mailing.hold}).")
+            continue
+        letters = _new(mailing) if now or mailing.pk in due else _left(mailing)
+        count = 0
+        for line in letters:
+            if not count:
+                write(f"Mailing {mailing.pk} “{mailing.name}”:")
+            write(f"  {line}")
+            count += 1
+        if not count:
+            write(f"Mailing {mailing.pk} “{mailing.name}”: nobody, now.")
+        total += count
+    write(f"{total} letters would be sent." if total else "Nothing would be sent.")
+
+
+def _new(mailing: Mailing) -> Iterator[str]:
+    subject = rendering.CompiledMessage(
+        rendering.Content(mailing.message.subject, "", "", mailing.owner.email, mailing.sender_name, "")
+    )
+    for client in audience.of(mailing).order_by("pk").iterator():
+        shown = subject.preview(address=client.email, full_name=client.full_name, attributes=client.attributes)
+        yield f"{client.email}: {shown.subject}"
+
+
+def _left(mailing: Mailing) -> Iterator[str]:
+    queued = Delivery.objects.filter(run__mailing=mailing, run__state=RunState.OPEN, state=DeliveryState.QUEUED)
+    for address, subject in queued.order_by("pk").values_list("address", "run__subject").iterator():
+        yield f"{address}: {subject}"

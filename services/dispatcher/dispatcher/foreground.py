@@ -1,0 +1,94 @@
+"""Sending in the foreground: what `send_mailings` does, with workers beside it or without."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from django.conf import settings
+from django.db import connections
+
+from dispatcher import launching, ledger, pacing, sending, ticking
+from dispatcher.engine import Engine
+from dispatcher.providers.errors import ProviderError
+from vestnik.mailings import runs
+from vestnik.mailings.records import Delivery, DeliveryState, Run, RunState
+
+logger = logging.getLogger(__name__)
+
+LOOK_AGAIN_SECONDS = 0.25
+"""How often letters in the hands of workers, which settle them in their own time, are asked after."""
+
+
+Show = Callable[[dict[str, int], bool], None]
+"""Is told the totals of `runs.totals`, and whether that was the last time."""
+
+
+class ServiceAway(Exception):
+    """The external service took nothing for a minute; what is queued waits in the ledger."""
+
+
+def due(mailing_ids: Sequence[int] | None) -> list[int]:
+    """The mailings with something to launch now (of these)."""
+    return [pk for pk in ticking.due_mailings() if mailing_ids is None or pk in mailing_ids]
+
+
+def open_runs(mailing_ids: Sequence[int] | None) -> list[int]:
+    """Take over what dead workers left, launch what is due, and name the runs that are open (of these mailings)."""
+    ticking.recover()
+    ticking.close()
+    for mailing_id in due(mailing_ids):
+        launching.launch(mailing_id)
+    opened = Run.objects.filter(state=RunState.OPEN)
+    if mailing_ids is not None:
+        opened = opened.filter(mailing__in=mailing_ids)
+    return list(opened.order_by("pk").values_list("pk", flat=True))
+
+
+def send(engine: Engine, run_ids: Sequence[int]) -> None:
+    """Send what is due of these runs, until nothing is due now and nothing is in anybody's hand, or the engine halts.
+
+    Raises ServiceAway.
+    """
+    setbacks = 0
+    while not engine.gate.shut:
+        owners = ledger.owners_with_letters_due(run_ids)
+        if not owners:
+            if not Delivery.objects.filter(run__in=run_ids, state=DeliveryState.SENDING).exists():
+                break
+            engine.halted.wait(LOOK_AGAIN_SECONDS)
+            ticking.recover()
+        try:
+            for owner_id in owners:
+                sending.send_slice(engine, owner_id, time.monotonic() + settings.SLICE_SECONDS, run_ids)
+            setbacks = 0
+        except ProviderError as error:
+            setbacks += 1
+            if setbacks > len(pacing.SETBACKS):
+                raise ServiceAway(str(error)) from None
+            logger.warning("nothing can be handed over for %.0f s: %s", pacing.setback(setbacks), error)
+            engine.halted.wait(pacing.setback(setbacks))
+    ticking.close()
+
+
+class Watch:
+    """Tells `show` the totals of some runs, twice a second and once at the end, from a thread of its own."""
+
+    def __init__(self, run_ids: Sequence[int], show: Show) -> None:
+        self._run_ids, self._show = run_ids, show
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._keep, daemon=True)
+
+    def __enter__(self) -> "Watch":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+        self._show(runs.totals(*self._run_ids), True)
+
+    def _keep(self) -> None:
+        while not self._over.wait(0.5):
+            self._show(runs.totals(*self._run_ids), False)
+        connections.close_all()

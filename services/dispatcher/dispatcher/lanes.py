@@ -1,0 +1,93 @@
+"""Lanes: an owner's slots, each held by an expiring token in Redis, so that however many messages arrive, as many work.
+
+All of this is a hint: were Redis to forget it, the tick would wake every lane that should be awake.
+"""
+
+import logging
+import secrets
+import time
+from datetime import timedelta
+from functools import cache
+
+import redis
+from django.conf import settings
+
+from dispatcher import engine, ledger, pacing, sending
+from dispatcher.providers.errors import Misconfigured, ProviderError
+from vestnik import jobs
+
+logger = logging.getLogger(__name__)
+
+TOKEN_LIVES = timedelta(minutes=10)
+"""Longer than a message waits for its turn or a slow service for its time limits; a lane in use renews it."""
+
+# Mine if it is free, or mine already; then it lives on.
+HOLD = """
+    local holder = redis.call('GET', KEYS[1])
+    if holder and holder ~= ARGV[1] then return 0 end
+    redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+    return 1
+"""
+RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+
+
+def wake(owner_id: int) -> None:
+    """Enqueue a lane for each of the owner's slots that nobody holds."""
+    for slot in range(settings.LANES_PER_OWNER):
+        token = secrets.token_hex(8)
+        if _redis().set(_slot(owner_id, slot), token, nx=True, px=TOKEN_LIVES) and not jobs.send(owner_id, slot, token):
+            release(owner_id, slot, token)
+
+
+def hold(owner_id: int, slot: int, token: str) -> bool:
+    """Hold the slot by the token from now on; False if another lane does."""
+    milliseconds = int(TOKEN_LIVES.total_seconds() * 1000)
+    return bool(_redis().eval(HOLD, 1, _slot(owner_id, slot), token, milliseconds))
+
+
+def release(owner_id: int, slot: int, token: str) -> None:
+    """Let the slot go, if the token holds it."""
+    _redis().eval(RELEASE, 1, _slot(owner_id, slot), token)
+
+
+def run_slice(owner_id: int, slot: int, token: str, setbacks: int = 0) -> None:
+    """Work one slice for the owner, then queue up behind the other lanes, or end if nothing is due."""
+    if not hold(owner_id, slot, token):
+        return
+    this = engine.get()
+    delay = None
+    more = False
+    try:
+        more = sending.send_slice(this, owner_id, until=time.monotonic() + settings.SLICE_SECONDS)
+        setbacks = 0
+    except ProviderError as error:
+        more = True
+        setbacks += 1
+        delay = timedelta(seconds=pacing.setback(setbacks))
+        log = logger.error if isinstance(error, Misconfigured) else logger.warning
+        log("nothing can be handed over for %.0f s: %s", delay.total_seconds(), error)
+    finally:
+        if not (more and hold(owner_id, slot, token) and jobs.send(owner_id, slot, token, setbacks, delay)):
+            release(owner_id, slot, token)
+    if not more:
+        sleep_until_due(owner_id)
+
+
+def sleep_until_due(owner_id: int) -> None:
+    """Wake the owner's lanes when the next letter is due; at once, if one became due while a lane was ending."""
+    seconds = ledger.next_due(owner_id)
+    if seconds is None:
+        return
+    if seconds <= 0:
+        wake(owner_id)
+    elif _redis().set(f"vestnik:wake:{owner_id}:{int(time.time() + seconds)}", 1, nx=True, ex=int(seconds) + 5):
+        jobs.wake(owner_id, timedelta(seconds=seconds))
+
+
+def _slot(owner_id: int, slot: int) -> str:
+    return f"vestnik:lane:{owner_id}:{slot}"
+
+
+@cache
+def _redis() -> "redis.Redis":
+    return redis.Redis.from_url(settings.REDIS_URL)

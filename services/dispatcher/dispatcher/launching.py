@@ -1,0 +1,137 @@
+"""From an occurrence to a run and its letters."""
+
+import logging
+from datetime import datetime, timedelta
+
+from django.db import connection, transaction
+
+from dispatcher import closing, ledger
+from vestnik import clock, jobs
+from vestnik.mailings import audience, calendar, runs
+from vestnik.mailings.models import Mailing
+from vestnik.mailings.records import Delivery, Run, RunState
+
+logger = logging.getLogger(__name__)
+
+# One launch of a mailing at a time, in whatever process; who finds it locked leaves it to the other.
+LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended('vestnik.launch', %s))"
+
+ANALYZE_FROM = 10_000
+"""Letters from which the planner is told of them at once, and not when autovacuum comes around."""
+
+
+def launch_and_wake(mailing_id: int) -> None:
+    """Launch what of the mailing is due, and wake its lanes. A hint that came early is given again for the rest."""
+    launched = launch(mailing_id)
+    for run in launched:
+        jobs.wake(run.owner_id)
+    if not launched:
+        mailing = Mailing.objects.filter(pk=mailing_id, next_at__isnull=False).first()
+        if mailing and timedelta() < (wait := mailing.next_at - clock.now()) < jobs.horizon():
+            jobs.launch(mailing_id, wait)
+
+
+def launch(mailing_id: int) -> list[Run]:
+    """Launch what of the mailing is due now: its occurrence, a "send now" that was asked for. The runs with letters.
+
+    Idempotent. Occurrences whose window has closed are recorded as missed, or as skipped if the mailing was held.
+    """
+    _make_room(mailing_id)
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(LOCK, [mailing_id])
+            if not cursor.fetchone()[0]:
+                return []
+        mailing = Mailing.objects.select_related("owner", "message").filter(pk=mailing_id).first()
+        if mailing is None:
+            return []
+        started = [run for run in (_fill_asked(mailing), _launch_occurrence(mailing)) if run]
+    for run in started:
+        if run.total >= ANALYZE_FROM:
+            with connection.cursor() as cursor:
+                cursor.execute("ANALYZE mailings_delivery")
+        logger.info("run %d of mailing %d: %d letters", run.pk, mailing_id, run.total)
+    return [run for run in started if run.state == RunState.OPEN]
+
+
+def _make_room(mailing_id: int) -> None:
+    """An open run whose time is up is over before the next begins, if nothing of it is in hand."""
+    for run in Run.objects.filter(mailing=mailing_id, state=RunState.OPEN, window_end__lte=clock.now()):
+        closing.close(run.pk)
+
+
+def _fill_asked(mailing: Mailing) -> Run | None:
+    """Write the letters of a run that was opened by hand."""
+    run = Run.objects.filter(
+        mailing=mailing, state=RunState.OPEN, filled_at=None, cancelled_at=None, window_end__gt=clock.now()
+    ).first()
+    return _fill(mailing, run) if run else None
+
+
+def _launch_occurrence(mailing: Mailing) -> Run | None:
+    """Open and fill the run of the occurrence that is due, after recording those before it that were not launched."""
+    now = clock.now()
+    planned = mailing.next_at
+    if planned is None or planned > now:
+        return None
+    due = calendar.between(mailing.schedule, planned, now)
+    passed = [moment for moment in due if calendar.window_end(mailing.schedule, moment) <= now]
+    for moment in passed:
+        _record_passed(mailing, moment)
+    current = next((moment for moment in due if moment not in passed), None)
+    run = None
+    if current is not None:
+        taken = mailing.runs.filter(occurrence=current).exists()
+        if not taken and (mailing.hold or mailing.runs.filter(state=RunState.OPEN).exists()):
+            _plan(mailing, planned, current)  # it waits, inside its window
+            return None
+        if not taken:
+            window_end = calendar.window_end(mailing.schedule, current)
+            run = _fill(mailing, runs.open_run(mailing, window_end, occurrence=current))
+    _plan(mailing, planned, calendar.next_occurrence(mailing.schedule, now))
+    return run
+
+
+def _record_passed(mailing: Mailing, occurrence: datetime) -> None:
+    window_end = calendar.window_end(mailing.schedule, occurrence)
+    released_late = mailing.released_at is not None and mailing.released_at >= window_end
+    if mailing.hold or released_late:
+        runs.record(mailing, occurrence, window_end, RunState.SKIPPED, mailing.hold or "paused or switched off")
+    else:
+        runs.record(mailing, occurrence, window_end, RunState.MISSED, "the service was not running")
+        logger.error("mailing %d: the occurrence of %s was missed", mailing.pk, occurrence.isoformat())
+
+
+def _plan(mailing: Mailing, planned: datetime, following: datetime | None) -> None:
+    """Move on, unless an edit planned otherwise meanwhile."""
+    Mailing.objects.filter(pk=mailing.pk, next_at=planned).update(next_at=following)
+
+
+def _fill(mailing: Mailing, run: Run) -> Run | None:
+    """Write the run's letters, one for each client of the audience, in one statement; None if it was over meanwhile."""
+    chosen, parameters = audience.of(mailing).order_by("pk").values("pk", "email").query.sql_with_params()
+    letters = Delivery._meta.db_table
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {letters} (run_id, client_id, address, state, due_at)"
+            f" SELECT %s, chosen.id, chosen.email, 'queued', statement_timestamp() FROM ({chosen}) AS chosen (id, email)",
+            [run.pk, *parameters],
+        )
+        run.total = cursor.rowcount
+        run.filled_at = clock.now()
+        if not run.total:
+            run.state, run.finished_at, run.reason = RunState.FINISHED, run.filled_at, "the audience is empty"
+        changed = Run.objects.filter(pk=run.pk, state=RunState.OPEN).update(
+            total=run.total, filled_at=run.filled_at, state=run.state, finished_at=run.finished_at, reason=run.reason
+        )
+        if not changed:
+            transaction.set_rollback(True)
+            return None
+    return run
+
+
+def due_soon(within: timedelta) -> list[tuple[int, timedelta]]:
+    """The mailings that fall due later than now and `within` that time, with how long they still wait."""
+    now = clock.now()
+    soon = Mailing.objects.due(now + within).filter(next_at__gt=now).values_list("pk", "next_at")
+    return [(pk, next_at - now) for pk, next_at in soon]

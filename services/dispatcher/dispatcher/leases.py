@@ -1,0 +1,82 @@
+"""The life of a sending process: one row that it beats every second, and by which the others know it is alive."""
+
+import logging
+import os
+import platform
+import threading
+import time
+from collections.abc import Callable
+
+from django.conf import settings
+from django.db import DatabaseError, connection, connections
+
+from vestnik.mailings.records import Worker
+
+logger = logging.getLogger(__name__)
+
+# A worker that was declared dead stays so: it enlists anew.
+BEAT = "UPDATE mailings_worker SET beat_at = clock_timestamp() WHERE id = %s AND ended_at IS NULL"
+END = "UPDATE mailings_worker SET ended_at = clock_timestamp() WHERE id = %s AND ended_at IS NULL"
+
+
+class Lease:
+    """This process's row in mailings_worker, kept alive by a thread that also calls `on_beat` every second."""
+
+    def __init__(self, provider_name: str, on_beat: Callable[[], None]) -> None:
+        self._provider_name = provider_name
+        self._on_beat = on_beat
+        self._beaten = -1e9
+        self._beat_once_more = threading.Condition()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
+        self.worker_id = 0
+
+    def start(self) -> None:
+        """Enlist, and beat from now on."""
+        self._enlist()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Beat no more. Everything that was in hand must be settled; what is not, is recovered as a dead worker's."""
+        self._stop.set()
+        self._thread.join()
+        with connection.cursor() as cursor:
+            cursor.execute(END, [self.worker_id])
+
+    def is_fresh(self) -> bool:
+        """Whether this process's last heartbeat is recent enough to hand letters over."""
+        return time.monotonic() - self._beaten < settings.STALE_AFTER.total_seconds()
+
+    def wait_until_fresh(self, timeout: float) -> bool:
+        """Whether the heartbeat is recent, if need be after waiting at most `timeout` seconds for one."""
+        with self._beat_once_more:
+            return self._beat_once_more.wait_for(self.is_fresh, timeout)
+
+    def _enlist(self) -> None:
+        started = time.monotonic()
+        worker = Worker.objects.create(name=f"{platform.node()}:{os.getpid()}", provider=self._provider_name)
+        self.worker_id, self._beaten = worker.pk, started
+
+    def _keep(self) -> None:
+        beat = settings.BEAT.total_seconds()
+        while not self._stop.wait(beat):
+            try:
+                self._beat()
+                with self._beat_once_more:
+                    self._beat_once_more.notify_all()
+                self._on_beat()
+            except DatabaseError as error:
+                logger.warning("no heartbeat, nothing is handed over until there is one: %s", error)
+                connections.close_all()
+        connections.close_all()
+
+    def _beat(self) -> None:
+        started = time.monotonic()
+        with connection.cursor() as cursor:
+            cursor.execute(BEAT, [self.worker_id])
+            alive = cursor.rowcount
+        if alive:
+            self._beaten = started
+        else:
+            logger.error("worker %d was declared dead; it goes on under a new number", self.worker_id)
+            self._enlist()

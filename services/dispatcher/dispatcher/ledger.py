@@ -1,0 +1,372 @@
+"""The hot SQL: how letters go from state to state. Each statement under a name, with the reason for its form.
+
+Every statement is a transaction of its own and says "now" by PostgreSQL's clock. What ends a letter counts it in the
+run's tally in the same statement. `statement_timestamp()` stands where an index is searched (clock_timestamp() is
+volatile: it cannot be an index condition).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from django.conf import settings
+from django.db import connection
+
+from dispatcher.providers.base import Outcome
+
+Bound = tuple[datetime, int]
+"""Where a lane's claims have come to: the due time and id of the last letter claimed."""
+
+CHUNK = 20_000
+"""Rows that one statement of `close_out` ends: seconds of work, whatever the run's size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A run that a lane works off now, with its frozen message."""
+
+    run_id: int
+    window_seconds: float
+    key: str
+    sender: str
+    sender_name: str
+    reply_to: str
+    subject: str
+    html: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A letter in hand."""
+
+    delivery_id: int
+    claim: int
+    due_at: datetime
+    attempts: int
+    """Charged so far."""
+    address: str
+    full_name: str
+    attributes: dict[str, str]
+    client_exists: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """An attempt to write down, and how long to wait should the letter be tried again."""
+
+    delivery_id: int
+    claim: int
+    worker_id: int
+    outcome: Outcome
+    code: int | None
+    answer: str
+    began: float
+    """time.monotonic()"""
+    duration: float
+    retry_after: float
+
+
+# A run that may send, by the database's word. The same conditions make the gate (pacing.py).
+MAY_SEND = """
+    run.state = 'open' AND run.cancelled_at IS NULL AND run.filled_at IS NOT NULL
+    AND run.window_end > statement_timestamp()
+    AND mailing.paused_at IS NULL AND mailing.switched_off_at IS NULL
+    AND owner.is_active AND owner.confirmed_at IS NOT NULL
+"""
+RUN_IN_CONTEXT = """
+    mailings_run run
+    JOIN mailings_mailing mailing ON mailing.id = run.mailing_id
+    JOIN accounts_user owner ON owner.id = run.owner_id
+"""
+
+# The owner's run that waited longest, marked as served, so that lanes in all processes take turns by one order.
+NEXT_RUN = f"""
+    UPDATE mailings_run SET served_at = clock_timestamp()
+    WHERE id = (
+        SELECT run.id FROM {RUN_IN_CONTEXT}
+        WHERE run.owner_id = %(owner)s AND run.id <> ALL(%(idle)s::bigint[])
+          AND (%(only)s::bigint[] IS NULL OR run.id = ANY(%(only)s::bigint[])) AND {MAY_SEND}
+        ORDER BY run.served_at NULLS FIRST, run.id LIMIT 1
+        FOR UPDATE OF run
+    )
+    RETURNING id, extract(epoch FROM window_end - clock_timestamp())::float8,
+              key, sender, sender_name, reply_to, subject, html, text
+"""
+
+# Small claims from a moving lower bound: what other lanes hold is skipped, and index entries of letters claimed before
+# (dead, but not to be cleaned up while somebody holds an old snapshot) are not walked again. Once a lane has come to
+# the end it asks from the beginning, for what was given back behind its bound.
+CLAIM = """
+    WITH chosen AS MATERIALIZED (
+        SELECT id, client_id FROM mailings_delivery
+        WHERE run_id = %(run)s AND state = 'queued' AND due_at <= statement_timestamp()
+          AND (due_at, id) > (%(due)s::timestamptz, %(id)s::bigint)
+          AND EXISTS (SELECT FROM mailings_worker WHERE id = %(worker)s AND ended_at IS NULL)
+          AND EXISTS (SELECT FROM mailings_run WHERE id = %(run)s AND state = 'open' AND cancelled_at IS NULL)
+        ORDER BY due_at, id LIMIT %(limit)s
+        FOR UPDATE SKIP LOCKED
+    )
+    UPDATE mailings_delivery d SET state = 'sending', worker_id = %(worker)s, claim = d.claim + 1
+    FROM chosen LEFT JOIN clients_client c ON c.id = chosen.client_id
+    WHERE d.id = chosen.id
+    RETURNING d.id, d.claim, d.due_at, d.attempts, d.address,
+              coalesce(c.full_name, ''), coalesce(c.attributes, '{}')::text, c.id IS NOT NULL
+"""
+
+# What ends in this statement is counted in it, one tally row per run and worker.
+COUNT = """
+    INSERT INTO mailings_tally (run_id, worker_id, sent, failed, expired, cancelled, unknown, attempts)
+    SELECT run_id, worker,
+           count(*) FILTER (WHERE state = 'sent'), count(*) FILTER (WHERE state = 'failed'),
+           count(*) FILTER (WHERE state = 'expired'), count(*) FILTER (WHERE state = 'cancelled'),
+           count(*) FILTER (WHERE state = 'unknown'), sum(tries)
+    FROM settled GROUP BY run_id, worker
+    ON CONFLICT (run_id, worker_id) DO UPDATE SET
+        sent = mailings_tally.sent + excluded.sent, failed = mailings_tally.failed + excluded.failed,
+        expired = mailings_tally.expired + excluded.expired, cancelled = mailings_tally.cancelled + excluded.cancelled,
+        unknown = mailings_tally.unknown + excluded.unknown, attempts = mailings_tally.attempts + excluded.attempts
+"""
+
+# Many receipts in one round trip. The attempt comes first and decides: a receipt that was written before (the answer to
+# the first settlement was lost) writes nothing again. A receipt of a worker that was only believed dead corrects the
+# `unknown` attempt that recovery wrote for it, and settles the letter if nobody has claimed it since.
+SETTLE = f"""
+    WITH receipt AS (
+        SELECT * FROM unnest(
+            %(deliveries)s::bigint[], %(claims)s::integer[], %(workers)s::bigint[], %(outcomes)s::text[],
+            %(codes)s::smallint[], %(answers)s::text[], %(ages)s::float8[], %(durations)s::float8[],
+            %(retries)s::float8[]
+        ) AS r (delivery_id, claim, worker_id, outcome, code, answer, age, duration, retry_after)
+    ), attempt AS (
+        INSERT INTO mailings_attempt
+            (delivery_id, claim, outcome, charged, code, answer, began_at, duration, worker_id)
+        SELECT delivery_id, claim, outcome, true, code, answer,
+               clock_timestamp() - age * interval '1 second', duration, worker_id
+        FROM receipt
+        ON CONFLICT (delivery_id, claim) DO UPDATE SET
+            outcome = excluded.outcome, charged = true, code = excluded.code, answer = excluded.answer,
+            began_at = excluded.began_at, duration = excluded.duration
+            WHERE NOT mailings_attempt.charged
+        RETURNING delivery_id, claim
+    ), verdict AS (
+        SELECT d.id, r.claim, r.worker_id, statement_timestamp() + r.retry_after * interval '1 second' AS retry_at,
+               CASE
+                   WHEN r.outcome = 'accepted' THEN 'sent'
+                   WHEN r.outcome = 'permanent' THEN 'failed'
+                   WHEN r.outcome = 'unknown' AND %(hold)s THEN 'unknown'
+                   WHEN d.attempts + 1 >= %(max_attempts)s THEN 'failed'
+                   WHEN run.cancelled_at IS NOT NULL THEN 'cancelled'
+                   WHEN statement_timestamp() + r.retry_after * interval '1 second' >= run.window_end THEN 'expired'
+                   ELSE 'queued'
+               END AS state
+        FROM receipt r JOIN attempt USING (delivery_id, claim)
+        JOIN mailings_delivery d ON d.id = r.delivery_id
+        JOIN mailings_run run ON run.id = d.run_id
+    ), settled AS (
+        UPDATE mailings_delivery d SET
+            state = v.state, worker_id = NULL, attempts = d.attempts + 1,
+            due_at = CASE WHEN v.state = 'queued' THEN v.retry_at END,
+            settled_at = CASE WHEN v.state <> 'queued' THEN clock_timestamp() END
+        FROM verdict v
+        WHERE d.id = v.id AND d.claim = v.claim AND d.state IN ('sending', 'queued')
+        RETURNING d.run_id, v.worker_id AS worker, d.state, 1 AS tries
+    )
+    {COUNT}
+"""
+
+# Letters that were claimed and not handed over: no attempt, no charge, unless the run is over for them or the client
+# is gone. Their due time stays, so they stand where they stood in the queue.
+GIVE_BACK = f"""
+    WITH settled AS (
+        UPDATE mailings_delivery d SET
+            state = v.state, worker_id = NULL, due_at = CASE WHEN v.state = 'queued' THEN d.due_at END,
+            settled_at = CASE WHEN v.state <> 'queued' THEN clock_timestamp() END
+        FROM (
+            SELECT d.id, given.claim, d.worker_id AS worker, CASE
+                WHEN run.cancelled_at IS NOT NULL OR client.id IS NULL THEN 'cancelled'
+                WHEN run.window_end <= statement_timestamp() THEN 'expired'
+                ELSE 'queued' END AS state
+            FROM unnest(%(deliveries)s::bigint[], %(claims)s::integer[]) AS given (id, claim)
+            JOIN mailings_delivery d ON d.id = given.id
+            JOIN mailings_run run ON run.id = d.run_id
+            LEFT JOIN clients_client client ON client.id = d.client_id
+        ) v
+        WHERE d.id = v.id AND d.claim = v.claim AND d.state = 'sending'
+        RETURNING d.run_id, v.worker, d.state, 0 AS tries
+    )
+    {COUNT}
+"""
+
+# A worker that has not beaten for ten seconds is dead; but after PostgreSQL itself was away, nobody could beat.
+BURY = """
+    UPDATE mailings_worker SET ended_at = clock_timestamp(), died = true
+    WHERE ended_at IS NULL AND beat_at < clock_timestamp() - %(dead_after)s::interval
+      AND pg_postmaster_start_time() < clock_timestamp() - %(dead_after)s::interval
+    RETURNING id, name
+"""
+
+# What workers that ended had in hand may have gone out: that is written down, uncharged. A letter recovered too often
+# is set aside, for it may be what kills workers.
+RECOVER = f"""
+    WITH lost AS (
+        SELECT d.id, d.claim, d.worker_id, w.beat_at, CASE
+            WHEN %(hold)s OR d.recoveries + 1 >= %(recoveries)s THEN 'unknown'
+            WHEN run.cancelled_at IS NOT NULL THEN 'cancelled'
+            WHEN run.window_end <= statement_timestamp() THEN 'expired'
+            ELSE 'queued' END AS state
+        FROM mailings_delivery d
+        JOIN mailings_worker w ON w.id = d.worker_id
+        JOIN mailings_run run ON run.id = d.run_id
+        WHERE d.state = 'sending' AND w.ended_at IS NOT NULL
+        FOR UPDATE OF d SKIP LOCKED
+    ), attempt AS (
+        INSERT INTO mailings_attempt
+            (delivery_id, claim, outcome, charged, code, answer, began_at, duration, worker_id)
+        SELECT id, claim, 'unknown', false, NULL, 'The worker died with this letter in hand.', beat_at, 0, worker_id
+        FROM lost
+        ON CONFLICT (delivery_id, claim) DO NOTHING
+    ), settled AS (
+        UPDATE mailings_delivery d SET
+            state = lost.state, worker_id = NULL, recoveries = d.recoveries + 1,
+            due_at = CASE WHEN lost.state = 'queued' THEN statement_timestamp() END,
+            settled_at = CASE WHEN lost.state <> 'queued' THEN clock_timestamp() END
+        FROM lost WHERE d.id = lost.id
+        RETURNING d.run_id, 0::bigint AS worker, d.state, 1 AS tries
+    ), counted AS ({COUNT})
+    SELECT DISTINCT run_id FROM settled
+"""
+
+# The queued letters of a run that was cancelled or whose window has closed, some thousands a statement.
+CLOSE_OUT = f"""
+    WITH settled AS (
+        UPDATE mailings_delivery d SET
+            state = CASE WHEN run.cancelled_at IS NOT NULL THEN 'cancelled' ELSE 'expired' END,
+            due_at = NULL, settled_at = clock_timestamp()
+        FROM mailings_run run
+        WHERE run.id = %(run)s AND (run.cancelled_at IS NOT NULL OR run.window_end <= statement_timestamp())
+          AND d.id IN (
+              SELECT id FROM mailings_delivery WHERE run_id = %(run)s AND state = 'queued'
+              ORDER BY due_at, id LIMIT %(chunk)s FOR UPDATE
+          )
+          AND d.state = 'queued'
+        RETURNING d.run_id, 0::bigint AS worker, d.state, 0 AS tries
+    ), counted AS ({COUNT})
+    SELECT count(*) FROM settled
+"""
+
+# A run is over at once when its last letter is. Two statements: whoever reopens letters holds the run's row, and only
+# a snapshot taken after the row is ours shows what they did.
+LOCK_OPEN_RUN = "SELECT 1 FROM mailings_run WHERE id = %(run)s AND state = 'open' FOR UPDATE"
+FINISH = """
+    UPDATE mailings_run SET
+        state = CASE WHEN cancelled_at IS NULL THEN 'finished' ELSE 'cancelled' END, finished_at = clock_timestamp()
+    WHERE id = %(run)s AND state = 'open' AND (filled_at IS NOT NULL OR cancelled_at IS NOT NULL)
+      AND NOT EXISTS (SELECT FROM mailings_delivery WHERE run_id = %(run)s AND state = 'queued')
+      AND NOT EXISTS (SELECT FROM mailings_delivery WHERE run_id = %(run)s AND state = 'sending')
+    RETURNING mailing_id
+"""
+
+# When an owner's lanes should next be awake, in seconds from now; nothing is due where nothing may send.
+NEXT_DUE = f"""
+    SELECT extract(epoch FROM min(due.at) - clock_timestamp())::float8
+    FROM {RUN_IN_CONTEXT},
+    LATERAL (
+        SELECT d.due_at AS at FROM mailings_delivery d
+        WHERE d.run_id = run.id AND d.state = 'queued' ORDER BY d.due_at LIMIT 1
+    ) due
+    WHERE (%(owner)s::bigint IS NULL OR run.owner_id = %(owner)s)
+      AND (%(only)s::bigint[] IS NULL OR run.id = ANY(%(only)s::bigint[])) AND {MAY_SEND}
+"""
+
+# The tick's question: whose lanes should be awake?
+OWNERS_WITH_LETTERS_DUE = f"""
+    SELECT DISTINCT run.owner_id FROM {RUN_IN_CONTEXT}
+    WHERE (%(only)s::bigint[] IS NULL OR run.id = ANY(%(only)s::bigint[])) AND {MAY_SEND} AND EXISTS (
+        SELECT FROM mailings_delivery d
+        WHERE d.run_id = run.id AND d.state = 'queued' AND d.due_at <= statement_timestamp()
+    )
+"""
+
+
+def next_run(owner_id: int, idle: Sequence[int] = (), only: Sequence[int] | None = None) -> Turn | None:
+    """The owner's run whose turn it is, none of the `idle` ones, and one of `only` if given."""
+    rows = _execute(NEXT_RUN, owner=owner_id, idle=list(idle), only=None if only is None else list(only))
+    return Turn(*rows[0]) if rows else None
+
+
+def claim(run_id: int, worker_id: int, limit: int, bound: Bound | None) -> list[Claimed]:
+    """At most `limit` due letters behind `bound`, now in this worker's hand, in the order they are due."""
+    due, last = bound or ("-infinity", 0)
+    rows = _execute(CLAIM, run=run_id, worker=worker_id, limit=limit, due=due, id=last)
+    claimed = (Claimed(*row[:6], json.loads(row[6]), row[7]) for row in rows)
+    return sorted(claimed, key=lambda letter: (letter.due_at, letter.delivery_id))
+
+
+def settle(settlements: Sequence[Settlement], now: float) -> None:
+    """Write attempts down. `now`: time.monotonic(), against which they began."""
+    _execute(
+        SETTLE,
+        deliveries=[it.delivery_id for it in settlements],
+        claims=[it.claim for it in settlements],
+        workers=[it.worker_id for it in settlements],
+        outcomes=[it.outcome.value for it in settlements],
+        codes=[it.code for it in settlements],
+        answers=[it.answer for it in settlements],
+        ages=[now - it.began for it in settlements],
+        durations=[it.duration for it in settlements],
+        retries=[it.retry_after for it in settlements],
+        hold=settings.UNKNOWN_OUTCOMES == "hold",
+        max_attempts=settings.MAX_ATTEMPTS,
+    )
+
+
+def give_back(letters: Iterable[Claimed]) -> None:
+    """Letters that were not handed over."""
+    given = list(letters)
+    if given:
+        _execute(GIVE_BACK, deliveries=[it.delivery_id for it in given], claims=[it.claim for it in given])
+
+
+def bury() -> list[tuple[int, str]]:
+    """Declare workers without a heartbeat dead; their ids and names."""
+    return _execute(BURY, dead_after=settings.DEAD_AFTER)
+
+
+def recover() -> list[int]:
+    """Write down what ended workers had in hand, and queue it again; the runs it belongs to."""
+    rows = _execute(RECOVER, hold=settings.UNKNOWN_OUTCOMES == "hold", recoveries=settings.RECOVERIES)
+    return [run_id for (run_id,) in rows]
+
+
+def close_out(run_id: int) -> int:
+    """End what is queued in a run that was cancelled or whose window has closed; how many letters that were."""
+    ended = 0
+    while count := _execute(CLOSE_OUT, run=run_id, chunk=CHUNK)[0][0]:
+        ended += count
+    return ended
+
+
+def next_due(owner_id: int | None = None, only: Sequence[int] | None = None) -> float | None:
+    """Seconds until a letter is due (of the owner, of these runs); negative for one that is; None if none waits."""
+    ((seconds,),) = _execute(NEXT_DUE, owner=owner_id, only=None if only is None else list(only))
+    return seconds
+
+
+def owners_with_letters_due(only: Sequence[int] | None = None) -> list[int]:
+    """The owners of letters that are due and may be sent (of these runs)."""
+    rows = _execute(OWNERS_WITH_LETTERS_DUE, only=None if only is None else list(only))
+    return [owner_id for (owner_id,) in rows]
+
+
+def _execute(statement: str, **parameters: Any) -> list[Any]:
+    """Run a statement by the server's own binding, prepared once per connection; its rows, if it returns any."""
+    connection.ensure_connection()
+    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
+        cursor.execute(statement.encode(), parameters, prepare=True)
+        return cursor.fetchall() if cursor.description else []

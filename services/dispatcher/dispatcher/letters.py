@@ -1,0 +1,37 @@
+"""From a claimed delivery to the letter that is handed over."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from dispatcher.ledger import Claimed, Turn
+from dispatcher.providers.base import Letter
+from vestnik import addresses
+from vestnik.mailings import rendering
+
+
+def letter_writer(turn: Turn) -> Callable[[Claimed], Letter]:
+    """Compile the run's frozen message, once; a function that writes each client's letter."""
+    message = rendering.CompiledMessage(
+        rendering.Content(
+            subject=turn.subject,
+            html=turn.html,
+            text=turn.text,
+            sender=turn.sender,
+            sender_name=turn.sender_name,
+            reply_to=turn.reply_to,
+        )
+    )
+    domain = addresses.domain(turn.sender)
+
+    def write(claimed: Claimed) -> Letter:
+        key = f"{claimed.delivery_id}.{turn.key}@{domain}"
+        content = message.render(
+            key=key,
+            address=claimed.address,
+            full_name=claimed.full_name,
+            attributes=claimed.attributes,
+            date=datetime.now(UTC),
+        )
+        return Letter(claimed.delivery_id, claimed.claim, key, turn.sender, claimed.address, content)
+
+    return write

@@ -1,0 +1,137 @@
+"""`send_mailings`: sends what is due, now and in the foreground."""
+
+import signal
+import sys
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from dispatcher import foreground
+from dispatcher.dry_run import tell
+from dispatcher.engine import Engine
+from vestnik import jobs
+from vestnik.mailings import runs, verbs
+from vestnik.mailings.models import Mailing
+
+NOT_SENT = 1
+BAD_USAGE = 2
+
+
+class Command(BaseCommand):
+    help = (
+        "Send what is due: launches due mailings, sends their letters and waits for them, with workers running beside "
+        "it or without. Exit code 0: all was sent, or nothing was due; 1: something was not sent, or waits for a "
+        "retry; 2: bad usage."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--mailing", type=int, action="append", metavar="ID", help="only this one (repeatable)")
+        parser.add_argument("--now", action="store_true", help="make a run outside the calendar; needs --mailing")
+        parser.add_argument("--dry-run", action="store_true", help="say who would get what; send nothing")
+        parser.add_argument("--enqueue", action="store_true", help="leave the sending to the workers")
+
+    def handle(
+        self, *, mailing: list[int] | None, now: bool, dry_run: bool, enqueue: bool, **options: Any
+    ) -> None:
+        if now and not mailing:
+            raise CommandError("--now needs --mailing: which mailing is to be sent?", returncode=BAD_USAGE)
+        if dry_run and enqueue:
+            raise CommandError("--dry-run and --enqueue contradict each other.", returncode=BAD_USAGE)
+        chosen = self._mailings(mailing)
+        if dry_run:
+            tell(chosen, now=now, write=self.stdout.write)
+            return
+        for each in chosen or [] if now else []:
+            try:
+                verbs.send_now(each)
+            except ValidationError as refusal:
+                raise CommandError(f"Mailing {each.pk}: {' '.join(refusal.messages)}", returncode=NOT_SENT) from None
+        if enqueue:
+            self._enqueue(chosen)
+        else:
+            self._send(None if chosen is None else [each.pk for each in chosen])
+
+    def _mailings(self, ids: list[int] | None) -> list[Mailing] | None:
+        if ids is None:
+            return None
+        found = Mailing.objects.select_related("owner", "message").in_bulk(ids)
+        if missing := [str(pk) for pk in ids if pk not in found]:
+            raise CommandError(f"There is no mailing {', '.join(missing)}.", returncode=BAD_USAGE)
+        return list(found.values())
+
+    def _enqueue(self, chosen: list[Mailing] | None) -> None:
+        due = foreground.due(None if chosen is None else [each.pk for each in chosen])
+        for mailing_id in due:
+            if not jobs.LAUNCH.enqueue(mailing_id):
+                raise CommandError("The queue does not answer; the next tick will find what is due.", returncode=NOT_SENT)
+        self.stdout.write(f"{len(due)} mailings left to the workers." if due else "Nothing is due.")
+
+    def _send(self, mailing_ids: list[int] | None) -> None:
+        run_ids = foreground.open_runs(mailing_ids)
+        before = runs.totals(*run_ids)
+        if not before["left"]:
+            self.stdout.write("Nothing is due.")
+            return
+        engine = Engine().start()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: engine.halt())
+        fault = ""
+        try:
+            with foreground.Watch(run_ids, _bar(before) if sys.stdout.isatty() else _lines(self.stdout.write)):
+                foreground.send(engine, run_ids)
+        except foreground.ServiceAway as error:
+            fault = f"The external service takes nothing: {error}"
+        finally:
+            engine.stop()
+        after = runs.totals(*run_ids)
+        not_sent = {name: after[name] - before[name] for name in ("failed", "expired", "cancelled", "unknown")}
+        not_sent["waiting"] = after["left"]
+        told = ", ".join(f"{count} {name}" for name, count in not_sent.items() if count)
+        self.stdout.write(f"{after['sent'] - before['sent']} sent" + (f", {told}." if told else "."))
+        if fault or told:
+            raise CommandError(fault or "Not everything was sent.", returncode=NOT_SENT)
+
+
+def _bar(before: dict[str, int]) -> "foreground.Show":
+    progress = Progress(
+        TextColumn("{task.fields[sent]} sent · {task.fields[failed]} failed"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[rate]}/s"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=Console(file=sys.stdout),
+    )
+    task = progress.add_task("", total=before["left"], sent=0, failed=0, rate="–")
+    progress.start()
+
+    def show(totals: dict[str, int], over: bool) -> None:
+        done = before["left"] - totals["left"]
+        speed = progress.tasks[task].speed
+        progress.update(
+            task,
+            completed=done,
+            sent=totals["sent"] - before["sent"],
+            failed=totals["failed"] - before["failed"],
+            rate=f"{speed:.0f}" if speed else "–",
+        )
+        if over:
+            progress.stop()
+
+    return show
+
+
+def _lines(write: Any) -> "foreground.Show":
+    said = -1
+
+    def show(totals: dict[str, int], over: bool) -> None:
+        nonlocal said
+        if totals["left"] != said:
+            said = totals["left"]
+            write(f"{totals['sent']} sent, {totals['failed']} failed, {totals['left']} to go")
+
+    return show

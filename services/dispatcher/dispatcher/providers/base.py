@@ -1,0 +1,103 @@
+"""The interface between the engine and what hands letters to the external service."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+ANSWER_LIMIT = 1024
+
+_ADDRESS = re.compile(r"[!-;=?-~]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One letter as it is handed over. Raises ValueError for an address or key that could smuggle in a command."""
+
+    delivery_id: int
+    claim: int
+    """Number of the claim under which it is handed over."""
+    key: str
+    """Message-ID without brackets; the idempotency key of HTTP providers."""
+    sender: str
+    """Envelope sender; empty is the null reverse-path (RFC 5321, 4.5.5)."""
+    recipient: str
+    """Envelope recipient: a normalised ASCII address."""
+    content: bytes
+    """The message (RFC 5322): lines end in CRLF, nothing is dot-stuffed."""
+
+    def __post_init__(self) -> None:
+        if not (_ADDRESS.fullmatch(self.recipient) and _ADDRESS.fullmatch(self.key)):
+            raise ValueError("a letter's recipient and key are visible ASCII without spaces and angle brackets")
+        if self.sender and not _ADDRESS.fullmatch(self.sender):
+            raise ValueError("a letter's sender is visible ASCII without spaces and angle brackets")
+
+
+class Outcome(StrEnum):
+    """What became of one hand-over."""
+
+    ACCEPTED = "accepted"
+    TEMPORARY = "temporary"
+    """Refused for now, or broken off before any of the content was written: certainly not taken."""
+    PERMANENT = "permanent"
+    UNKNOWN = "unknown"
+    """Content was written and no readable answer came: it may have been taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The record of one hand-over."""
+
+    letter: Letter
+    outcome: Outcome
+    code: int | None
+    """The SMTP reply code; None where the service said nothing readable."""
+    answer: str
+    """The service's own words, or what happened instead: at most 1 kB of UTF-8, control characters made visible."""
+    began: float
+    """time.monotonic() when the hand-over began."""
+    duration: float
+    """Seconds from then to the outcome."""
+
+
+class Provider(Protocol):
+    """Hands letters over. One per process and service, shared by all lanes (threads) of the process."""
+
+    @property
+    def name(self) -> str:
+        """For logs and pages, e.g. `smtp://host:25`; never a password."""
+
+    @property
+    def connections(self) -> int:
+        """How many letters can be on their way at once."""
+
+    def deliver(self, letters: Iterable[Letter | None]) -> Iterator[Receipt]:
+        """Hand the letters over; yield exactly one receipt for each letter pulled, whichever is ready first.
+
+        A letter is pulled in the caller's thread, and only when a ready connection is reserved for it. `None` means
+        "nothing until one of my receipts is back": letters are asked for again after the next receipt; with no
+        receipt outstanding it is the end. Lanes that wait at the same time share the connections.
+
+        The caller ends by ending its letters and exhausts the iterator. An exception of the letters' own iterator is
+        raised after the receipts of what was in hand. An iterator closed early waits for what is in hand (bounded by
+        the provider's time limits) and logs the receipts that are lost.
+
+        Raises Unavailable or Misconfigured when no connection can be had, after the receipts of what was in hand.
+        """
+
+    def close(self) -> None:
+        """Part from the service politely and end all threads. Safe to call twice; nothing can be delivered after."""
+
+
+def visible(words: str) -> str:
+    """The words as a receipt keeps them: control characters as escapes, cut to 1 kB of UTF-8.
+
+    >>> visible("bell" + chr(7))
+    'bell\\\\x07'
+    """
+    if not words.isprintable():
+        words = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in words)
+    if len(words) * 4 <= ANSWER_LIMIT:
+        return words
+    return words.encode()[:ANSWER_LIMIT].decode(errors="ignore")

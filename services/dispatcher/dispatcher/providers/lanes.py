@@ -1,0 +1,233 @@
+"""Where lanes and ready connections meet: the half of a provider that is the same for every kind of service.
+
+A lane is one running call of `deliver`, in a thread of its own. The provider's side opens connections (`opened`),
+offers them (`release`), answers letters (`answer`), and after each batch of these calls `flush` once, so that the
+threads meet once a batch and not once a letter.
+"""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from enum import Enum
+from typing import Generic, TypeVar
+
+from dispatcher.providers.base import Letter, Receipt
+from dispatcher.providers.errors import ProviderError
+
+logger = logging.getLogger(__name__)
+
+Connection = TypeVar("Connection")
+
+
+class Lane:
+    """One call of `deliver`: what it has in hand and what came back."""
+
+    __slots__ = ("answered", "changed", "last_turn", "receipts", "taken", "trouble", "yielded")
+
+    def __init__(self, lock: threading.Lock) -> None:
+        self.receipts: deque[Receipt] = deque()
+        self.taken = 0
+        """Connections taken for letters; counted by the lane's thread alone, as `answered` by the provider's."""
+        self.answered = 0
+        self.yielded = 0
+        self.last_turn = 0
+        self.trouble: ProviderError | None = None
+        self.changed = threading.Condition(lock)
+
+    @property
+    def in_hand(self) -> int:
+        return self.taken - self.answered
+
+    @property
+    def turn(self) -> tuple[int, int]:
+        """Who is served first among those that wait: the fewest in hand, then the longest not served."""
+        return self.in_hand, self.last_turn
+
+
+class _End(Enum):
+    END = "the letters have ended"
+
+
+class Lanes(Generic[Connection]):
+    """The lanes of one provider and its connections that are ready for a letter."""
+
+    def __init__(
+        self,
+        hand_over: Callable[[Connection, Letter, Lane], None],
+        wanted: Callable[[], ProviderError | None],
+    ) -> None:
+        """`hand_over` gets each letter with its connection. `wanted` hears that a lane waits and nothing is free, and
+        returns why it waits in vain, if that is known. Both are called in the lane's thread, `wanted` under the lock:
+        it must not call back."""
+        self._hand_over = hand_over
+        self._wanted = wanted
+        self._lock = threading.Lock()
+        self._free: deque[Connection] = deque()
+        self._live: set[Connection] = set()
+        self._waiting: list[Lane] = []
+        self._answered: set[Lane] = set()
+        self._turns = 0
+
+    # The lane's side
+
+    def deliver(self, letters: Iterable[Letter | None]) -> Iterator[Receipt]:
+        """See `Provider.deliver`."""
+        lane = Lane(self._lock)
+        source = iter(letters)
+        asking, exhausted = True, False
+        fault: BaseException | None = None
+        try:
+            while True:
+                while (
+                    asking
+                    and lane.trouble is None
+                    and len(lane.receipts) <= len(self._live)
+                    and (connection := self._take(lane)) is not None
+                ):
+                    try:
+                        letter = next(source, _End.END)
+                    except BaseException as error:
+                        fault, letter = error, _End.END
+                    if isinstance(letter, Letter):
+                        self._hand_over(connection, letter, lane)
+                        continue
+                    self._give_back(connection, lane)
+                    asking = False
+                    exhausted = exhausted or letter is _End.END
+                if lane.receipts:
+                    asking = not exhausted
+                    lane.yielded += 1
+                    yield lane.receipts.popleft()
+                elif lane.taken == lane.yielded and not (asking and lane.trouble is None):
+                    break
+                else:
+                    self._wait(lane, asking and lane.trouble is None)
+        finally:
+            self._abandon(lane)
+        if fault is not None:
+            raise fault
+        if lane.trouble is not None:
+            raise lane.trouble
+
+    def _take(self, lane: Lane) -> Connection | None:
+        if not self._free:
+            return None
+        with self._lock:
+            if not self._entitled(lane):
+                return None
+            self._turns += 1
+            lane.last_turn = self._turns
+            lane.taken += 1
+            connection = self._free.pop()
+            self._wake_for_free()
+            return connection
+
+    def _entitled(self, lane: Lane) -> bool:
+        """Is a connection free, and is it this lane's turn? Up to its even share it is, beyond that others first."""
+        if not self._free:
+            return False
+        rivals = [other for other in self._waiting if other is not lane]
+        if not rivals or lane.in_hand < len(self._live) // (len(rivals) + 1):
+            return True
+        return all(lane.turn <= other.turn for other in rivals)
+
+    def _give_back(self, connection: Connection, lane: Lane) -> None:
+        with self._lock:
+            lane.taken -= 1
+            if connection in self._live:
+                self._free.append(connection)
+                self._wake_for_free()
+
+    def _wait(self, lane: Lane, wanting: bool) -> None:
+        """Until a receipt is there or, wanting, a connection or trouble."""
+        with self._lock:
+            if wanting:
+                self._waiting.append(lane)
+            try:
+                while not lane.receipts and not (wanting and self._ready(lane)):
+                    lane.changed.wait()
+            finally:
+                if wanting:
+                    self._waiting.remove(lane)
+
+    def _ready(self, lane: Lane) -> bool:
+        if self._free:
+            self._wake_for_free()
+        elif lane.trouble is None:
+            lane.trouble = self._wanted()
+        return lane.trouble is not None or self._entitled(lane)
+
+    def _wake_for_free(self) -> None:
+        """Wake as many waiting lanes as there are free connections, those first whose turn it is."""
+        if self._free and self._waiting:
+            for lane in sorted(self._waiting, key=lambda waiting: waiting.turn)[: len(self._free)]:
+                lane.changed.notify()
+
+    def _abandon(self, lane: Lane) -> None:
+        """Wait for what the caller left in hand when it closed the iterator early."""
+        lost = lane.taken - lane.yielded
+        while lane.taken > lane.yielded:
+            while lane.receipts:
+                lane.receipts.popleft()
+                lane.yielded += 1
+            if lane.taken > lane.yielded:
+                self._wait(lane, wanting=False)
+        if lost:
+            logger.error("receipts lost: the caller stopped before the letters it had in hand", extra={"lost": lost})
+
+    # The provider's side
+
+    @property
+    def waiting(self) -> int:
+        """How many lanes wait for a connection."""
+        return len(self._waiting)
+
+    @property
+    def free(self) -> int:
+        return len(self._free)
+
+    def opened(self, connection: Connection) -> None:
+        """A connection is there; `release` says when it is ready."""
+        with self._lock:
+            self._live.add(connection)
+
+    def closed(self, connection: Connection) -> None:
+        """It is gone, whether it was free, reserved or busy."""
+        with self._lock:
+            self._live.discard(connection)
+            if connection in self._free:
+                self._free.remove(connection)
+
+    def release(self, connection: Connection) -> None:
+        """It is ready for the next letter; `flush` must follow."""
+        self._free.append(connection)
+
+    def withdraw(self, unwanted: Callable[[Connection], bool]) -> list[Connection]:
+        """Take out, longest unused first, the free connections that are unwanted."""
+        with self._lock:
+            withdrawn = []
+            while self._free and unwanted(self._free[0]):
+                withdrawn.append(self._free.popleft())
+                self._live.discard(withdrawn[-1])
+            return withdrawn
+
+    def answer(self, lane: Lane, receipt: Receipt) -> None:
+        """A letter has its receipt; `flush` must follow. Called by one thread at a time."""
+        lane.receipts.append(receipt)
+        lane.answered += 1
+        self._answered.add(lane)
+
+    def flush(self) -> None:
+        """Wake the lanes for which something changed."""
+        with self._lock:
+            while self._answered:
+                self._answered.pop().changed.notify()
+            self._wake_for_free()
+
+    def fail(self, error: ProviderError) -> None:
+        """No connection can be had: every lane that waits for one ends with this error."""
+        with self._lock:
+            for lane in self._waiting:
+                lane.trouble = error
+                lane.changed.notify()

@@ -1,0 +1,125 @@
+"""From nothing to a connection that is ready for letters: connect, EHLO, STARTTLS, AUTH, by aiosmtplib.
+
+The one boundary at which aiosmtplib's errors become ours.
+"""
+
+import asyncio
+import re
+import socket
+import ssl
+from typing import cast
+
+import aiosmtplib
+
+from dispatcher.providers.base import visible
+from dispatcher.providers.errors import Misconfigured, ProviderError, Unavailable
+from dispatcher.providers.smtp.wire import Offers
+from dispatcher.providers.url import Security, SmtpConfig
+
+STEPS = 5
+"""A whole dial, as a whole letter, takes at most so many times the time limit of one step."""
+
+_LOGINS = {"cram-md5": "auth_crammd5", "plain": "auth_plain", "login": "auth_login"}
+_EHLO_UNKNOWN = {500, 502, 504}
+_FULL_NAME = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
+
+
+async def dial(config: SmtpConfig, tls: ssl.SSLContext) -> tuple[asyncio.Transport, Offers]:
+    """A greeted and, where a user is given, authenticated connection, and what the service offers on it.
+
+    Raises Unavailable or Misconfigured; nothing stays open then.
+    """
+    client = aiosmtplib.SMTP(
+        hostname=config.host,
+        port=config.port,
+        timeout=config.timeout,
+        use_tls=config.security is Security.TLS,
+        start_tls=False,
+        tls_context=tls,
+        local_hostname="localhost",  # never sent: _greet names us
+    )
+    try:
+        async with asyncio.timeout(STEPS * config.timeout):
+            await client.connect()
+            await _greet(client)
+            if config.security is Security.STARTTLS:
+                await _start_tls(client, config.host)
+            if config.user is not None:
+                await _log_in(client, config.user, config.password or "")
+        transport = client.transport
+        if transport is None or transport.is_closing():
+            raise Unavailable(f"{config.name} closed the connection before the first letter")
+        return cast(asyncio.Transport, transport), Offers.from_extensions(client.esmtp_extensions)
+    except BaseException as error:
+        client.close()
+        if isinstance(error, (OSError, UnicodeError, aiosmtplib.SMTPException)):
+            raise _translated(error, config) from error
+        raise
+
+
+async def _greet(client: aiosmtplib.SMTP) -> None:
+    """EHLO, or HELO to a service that does not know EHLO (RFC 5321, 3.2)."""
+    name = _own_name(client.get_transport_info("sockname"))
+    try:
+        await client.ehlo(hostname=name)
+    except aiosmtplib.SMTPHeloError as error:
+        if error.code not in _EHLO_UNKNOWN:
+            raise
+        await client.helo(hostname=name)
+
+
+async def _start_tls(client: aiosmtplib.SMTP, host: str) -> None:
+    if not client.supports_extension("starttls"):
+        raise Misconfigured("the service does not offer STARTTLS, and the address demands it")
+    await client.starttls(server_hostname=host)
+    await _greet(client)
+
+
+async def _log_in(client: aiosmtplib.SMTP, user: str, password: str) -> None:
+    """By the first method that works: some services offer one that they do not have."""
+    methods = [method for method in _LOGINS if method in client.server_auth_methods]
+    if not methods:
+        raise Misconfigured("a user is given, but the service offers no login here that we know (perhaps only by TLS)")
+    refusal: aiosmtplib.SMTPAuthenticationError | None = None
+    for method in methods:
+        try:
+            await getattr(client, _LOGINS[method])(user, password)
+        except aiosmtplib.SMTPAuthenticationError as error:
+            refusal = error
+        except aiosmtplib.SMTPServerDisconnected:
+            if refusal is None:
+                raise
+            break
+        else:
+            return
+    assert refusal is not None
+    raise refusal
+
+
+def _translated(error: Exception, config: SmtpConfig) -> ProviderError:
+    untrusted = next(
+        (cause for cause in (error, error.__cause__) if isinstance(cause, ssl.SSLCertVerificationError)), None
+    )
+    if untrusted is not None:
+        return Misconfigured(f"the certificate of {config.name} is not trusted: {untrusted.verify_message}")
+    if isinstance(error, UnicodeError):
+        return Misconfigured(f"{config.host} is not a host name")
+    if isinstance(error, aiosmtplib.SMTPResponseException):
+        words = visible(f"{error.code} {' / '.join(str(error.message).split(chr(10)))}")
+        if isinstance(error, aiosmtplib.SMTPAuthenticationError) and error.code >= 500:
+            return Misconfigured(f"{config.name} refused the login: {words}")
+        return Unavailable(f"{config.name} takes no letters now: {words}")
+    if isinstance(error, TimeoutError):
+        return Unavailable(
+            f"{config.name} did not answer in time: {visible(str(error)) or 'the whole dial took too long'}"
+        )
+    return Unavailable(f"{config.name} cannot be reached: {visible(str(error.__cause__ or error))}")
+
+
+def _own_name(address: tuple[str, int]) -> str:
+    """This host's full name, or else an address literal (RFC 5321, 4.1.4); no look-up that could hang."""
+    name = socket.gethostname()
+    if _FULL_NAME.fullmatch(name):
+        return name
+    ip = address[0].partition("%")[0]
+    return f"[IPv6:{ip}]" if ":" in ip else f"[{ip}]"

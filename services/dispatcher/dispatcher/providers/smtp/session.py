@@ -1,0 +1,272 @@
+"""One connection that hands letters over, one after another: MAIL, RCPT, DATA, content (RFC 5321, 3.3).
+
+Where PIPELINING is offered the three commands go in one write (RFC 2920, 3.1). What a broken connection means for the
+letter depends on one thing: was any of its content written? Before that it was certainly not taken.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from dispatcher.providers.base import Letter, Outcome, Receipt, visible
+from dispatcher.providers.errors import Misconfigured, ProviderError
+from dispatcher.providers.lanes import Lane
+from dispatcher.providers.smtp.dial import STEPS
+from dispatcher.providers.smtp.replies import BadReply, Reply, ReplyReader
+from dispatcher.providers.smtp.wire import DATA, DOT, QUIT, RSET, Offers, framed, mail_command, rcpt_command
+
+CLOSING = 421
+TOO_LARGE = 552
+LOGIN_NEEDED = frozenset({530, 534, 535, 538})
+"""Refusals of the login or its encryption, not of a letter (RFC 4954, 6; RFC 3207, 4)."""
+
+KEPT_AFTER = 1.0
+"""Seconds unused after which even a new connection may have been closed at the other end without our knowing."""
+
+
+@dataclass(slots=True)
+class HandOver:
+    """A letter on its way, and the lane that waits for its receipt."""
+
+    letter: Letter
+    lane: Lane
+    began: float = 0
+    retried: bool = False
+
+    def receipt(self, outcome: Outcome, code: int | None, words: str) -> Receipt:
+        now = time.monotonic()
+        self.began = self.began or now
+        return Receipt(self.letter, outcome, code, visible(words), self.began, now - self.began)
+
+
+class Owner(Protocol):
+    """What a session reports to; all in the loop's thread."""
+
+    def answered(self, lane: Lane, receipt: Receipt) -> None: ...
+    def ready(self, session: "Session") -> None: ...
+    def lost(self, session: "Session") -> None: ...
+    def again(self, work: HandOver, why: str) -> None:
+        """The connection was given up by the service before it heard of the letter: another may be tried."""
+
+    def refused(self, lane: Lane, error: ProviderError) -> None:
+        """The service will not take any letter with these settings."""
+
+
+Step = tuple[str, Callable[[Reply], None]]
+
+
+class Session(asyncio.Protocol):
+    """Takes over the transport of a dialled connection. Not thread-safe: lives in the loop's thread."""
+
+    def __init__(self, transport: asyncio.Transport, offers: Offers, timeout: float, owner: Owner) -> None:
+        self._transport = transport
+        self._offers = offers
+        self._timeout = timeout
+        self._owner = owner
+        self._loop = asyncio.get_running_loop()
+        self._reader = ReplyReader()
+        self._awaited: deque[Step] = deque()
+        self._mail: Step = ("MAIL", self._mail_answered)
+        self._rcpt: Step = ("RCPT", self._rcpt_answered)
+        self._data: Step = ("DATA", self._data_answered)
+        self._content: Step = ("the content", self._content_answered)
+        self._work: HandOver | None = None
+        self._used = self._kept = False
+        self._heard = self._content_begun = self._recipient_stands = False
+        self._step_ends = self._letter_ends = 0.0
+        self._unwritten = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self.gone = False
+        self.idle_since = time.monotonic()
+        transport.set_protocol(self)
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._awaited)
+
+    def begin(self, work: HandOver) -> None:
+        """Hand the letter over. The session must be ready; it reports `ready` when it is so again."""
+        if self.gone:
+            self._owner.again(work, "the connection broke before the letter")
+            return
+        letter, offers = work.letter, self._offers
+        now = time.monotonic()
+        work.began = work.began or now
+        if offers.size_limit is not None and len(letter.content) > offers.size_limit:
+            words = f"not sent: the letter has {len(letter.content)} bytes, the service takes {offers.size_limit}"
+            self._owner.answered(work.lane, work.receipt(Outcome.PERMANENT, TOO_LARGE, words))
+            self._owner.ready(self)
+            return
+        self._work = work
+        self._kept = self._used or now - self.idle_since > KEPT_AFTER
+        self._used = True
+        self._heard = self._content_begun = self._recipient_stands = False
+        self._letter_ends = now + STEPS * self._timeout
+        if offers.pipelining:
+            self._write(mail_command(letter, offers) + rcpt_command(letter) + DATA, self._mail, self._rcpt, self._data)
+        else:
+            self._write(mail_command(letter, offers), self._mail)
+
+    def quit(self, timeout: float) -> None:
+        """Part politely (RFC 5321, 4.1.1.10); `lost` follows within that many seconds."""
+        self._timeout = timeout
+        self._letter_ends = time.monotonic() + timeout
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._write(QUIT, ("QUIT", lambda reply: self.end("parted")))
+
+    def end(self, why: str, closed_by_service: bool = False) -> None:
+        """Drop the connection now. A letter in hand gets its receipt, or another try where that is safe."""
+        if self.gone:
+            return
+        self.gone = True
+        self._awaited.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._transport.abort()
+        self._owner.lost(self)
+        work, self._work = self._work, None
+        if work is None:
+            return
+        if closed_by_service and self._kept and not self._heard:
+            self._owner.again(work, why)
+        else:
+            outcome = Outcome.UNKNOWN if self._content_begun else Outcome.TEMPORARY
+            self._owner.answered(work.lane, work.receipt(outcome, None, why))
+
+    # What the transport tells
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            replies = self._reader.feed(data)
+        except BadReply as error:
+            self.end(str(error))
+            return
+        for reply in replies:
+            if self.gone:
+                return
+            if not self._awaited:
+                self.end(f"the service spoke unasked: {reply.code} {reply.words}")
+                return
+            self._step_ends = min(time.monotonic() + self._timeout, self._letter_ends)
+            self._awaited.popleft()[1](reply)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.end(self._told(f"the connection broke{f' ({exc})' if exc else ''}"), closed_by_service=True)
+
+    # Steps of a letter
+
+    def _mail_answered(self, reply: Reply) -> None:
+        if reply.code == CLOSING and self._kept:
+            self.end("the service is closing the connection", closed_by_service=True)
+        elif self._passed(reply, "MAIL"):
+            self._write(rcpt_command(self._letter), self._rcpt)
+
+    def _rcpt_answered(self, reply: Reply) -> None:
+        if self._work is None:
+            self._recipient_stands = reply.positive
+        elif self._passed(reply, "RCPT"):
+            self._write(DATA, self._data)
+
+    def _data_answered(self, reply: Reply) -> None:
+        if reply.positive:
+            self.end(f"DATA was answered with {reply.code} {reply.words}")
+        elif reply.code >= 400:
+            if self._work is not None:
+                self._refuse(reply)
+            self._reset()
+        elif self._work is not None:
+            self._content_begun = True
+            self._write(framed(self._letter.content), self._content)
+            self._unwritten = self._transport.get_write_buffer_size()
+        elif self._recipient_stands:
+            self.end("an empty letter must not reach the recipient")
+        else:
+            self._write(DOT, ("the empty letter", lambda reply: self._reset()))
+
+    def _content_answered(self, reply: Reply) -> None:
+        if 300 <= reply.code < 400:
+            self.end(f"the content was answered with {reply.code} {reply.words}")
+            return
+        if reply.positive:
+            self._settle(Outcome.ACCEPTED, reply)
+        else:
+            self._refuse(reply)
+        self._be_ready()
+
+    def _passed(self, reply: Reply, step: str) -> bool:
+        """Is the next command to be written? Settles the letter where the answer is no."""
+        self._heard = True
+        if reply.positive:
+            return not self._offers.pipelining
+        if reply.code < 400:
+            self.end(f"{step} was answered with {reply.code} {reply.words}")
+            return False
+        self._refuse(reply)
+        if not self._awaited:
+            self._reset()
+        return False
+
+    def _refuse(self, reply: Reply) -> None:
+        """The letter's end by a 4yz or 5yz reply, except those that refuse us and not the letter."""
+        assert self._work is not None
+        lane = self._work.lane
+        if reply.code in LOGIN_NEEDED:
+            self._settle(Outcome.TEMPORARY, reply)
+            self._owner.refused(lane, Misconfigured(f"the service wants another login: {reply.code} {reply.words}"))
+            self.end("the service wants another login")
+            return
+        self._settle(Outcome.PERMANENT if reply.code >= 500 else Outcome.TEMPORARY, reply)
+        if reply.code == CLOSING:
+            self.end("the service is closing the connection")
+
+    def _settle(self, outcome: Outcome, reply: Reply) -> None:
+        work, self._work = self._work, None
+        assert work is not None
+        self._owner.answered(work.lane, work.receipt(outcome, reply.code, reply.words))
+
+    def _reset(self) -> None:
+        """Make sure that nothing of the refused letter is left (RFC 5321, 4.1.1.5)."""
+        self._write(RSET, ("RSET", lambda reply: self._be_ready() if reply.positive else self.end("RSET was refused")))
+
+    def _be_ready(self) -> None:
+        if not self.gone and not self._awaited:
+            self.idle_since = time.monotonic()
+            self._owner.ready(self)
+
+    # Underneath
+
+    @property
+    def _letter(self) -> Letter:
+        assert self._work is not None
+        return self._work.letter
+
+    def _write(self, data: bytes, *awaited: Step) -> None:
+        if self.gone:
+            return
+        self._awaited.extend(awaited)
+        self._step_ends = min(time.monotonic() + self._timeout, self._letter_ends)
+        self._transport.write(data)
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._timeout, self._check_time)
+
+    def _check_time(self) -> None:
+        """One timer a session, not one a letter: it looks at the deadline, and again when that has moved on."""
+        self._timer = None
+        if not self._awaited:
+            return
+        now, unwritten = time.monotonic(), self._transport.get_write_buffer_size()
+        if unwritten < self._unwritten:
+            self._step_ends = min(now + self._timeout, self._letter_ends)
+        self._unwritten = unwritten
+        if now >= self._step_ends:
+            self.end(self._told(f"no answer in {self._timeout:g} s"))
+        else:
+            self._timer = self._loop.call_later(self._step_ends - now, self._check_time)
+
+    def _told(self, what: str) -> str:
+        return f"{what}, waiting for the answer to {self._awaited[0][0]}" if self._awaited else what

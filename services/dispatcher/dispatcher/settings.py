@@ -1,0 +1,61 @@
+"""The dispatcher's settings: the common ones, and what the engine needs."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+
+from dispatcher.providers import url
+from vestnik.settings import *  # noqa: F403
+from vestnik.settings import INSTALLED_APPS, REDIS_URL, positive, read
+
+INSTALLED_APPS = [*INSTALLED_APPS, "dispatcher"]
+
+# The external service: smtp://, smtp+starttls:// or smtps://user:password@host:port?connections=20&timeout=30
+MAIL_SERVICE_URL: str = read("str", "MAIL_SERVICE_URL")
+try:
+    url.parse(MAIL_SERVICE_URL)
+except url.WrongUrl as error:
+    raise ImproperlyConfigured(f"MAIL_SERVICE_URL: {error}") from None
+
+# A letter is tried this often at most; the n-th retry waits RETRY_BASE_SECONDS × 2ⁿ⁻¹, spread by a quarter, an hour at
+# the most, and never past the window.
+MAX_ATTEMPTS: int = positive("int", "MAX_ATTEMPTS", 8)
+RETRY_BASE_SECONDS: float = positive("float", "RETRY_BASE_SECONDS", 30.0)
+RETRY_CAP_SECONDS: float = 3600.0
+
+# What becomes of a letter that was handed over without a readable answer: tried again, or held for a person.
+UNKNOWN_OUTCOMES: str = read("str", "UNKNOWN_OUTCOMES", "retry")
+if UNKNOWN_OUTCOMES not in ("retry", "hold"):
+    raise ImproperlyConfigured("UNKNOWN_OUTCOMES: retry or hold is wanted.")
+
+# A lane works off one slice, then lets the others: so owners take turns.
+LANES_PER_OWNER: int = positive("int", "LANES_PER_OWNER", 4)
+SLICE_SECONDS: float = positive("float", "SLICE_SECONDS", 2.0)
+
+# A worker beats every second, hands nothing over after five without, and is dead after ten.
+BEAT = timedelta(seconds=1)
+STALE_AFTER = timedelta(seconds=5)
+DEAD_AFTER = timedelta(seconds=10)
+GATE_VALID_FOR = timedelta(seconds=2)
+RECOVERIES = 3
+
+# dramatiq's own defaults would kill, drop or double lanes; what actors need, they name (actors.py). A broken consumer's
+# messages come back after 15 s: nothing waits for that, the tick wakes what should be awake.
+DRAMATIQ_BROKER: dict[str, Any] = {
+    "BROKER": "dramatiq.brokers.redis.RedisBroker",
+    "OPTIONS": {
+        "url": REDIS_URL,
+        "namespace": "vestnik",
+        "heartbeat_timeout": 15_000,
+        "maintenance_chance": 100_000,
+    },
+    "MIDDLEWARE": [
+        "dramatiq.middleware.TimeLimit",
+        "dramatiq.middleware.ShutdownNotifications",
+        "dramatiq.middleware.CurrentMessage",
+        "dramatiq.middleware.Retries",
+        "periodiq.PeriodiqMiddleware",
+        "django_dramatiq.middleware.DbConnectionsMiddleware",
+    ],
+}

@@ -1,0 +1,76 @@
+"""Group commit: while one statement writes receipts down, more gather, and the next takes all of them."""
+
+import logging
+import threading
+import time
+
+from django.db import DatabaseError, connections
+
+from dispatcher import ledger, pacing
+
+logger = logging.getLogger(__name__)
+
+RETRY_SECONDS = 0.5
+
+
+class Settler:
+    """Writes receipts into the ledger in a thread of its own. What it has not written yet counts as in hand."""
+
+    def __init__(self, hand: pacing.Hand) -> None:
+        self._hand = hand
+        self._gathered: list[ledger.Settlement] = []
+        self._taken = 0
+        self._written = 0
+        self._stopping = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._work, name="settler", daemon=True)
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Write what has gathered, then end."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        self._thread.join()
+
+    def put(self, settlement: ledger.Settlement) -> None:
+        """Take a receipt to be written down."""
+        with self._changed:
+            self._gathered.append(settlement)
+            self._taken += 1
+            if len(self._gathered) == 1:
+                self._changed.notify_all()
+
+    def drain(self) -> None:
+        """Wait until everything taken so far is written."""
+        with self._changed:
+            mark = self._taken
+            self._changed.wait_for(lambda: self._written >= mark)
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._gathered or self._stopping)
+                batch, self._gathered = self._gathered, []
+            if not batch:
+                break
+            self._write(batch)
+            self._hand.free(len(batch))
+            with self._changed:
+                self._written += len(batch)
+                self._changed.notify_all()
+        connections.close_all()
+
+    def _write(self, batch: list[ledger.Settlement]) -> None:
+        """Write the batch, however long the database is away: writing a receipt twice is harmless, losing it is not."""
+        while True:
+            try:
+                ledger.settle(batch, time.monotonic())
+                return
+            except DatabaseError as error:
+                logger.error("%d receipts wait for the database: %s", len(batch), error)
+                connections.close_all()
+                time.sleep(RETRY_SECONDS)

@@ -1,0 +1,55 @@
+"""The tick: finds in the ledger everything that is due. It alone could rebuild all that Redis carries."""
+
+import logging
+
+from django.conf import settings
+from django.core.cache import cache
+from django.db import connection, transaction
+from django.db.models.functions import Now
+
+from dispatcher import closing, lanes, launching, ledger
+from vestnik import clock, jobs
+from vestnik.mailings.models import Mailing
+from vestnik.mailings.records import Run, RunState
+
+logger = logging.getLogger(__name__)
+
+LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended('vestnik.tick', 0))"
+
+
+def tick() -> None:
+    """Do what is due: recover, close, launch, hint at what is due soon, wake lanes. One at a time, in any process."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(LOCK)
+        if not cursor.fetchone()[0]:
+            return
+        for mailing_id in due_mailings():
+            jobs.LAUNCH.enqueue(mailing_id)
+        for mailing_id, wait in launching.due_soon(jobs.horizon()):
+            jobs.LAUNCH.enqueue(mailing_id, delay=wait)
+    recover()
+    close()
+    for owner_id in ledger.owners_with_letters_due():
+        lanes.wake(owner_id)
+    cache.set("vestnik:tick", clock.now().timestamp(), timeout=None)
+
+
+def due_mailings() -> list[int]:
+    """Mailings with an occurrence that is due, or a run that was asked for and has no letters yet."""
+    asked = Run.objects.filter(state=RunState.OPEN, filled_at=None, mailing__isnull=False)
+    return [*Mailing.objects.due().values_list("pk", flat=True), *asked.values_list("mailing_id", flat=True)]
+
+
+def recover() -> None:
+    """Take over what dead workers had in hand."""
+    for worker_id, name in ledger.bury():
+        logger.error("worker %d (%s) died; what it had in hand is recovered", worker_id, name)
+    for run_id in ledger.recover():
+        closing.close(run_id)
+
+
+def close() -> None:
+    """End runs whose time is up, that were cancelled, whose mailing is gone, or whose last letter is settled."""
+    Run.objects.filter(state=RunState.OPEN, mailing=None, cancelled_at=None).update(cancelled_at=Now())
+    for run_id in Run.objects.filter(state=RunState.OPEN).order_by("pk").values_list("pk", flat=True):
+        closing.close(run_id)

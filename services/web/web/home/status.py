@@ -1,0 +1,74 @@
+"""What runs: asked of the database, the queue and the ledger, each answer independent of the others."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import dramatiq
+import redis
+from django.core.cache import cache
+from django.db import DatabaseError
+from django.db.models import Count
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from vestnik.mailings.records import Run, RunState, Worker
+
+TICK_IS_LATE_AFTER = timedelta(minutes=3)
+WORKER_IS_LATE_AFTER = timedelta(seconds=10)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One line of the page."""
+
+    name: str
+    well: bool
+    words: str
+
+
+def parts() -> list[Part]:
+    """Every part of the installation and how it does."""
+    return [_database(), _queue(), _scheduler(), _dispatcher()]
+
+
+def _database() -> Part:
+    try:
+        counts = dict(Run.objects.filter(state=RunState.OPEN).values_list("state").annotate(count=Count("pk")))
+    except DatabaseError:
+        return Part(_("Database"), False, _("does not answer"))
+    count = counts.get(RunState.OPEN, 0)
+    return Part(
+        _("Database"), True, ngettext("%(count)d run is open", "%(count)d runs are open", count) % {"count": count}
+    )
+
+
+def _queue() -> Part:
+    try:
+        dramatiq.get_broker().client.ping()  # type: ignore[attr-defined]
+    except (redis.RedisError, OSError):
+        return Part(_("Queue"), False, _("does not answer"))
+    return Part(_("Queue"), True, _("answers"))
+
+
+def _scheduler() -> Part:
+    try:
+        ticked = cache.get("vestnik:tick")
+    except (redis.RedisError, OSError):
+        ticked = None
+    if ticked is None:
+        return Part(_("Scheduler"), False, _("has not ticked yet"))
+    at = datetime.fromtimestamp(ticked, UTC)
+    return Part(_("Scheduler"), timezone.now() - at < TICK_IS_LATE_AFTER, _("last tick at %s UTC") % f"{at:%H:%M:%S}")
+
+
+def _dispatcher() -> Part:
+    try:
+        beating = timezone.now() - WORKER_IS_LATE_AFTER
+        workers = list(Worker.objects.filter(ended_at=None, beat_at__gt=beating).values_list("provider", flat=True))
+    except DatabaseError:
+        return Part(_("Dispatcher"), False, _("unknown without the database"))
+    if not workers:
+        return Part(_("Dispatcher"), True, _("no worker has letters to send"))
+    count = ngettext("%(count)d worker sends", "%(count)d workers send", len(workers)) % {"count": len(workers)}
+    return Part(_("Dispatcher"), True, f"{count}: {', '.join(sorted(set(workers)))}")

@@ -1,0 +1,86 @@
+"""The people who sign in: by e-mail address, with one name and one mailbox each."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import PermissionsMixin
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from guardian.mixins import GuardianUserMixin
+
+from vestnik import fields
+
+
+class UserManager(BaseUserManager["User"]):
+    """Makes users. Whoever is made here, and not by signing up, counts as confirmed."""
+
+    def create_user(self, email: str, password: str | None = None, **extra: Any) -> User:
+        """A confirmed user; raises ValidationError for a bad or taken address."""
+        user = self.model(email=email, **{"confirmed_at": timezone.now(), **extra})
+        user.set_password(password)
+        user.full_clean()
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **extra: Any) -> User:
+        """A user who may do everything."""
+        return self.create_user(email, password, **{"is_staff": True, "is_superuser": True, **extra})
+
+    def get_by_natural_key(self, username: str | None) -> User:
+        return self.get(email=username)
+
+
+class User(GuardianUserMixin, AbstractBaseUser, PermissionsMixin):
+    """A person with an account, who owns clients, messages and mailings."""
+
+    email = fields.AddressField(
+        _("e-mail"), unique=True, error_messages={"unique": _("A user with this address exists already.")}
+    )
+    full_name = fields.one_line(
+        _("name"), 200, blank=True, help_text=_("The sender's name of letters, where a mailing names no other.")
+    )
+    time_zone = fields.time_zone_field(_("time zone"), default="UTC")
+    language = models.CharField(
+        _("language"), max_length=8, choices=[("en", "English"), ("ru", "Русский")], default="en"
+    )
+    confirmed_at = models.DateTimeField(
+        _("mailbox confirmed at"), null=True, blank=True, help_text=_("Until then nothing of this user's is sent.")
+    )
+    is_active = models.BooleanField(
+        _("active"), default=True, help_text=_("Off: blocked. Cannot sign in, and nothing of theirs is sent.")
+    )
+    is_staff = models.BooleanField(_("staff"), default=False, help_text=_("May open the admin site."))
+    date_joined = models.DateTimeField(_("registered at"), default=timezone.now, editable=False)
+
+    USERNAME_FIELD = "email"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    objects = UserManager()
+
+    class Meta:
+        verbose_name = _("user")
+        verbose_name_plural = _("users")
+
+    def __str__(self) -> str:
+        return self.email
+
+    @property
+    def is_confirmed(self) -> bool:
+        return self.confirmed_at is not None
+
+    @property
+    def is_manager(self) -> bool:
+        """Whether the account is for supervision, and so changes nothing of its own."""
+        if not hasattr(self, "_is_manager"):
+            self._is_manager = self.groups.filter(name="managers").exists()
+        return self._is_manager
+
+    def get_full_name(self) -> str:
+        return self.full_name or self.email
+
+    def get_short_name(self) -> str:
+        return self.get_full_name()

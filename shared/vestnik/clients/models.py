@@ -1,0 +1,125 @@
+"""Who gets letters: one owner's clients, and the lists they are on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+from guardian.models import GroupObjectPermissionBase, UserObjectPermissionBase
+
+from vestnik import access, fields
+
+NAME_LENGTH = 200
+
+
+def name_key(full_name: str) -> str:
+    """What people's names are sorted and searched by: case and ё/е make no difference, in any collation."""
+    return " ".join(full_name.casefold().replace("ё", "е").split())
+
+
+def validate_attributes(value: Any) -> None:
+    """Refuse anything but a flat object of texts, whose names a message can name."""
+    if not isinstance(value, dict):
+        raise ValidationError(_("Attributes are an object of names and texts."))
+    for name, text in value.items():
+        if not isinstance(text, str):
+            raise ValidationError(_("The attribute “%(name)s” is not a text."), params={"name": name})
+        if not name.isidentifier() or len(name) > 64:
+            raise ValidationError(
+                _("“%(name)s” cannot name an attribute: letters, digits and underscores, at most 64."),
+                params={"name": name},
+            )
+        fields.validate_text(text)
+
+
+class Client(models.Model):
+    """A person who gets letters. Unique for its owner by the normalised address."""
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="clients")
+    email = fields.AddressField(_("e-mail"))
+    full_name = fields.one_line(_("full name"), NAME_LENGTH, blank=True)
+    name_key = models.CharField(max_length=NAME_LENGTH * 3, db_collation="C", editable=False, blank=True)
+    comment = models.TextField(_("comment"), blank=True, validators=[fields.validate_text])
+    attributes = models.JSONField(_("attributes"), default=dict, blank=True, validators=[validate_attributes])
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("changed at"), auto_now=True)
+
+    objects = access.VisibleQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("client")
+        verbose_name_plural = _("clients")
+        constraints = [
+            # Also serves an owner's page of clients by address, and the search for the beginning of one.
+            models.UniqueConstraint(
+                fields=["owner", "email"],
+                name="client_once_per_owner",
+                violation_error_message=_("You have a client with this address already."),
+            ),
+        ]
+        indexes = [
+            # An owner's page of clients by name.
+            models.Index(fields=["owner", "name_key", "id"], name="client_by_name"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.full_name} <{self.email}>" if self.full_name else self.email
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.name_key = name_key(self.full_name)
+        super().save(*args, **kwargs)
+
+
+class ClientList(models.Model):
+    """A named set of one owner's clients."""
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="client_lists")
+    name = fields.one_line(_("name"), 200)
+    clients = models.ManyToManyField(Client, through="Membership", related_name="lists", verbose_name=_("clients"))
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+
+    objects = access.VisibleQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("client list")
+        verbose_name_plural = _("client lists")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["owner", "name"],
+                name="list_name_once_per_owner",
+                violation_error_message=_("You have a list of this name already."),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Membership(models.Model):
+    """That a client is on a list. Both have one owner: the verbs that add see to it."""
+
+    client_list = models.ForeignKey(ClientList, models.CASCADE, related_name="memberships")
+    client = models.ForeignKey(Client, models.CASCADE, related_name="memberships")
+
+    class Meta:
+        verbose_name = _("list membership")
+        verbose_name_plural = _("list memberships")
+        constraints = [models.UniqueConstraint(fields=["client_list", "client"], name="client_once_per_list")]
+
+    def __str__(self) -> str:
+        return f"{self.client_id} ∈ {self.client_list_id}"
+
+
+class ClientListUserObjectPermission(UserObjectPermissionBase):
+    """guardian's direct table: what a user may do with a list."""
+
+    content_object = models.ForeignKey(ClientList, models.CASCADE)
+
+
+class ClientListGroupObjectPermission(GroupObjectPermissionBase):
+    """guardian's direct table: what a group may do with a list."""
+
+    content_object = models.ForeignKey(ClientList, models.CASCADE)

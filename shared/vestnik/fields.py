@@ -1,0 +1,87 @@
+"""Model fields and validators that several apps share."""
+
+import re
+import zoneinfo
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from vestnik import addresses
+
+if TYPE_CHECKING:
+    _CharField = models.CharField[str, str]
+else:
+    _CharField = models.CharField
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
+
+
+def validate_one_line(value: str) -> None:
+    """Refuse line breaks and other control characters: the value may stand in a letter's header."""
+    if _CONTROL.search(value):
+        raise ValidationError(_("Line breaks and control characters are not allowed here."), code="control_characters")
+
+
+def validate_text(value: str) -> None:
+    """Refuse NUL, which PostgreSQL cannot store."""
+    if "\x00" in value:
+        raise ValidationError(_("The text contains a NUL character; is it a binary file?"), code="nul")
+
+
+def validate_time_zone(name: str) -> None:
+    """Refuse what is no IANA time zone name."""
+    if name not in zoneinfo.available_timezones():
+        raise ValidationError(
+            _("“%(name)s” is not a known time zone; an IANA name such as Europe/Moscow is wanted."),
+            code="time_zone",
+            params={"name": name},
+        )
+
+
+class AddressField(_CharField):
+    """An e-mail address in its normal form (`vestnik.addresses`), whatever form it was assigned in."""
+
+    default_error_messages = {"invalid": _("This is not an e-mail address letters can be sent to: %(reason)s")}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("max_length", addresses.MAX_LENGTH)
+        kwargs.setdefault("db_collation", "C")
+        super().__init__(*args, **kwargs)
+
+    def to_python(self, value: Any) -> Any:
+        value = super().to_python(value)
+        if value in self.empty_values:
+            return value
+        try:
+            return addresses.normalise(value)
+        except addresses.InvalidAddress as error:
+            raise ValidationError(
+                self.error_messages["invalid"], code="invalid", params={"reason": str(error)}
+            ) from None
+
+    def get_prep_value(self, value: Any) -> Any:
+        value = super(models.CharField, self).get_prep_value(value)
+        if value in self.empty_values:
+            return value
+        try:
+            return addresses.normalise(value)
+        except addresses.InvalidAddress:
+            return value  # a search for what no row can have finds none; saving is guarded by full_clean
+
+    def formfield(self, **kwargs: Any) -> Any:
+        widget = super().formfield(**kwargs)
+        if widget is not None:
+            widget.widget.input_type = "email"
+        return widget
+
+
+def one_line(verbose_name: Any, max_length: int, **kwargs: Any) -> Any:
+    """A CharField whose value may stand in a letter's header."""
+    return models.CharField(verbose_name, max_length=max_length, validators=[validate_one_line], **kwargs)
+
+
+def time_zone_field(verbose_name: Any, **kwargs: Any) -> Any:
+    """A CharField that holds an IANA time zone's name."""
+    return models.CharField(verbose_name, max_length=64, validators=[validate_time_zone], **kwargs)

@@ -1,0 +1,85 @@
+"""The queue contract: every job's name, its queue, and a typed function that enqueues it.
+
+The services meet here and nowhere else: the web enqueues a job by its name, the dispatcher binds the name to a
+function. A job is a hint. Enqueueing gives up after a third of a second, logs, and never raises: what a lost hint
+meant stands in PostgreSQL, where the tick finds it.
+"""
+
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import dramatiq
+import pendulum
+import periodiq
+import redis
+from django.conf import settings
+from django.db import transaction
+from dramatiq.errors import BrokerError
+
+logger = logging.getLogger(__name__)
+
+CONTROL = "control"
+BULK = "bulk"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job's name and the queue it waits in."""
+
+    name: str
+    queue: str
+
+    def enqueue(self, *args: int | str, delay: timedelta | None = None) -> bool:
+        """Enqueue this job; False, and a line in the log, if the broker did not take it."""
+        message: dramatiq.Message[Any] = dramatiq.Message(
+            queue_name=self.queue, actor_name=self.name, args=args, kwargs={}, options={}
+        )
+        milliseconds = None if delay is None else max(0, round(delay.total_seconds() * 1000))
+        try:
+            dramatiq.get_broker().enqueue(message, delay=milliseconds)
+        except (redis.RedisError, BrokerError, OSError) as error:
+            logger.warning("job %s%r was not enqueued, the tick will find its work: %s", self.name, args, error)
+            return False
+        return True
+
+
+LAUNCH = Job("launch", CONTROL)
+CLOSE = Job("close", CONTROL)
+TICK = Job("tick", CONTROL)
+WAKE = Job("wake", CONTROL)
+SEND = Job("send", BULK)
+
+
+def horizon() -> timedelta:
+    """How far ahead a launch is worth a hint with a delay: until the tick after the next. The ticks find the rest."""
+    now = pendulum.now()
+    tick = periodiq.cron(settings.TICK_CRON)
+    return timedelta(seconds=(tick.next_valid_date(tick.next_valid_date(now)) - now).total_seconds())
+
+
+def launch(mailing_id: int, delay: timedelta | None = None) -> None:
+    """Launch what of the mailing is due (after `delay`); on commit, inside a transaction."""
+    transaction.on_commit(partial(LAUNCH.enqueue, mailing_id, delay=delay))
+
+
+def close(run_id: int) -> None:
+    """End the queued letters of a run that was cancelled or whose window moved, and the run if that was all."""
+    transaction.on_commit(partial(CLOSE.enqueue, run_id))
+
+
+def tick() -> None:
+    """Find and do everything that is due."""
+    transaction.on_commit(TICK.enqueue)
+
+
+def wake(owner_id: int, delay: timedelta | None = None) -> None:
+    """Wake the lanes of an owner whose letters are due (after `delay`)."""
+    transaction.on_commit(partial(WAKE.enqueue, owner_id, delay=delay))
+
+
+def send(owner_id: int, slot: int, token: str, setbacks: int = 0, delay: timedelta | None = None) -> bool:
+    """One slice of the lane that holds `slot` by `token`; `setbacks` counts refusals of the service in a row."""
+    return SEND.enqueue(owner_id, slot, token, setbacks, delay=delay)

@@ -1,0 +1,199 @@
+"""Messages and mailings: what a person writes and sets up. What became of it stands in `ledger.py`."""
+
+from __future__ import annotations
+
+import zoneinfo
+from datetime import datetime
+from typing import Any, Self
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models import Exists, F, OuterRef, Q
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+from guardian.models import GroupObjectPermissionBase, UserObjectPermissionBase
+
+from vestnik import access, fields
+from vestnik.clients.models import Client, ClientList
+from vestnik.mailings import calendar, rendering
+from vestnik.mailings.records import Attempt, Delivery, Run, Tally, Worker
+
+__all__ = ["Attempt", "Delivery", "Mailing", "Message", "Run", "Tally", "Worker"]
+
+
+class Message(models.Model):
+    """A subject and a body, to be sent by any number of mailings."""
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="messages")
+    subject = fields.one_line(_("subject"), 250)
+    html = models.TextField(_("HTML"), blank=True, validators=[fields.validate_text])
+    text = models.TextField(_("plain text"), blank=True, validators=[fields.validate_text])
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("changed at"), auto_now=True)
+
+    objects = access.VisibleQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("message")
+        verbose_name_plural = _("messages")
+
+    def __str__(self) -> str:
+        return self.subject
+
+    def clean(self) -> None:
+        if not self.html.strip() and not self.text.strip():
+            raise ValidationError({"text": _("A message needs a text, plain or HTML.")})
+        faults = {}
+        for name in ("subject", "html", "text"):
+            try:
+                rendering.check(getattr(self, name))
+            except rendering.UnknownPlaceholder as error:
+                faults[name] = ValidationError(
+                    _("Unknown placeholders: %(names)s. Known are full_name, email and attributes.NAME."),
+                    params={"names": ", ".join(error.names)},
+                )
+        if faults:
+            raise ValidationError(faults)
+
+
+class MailingQuerySet(access.VisibleQuerySet["Mailing"]):
+    """Mailings, narrowed by what the dispatcher and the pages ask."""
+
+    def due(self, until: datetime | None = None) -> Self:
+        """Those whose next occurrence has come, by the database's clock (or will have by `until`), first things first."""
+        return self.filter(next_at__lte=until or Now()).order_by("next_at", "pk")
+
+    def held(self) -> Self:
+        """Those that may not launch now: paused, switched off, or of an owner who is blocked or not confirmed."""
+        return self.filter(
+            Q(paused_at__isnull=False)
+            | Q(switched_off_at__isnull=False)
+            | Q(owner__is_active=False)
+            | Q(owner__confirmed_at=None)
+        )
+
+    def with_status(self) -> Self:
+        """Annotated with `status`: one of Mailing.Status."""
+        runs = Run.objects.filter(mailing=OuterRef("pk"))
+        return self.annotate(
+            status=models.Case(
+                models.When(Exists(runs.filter(state=Run.State.OPEN)), then=models.Value("running")),
+                models.When(next_at=None, then=models.Value("completed")),
+                models.When(Exists(runs), then=models.Value("running")),
+                default=models.Value("created"),
+                output_field=models.CharField(),
+            )
+        )
+
+
+class Mailing(models.Model):
+    """The settings: which message goes to whom, from when until when, how often."""
+
+    class Status(models.TextChoices):
+        CREATED = "created", _("created")
+        RUNNING = "running", _("running")
+        COMPLETED = "completed", _("completed")
+
+    class Periodicity(models.TextChoices):
+        ONCE = "once", _("once")
+        DAILY = "daily", _("daily")
+        WEEKLY = "weekly", _("weekly")
+        MONTHLY = "monthly", _("monthly")
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="mailings")
+    name = fields.one_line(_("name"), 200)
+    # RESTRICT, not PROTECT: an account that is deleted takes both along.
+    message = models.ForeignKey(Message, models.RESTRICT, related_name="mailings", verbose_name=_("message"))
+    lists = models.ManyToManyField(ClientList, related_name="mailings", blank=True, verbose_name=_("lists"))
+    clients = models.ManyToManyField(Client, related_name="mailings", blank=True, verbose_name=_("single clients"))
+    sender_name = fields.one_line(
+        _("sender's name"), 200, blank=True, help_text=_("Your own name where this is left empty.")
+    )
+    start = models.DateTimeField(_("start"))
+    end = models.DateTimeField(_("end"))
+    periodicity = models.CharField(
+        _("periodicity"), max_length=8, choices=Periodicity.choices, default=Periodicity.ONCE
+    )
+    time_zone = fields.time_zone_field(_("time zone"), default="UTC")
+    next_at = models.DateTimeField(_("next occurrence"), null=True, blank=True, editable=False)
+    paused_at = models.DateTimeField(_("paused at"), null=True, blank=True, editable=False)
+    switched_off_at = models.DateTimeField(_("switched off at"), null=True, blank=True, editable=False)
+    switched_off_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, editable=False, related_name="+"
+    )
+    switched_off_reason = models.CharField(_("switched off because"), max_length=1000, blank=True, editable=False)
+    released_at = models.DateTimeField(null=True, blank=True, editable=False)  # when a pause or switch-off last ended
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("changed at"), auto_now=True)
+
+    objects = MailingQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("mailing")
+        verbose_name_plural = _("mailings")
+        permissions = [("switch_mailing", _("Can switch a mailing off and on"))]
+        constraints = [
+            models.CheckConstraint(condition=Q(end__gt=F("start")), name="mailing_ends_after_it_starts"),
+            models.CheckConstraint(
+                condition=Q(periodicity__in=["once", "daily", "weekly", "monthly"]), name="mailing_periodicity"
+            ),
+        ]
+        indexes = [
+            # The tick: what falls due. Mailings that are over are not in it.
+            models.Index(fields=["next_at"], name="mailing_due", condition=Q(next_at__isnull=False)),
+            # An owner's page of mailings, the newest first.
+            models.Index(fields=["owner", "-id"], name="mailing_by_owner"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        if self.start and self.end and self.end <= self.start:
+            raise ValidationError({"end": _("The end must be after the start.")})
+
+    @property
+    def schedule(self) -> calendar.Schedule:
+        return calendar.Schedule(
+            start=self.start,
+            end=self.end,
+            periodicity=calendar.Periodicity(self.periodicity),
+            zone=zoneinfo.ZoneInfo(self.time_zone),
+        )
+
+    @property
+    def hold(self) -> str:
+        """Why nothing of this mailing may go out now; empty when it may."""
+        if self.switched_off_at:
+            return "switched off"
+        if not self.owner.is_active:
+            return "owner blocked"
+        if not self.owner.is_confirmed:
+            return "owner not confirmed"
+        return "paused" if self.paused_at else ""
+
+
+
+class MessageUserObjectPermission(UserObjectPermissionBase):
+    """guardian's direct table: what a user may do with a message."""
+
+    content_object = models.ForeignKey(Message, models.CASCADE)
+
+
+class MessageGroupObjectPermission(GroupObjectPermissionBase):
+    """guardian's direct table: what a group may do with a message."""
+
+    content_object = models.ForeignKey(Message, models.CASCADE)
+
+
+class MailingUserObjectPermission(UserObjectPermissionBase):
+    """guardian's direct table: what a user may do with a mailing."""
+
+    content_object = models.ForeignKey(Mailing, models.CASCADE)
+
+
+class MailingGroupObjectPermission(GroupObjectPermissionBase):
+    """guardian's direct table: what a group may do with a mailing."""
+
+    content_object = models.ForeignKey(Mailing, models.CASCADE)

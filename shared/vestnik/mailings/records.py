@@ -1,0 +1,199 @@
+"""The ledger: what was sent to whom, when, and what became of it. One row a letter, one row a try.
+
+Only the dispatcher's statements and the verbs of `verbs.py` write here; nothing here is ever deleted, and nothing here
+points at what a person can delete but by plain values.
+"""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+
+class RunState(models.TextChoices):
+    OPEN = "open", _("open")
+    FINISHED = "finished", _("finished")
+    CANCELLED = "cancelled", _("cancelled")
+    MISSED = "missed", _("missed")
+    SKIPPED = "skipped", _("skipped")
+
+
+class DeliveryState(models.TextChoices):
+    QUEUED = "queued", _("queued")
+    SENDING = "sending", _("sending")
+    SENT = "sent", _("sent")
+    FAILED = "failed", _("failed")
+    EXPIRED = "expired", _("expired")
+    CANCELLED = "cancelled", _("cancelled")
+    UNKNOWN = "unknown", _("unknown")
+
+
+class AttemptOutcome(models.TextChoices):
+    ACCEPTED = "accepted", _("accepted")
+    TEMPORARY = "temporary", _("temporary failure")
+    PERMANENT = "permanent", _("permanent failure")
+    UNKNOWN = "unknown", _("unknown")
+
+
+class Worker(models.Model):
+    """A process that hands letters over, alive as long as it beats."""
+
+    name = models.CharField(_("name"), max_length=200)
+    provider = models.CharField(_("external service"), max_length=200)
+    started_at = models.DateTimeField(_("started at"), db_default=Now())
+    beat_at = models.DateTimeField(_("last heartbeat"), db_default=Now())
+    ended_at = models.DateTimeField(_("ended at"), null=True)
+    died = models.BooleanField(_("died"), db_default=False)
+
+    class Meta:
+        verbose_name = _("worker")
+        verbose_name_plural = _("workers")
+        indexes = [models.Index(fields=["beat_at"], name="worker_living", condition=Q(ended_at=None))]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Run(models.Model):
+    """One occurrence of a mailing, or one "send now", with the message as it was at launch."""
+
+    State = RunState
+
+    mailing = models.ForeignKey("Mailing", models.SET_NULL, null=True, related_name="runs")
+    owner_id = models.BigIntegerField()  # a plain value: the owner may be deleted
+    occurrence = models.DateTimeField(_("planned for"), null=True)  # None: sent by hand
+    request_id = models.UUIDField(null=True)  # of a "send now": a double click makes one run
+    state = models.CharField(_("state"), max_length=9, choices=RunState.choices)
+    reason = models.CharField(_("reason"), max_length=200, blank=True)
+    opened_at = models.DateTimeField(_("opened at"), db_default=Now())
+    filled_at = models.DateTimeField(_("letters written at"), null=True)  # None: the audience was not taken yet
+    window_end = models.DateTimeField(_("to be over by"))
+    cancelled_at = models.DateTimeField(_("cancelled at"), null=True)
+    finished_at = models.DateTimeField(_("over since"), null=True)
+    served_at = models.DateTimeField(null=True)  # when a lane last took its turn
+    total = models.IntegerField(_("letters"), db_default=0)
+
+    key = models.CharField(max_length=16, blank=True)  # makes Message-IDs unlike those of any other installation
+    sender = models.CharField(_("from"), max_length=254, blank=True)
+    sender_name = models.CharField(_("sender's name"), max_length=200, blank=True)
+    reply_to = models.CharField(_("reply to"), max_length=254, blank=True)
+    subject = models.CharField(_("subject"), max_length=250, blank=True)
+    html = models.TextField(_("HTML"), blank=True)
+    text = models.TextField(_("plain text"), blank=True)
+
+    class Meta:
+        verbose_name = _("run")
+        verbose_name_plural = _("runs")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["mailing", "occurrence"], name="run_once_per_occurrence", condition=Q(occurrence__isnull=False)
+            ),
+            models.UniqueConstraint(fields=["mailing"], name="run_open_once_per_mailing", condition=Q(state="open")),
+            models.UniqueConstraint(
+                fields=["mailing", "request_id"], name="run_once_per_request", condition=Q(request_id__isnull=False)
+            ),
+            models.CheckConstraint(condition=Q(state__in=RunState.values), name="run_state"),
+            models.CheckConstraint(
+                condition=Q(state="open", finished_at=None) | (~Q(state="open") & Q(finished_at__isnull=False)),
+                name="run_over_since",
+            ),
+        ]
+        indexes = [
+            # The lanes: which of an owner's runs waited longest; the tick: what is open.
+            models.Index(fields=["owner_id", "served_at"], name="run_open", condition=Q(state="open")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subject or self.state} ({self.occurrence or self.opened_at:%Y-%m-%d %H:%M})"
+
+
+class Delivery(models.Model):
+    """One client's letter in one run. The client is a plain number and the address a copy: clients can be deleted."""
+
+    State = DeliveryState
+
+    run = models.ForeignKey(Run, models.PROTECT, related_name="deliveries", db_index=False)
+    client_id = models.BigIntegerField()
+    address = models.CharField(_("address"), max_length=254, db_collation="C")
+    state = models.CharField(_("state"), max_length=9, choices=DeliveryState.choices, db_default="queued")
+    due_at = models.DateTimeField(_("due at"), null=True)
+    worker = models.ForeignKey(Worker, models.PROTECT, null=True, related_name="+", db_index=False)
+    claim = models.IntegerField(_("claims"), db_default=0)  # grows with every claim; a receipt names its own
+    attempts = models.SmallIntegerField(_("charged attempts"), db_default=0)
+    recoveries = models.SmallIntegerField(_("recoveries"), db_default=0)
+    settled_at = models.DateTimeField(_("settled at"), null=True)
+
+    class Meta:
+        verbose_name = _("letter")
+        verbose_name_plural = _("letters")
+        constraints = [
+            models.UniqueConstraint(fields=["run", "client_id"], name="delivery_once_per_client"),
+            models.CheckConstraint(condition=Q(state__in=DeliveryState.values), name="delivery_state"),
+            models.CheckConstraint(
+                condition=Q(state="sending", worker__isnull=False) | (~Q(state="sending") & Q(worker=None)),
+                name="delivery_in_hand_of_a_worker",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="queued") | Q(due_at__isnull=False), name="delivery_queued_is_due_sometime"
+            ),
+        ]
+        indexes = [
+            # The claim walks it from a lower bound; so do "what is due when" and "is anything left to send".
+            models.Index(fields=["run", "due_at", "id"], name="delivery_queued", condition=Q(state="queued")),
+            # What is in hand: at most some hundred entries. Finishing a run asks by run, recovery by worker.
+            models.Index(fields=["run", "worker"], name="delivery_in_hand", condition=Q(state="sending")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.address} ({self.state})"
+
+
+class Attempt(models.Model):
+    """One try to hand a letter over, and what came of it."""
+
+    Outcome = AttemptOutcome
+
+    delivery = models.ForeignKey(Delivery, models.PROTECT, related_name="tries", db_index=False)
+    claim = models.IntegerField(_("claim"))
+    outcome = models.CharField(_("outcome"), max_length=9, choices=AttemptOutcome.choices)
+    charged = models.BooleanField(_("charged"))
+    code = models.SmallIntegerField(_("code"), null=True)
+    answer = models.CharField(_("answer"), max_length=1100, blank=True)
+    began_at = models.DateTimeField(_("began at"))
+    duration = models.FloatField(_("seconds"))
+    worker = models.ForeignKey(Worker, models.PROTECT, related_name="+", db_index=False)
+
+    class Meta:
+        verbose_name = _("attempt")
+        verbose_name_plural = _("attempts")
+        constraints = [
+            # A receipt that is settled twice (the answer to the first settlement was lost) is written once.
+            models.UniqueConstraint(fields=["delivery", "claim"], name="attempt_once_per_claim"),
+            models.CheckConstraint(condition=Q(outcome__in=AttemptOutcome.values), name="attempt_outcome"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.outcome} {self.code or ''}".strip()
+
+
+class Tally(models.Model):
+    """How many letters of a run ended how: one row a worker (0: none), so that no row is everybody's; summed on read."""
+
+    run = models.ForeignKey(Run, models.PROTECT, related_name="tallies", db_index=False)
+    worker_id = models.BigIntegerField()
+    sent = models.IntegerField(db_default=0)
+    failed = models.IntegerField(db_default=0)
+    expired = models.IntegerField(db_default=0)
+    cancelled = models.IntegerField(db_default=0)
+    unknown = models.IntegerField(db_default=0)
+    attempts = models.IntegerField(db_default=0)
+
+    class Meta:
+        verbose_name = _("tally")
+        verbose_name_plural = _("tallies")
+        constraints = [models.UniqueConstraint(fields=["run", "worker_id"], name="tally_once_per_worker")]
+
+    def __str__(self) -> str:
+        return f"{self.run_id}/{self.worker_id}"

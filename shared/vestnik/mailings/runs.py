@@ -1,0 +1,65 @@
+"""Making runs: opening one with the message frozen in it, or recording that one did not take place."""
+
+import secrets
+import uuid
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Sum
+from django.utils import timezone
+
+from vestnik.mailings.models import Mailing
+from vestnik.mailings.records import Run, RunState, Tally
+
+COUNTED = ("sent", "failed", "expired", "cancelled", "unknown", "attempts")
+
+
+def open_run(
+    mailing: Mailing, window_end: datetime, *, occurrence: datetime | None = None, request_id: uuid.UUID | None = None
+) -> Run:
+    """A new open run of the mailing's message as it is now; its letters are yet to be written (`filled_at`).
+
+    Raises IntegrityError beside another open run of the mailing, and for an occurrence or request that has its run.
+    """
+    return Run.objects.create(
+        mailing=mailing,
+        owner_id=mailing.owner_id,
+        occurrence=occurrence,
+        request_id=request_id,
+        state=RunState.OPEN,
+        window_end=window_end,
+        key=secrets.token_hex(8),
+        sender=settings.MAIL_FROM,
+        sender_name=mailing.sender_name or mailing.owner.full_name,
+        reply_to=mailing.owner.email,
+        subject=mailing.message.subject,
+        html=mailing.message.html,
+        text=mailing.message.text,
+    )
+
+
+def record(mailing: Mailing, occurrence: datetime, window_end: datetime, state: RunState, reason: str) -> Run:
+    """A run that did not take place (`missed` or `skipped`). Idempotent."""
+    run, _ = Run.objects.get_or_create(
+        mailing=mailing,
+        occurrence=occurrence,
+        defaults={
+            "owner_id": mailing.owner_id,
+            "state": state,
+            "reason": reason,
+            "window_end": window_end,
+            "finished_at": timezone.now(),
+            "filled_at": timezone.now(),
+        },
+    )
+    return run
+
+
+def totals(*run_ids: int) -> dict[str, int]:
+    """How many letters of these runs ended how, by the tallies: `total`, `sent`, `failed` …, `attempts`, `left`."""
+    counted: dict[str, Any] = Tally.objects.filter(run__in=run_ids).aggregate(**{name: Sum(name) for name in COUNTED})
+    counts = {name: counted[name] or 0 for name in COUNTED}
+    counts["total"] = Run.objects.filter(pk__in=run_ids).aggregate(total=Sum("total"))["total"] or 0
+    counts["left"] = counts["total"] - sum(counts[name] for name in COUNTED if name != "attempts")
+    return counts

@@ -1,0 +1,210 @@
+"""What people do with messages and mailings. Doors check who asks; these keep the rules and leave hints for the engine.
+
+Bad input and refusals are ValidationErrors, keyed by field where there is one; nothing is changed then.
+"""
+
+import uuid
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.db.models import F, Max, RestrictedError
+from django.db.models.functions import Now
+from django.utils.translation import gettext as _
+
+from vestnik import access, clock, jobs
+from vestnik.accounts.models import User
+from vestnik.clients.models import Client, ClientList
+from vestnik.mailings import calendar, runs
+from vestnik.mailings.models import Mailing, Message
+from vestnik.mailings.records import Delivery, DeliveryState, Run, RunState, Tally
+
+SCHEDULE = ("start", "end", "periodicity", "time_zone")
+
+
+def create_message(owner: User, subject: str, html: str = "", text: str = "") -> Message:
+    """A new message of the owner's."""
+    return save_message(Message(owner=owner, subject=subject, html=html, text=text))
+
+
+@transaction.atomic
+def save_message(message: Message) -> Message:
+    """Save a new or changed message. Runs that are open keep the text they were launched with."""
+    new = message.pk is None
+    message.full_clean()
+    message.save()
+    if new:
+        access.grant_to_owner(message)
+    return message
+
+
+def delete_message(message: Message) -> None:
+    """Delete a message that no mailing uses."""
+    try:
+        message.delete()
+    except RestrictedError:
+        raise ValidationError(_("A mailing uses this message; choose another for it, or delete it, first.")) from None
+
+
+def create_mailing(
+    owner: User, *, lists: Iterable[ClientList] = (), clients: Iterable[Client] = (), **settings: Any
+) -> Mailing:
+    """A new mailing of the owner's; launched at once if its time has come. `settings` are Mailing's own fields."""
+    return save_mailing(Mailing(owner=owner, **settings), lists=lists, clients=clients)
+
+
+@transaction.atomic
+def save_mailing(
+    mailing: Mailing, *, lists: Iterable[ClientList] | None = None, clients: Iterable[Client] | None = None
+) -> Mailing:
+    """Save a new or changed mailing, with its audience where one is given, and plan what comes next.
+
+    A changed message or audience counts from the next run; a changed end or periodicity also moves the window of the
+    open run; a changed start or zone counts for the occurrences after the last planned one.
+    """
+    now = clock.now()
+    before = Mailing.objects.select_for_update().get(pk=mailing.pk) if mailing.pk else None
+    replan = before is None or any(getattr(before, name) != getattr(mailing, name) for name in SCHEDULE)
+    if before is not None:
+        for name in ("next_at", "paused_at", "switched_off_at", "switched_off_by_id", "released_at"):
+            setattr(mailing, name, getattr(before, name))
+    mailing.full_clean()
+    if replan and mailing.end <= now:
+        raise ValidationError({"end": _("The end is in the past: nothing would be sent.")})
+    _check_audience(mailing.owner, lists, clients)
+    if replan:
+        planned = before and before.runs.aggregate(last=Max("occurrence"))["last"]
+        mailing.next_at = calendar.replanned(mailing.schedule, now, planned, mailing.next_at)
+    mailing.save()
+    if lists is not None:
+        mailing.lists.set(lists)
+    if clients is not None:
+        mailing.clients.set(clients)
+    if before is None:
+        access.grant_to_owner(mailing)
+    elif replan:
+        _move_windows(mailing)
+    hint(mailing, now)
+    return mailing
+
+
+def delete_mailing(mailing: Mailing) -> None:
+    """Delete a mailing; its runs stay in the ledger. Refused while one is open."""
+    with transaction.atomic():
+        Mailing.objects.select_for_update().get(pk=mailing.pk)
+        if mailing.runs.filter(state=RunState.OPEN).exists():
+            raise ValidationError(_("A run of this mailing is under way; cancel it first."))
+        mailing.delete()
+
+
+def pause(mailing: Mailing) -> None:
+    """Keep what is queued, launch nothing. Twice is once."""
+    Mailing.objects.filter(pk=mailing.pk, paused_at=None).update(paused_at=Now())
+
+
+def resume(mailing: Mailing) -> None:
+    """Go on where the pause began, inside the windows."""
+    Mailing.objects.filter(pk=mailing.pk, paused_at__isnull=False).update(paused_at=None, released_at=Now())
+    _go_on(mailing)
+
+
+def switch_off(mailing: Mailing, by: User, reason: str) -> None:
+    """A manager's stop: only a manager ends it."""
+    Mailing.objects.filter(pk=mailing.pk, switched_off_at=None).update(
+        switched_off_at=Now(), switched_off_by=by, switched_off_reason=reason
+    )
+
+
+def switch_on(mailing: Mailing) -> None:
+    """End a manager's stop."""
+    Mailing.objects.filter(pk=mailing.pk, switched_off_at__isnull=False).update(
+        switched_off_at=None, switched_off_by=None, switched_off_reason="", released_at=Now()
+    )
+    _go_on(mailing)
+
+
+def cancel(mailing: Mailing) -> None:
+    """End the open run: what is queued becomes cancelled, what is in hand is settled."""
+    with transaction.atomic():
+        run = Run.objects.select_for_update().filter(mailing=mailing, state=RunState.OPEN).first()
+        if run is None:
+            raise ValidationError(_("No run of this mailing is under way."))
+        Run.objects.filter(pk=run.pk, cancelled_at=None).update(cancelled_at=Now())
+        jobs.close(run.pk)
+
+
+def send_now(mailing: Mailing, request_id: uuid.UUID | None = None) -> Run:
+    """A run outside the calendar, until the next occurrence or the end. One request id makes one run."""
+    refusal = ValidationError(_("A run of this mailing is under way already."))
+    with transaction.atomic():
+        mailing = Mailing.objects.select_for_update(of=("self",)).select_related("owner", "message").get(pk=mailing.pk)
+        if request_id and (asked := Run.objects.filter(mailing=mailing, request_id=request_id).first()):
+            return asked
+        now = clock.now()
+        if mailing.hold:
+            raise ValidationError(_("Nothing of this mailing may be sent now: %(why)s.") % {"why": _(mailing.hold)})
+        if mailing.end <= now:
+            raise ValidationError(_("The mailing is over; move its end first."))
+        if mailing.runs.filter(state=RunState.OPEN).exists():
+            raise refusal
+        try:
+            with transaction.atomic():
+                run = runs.open_run(
+                    mailing, calendar.window_end(mailing.schedule, now), request_id=request_id or uuid.uuid4()
+                )
+        except IntegrityError:
+            raise refusal from None  # an occurrence fell due this very moment
+        jobs.launch(mailing.pk)
+        return run
+
+
+def cancel_letters_to(owner_id: int, client_ids: Iterable[int]) -> None:
+    """Cancel what is queued to these clients of the owner's, who are about to be deleted. Wants a transaction."""
+    queued = Delivery.objects.filter(
+        run__in=list(Run.objects.filter(owner_id=owner_id, state=RunState.OPEN).values_list("pk", flat=True)),
+        client_id__in=client_ids,
+        state=DeliveryState.QUEUED,
+    )
+    cancelled: dict[int, int] = {}
+    for run_id, pk in queued.select_for_update().order_by("pk").values_list("run_id", "pk"):
+        cancelled[run_id] = cancelled.get(run_id, 0) + 1
+    if not cancelled:
+        return
+    queued.update(state=DeliveryState.CANCELLED, settled_at=Now(), due_at=None)
+    for run_id, count in cancelled.items():
+        tally, _created = Tally.objects.get_or_create(run_id=run_id, worker_id=0)
+        Tally.objects.filter(pk=tally.pk).update(cancelled=F("cancelled") + count)
+        jobs.close(run_id)
+
+
+def hint(mailing: Mailing, now: datetime) -> None:
+    """Tell the dispatcher of what is due, or soon will be; the tick finds the rest."""
+    if mailing.next_at is None:
+        return
+    wait = mailing.next_at - now
+    if wait < jobs.horizon():
+        jobs.launch(mailing.pk, wait if wait.total_seconds() > 0 else None)
+
+
+def _go_on(mailing: Mailing) -> None:
+    mailing.refresh_from_db()
+    hint(mailing, clock.now())
+    jobs.wake(mailing.owner_id)
+
+
+def _move_windows(mailing: Mailing) -> None:
+    for run in mailing.runs.filter(state=RunState.OPEN):
+        run.window_end = calendar.window_end(mailing.schedule, run.occurrence or run.opened_at)
+        run.save(update_fields=["window_end"])
+        jobs.close(run.pk)
+
+
+def _check_audience(
+    owner: User, lists: Iterable[ClientList] | None, clients: Iterable[Client] | None
+) -> None:
+    """The audience is the owner's own: sharing never opens somebody's clients."""
+    for field, things in (("lists", lists), ("clients", clients)):
+        if any(thing.owner_id != owner.pk for thing in things or ()):
+            raise ValidationError({field: _("Only the mailing owner's own clients and lists can be chosen.")})

@@ -1,0 +1,135 @@
+"""What the settings of both services have in common.
+
+The environment is read here and in the services' own settings, once, and loudly: a value that cannot be understood
+stops the start with a sentence that names its variable. Any variable may come from a file: ``SECRET_KEY_FILE`` names
+one that holds ``SECRET_KEY``.
+"""
+
+from typing import Any
+
+import dj_database_url
+import periodiq
+from django.core.exceptions import ImproperlyConfigured
+from environs import EnvError, FileAwareEnv
+
+from vestnik.addresses import InvalidAddress, normalise
+
+env = FileAwareEnv()
+
+
+def read(kind: str, name: str, *args: Any, **kwargs: Any) -> Any:
+    """The variable `name`, read as environs' `kind` ("str", "int", "bool", "list" …).
+
+    Raises ImproperlyConfigured with a sentence that names the variable.
+    """
+    try:
+        return getattr(env, kind)(name, *args, **kwargs)
+    except (EnvError, ValueError) as error:
+        raise ImproperlyConfigured(str(error)) from None
+
+
+def database(name: str) -> dict[str, Any]:
+    """Django's DATABASES entry for the PostgreSQL URL in the variable `name`."""
+    url = read("str", name)
+    try:
+        parsed = dj_database_url.parse(url, conn_max_age=600, conn_health_checks=True)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name}: {error}") from None
+    if parsed["ENGINE"] != "django.db.backends.postgresql":
+        raise ImproperlyConfigured(f"{name}: only PostgreSQL is supported (postgresql://user:password@host/name).")
+    return {**parsed}
+
+
+def address(name: str, default: str) -> str:
+    """The normalised e-mail address in the variable `name`."""
+    try:
+        return normalise(read("str", name, default))
+    except InvalidAddress as error:
+        raise ImproperlyConfigured(f"{name}: {error}") from None
+
+
+def redis_url(name: str, default: str | None = None) -> str:
+    """The redis://, rediss:// or unix:// URL in the variable `name`."""
+    url: str = read("str", name) if default is None else read("str", name, default)
+    if not url.startswith(("redis://", "rediss://", "unix://")):
+        raise ImproperlyConfigured(f"{name}: a redis://, rediss:// or unix:// URL is wanted, not {url!r}.")
+    return url
+
+
+def positive(kind: str, name: str, default: float) -> Any:
+    """The number above zero in the variable `name`."""
+    number = read(kind, name, default)
+    if not number > 0:
+        raise ImproperlyConfigured(f"{name}: a number above zero is wanted, not {number}.")
+    return number
+
+
+SECRET_KEY: str = read("str", "SECRET_KEY")
+DEBUG: bool = read("bool", "DEBUG", False)
+ALLOWED_HOSTS: list[str] = read("list", "ALLOWED_HOSTS", [])
+
+DATABASES = {"default": database("DATABASE_URL")}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# The broker must never evict, the cache may: two databases of one server on a laptop, two servers in earnest.
+REDIS_URL = redis_url("REDIS_URL")
+CACHE_URL = redis_url("CACHE_URL", REDIS_URL)
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": CACHE_URL}}
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "guardian",
+    "django_dramatiq",
+    "vestnik.accounts",
+    "vestnik.clients",
+    "vestnik.mailings",
+]
+
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "guardian.backends.ObjectPermissionBackend",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+ANONYMOUS_USER_NAME = None  # guardian: no row that stands for visitors
+
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("ru", "Русский")]
+
+# The installation's own address: every letter's From, and the domain of its Message-ID.
+MAIL_FROM = address("MAIL_FROM", "vestnik@localhost.localdomain")
+
+# Enqueueing is a hint (the tick finds in the ledger what a lost message meant), so it may not keep anybody waiting.
+# The web declares no actors: its broker needs no middleware.
+ENQUEUE_TIMEOUT_SECONDS = 0.3
+DRAMATIQ_BROKER: dict[str, Any] = {
+    "BROKER": "dramatiq.brokers.redis.RedisBroker",
+    "OPTIONS": {"url": REDIS_URL, "namespace": "vestnik"},
+    "MIDDLEWARE": [],
+}
+
+# How often everything that is due is looked for. Starts do not wait for it: they are hinted with their exact delay.
+TICK_CRON: str = read("str", "TICK_CRON", "* * * * *")
+try:
+    periodiq.cron(TICK_CRON)
+except (ValueError, KeyError, IndexError):
+    raise ImproperlyConfigured(f"TICK_CRON: five fields of cron are wanted, not {TICK_CRON!r}.") from None
+
+LOG_LEVEL = read("str", "LOG_LEVEL", "INFO").upper()
+if LOG_LEVEL not in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"):
+    raise ImproperlyConfigured("LOG_LEVEL: one of DEBUG, INFO, WARNING, ERROR, CRITICAL is wanted.")
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "%(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+}

@@ -1,0 +1,44 @@
+"""A plugin that starts the embedded servers once for the whole run, before Django's settings read where they are."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from local.servers import PostgresServer, ValkeyServer
+
+_directory = Path(tempfile.gettempdir())
+_servers: list[PostgresServer | ValkeyServer] = []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests() -> Generator[None]:
+    global _directory
+    _directory = Path(tempfile.mkdtemp(prefix="vestnik-tests-"))
+    postgres = PostgresServer(_directory / "postgres", durable=False)
+    valkey = ValkeyServer(_directory / "valkey", durable=False)
+    for server in (postgres, valkey):
+        server.start()
+        _servers.append(server)
+    # Whatever the shell or an .env says: tests have their own everything.
+    for name in [name for name in os.environ if name.startswith(("MAIL_", "TICK_", "RETRY_", "LANES_", "UNKNOWN_"))]:
+        del os.environ[name]
+    os.environ.update(
+        SECRET_KEY="only for tests",
+        DATABASE_URL=postgres.url("vestnik"),
+        REDIS_URL=valkey.url(0),
+        CACHE_URL=valkey.url(1),
+        MAIL_SERVICE_URL="smtp://127.0.0.1:9",
+        MAIL_FROM="herald@vestnik.test",
+        LOG_LEVEL="INFO",
+    )
+    return (yield)
+
+
+def pytest_unconfigure() -> None:
+    for server in reversed(_servers):
+        server.stop()
+    shutil.rmtree(_directory, ignore_errors=True)
