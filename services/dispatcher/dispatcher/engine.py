@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import dramatiq
@@ -18,12 +19,13 @@ logger = logging.getLogger(__name__)
 class Engine:
     """One per sending process, shared by its lanes."""
 
-    def __init__(self, provider: Provider | None = None) -> None:
+    def __init__(self, provider: Provider | None = None, on_beat: Callable[[], None] = lambda: None) -> None:
         self.provider = provider or url.provider_from(settings.MAIL_SERVICE_URL)
         self.hand = pacing.Hand(2 * self.provider.connections)
         self.settler = settling.Settler(self.hand)
-        self.lease = leases.Lease(self.provider.name, on_beat=self._on_beat)
+        self.lease = leases.Lease(self.provider.name, on_beat=self._beat)
         self.halted = threading.Event()
+        self._on_beat = on_beat
         self.gate = pacing.Gate(worker_is_fresh=self.lease.is_fresh)
 
     def start(self) -> "Engine":
@@ -44,20 +46,21 @@ class Engine:
         self.provider.close()
         self.lease.stop()
 
-    def _on_beat(self) -> None:
+    def _beat(self) -> None:
         self.gate.refresh()
+        self._on_beat()
 
 
 _engine: Engine | None = None
 _lock = threading.Lock()
 
 
-def get() -> Engine:
+def get(on_beat: Callable[[], None]) -> Engine:
     """This process's engine, started when its first lane asks (and so after the fork)."""
     global _engine
     with _lock:
         if _engine is None:
-            _engine = Engine().start()
+            _engine = Engine(on_beat=on_beat).start()
         return _engine
 
 

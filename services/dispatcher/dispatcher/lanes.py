@@ -18,8 +18,11 @@ from vestnik import jobs
 
 logger = logging.getLogger(__name__)
 
-TOKEN_LIVES = timedelta(minutes=10)
-"""Longer than a message waits for its turn or a slow service for its time limits; a lane in use renews it."""
+WAITING = timedelta(minutes=10)
+"""How long a token lives while its lane's message waits in the queue: longer than turns take."""
+
+RUNNING = timedelta(seconds=10)
+"""How long it lives while a lane works, beyond its process's last heartbeat: dead workers leave their slots."""
 
 # Mine if it is free, or mine already; then it lives on.
 HOLD = """
@@ -35,30 +38,22 @@ def wake(owner_id: int) -> None:
     """Enqueue a lane for each of the owner's slots that nobody holds."""
     for slot in range(settings.LANES_PER_OWNER):
         token = secrets.token_hex(8)
-        if _redis().set(_slot(owner_id, slot), token, nx=True, px=TOKEN_LIVES) and not jobs.send(owner_id, slot, token):
-            release(owner_id, slot, token)
-
-
-def hold(owner_id: int, slot: int, token: str) -> bool:
-    """Hold the slot by the token from now on; False if another lane does."""
-    milliseconds = int(TOKEN_LIVES.total_seconds() * 1000)
-    return bool(_redis().eval(HOLD, 1, _slot(owner_id, slot), token, milliseconds))
-
-
-def release(owner_id: int, slot: int, token: str) -> None:
-    """Let the slot go, if the token holds it."""
-    _redis().eval(RELEASE, 1, _slot(owner_id, slot), token)
+        key = _slot(owner_id, slot)
+        if _redis().set(key, token, nx=True, px=WAITING) and not jobs.send(owner_id, slot, token):
+            _redis().eval(RELEASE, 1, key, token)
 
 
 def run_slice(owner_id: int, slot: int, token: str, setbacks: int = 0) -> None:
     """Work one slice for the owner, then queue up behind the other lanes, or end if nothing is due."""
-    if not hold(owner_id, slot, token):
+    key = _slot(owner_id, slot)
+    if not _hold(key, token, RUNNING):
         return
-    this = engine.get()
+    _running[key] = token
     delay = None
     more = False
     try:
-        more = sending.send_slice(this, owner_id, until=time.monotonic() + settings.SLICE_SECONDS)
+        until = time.monotonic() + settings.SLICE_SECONDS
+        more = sending.send_slice(engine.get(on_beat=_renew), owner_id, until)
         setbacks = 0
     except ProviderError as error:
         more = True
@@ -67,8 +62,9 @@ def run_slice(owner_id: int, slot: int, token: str, setbacks: int = 0) -> None:
         log = logger.error if isinstance(error, Misconfigured) else logger.warning
         log("nothing can be handed over for %.0f s: %s", delay.total_seconds(), error)
     finally:
-        if not (more and hold(owner_id, slot, token) and jobs.send(owner_id, slot, token, setbacks, delay)):
-            release(owner_id, slot, token)
+        del _running[key]
+        if not (more and _hold(key, token, WAITING) and jobs.send(owner_id, slot, token, setbacks, delay)):
+            _redis().eval(RELEASE, 1, key, token)
     if not more:
         sleep_until_due(owner_id)
 
@@ -82,6 +78,22 @@ def sleep_until_due(owner_id: int) -> None:
         wake(owner_id)
     elif _redis().set(f"vestnik:wake:{owner_id}:{int(time.time() + seconds)}", 1, nx=True, ex=int(seconds) + 5):
         jobs.wake(owner_id, timedelta(seconds=seconds))
+
+
+_running: dict[str, str] = {}  # the slots that this process's lanes work in, with their tokens
+
+
+def _hold(key: str, token: str, lives: timedelta) -> bool:
+    return bool(_redis().eval(HOLD, 1, key, token, int(lives.total_seconds() * 1000)))
+
+
+def _renew() -> None:
+    """At every heartbeat: keep the slots of the lanes that work."""
+    try:
+        for key, token in list(_running.items()):
+            _hold(key, token, RUNNING)
+    except redis.RedisError as error:
+        logger.warning("slots were not kept, others may take them: %s", error)
 
 
 def _slot(owner_id: int, slot: int) -> str:

@@ -146,19 +146,19 @@ def _nominal(schedule: Schedule, n: int) -> datetime | None:
 def _first_index_after(schedule: Schedule, after: datetime) -> int:
     """The least n whose nominal occurrence is later than `after`, or is none; in a handful of steps from a guess.
 
-    The guess is too low by a period or two, by which no offset from UTC can make it too high.
+    The guess counts periods in UTC, and one less: more than the offsets of any two occurrences can make up for.
     """
     start = schedule.start
     match schedule.periodicity:
         case Periodicity.ONCE:
             n = 0
         case Periodicity.DAILY:
-            n = (after - start) // timedelta(days=1) - 1
+            n = (after - start) // timedelta(days=1)
         case Periodicity.WEEKLY:
-            n = (after - start) // timedelta(weeks=1) - 1
+            n = (after - start) // timedelta(weeks=1)
         case Periodicity.MONTHLY:
-            n = (after.year - start.year) * 12 + after.month - start.month - 2
-    n = max(0, n)
+            n = (after.year - start.year) * 12 + after.month - start.month
+    n = max(0, n - 1)
     while (moment := _nominal(schedule, n)) is not None and moment <= after:
         n += 1
     return n

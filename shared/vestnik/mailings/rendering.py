@@ -264,7 +264,7 @@ def _encoded_words(text: str, room: int) -> str:
     octets = text.encode()
     words, at = [], 0
     while at < len(octets):
-        end = at + (min(room, _ENCODED_WORD) - len("=?utf-8?b??=")) // 4 * 3
+        end = at + (room - len("=?utf-8?b??=")) // 4 * 3
         while end < len(octets) and octets[end] & 0xC0 == 0x80:
             end -= 1
         words.append(f"=?utf-8?b?{b2a_base64(octets[at:end], newline=False).decode()}?=")

@@ -87,7 +87,7 @@ class Lanes(Generic[Connection]):
                 ):
                     try:
                         letter = next(source, _End.END)
-                    except BaseException as error:
+                    except BaseException as error:  # noqa: BLE001 (raised again at the end)
                         fault, letter = error, _End.END
                     if isinstance(letter, Letter):
                         self._hand_over(connection, letter, lane)

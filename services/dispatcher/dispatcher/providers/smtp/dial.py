@@ -24,7 +24,7 @@ _EHLO_UNKNOWN = {500, 502, 504}
 _FULL_NAME = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 
 
-async def dial(config: SmtpConfig, tls: ssl.SSLContext) -> tuple[asyncio.Transport, Offers]:
+async def dial(config: SmtpConfig, tls: ssl.SSLContext | None) -> tuple[asyncio.Transport, Offers]:
     """A greeted and, where a user is given, authenticated connection, and what the service offers on it.
 
     Raises Unavailable or Misconfigured; nothing stays open then.
@@ -33,7 +33,7 @@ async def dial(config: SmtpConfig, tls: ssl.SSLContext) -> tuple[asyncio.Transpo
         hostname=config.host,
         port=config.port,
         timeout=config.timeout,
-        use_tls=config.security is Security.TLS,
+        use_tls=config.security == Security.TLS,
         start_tls=False,
         tls_context=tls,
         local_hostname="localhost",  # never sent: _greet names us
@@ -42,7 +42,7 @@ async def dial(config: SmtpConfig, tls: ssl.SSLContext) -> tuple[asyncio.Transpo
         async with asyncio.timeout(STEPS * config.timeout):
             await client.connect()
             await _greet(client)
-            if config.security is Security.STARTTLS:
+            if config.security == Security.STARTTLS:
                 await _start_tls(client, config.host)
             if config.user is not None:
                 await _log_in(client, config.user, config.password or "")

@@ -32,7 +32,7 @@ PARTING = 2.0
 class Pool:
     """Owner of the sessions, and the provider's side of `lanes`."""
 
-    def __init__(self, config: SmtpConfig, tls: ssl.SSLContext, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, config: SmtpConfig, tls: ssl.SSLContext | None, loop: asyncio.AbstractEventLoop) -> None:
         self._config = config
         self._tls = tls
         self._loop = loop
@@ -58,7 +58,7 @@ class Pool:
         for task in self._dials:
             task.cancel()
         self._give_up_again(self._closed)
-        for session in self.lanes.withdraw(lambda session: True):
+        for session in self.lanes.withdraw(lambda _: True):
             session.quit(PARTING)
         deadline = time.monotonic() + PARTING
         while self._sessions and time.monotonic() < deadline:
@@ -114,7 +114,7 @@ class Pool:
     def ready(self, session: Session) -> None:
         if self._closed is not None:
             session.quit(PARTING)
-        elif self._again:
+        elif self._again and (session.fresh or not self._dials):
             session.begin(self._again.popleft())
         else:
             self.lanes.release(session)
@@ -179,6 +179,8 @@ class Pool:
         self._sessions.add(session)
         self.lanes.opened(session)
         self.ready(session)
+        if self._again:
+            self._dial_more()
 
     def _dial_failed(self, error: ProviderError) -> None:
         """Every lane that waits hears of it, unless there are connections to wait for."""

@@ -9,12 +9,14 @@ from typing import NamedTuple
 from dispatcher.providers.base import Letter, Receipt
 from dispatcher.providers.errors import Unavailable
 from dispatcher.providers.smtp.pool import PARTING, Pool
-from dispatcher.providers.url import SmtpConfig
+from dispatcher.providers.url import Security, SmtpConfig
 
 try:
-    from uvloop import new_event_loop
+    import uvloop
 except ImportError:  # not made for this platform
-    from asyncio import new_event_loop
+    new_event_loop = asyncio.new_event_loop
+else:
+    new_event_loop = uvloop.new_event_loop
 
 
 class SmtpProvider:
@@ -25,7 +27,9 @@ class SmtpProvider:
         self.name = config.name
         self.connections = config.connections
         self._config = config
-        self._tls = tls or ssl.create_default_context()
+        self._tls = tls
+        if tls is None and config.security != Security.NONE:
+            self._tls = ssl.create_default_context()
         self._lock = threading.Lock()
         self._running: _Running | None = None
         self._closed = False

@@ -74,12 +74,14 @@ class Session(asyncio.Protocol):
         self._data: Step = ("DATA", self._data_answered)
         self._content: Step = ("the content", self._content_answered)
         self._work: HandOver | None = None
-        self._used = self._kept = False
+        self._kept = False
         self._heard = self._content_begun = self._recipient_stands = False
         self._step_ends = self._letter_ends = 0.0
         self._unwritten = 0
         self._timer: asyncio.TimerHandle | None = None
         self.gone = False
+        self.fresh = True
+        """Has it never handed a letter over?"""
         self.idle_since = time.monotonic()
         transport.set_protocol(self)
 
@@ -101,8 +103,8 @@ class Session(asyncio.Protocol):
             self._owner.ready(self)
             return
         self._work = work
-        self._kept = self._used or now - self.idle_since > KEPT_AFTER
-        self._used = True
+        self._kept = not self.fresh or now - self.idle_since > KEPT_AFTER
+        self.fresh = False
         self._heard = self._content_begun = self._recipient_stands = False
         self._letter_ends = now + STEPS * self._timeout
         if offers.pipelining:
@@ -117,7 +119,7 @@ class Session(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._write(QUIT, ("QUIT", lambda reply: self.end("parted")))
+        self._write(QUIT, ("QUIT", lambda _: self.end("parted")))
 
     def end(self, why: str, closed_by_service: bool = False) -> None:
         """Drop the connection now. A letter in hand gets its receipt, or another try where that is safe."""
@@ -186,7 +188,7 @@ class Session(asyncio.Protocol):
         elif self._recipient_stands:
             self.end("an empty letter must not reach the recipient")
         else:
-            self._write(DOT, ("the empty letter", lambda reply: self._reset()))
+            self._write(DOT, ("the empty letter", lambda _: self._reset()))
 
     def _content_answered(self, reply: Reply) -> None:
         if 300 <= reply.code < 400:

@@ -9,7 +9,9 @@ from vestnik.accounts.models import User
 
 
 class Command(BaseCommand):
-    help = "Fill an installation without users with a demo owner, a dozen clients and a first mailing; print the sign-in."
+    help = (
+        "Fill an installation without users with a demo owner, a dozen clients and a first mailing; print the sign-in."
+    )
 
     def handle(self, **options: Any) -> None:
         demo.fill()

@@ -1,0 +1,66 @@
+"""The people who sign in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.forms import AdminUserCreationForm
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html_join
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from vestnik.accounts.models import User
+from vestnik.clients.models import Client, ClientList
+from vestnik.mailings.models import Mailing, Message, Run
+from web.admin.base import VerbAdmin, link
+
+
+class NewUserForm(AdminUserCreationForm):
+    class Meta:
+        model = User
+        fields = ("email",)
+        field_classes: dict[str, Any] = {}
+
+
+@admin.register(User)
+class UserAdmin(VerbAdmin, DjangoUserAdmin):
+    add_form = NewUserForm
+    add_fieldsets = (
+        (None, {"fields": ("email", "full_name", "time_zone", "language")}),
+        (None, {"classes": ("wide",), "fields": ("usable_password", "password1", "password2")}),
+    )
+    fieldsets = (
+        (None, {"fields": ("email", "password", "full_name", "time_zone", "language", "owned")}),
+        (_("Rights"), {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
+        (_("Dates"), {"fields": ("confirmed_at", "last_login", "date_joined")}),
+    )
+    readonly_fields = ("owned", "last_login", "date_joined")
+    list_display = ("email", "full_name", "is_active", "is_staff", "is_superuser", "confirmed_at", "date_joined")
+    list_filter = ("is_active", "is_staff", "is_superuser", "groups", ("confirmed_at", admin.EmptyFieldListFilter))
+    search_fields = ("email", "full_name")
+    ordering = ("email",)
+
+    @admin.display(description=_("owns"))
+    def owned(self, user: User) -> str:
+        models = (Client, ClientList, Message, Mailing)
+        links = (
+            (link(model._meta.verbose_name_plural, "changelist", model, owner__id__exact=user.pk),) for model in models
+        )
+        return format_html_join(", ", "{}", links)
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        if not change:
+            obj.confirmed_at = timezone.now()  # whoever is made here counts as confirmed
+        super().save_model(request, obj, form, change)
+
+    def delete_model(self, request: HttpRequest, obj: User) -> None:
+        if Run.objects.filter(owner_id=obj.pk, state=Run.State.OPEN).exists():
+            raise ValidationError(
+                gettext("A run of a mailing of %(user)s is under way; cancel it first.") % {"user": obj}
+            )
+        super().delete_model(request, obj)

@@ -1,0 +1,131 @@
+"""What the admin pages have in common: who may open them, how verbs refuse, how far they count."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import admin, messages
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.core.paginator import Paginator
+from django.db import models, transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.functional import cached_property
+from django.utils.html import format_html
+
+
+class CappedPaginator(Paginator):
+    """Counts no further than its cap, however many rows there are; what lies beyond is found by searching."""
+
+    cap = 10_000
+
+    @cached_property
+    def count(self) -> int:
+        rows: Any = self.object_list
+        return int(rows.order_by()[: self.cap].count())
+
+
+class SuperusersOnly:
+    """Every permission is a superuser's, and nobody else's, whatever was granted."""
+
+    def _has(self, request: HttpRequest) -> bool:
+        return request.user.is_active and request.user.is_superuser
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self._has(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        return self._has(request)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        return self._has(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        return self._has(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        return self._has(request)
+
+
+class ReadOnly(SuperusersOnly):
+    """To be looked at: even a superuser adds, changes and deletes nothing."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        return False
+
+
+class VerbAdmin(SuperusersOnly, admin.ModelAdmin):
+    """Saves and deletes by the core's verbs. What they refuse is undone, and said where it can be mended."""
+
+    show_full_result_count = False
+    list_per_page = 50
+    paginator = CappedPaginator
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        except ValidationError as refusal:
+            request.refusal = refusal  # type: ignore[attr-defined]
+            return super().changeform_view(request, object_id, form_url, extra_context)
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change=change, **kwargs)
+        refusal: ValidationError | None = getattr(request, "refusal", None)
+        return form if refusal is None else _refused(form, refusal)
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        try:
+            return super().delete_view(request, object_id, extra_context)
+        except ValidationError as refusal:
+            self.message_user(request, " ".join(refusal.messages), messages.ERROR)
+            return HttpResponseRedirect(address("change", self.model, object_id))
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        try:
+            with transaction.atomic():
+                return super().changelist_view(request, extra_context)
+        except ValidationError as refusal:
+            self.message_user(request, " ".join(refusal.messages), messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
+
+    def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
+        """All of them, or none."""
+        for thing in queryset:
+            self.delete_model(request, thing)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:  # noqa: ARG002
+        """What a person chose to delete, without the thousands of rows that go with it."""
+        counts = {self.opts.verbose_name_plural: len(objs)}
+        return [str(thing) for thing in objs[:100]], counts, set(), []
+
+
+def address(page: str, model: type[models.Model], *args: Any, **filters: Any) -> str:
+    """The address of a model's admin page, narrowed by `filters`."""
+    path = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=args)
+    return f"{path}?{urlencode(filters)}" if filters else path
+
+
+def link(text: Any, page: str, model: type[models.Model], *args: Any, **filters: Any) -> str:
+    """A link to such a page."""
+    return format_html('<a href="{}">{}</a>', address(page, model, *args, **filters), text)
+
+
+def _refused(form: Any, refusal: ValidationError) -> Any:
+    class RefusedForm(form):  # type: ignore[misc]
+        """The same form, which the verb has refused: it says so beside the fields it has."""
+
+        def _post_clean(self) -> None:
+            super()._post_clean()
+            for field, errors in ValidationError(refusal).update_error_dict({}).items():
+                self.add_error(field if field in self.fields and field != NON_FIELD_ERRORS else None, errors)
+
+    return RefusedForm

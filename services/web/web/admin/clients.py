@@ -1,0 +1,102 @@
+"""Clients and the lists they are on."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import Q
+from django.forms.models import BaseInlineFormSet
+from django.http import HttpRequest
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from vestnik.clients import verbs
+from vestnik.clients.models import Client, ClientList, Membership, name_key
+from vestnik.mailings.models import Mailing
+from web.admin.base import SuperusersOnly, VerbAdmin, link
+
+
+class ClientForm(forms.ModelForm):
+    def clean_attributes(self) -> dict[str, str]:
+        attributes: dict[str, str] | None = self.cleaned_data["attributes"]
+        return attributes or {}
+
+
+class MembershipFormSet(BaseInlineFormSet):
+    def clean(self) -> None:
+        super().clean()
+        for form in self.forms:
+            client_list = getattr(form, "cleaned_data", {}).get("client_list")
+            if client_list is not None and client_list.owner_id != self.instance.owner_id:
+                form.add_error("client_list", gettext("This list is not the client's owner's."))
+
+
+class MembershipInline(SuperusersOnly, admin.TabularInline):
+    model = Membership
+    formset = MembershipFormSet
+    autocomplete_fields = ("client_list",)
+    extra = 0
+
+
+@admin.register(Client)
+class ClientAdmin(VerbAdmin):
+    form = ClientForm
+    fields = ("owner", "email", "full_name", "comment", "attributes", "created_at", "updated_at")
+    readonly_fields: tuple[str, ...] = ("created_at", "updated_at")
+    autocomplete_fields = ("owner",)
+    inlines = (MembershipInline,)
+    list_display = ("email", "full_name", "owner")
+    list_select_related = ("owner",)
+    ordering = ("owner_id", "email")  # as the unique index has them
+    sortable_by = ()
+    search_fields = ("email__startswith",)
+    search_help_text = _("The beginning of an address or of a name.")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Client | None = None) -> Any:  # noqa: ARG002
+        return self.readonly_fields if obj is None else ("owner", *self.readonly_fields)
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:  # noqa: ARG002
+        if key := name_key(search_term):
+            queryset = queryset.filter(Q(email__startswith=search_term.strip().lower()) | Q(name_key__startswith=key))
+        return queryset, False
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        return lookup == "lists__id__exact" or super().lookup_allowed(lookup, value, request)
+
+    def save_model(self, request: HttpRequest, obj: Client, form: Any, change: bool) -> None:  # noqa: ARG002
+        verbs.save_client(obj)
+
+    def delete_model(self, request: HttpRequest, obj: Client) -> None:  # noqa: ARG002
+        verbs.delete_clients(obj.owner, [obj])
+
+    def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:  # noqa: ARG002
+        chosen = queryset.select_related("owner").order_by("owner_id")
+        for owner, clients in groupby(chosen, key=lambda client: client.owner):
+            verbs.delete_clients(owner, clients)
+
+
+@admin.register(ClientList)
+class ClientListAdmin(VerbAdmin):
+    fields = ("owner", "name")
+    autocomplete_fields = ("owner",)
+    list_display = ("name", "owner", "created_at")
+    list_select_related = ("owner",)
+    ordering = ("-pk",)
+    search_fields = ("name",)
+
+    def get_fields(self, request: HttpRequest, obj: ClientList | None = None) -> Any:  # noqa: ARG002
+        return self.fields if obj is None else ("owner", "name", "created_at", "used")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: ClientList | None = None) -> Any:  # noqa: ARG002
+        return () if obj is None else ("owner", "created_at", "used")
+
+    @admin.display(description=_("see"))
+    def used(self, client_list: ClientList) -> str:
+        clients = link(_("its clients"), "changelist", Client, lists__id__exact=client_list.pk)
+        return clients + ", " + link(_("its mailings"), "changelist", Mailing, lists__id__exact=client_list.pk)
+
+    def save_model(self, request: HttpRequest, obj: ClientList, form: Any, change: bool) -> None:  # noqa: ARG002
+        verbs.save_list(obj)

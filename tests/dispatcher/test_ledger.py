@@ -1,0 +1,127 @@
+import time
+from datetime import timedelta
+
+import pytest
+
+from dispatcher import launching, ledger
+from dispatcher.providers.base import Outcome
+from vestnik.mailings import runs
+from vestnik.mailings.records import Attempt, Worker
+from vestnik.testing.factories import make_mailing
+
+
+@pytest.fixture
+def run(alice, settings):
+    settings.DEAD_AFTER = timedelta(seconds=0)
+    (run,) = launching.launch(make_mailing(alice, 1).pk)
+    return run
+
+
+def worker():
+    return Worker.objects.create(name="w", provider="memory", beat_at="2100-01-01T00:00Z").pk
+
+
+def dies(worker_id):
+    Worker.objects.filter(pk=worker_id).update(beat_at="2020-01-01T00:00Z")
+    ledger.bury()
+    ledger.recover()
+
+
+def settle(letter, worker_id, outcome):
+    ledger.settle(
+        [ledger.Settlement(letter.delivery_id, letter.claim, worker_id, outcome, 250, "ok", time.monotonic(), 0.1, 0.0)],
+        time.monotonic(),
+    )
+
+
+def test_what_a_dead_worker_had_in_hand_is_written_down_and_queued_again(run):
+    first = worker()
+    ledger.claim(run.pk, first, 1, None)
+    dies(first)
+    (delivery,) = run.deliveries.all()
+    assert (delivery.state, delivery.attempts, delivery.recoveries) == ("queued", 0, 1)
+    (attempt,) = Attempt.objects.all()
+    assert (attempt.outcome, attempt.charged, attempt.worker_id) == ("unknown", False, first)
+
+
+def test_the_late_receipt_of_a_worker_believed_dead_spares_the_client_a_second_letter(run):
+    first = worker()
+    (letter,) = ledger.claim(run.pk, first, 1, None)
+    dies(first)
+    settle(letter, first, Outcome.ACCEPTED)
+    (delivery,) = run.deliveries.all()
+    assert (delivery.state, delivery.attempts) == ("sent", 1)
+    (attempt,) = Attempt.objects.all()
+    assert (attempt.outcome, attempt.charged) == ("accepted", True)
+    assert runs.totals(run.pk)["sent"] == 1
+
+
+def test_a_late_receipt_after_the_next_claim_shows_that_the_letter_went_twice(run):
+    first, second = worker(), worker()
+    (before,) = ledger.claim(run.pk, first, 1, None)
+    dies(first)
+    (after,) = ledger.claim(run.pk, second, 1, None)
+    settle(before, first, Outcome.ACCEPTED)
+    settle(after, second, Outcome.ACCEPTED)
+    (delivery,) = run.deliveries.all()
+    assert (delivery.state, delivery.attempts) == ("sent", 1)
+    assert list(Attempt.objects.values_list("outcome", flat=True)) == ["accepted", "accepted"]
+    assert runs.totals(run.pk)["sent"] == 1
+
+
+def test_a_receipt_written_twice_counts_once(run):
+    first = worker()
+    (letter,) = ledger.claim(run.pk, first, 1, None)
+    settle(letter, first, Outcome.TEMPORARY)
+    settle(letter, first, Outcome.TEMPORARY)
+    (delivery,) = run.deliveries.all()
+    assert (delivery.state, delivery.attempts) == ("queued", 1)
+    assert Attempt.objects.count() == 1
+
+
+def test_a_letter_recovered_for_the_third_time_is_set_aside(run):
+    states = []
+    for _ in range(3):
+        one = worker()
+        ledger.claim(run.pk, one, 1, None)
+        dies(one)
+        states.append(run.deliveries.get().state)
+    assert states == ["queued", "queued", "unknown"]
+    assert runs.totals(run.pk)["unknown"] == 1
+
+
+def test_what_another_worker_has_claimed_since_is_not_given_back(run):
+    first, second = worker(), worker()
+    (before,) = ledger.claim(run.pk, first, 1, None)
+    dies(first)
+    ledger.claim(run.pk, second, 1, None)
+    ledger.give_back([before])
+    delivery = run.deliveries.get()
+    assert (delivery.state, delivery.worker_id) == ("sending", second)
+
+
+def test_a_worker_declared_dead_claims_nothing(run):
+    first = worker()
+    dies(first)
+    assert not ledger.claim(run.pk, first, 1, None)
+
+
+def test_two_claims_never_share_a_letter(alice, settings):
+    (run,) = launching.launch(make_mailing(alice, 10).pk)
+    first, second = worker(), worker()
+    mine = {letter.delivery_id for letter in ledger.claim(run.pk, first, 6, None)}
+    yours = {letter.delivery_id for letter in ledger.claim(run.pk, second, 6, None)}
+    assert len(mine) == 6
+    assert len(yours) == 4
+    assert not mine & yours
+
+
+def test_a_claim_goes_on_behind_its_bound(alice):
+    (run,) = launching.launch(make_mailing(alice, 10).pk)
+    one = worker()
+    first = ledger.claim(run.pk, one, 4, None)
+    ledger.give_back(first)
+    bound = (first[-1].due_at, first[-1].delivery_id)
+    second = ledger.claim(run.pk, one, 10, bound)
+    assert len(second) == 6
+    assert min(letter.delivery_id for letter in second) > bound[1]

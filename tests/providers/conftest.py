@@ -1,0 +1,73 @@
+"""Letters and servers for the tests of the providers."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+from dispatcher.providers.base import Letter, Receipt
+from dispatcher.providers.smtp import SmtpProvider
+from dispatcher.providers.url import SmtpConfig
+
+from tests.smtp_servers import Certificate, RecordingServer
+
+TIMEOUT = 0.5
+"""Seconds for each step, where a test does not say otherwise."""
+
+
+def letter(number: int = 1, recipient: str = "", content: bytes | None = None) -> Letter:
+    key = f"{number}@letters.example"
+    text = f"Message-ID: <{key}>\r\nSubject: {number}\r\n\r\nHello.\r\n".encode()
+    return Letter(
+        delivery_id=number,
+        claim=1,
+        key=key,
+        sender="sender@example.org",
+        recipient=recipient or f"client{number}@example.org",
+        content=text if content is None else content,
+    )
+
+
+def letters(count: int) -> list[Letter]:
+    return [letter(number) for number in range(1, count + 1)]
+
+
+def drain(source: Iterator[Receipt], into: list[Receipt]) -> None:
+    """Receipt by receipt, so that those before an error are kept."""
+    for receipt in source:
+        into.append(receipt)  # noqa: PERF402
+
+
+@pytest.fixture
+def server() -> Iterator[RecordingServer]:
+    """A well-behaved server that offers PIPELINING; whatever a test does, the client must keep to the protocol."""
+    with RecordingServer() as running:
+        yield running
+    assert running.violations == []
+
+
+@pytest.fixture
+def provider_of() -> Iterator[Callable[..., SmtpProvider]]:
+    """Makes providers for a server; they are closed at the end."""
+    made: list[SmtpProvider] = []
+
+    def make(server: RecordingServer, certificate: Certificate | None = None, **options: object) -> SmtpProvider:
+        config = SmtpConfig("127.0.0.1", server.port, connections=3, timeout=TIMEOUT)
+        made.append(SmtpProvider(replace(config, **options), tls=certificate and certificate.trusted()))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield make
+    for provider in made:
+        provider.close()
+
+
+@pytest.fixture
+def provider(server: RecordingServer, provider_of: Callable[..., SmtpProvider]) -> SmtpProvider:
+    return provider_of(server)
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    try:
+        return Certificate.make(tmp_path_factory.mktemp("certificate"))
+    except FileNotFoundError:
+        pytest.skip("there is no openssl command to make a certificate with")

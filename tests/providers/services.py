@@ -1,0 +1,185 @@
+"""The services that the contract is tested with: each a provider, and a hand on what it talks to."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, Protocol
+
+from aiosmtpd.controller import Controller
+from dispatcher.providers.base import Outcome, Provider
+from dispatcher.providers.errors import Unavailable
+from dispatcher.providers.memory import Answer, MemoryProvider
+from dispatcher.providers.smtp import SmtpProvider
+from dispatcher.providers.url import SmtpConfig
+
+from tests.smtp_servers import RecordingServer, Say
+
+CONNECTIONS = 4
+
+
+class Service(Protocol):
+    provider: Provider
+
+    def received(self) -> list[str]:
+        """The recipients of the letters that were taken, in order."""
+
+    def refuse(self, recipient: str, code: int) -> None: ...
+    def hold(self) -> None:
+        """Answer no letter until `release`."""
+
+    def wait_held(self, count: int) -> None:
+        """After `hold`: until so many letters have come, answered since or not."""
+
+    def release(self, count: int | None = None) -> None:
+        """Answer so many of those held, or all and hold no more."""
+
+    def leave(self) -> None:
+        """Be away: refuse connections and break those that are open."""
+
+    def come_back(self) -> None: ...
+
+
+class InMemory:
+    def __init__(self) -> None:
+        self.memory = MemoryProvider(CONNECTIONS)
+        self.provider: Provider = self.memory
+        self.refused: set[str] = set()
+
+    def received(self) -> list[str]:
+        return [letter.recipient for letter in self.memory.letters if letter.recipient not in self.refused]
+
+    def refuse(self, recipient: str, code: int) -> None:
+        self.refused.add(recipient)
+        self.memory.answers(recipient, Answer(Outcome.TEMPORARY if code < 500 else Outcome.PERMANENT, code, "refused"))
+
+    def hold(self) -> None:
+        self.memory.hold()
+
+    def wait_held(self, count: int) -> None:
+        self.memory.wait_for(count)
+
+    def release(self, count: int | None = None) -> None:
+        self.memory.release(count)
+
+    def leave(self) -> None:
+        self.memory.fail(Unavailable("away"))
+
+    def come_back(self) -> None:
+        self.memory.recover()
+
+
+class Pipelined:
+    def __init__(self, server: RecordingServer) -> None:
+        self.server = server
+        self.provider: Provider = SmtpProvider(SmtpConfig("127.0.0.1", server.port, connections=CONNECTIONS, timeout=5))
+
+    def received(self) -> list[str]:
+        return [letter.recipient for letter in self.server.letters]
+
+    def refuse(self, recipient: str, code: int) -> None:
+        self.server.always("rcpt", Say(code, "refused"), recipient)
+
+    def hold(self) -> None:
+        self.server.hold()
+
+    def wait_held(self, count: int) -> None:
+        self.server.wait_until(lambda: len(self.server.held) + len(self.server._letters) >= count)
+
+    def release(self, count: int | None = None) -> None:
+        self.server.release(count)
+
+    def leave(self) -> None:
+        self.server.refuse()
+        self.server.drop_connections()
+
+    def come_back(self) -> None:
+        self.server.listen()
+
+
+class _Handler:
+    """aiosmtpd's hooks."""
+
+    def __init__(self) -> None:
+        self.recipients: list[str] = []
+        self.codes: dict[str, int] = {}
+        self.holding = False
+        self.allowed = 0
+        self.held = 0
+        self.changed = threading.Condition()
+
+    async def handle_RCPT(self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any) -> str:  # noqa: N802
+        if address in self.codes:
+            return f"{self.codes[address]} refused"
+        envelope.rcpt_tos.append(address)
+        return "250 ok"
+
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802
+        with self.changed:
+            self.held += 1
+            self.changed.notify_all()
+        while self.holding and not self.allowed:
+            await asyncio.sleep(0.005)
+        self.allowed = max(0, self.allowed - 1)
+        self.recipients += envelope.rcpt_tos
+        return "250 ok"
+
+
+class WithoutPipelining:
+    """Python's own aiosmtpd, which offers no PIPELINING."""
+
+    def __init__(self) -> None:
+        self.handler = _Handler()
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self.port: int = probe.getsockname()[1]
+        self.away = True
+        self.come_back()
+        self.provider: Provider = SmtpProvider(SmtpConfig("127.0.0.1", self.port, connections=CONNECTIONS, timeout=5))
+
+    def received(self) -> list[str]:
+        return list(self.handler.recipients)
+
+    def refuse(self, recipient: str, code: int) -> None:
+        self.handler.codes[recipient] = code
+
+    def hold(self) -> None:
+        self.handler.holding = True
+
+    def wait_held(self, count: int) -> None:
+        with self.handler.changed:
+            if not self.handler.changed.wait_for(lambda: self.handler.held >= count, 5):
+                raise TimeoutError("the letters did not come")
+
+    def release(self, count: int | None = None) -> None:
+        self.handler.allowed = count or 0
+        self.handler.holding = count is not None
+
+    def leave(self) -> None:
+        if not self.away:
+            self.controller.stop()
+        self.away = True
+
+    def come_back(self) -> None:
+        self.controller = Controller(self.handler, hostname="127.0.0.1", port=self.port, ready_timeout=5)
+        self.controller.start()
+        self.away = False
+
+
+@contextmanager
+def service(kind: str) -> Iterator[Service]:
+    with ExitStack() as stack:
+        made: Service
+        match kind:
+            case "memory":
+                made = InMemory()
+            case "smtp, pipelined":
+                made = Pipelined(stack.enter_context(RecordingServer()))
+            case _:
+                made = without = WithoutPipelining()
+                stack.callback(without.leave)
+        stack.callback(made.provider.close)
+        yield made
+
+
+KINDS = ("memory", "smtp, pipelined", "smtp, not pipelined")

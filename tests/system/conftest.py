@@ -1,0 +1,27 @@
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.smtp_servers import RecordingServer
+from tests.system.processes import Dispatcher
+
+
+@pytest.fixture
+def post(transactional_db: None, valkey: None) -> Iterator[RecordingServer]:
+    """The external service: a real SMTP server that checks and records what it receives."""
+    with RecordingServer() as server:
+        yield server
+    assert server.violations == []
+
+
+@pytest.fixture
+def run_dispatcher(post: RecordingServer, tmp_path: Path) -> Iterator[Callable[..., Dispatcher]]:
+    """Start (parts of) the dispatcher; stopped at the end of the test."""
+    with ExitStack() as stack:
+
+        def run(*parts: str, **variables: str) -> Dispatcher:
+            return stack.enter_context(Dispatcher(post.port, tmp_path, *parts, **variables))
+
+        yield run

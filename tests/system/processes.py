@@ -1,0 +1,110 @@
+"""The dispatcher's real processes, against the tests' own database, queue and mail server."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import psutil
+from django.conf import settings
+from django.db import connection
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = {
+    "control": [sys.executable, "-m", "dramatiq", "dispatcher.main", "-p", "1", "-t", "4", "-Q", "control"],
+    "bulk": [sys.executable, "-m", "dramatiq", "dispatcher.main", "-p", "2", "-t", "2", "-Q", "bulk"],
+    "scheduler": [str(Path(sys.executable).with_name("periodiq")), "dispatcher.main"],
+}
+
+
+def environment(port: int, **variables: str) -> dict[str, str]:
+    """What the services need to know to work on the tests' own parts."""
+    return {
+        **os.environ,
+        "DATABASE_URL": os.environ["DATABASE_URL"].replace("/vestnik?", f"/{connection.settings_dict['NAME']}?"),
+        "REDIS_URL": settings.REDIS_URL,
+        "CACHE_URL": settings.CACHE_URL,
+        "MAIL_SERVICE_URL": f"smtp://127.0.0.1:{port}?connections=10&timeout=60",
+        "DJANGO_SETTINGS_MODULE": "dispatcher.settings",
+        "dramatiq_worker_timeout": "100",
+        "dramatiq_queue_prefetch": "2",
+        **variables,
+    }
+
+
+class Dispatcher:
+    """Some parts of the dispatcher, running."""
+
+    def __init__(self, port: int, logs: Path, *parts: str, **variables: str) -> None:
+        self._environment = environment(port, **variables)
+        self._logs = logs
+        self._parts = parts or ("control", "bulk")
+        self._masters: dict[str, subprocess.Popen[bytes]] = {}
+
+    def __enter__(self) -> Self:
+        for part in self._parts:
+            self.start(part)
+        for part in self._parts:
+            self._wait_until_ready(part)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for master in self._masters.values():
+            master.send_signal(signal.SIGTERM)
+        for part in list(self._masters):
+            try:
+                self._masters[part].wait(20)
+            except subprocess.TimeoutExpired:
+                self.kill(part)
+        if error is not None:
+            for part in self._masters:
+                print(f"--- {part}", self._log_of(part).read_text(), sep="\n")
+
+    def restart(self, part: str) -> None:
+        """Start the part anew, and wait until it works."""
+        self.start(part)
+        self._wait_until_ready(part)
+
+    def start(self, part: str) -> None:
+        """Start the part; it is ready some time later."""
+        with self._log_of(part).open("wb") as log:
+            self._masters[part] = subprocess.Popen(
+                COMMANDS[part], cwd=ROOT, env=self._environment, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def stop(self, part: str) -> None:
+        """SIGTERM to the part's master, as an operator would; wait until it is gone."""
+        self._masters[part].send_signal(signal.SIGTERM)
+        self._masters[part].wait(30)
+
+    def kill(self, part: str) -> None:
+        """kill -9 the part's master and every one of its workers, the workers first."""
+        master = psutil.Process(self._masters[part].pid)
+        for process in [*master.children(recursive=True), master]:
+            process.kill()
+        self._masters[part].wait(10)
+
+    def _wait_until_ready(self, part: str) -> None:
+        """Until all the part's workers have said that they are; each part writes a log of its own."""
+        if part != "scheduler":
+            workers = int(COMMANDS[part][COMMANDS[part].index("-p") + 1])
+            log = self._log_of(part)
+            wait_until(lambda: log.read_text().count("Worker process is ready for action") >= workers, 30)
+
+    def _log_of(self, part: str) -> Path:
+        return self._logs / f"{part}.log"
+
+
+def wait_until(holds: Callable[[], Any], timeout: float = 20.0) -> None:
+    """Until it holds, asked fifty times a second; an AssertionError after that many seconds."""
+    deadline = time.monotonic() + timeout
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come about in time"
+        time.sleep(0.02)

@@ -1,0 +1,165 @@
+"""Addresses: one normal form for each, whichever way through the module it takes."""
+
+import re
+import unicodedata
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from vestnik import addresses
+from vestnik.addresses import InvalidAddress, normalise
+
+NOTHING = re.compile("(?!)")
+ATOM = "abcdefghijklmnopqrstuvwxyz0123456789"
+
+
+def outcome(address: str) -> str:
+    try:
+        return normalise(address)
+    except InvalidAddress:
+        return "refused"
+
+
+def outcome_of_the_library(address: str) -> str:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(addresses, "_PLAIN", NOTHING)
+        return outcome(address)
+
+
+@pytest.mark.parametrize(
+    ("address", "normal"),
+    [
+        ("bob@example.com", "bob@example.com"),
+        (" Bob@Example.COM\t", "bob@example.com"),
+        ("bob+news@example.com", "bob+news@example.com"),
+        ("o'brien@example.com", "o'brien@example.com"),
+        ("bob@пример.рф", "bob@xn--e1afmkfd.xn--p1ai"),
+        ("Bob@ПРИМЕР.РФ", "bob@xn--e1afmkfd.xn--p1ai"),
+        ("bob@xn--e1afmkfd.xn--p1ai", "bob@xn--e1afmkfd.xn--p1ai"),
+        ("bob@bu\u0308cher.example", "bob@xn--bcher-kva.example"),
+        ("bob@faß.example", "bob@xn--fa-hia.example"),
+        ("bob@example。com", "bob@example.com"),
+    ],
+)
+def test_an_address_has_one_normal_form(address: str, normal: str) -> None:
+    assert normalise(address) == normal
+    assert normalise(normal) == normal
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "bob",
+        "@example.com",
+        "bob@",
+        "bob@example",
+        "bob@@example.com",
+        "bob smith@example.com",
+        '"bob smith"@example.com',
+        ".bob@example.com",
+        "bob.@example.com",
+        "bo..b@example.com",
+        "bob@-example.com",
+        "bob@example-.com",
+        "bob@exa_mple.com",
+        "bob@.example.com",
+        "bob@example..com",
+        "bob@[127.0.0.1]",
+        "bob@127.0.0.1",
+        "bob@xn--.example",
+        "bob@example.invalid",
+        "bob@localhost",
+        "Bob <bob@example.com>",
+        "bob@example.com,alice@example.com",
+    ],
+)
+def test_what_is_no_address_is_refused_with_a_sentence(address: str) -> None:
+    with pytest.raises(InvalidAddress) as refused:
+        normalise(address)
+    assert str(refused.value).endswith(".")
+    assert outcome_of_the_library(address) == "refused"
+
+
+@pytest.mark.parametrize("address", ["боб@example.com", "bób@example.com", "bob\u200b@example.com", "ｂob@example.com"])
+def test_a_local_part_that_is_not_ascii_is_refused(address: str) -> None:
+    with pytest.raises(InvalidAddress):
+        normalise(address)
+
+
+@pytest.mark.parametrize(
+    "line_break", ["\r\n", "\n", "\r", "\x00", "\x0b", "\x85", "\u2028", "\r\nBcc: eve@example.com\r\n"]
+)
+@pytest.mark.parametrize(
+    "address", ["bo{}b@example.com", "bob{}@example.com", "bob@{}example.com", "bob@example.com{}x"]
+)
+def test_a_line_break_inside_is_refused(address: str, line_break: str) -> None:
+    with pytest.raises(InvalidAddress):
+        normalise(address.format(line_break))
+
+
+def test_a_line_break_around_is_dropped() -> None:
+    assert normalise("\r\nbob@example.com\n") == "bob@example.com"
+
+
+def test_the_longest_address_is_taken_and_a_longer_one_refused() -> None:
+    domain = ".".join(["d" * 63, "d" * 63, "d" * 57, "com"])
+    longest = "a" * 64 + "@" + domain
+    assert len(longest) == addresses.MAX_LENGTH
+    assert normalise(longest) == longest
+    for too_long in (
+        "a" * 64 + "@" + domain.replace(".com", "d.com"),
+        "a" * 65 + "@example.com",
+        "a@" + "d" * 64 + ".com",
+    ):
+        assert outcome(too_long) == outcome_of_the_library(too_long) == "refused"
+
+
+def test_an_address_is_measured_in_its_ascii_form() -> None:
+    with pytest.raises(InvalidAddress):
+        normalise("a" * 64 + "@" + ".".join(["щ" * 40] * 4) + ".рф")
+
+
+def test_the_domain_is_what_stands_behind_the_at() -> None:
+    assert addresses.domain("bob@example.com") == "example.com"
+
+
+# Any address
+
+LABELS = st.text(ATOM + "-", min_size=1, max_size=8) | st.text(ATOM + "-", min_size=60, max_size=66)
+ODD_LABELS = st.sampled_from(
+    ["com", "example", "invalid", "local", "localhost", "onion", "test", "arpa"]
+) | st.sampled_from(["xn--e1afmkfd", "xn--a", "ab--c", "рф", "example。", "bücher", "ß", "ǆ", "١", "1", "-"])
+LOCALS = st.text(ATOM + "ABCXYZ._+-", min_size=1, max_size=12) | st.text(ATOM, min_size=62, max_size=66)
+ODD_LOCALS = st.text(st.characters() | st.sampled_from("!#$%&'*+-/=?^_`{|}~.\"\\ @\r\n"), max_size=6)
+ADDRESSES = st.builds(
+    lambda local, labels: f"{local}@{'.'.join(labels)}",
+    LOCALS | ODD_LOCALS,
+    st.lists(LABELS | ODD_LABELS, min_size=1, max_size=5),
+)
+
+
+@settings(max_examples=700, deadline=None)
+@given(ADDRESSES | st.emails())
+@example("bob@1.com")
+@example("bob@example.c0m")
+@example("bob@example.arpa")
+@example("bob@ab--cd.com")
+@example("İbob@example.com")
+@example("bob@Kelvin.com".replace("K", "\u212a"))
+def test_the_short_way_and_the_library_agree(address: str) -> None:
+    assert outcome(address) == outcome_of_the_library(address)
+
+
+@settings(max_examples=700, deadline=None)
+@given(ADDRESSES | st.text(max_size=30))
+def test_a_normal_form_is_normal_and_fit_for_a_header(address: str) -> None:
+    normal = outcome(address)
+    if normal != "refused":
+        assert normalise(normal) == normal
+        assert re.fullmatch(r"[!-;=?A-~]+@[a-z0-9.-]+", normal)
+        assert normal == normal.lower() == unicodedata.normalize("NFC", normal)
+        assert len(normal) <= addresses.MAX_LENGTH
+        assert (
+            normalise(address.upper().replace(addresses.domain(address.upper()), addresses.domain(address))) == normal
+        )
