@@ -10,6 +10,7 @@ import pytest
 if TYPE_CHECKING:
     from vestnik.accounts.models import User
 
+
 @pytest.fixture
 def alice(db: None) -> User:
     from vestnik.accounts.models import User

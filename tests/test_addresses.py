@@ -6,6 +6,7 @@ import unicodedata
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+
 from vestnik import addresses
 from vestnik.addresses import InvalidAddress, normalise
 

@@ -27,7 +27,8 @@ class VisibleQuerySet(models.QuerySet[Object]):
     """Objects of one owner each, that can be narrowed to what a user may see."""
 
     def visible_to(self, user: User | AnonymousUser) -> Self:
-        return visible_to(user, self)
+        visible: Self = visible_to(user, self)
+        return visible
 
 
 def visible_to(user: User | AnonymousUser, objects: Any) -> Any:

@@ -33,10 +33,7 @@ def normalise(address: str) -> str:
         )
     except EmailNotValidError as error:
         raise InvalidAddress(str(error)) from None
-    normal = f"{checked.ascii_local_part}@{checked.ascii_domain}".lower()
-    if len(normal) > MAX_LENGTH:
-        raise InvalidAddress(f"The email address is too long ({len(normal) - MAX_LENGTH} characters too many).")
-    return normal
+    return f"{checked.ascii_local_part}@{checked.ascii_domain}".lower()
 
 
 def domain(address: str) -> str:

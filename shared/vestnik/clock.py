@@ -9,5 +9,5 @@ def now() -> datetime:
     """The database's clock_timestamp(), aware."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
-        (moment,) = cursor.fetchone()
+        moment: datetime = cursor.fetchone()[0]
     return moment

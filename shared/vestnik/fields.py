@@ -4,6 +4,7 @@ import re
 import zoneinfo
 from typing import TYPE_CHECKING, Any
 
+from django import forms
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -70,11 +71,8 @@ class AddressField(_CharField):
         except addresses.InvalidAddress:
             return value  # a search for what no row can have finds none; saving is guarded by full_clean
 
-    def formfield(self, **kwargs: Any) -> Any:
-        widget = super().formfield(**kwargs)
-        if widget is not None:
-            widget.widget.input_type = "email"
-        return widget
+    def formfield(self, *args: Any, **kwargs: Any) -> Any:
+        return super().formfield(*args, **{"widget": forms.EmailInput, **kwargs})
 
 
 def one_line(verbose_name: Any, max_length: int, **kwargs: Any) -> Any:

@@ -241,6 +241,7 @@ def test_a_cell_without_measure_is_refused(alice, refused):
         (b"\x89PNG\r\n\x1a\n\0\0\0", "binary"),
         ("email\nann@example.org".encode("utf-16"), "UTF-16"),
         (b"email\n\x98\xff", "neither"),
+        (b"\xef\xbb\xbfemail\nann@example.org\n\xc0", "neither"),
         (b"name,city\nAnn,Oslo\n", "“name”, “city”"),
         (b"ann@example.org\nbob@example.org\n", "“ann@example.org”"),
         (b"email,E-mail\n", "Several columns"),

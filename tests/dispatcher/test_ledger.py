@@ -29,7 +29,11 @@ def dies(worker_id):
 
 def settle(letter, worker_id, outcome):
     ledger.settle(
-        [ledger.Settlement(letter.delivery_id, letter.claim, worker_id, outcome, 250, "ok", time.monotonic(), 0.1, 0.0)],
+        [
+            ledger.Settlement(
+                letter.delivery_id, letter.claim, worker_id, outcome, 250, "ok", time.monotonic(), 0.1, 0.0
+            )
+        ],
         time.monotonic(),
     )
 

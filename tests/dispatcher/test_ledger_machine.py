@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
-from django.db import connection
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -97,9 +96,9 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(hand=hands, outcome=st.sampled_from(Outcome), retry=st.sampled_from([0.0, 600.0, 7200.0]))
     def settle(self, hand, outcome, retry):
+        now = time.monotonic()
         ledger.settle(
-            [ledger.Settlement(hand.delivery, hand.claim, hand.worker, outcome, 250, "words", time.monotonic(), 0.1, retry)],
-            time.monotonic(),
+            [ledger.Settlement(hand.delivery, hand.claim, hand.worker, outcome, 250, "", now, 0.1, retry)], now
         )
         letter = self.letters[hand.delivery]
         if hand.claim in letter.tries and hand.claim not in letter.uncharged:
@@ -259,6 +258,4 @@ def test_the_ledger_keeps_its_rules_in_any_order_of_events(db, settings, machine
     run_state_machine_as_test(machine, settings=CONFIGURED)
 
 
-CONFIGURED = settings(
-    max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
-)
+CONFIGURED = settings(max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck))

@@ -55,7 +55,7 @@ def test_a_letter_carries_the_senders_name_the_clients_name_and_a_stable_id(alic
 
 def test_a_refused_letter_is_a_dead_letter_with_the_servers_words(alice, engine, provider):
     run = launched(make_mailing(alice, 2))
-    first, second = run.deliveries.order_by("pk")
+    first, _second = run.deliveries.order_by("pk")
     provider.answers(first.address, memory.PERMANENT)
     slice_of(engine, alice)
     first.refresh_from_db()

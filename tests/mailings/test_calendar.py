@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+
 from vestnik.mailings import calendar
 from vestnik.mailings.calendar import Periodicity, Schedule
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+
 from vestnik.mailings import rendering
 from vestnik.mailings.rendering import CompiledMessage, Content, UnknownPlaceholder
 

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
+
 from dispatcher.providers.base import Letter, Receipt
 from dispatcher.providers.smtp import SmtpProvider
 from dispatcher.providers.url import SmtpConfig
-
 from tests.smtp_servers import Certificate, RecordingServer
 
 TIMEOUT = 0.5

@@ -8,12 +8,12 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, Protocol
 
 from aiosmtpd.controller import Controller
+
 from dispatcher.providers.base import Outcome, Provider
 from dispatcher.providers.errors import Unavailable
 from dispatcher.providers.memory import Answer, MemoryProvider
 from dispatcher.providers.smtp import SmtpProvider
 from dispatcher.providers.url import SmtpConfig
-
 from tests.smtp_servers import RecordingServer, Say
 
 CONNECTIONS = 4

@@ -1,15 +1,16 @@
 """What every provider keeps to (`Provider.deliver`)."""
 
 import logging
+import signal
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 
 import pytest
+
 from dispatcher.providers.base import Letter, Outcome, Receipt
 from dispatcher.providers.errors import Unavailable
-
 from tests.providers.conftest import drain, letter, letters
 from tests.providers.services import CONNECTIONS, KINDS, Service, service
 
@@ -170,6 +171,24 @@ def test_a_fault_of_the_letters_is_raised_after_the_receipts_of_what_was_in_hand
     with pytest.raises(RuntimeError, match="the letters broke"):
         drain(there.provider.deliver(source()), receipts)
     assert len(receipts) == 2
+
+
+def test_ctrl_c_is_raised_after_the_receipts_of_what_was_in_hand(there: Service) -> None:
+    there.hold()
+
+    def interrupt() -> None:
+        there.wait_held(CONNECTIONS)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        time.sleep(0.05)
+        there.release()
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    receipts: list[Receipt] = []
+    with pytest.raises(KeyboardInterrupt):
+        drain(there.provider.deliver(letters(50)), receipts)
+    thread.join()
+    assert len(receipts) == len(there.received()) == CONNECTIONS
 
 
 def test_an_iterator_closed_early_waits_for_what_is_in_hand_and_says_what_was_lost(

@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+
 from dispatcher.providers.base import Letter, Outcome, Receipt
 from dispatcher.providers.errors import Misconfigured, Unavailable
 from dispatcher.providers.smtp import SmtpProvider, pool
 from dispatcher.providers.url import Security
-
 from tests.providers.conftest import drain, letter, letters
 from tests.smtp_servers import Certificate, Drip, Drop, Hang, Late, Raw, RecordingServer, Say
 
@@ -27,6 +27,22 @@ def test_many_letters_open_all_connections_and_no_more(server: RecordingServer, 
     server.always("content", Late(0.01))
     assert len(list(provider_of(server, connections=8).deliver(letters(200)))) == 200
     assert server.connections_made == server.most_open == 8
+
+
+def test_a_lane_gets_a_connection_of_its_own_where_anothers_letter_hangs(
+    server: RecordingServer, provider_of: Make
+) -> None:
+    provider = provider_of(server, timeout=3)
+    server.always("content", Hang(), recipient="client1@example.org")
+    lanes = [threading.Thread(target=lambda number=n: list(provider.deliver([letter(number)]))) for n in (1, 2, 3)]
+    began = time.monotonic()
+    for lane in lanes:
+        lane.start()
+    server.wait_for(2, timeout=2)
+    assert time.monotonic() - began < 1
+    server.drop_connections()
+    for lane in lanes:
+        lane.join()
 
 
 def test_connections_are_kept_between_deliveries(server: RecordingServer, provider_of: Make) -> None:

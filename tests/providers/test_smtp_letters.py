@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 import pytest
+
 from dispatcher.providers.base import Letter, Outcome, Receipt
 from dispatcher.providers.errors import Misconfigured
 from dispatcher.providers.smtp import SmtpProvider
-
 from tests.providers.conftest import letter, letters
 from tests.smtp_servers import Drip, Drop, Hang, Late, Raw, RecordingServer, Say
 

@@ -4,11 +4,12 @@ import re
 from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from dispatcher.providers.base import ANSWER_LIMIT, visible
 from dispatcher.providers.smtp.replies import LONGEST_LINE, MOST_LINES, BadReply, Reply, ReplyReader
 from dispatcher.providers.smtp.wire import Offers, framed
-from hypothesis import given
-from hypothesis import strategies as st
 
 WORDS = st.text(st.characters(min_codepoint=33, max_codepoint=0x7E), max_size=30)
 REPLIES = st.lists(st.tuples(st.integers(200, 599), st.lists(WORDS, min_size=1, max_size=4)), max_size=8)

@@ -4,10 +4,11 @@ from contextlib import suppress
 from urllib.parse import quote
 
 import pytest
-from dispatcher.providers.smtp import SmtpProvider
-from dispatcher.providers.url import Security, SmtpConfig, WrongUrl, parse, provider_from
 from hypothesis import example, given
 from hypothesis import strategies as st
+
+from dispatcher.providers.smtp import SmtpProvider
+from dispatcher.providers.url import Security, SmtpConfig, WrongUrl, parse, provider_from
 
 
 @pytest.mark.parametrize(

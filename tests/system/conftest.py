@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.smtp_servers import RecordingServer
-from tests.system.processes import Dispatcher
+from tests.system.processes import Dispatcher, of_tests
 
 
 @pytest.fixture
@@ -22,6 +22,6 @@ def run_dispatcher(post: RecordingServer, tmp_path: Path) -> Iterator[Callable[.
     with ExitStack() as stack:
 
         def run(*parts: str, **variables: str) -> Dispatcher:
-            return stack.enter_context(Dispatcher(post.port, tmp_path, *parts, **variables))
+            return stack.enter_context(Dispatcher(of_tests(post.port, **variables), tmp_path, *parts))
 
         yield run

@@ -1,4 +1,4 @@
-"""The dispatcher's real processes, against the tests' own database, queue and mail server."""
+"""The dispatcher's real processes."""
 
 import os
 import signal
@@ -22,17 +22,21 @@ COMMANDS = {
 }
 
 
-def environment(port: int, **variables: str) -> dict[str, str]:
-    """What the services need to know to work on the tests' own parts."""
+WORKERS = {
+    "DJANGO_SETTINGS_MODULE": "dispatcher.settings",
+    "dramatiq_worker_timeout": "100",
+    "dramatiq_queue_prefetch": "2",
+}
+
+
+def of_tests(port: int, **variables: str) -> dict[str, str]:
+    """The environment in which the services work on the tests' own database and queue."""
     return {
         **os.environ,
         "DATABASE_URL": os.environ["DATABASE_URL"].replace("/vestnik?", f"/{connection.settings_dict['NAME']}?"),
         "REDIS_URL": settings.REDIS_URL,
         "CACHE_URL": settings.CACHE_URL,
         "MAIL_SERVICE_URL": f"smtp://127.0.0.1:{port}?connections=10&timeout=60",
-        "DJANGO_SETTINGS_MODULE": "dispatcher.settings",
-        "dramatiq_worker_timeout": "100",
-        "dramatiq_queue_prefetch": "2",
         **variables,
     }
 
@@ -40,8 +44,8 @@ def environment(port: int, **variables: str) -> dict[str, str]:
 class Dispatcher:
     """Some parts of the dispatcher, running."""
 
-    def __init__(self, port: int, logs: Path, *parts: str, **variables: str) -> None:
-        self._environment = environment(port, **variables)
+    def __init__(self, environment: dict[str, str], logs: Path, *parts: str) -> None:
+        self._environment = {**environment, **WORKERS}
         self._logs = logs
         self._parts = parts or ("control", "bulk")
         self._masters: dict[str, subprocess.Popen[bytes]] = {}

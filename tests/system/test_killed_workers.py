@@ -57,9 +57,7 @@ def test_killed_workers_lose_no_letter_and_every_double_is_on_record(alice, post
     for letter in post.letters:
         ids[letter.recipient].add(letter.message_id)
     assert all(len(of_one) == 1 for of_one in ids.values())
-    in_doubt = set(
-        Attempt.objects.filter(outcome="unknown", charged=False).values_list("delivery__address", flat=True)
-    )
+    in_doubt = set(Attempt.objects.filter(outcome="unknown", charged=False).values_list("delivery__address", flat=True))
     assert doubled <= in_doubt
     assert len(in_doubt) <= in_hand
     assert runs.totals(run.pk)["sent"] == LETTERS

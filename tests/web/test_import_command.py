@@ -60,7 +60,7 @@ def test_refused_rows_go_with_their_reasons_to_a_file_beside_the_input(alice, fi
     assert "@" in first[1]
     assert first[2:] == ["nobody", "'=cmd|calc"]
     assert second[2:] == ["'+7 999", "'@x", "'\t-1"]
-    assert "2 rows refused; see" in capsys.readouterr().out
+    assert "Rows refused: 2; see" in capsys.readouterr().out
 
 
 def test_the_file_of_refused_rows_mended_can_be_imported(alice, file):

@@ -14,7 +14,8 @@ MINUTE = timedelta(minutes=1).total_seconds() * 1000
 
 def bind(job: jobs.Job, function: Callable[..., Any], **options: Any) -> "dramatiq.Actor[..., Any]":
     """Make `function` the actor of `job`."""
-    return dramatiq.actor(function, actor_name=job.name, queue_name=job.queue, **options)
+    make: Callable[..., dramatiq.Actor[..., Any]] = dramatiq.actor(actor_name=job.name, queue_name=job.queue, **options)
+    return make(function)
 
 
 # Idempotent, all of them, and found again by the tick: a few quick retries, then the next tick.

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from django.db import connection, transaction
 
-from dispatcher import closing, ledger
+from dispatcher import closing
 from vestnik import clock, jobs
 from vestnik.mailings import audience, calendar, runs
 from vestnik.mailings.models import Mailing
@@ -26,8 +26,8 @@ def launch_and_wake(mailing_id: int) -> None:
     for run in launched:
         jobs.wake(run.owner_id)
     if not launched:
-        mailing = Mailing.objects.filter(pk=mailing_id, next_at__isnull=False).first()
-        if mailing and timedelta() < (wait := mailing.next_at - clock.now()) < jobs.horizon():
+        next_at = Mailing.objects.filter(pk=mailing_id).values_list("next_at", flat=True).first()
+        if next_at and timedelta() < (wait := next_at - clock.now()) < jobs.horizon():
             jobs.launch(mailing_id, wait)
 
 
@@ -74,13 +74,10 @@ def _launch_occurrence(mailing: Mailing) -> Run | None:
     planned = mailing.next_at
     if planned is None or planned > now:
         return None
-    due = calendar.between(mailing.schedule, planned, now)
-    passed = [moment for moment in due if calendar.window_end(mailing.schedule, moment) <= now]
-    for moment in passed:
-        _record_passed(mailing, moment)
-    current = next((moment for moment in due if moment not in passed), None)
+    runs.record_passed(mailing, now)
+    current = calendar.latest_occurrence(mailing.schedule, now)
     run = None
-    if current is not None:
+    if current is not None and calendar.window_end(mailing.schedule, current) > now:
         taken = mailing.runs.filter(occurrence=current).exists()
         if not taken and (mailing.hold or mailing.runs.filter(state=RunState.OPEN).exists()):
             _plan(mailing, planned, current)  # it waits, inside its window
@@ -90,16 +87,6 @@ def _launch_occurrence(mailing: Mailing) -> Run | None:
             run = _fill(mailing, runs.open_run(mailing, window_end, occurrence=current))
     _plan(mailing, planned, calendar.next_occurrence(mailing.schedule, now))
     return run
-
-
-def _record_passed(mailing: Mailing, occurrence: datetime) -> None:
-    window_end = calendar.window_end(mailing.schedule, occurrence)
-    released_late = mailing.released_at is not None and mailing.released_at >= window_end
-    if mailing.hold or released_late:
-        runs.record(mailing, occurrence, window_end, RunState.SKIPPED, mailing.hold or "paused or switched off")
-    else:
-        runs.record(mailing, occurrence, window_end, RunState.MISSED, "the service was not running")
-        logger.error("mailing %d: the occurrence of %s was missed", mailing.pk, occurrence.isoformat())
 
 
 def _plan(mailing: Mailing, planned: datetime, following: datetime | None) -> None:
@@ -114,7 +101,8 @@ def _fill(mailing: Mailing, run: Run) -> Run | None:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO {letters} (run_id, client_id, address, state, due_at)"
-            f" SELECT %s, chosen.id, chosen.email, 'queued', statement_timestamp() FROM ({chosen}) AS chosen (id, email)",
+            " SELECT %s, chosen.id, chosen.email, 'queued', statement_timestamp()"
+            f" FROM ({chosen}) AS chosen (id, email)",
             [run.pk, *parameters],
         )
         run.total = cursor.rowcount
@@ -134,4 +122,4 @@ def due_soon(within: timedelta) -> list[tuple[int, timedelta]]:
     """The mailings that fall due later than now and `within` that time, with how long they still wait."""
     now = clock.now()
     soon = Mailing.objects.due(now + within).filter(next_at__gt=now).values_list("pk", "next_at")
-    return [(pk, next_at - now) for pk, next_at in soon]
+    return [(pk, next_at - now) for pk, next_at in soon if next_at]

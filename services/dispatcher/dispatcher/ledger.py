@@ -43,7 +43,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A letter in hand."""
+    """A letter in hand, in the order of CLAIM's columns."""
 
     delivery_id: int
     claim: int
@@ -304,7 +304,7 @@ def claim(run_id: int, worker_id: int, limit: int, bound: Bound | None) -> list[
     """At most `limit` due letters behind `bound`, now in this worker's hand, in the order they are due."""
     due, last = bound or ("-infinity", 0)
     rows = _execute(CLAIM, run=run_id, worker=worker_id, limit=limit, due=due, id=last)
-    claimed = (Claimed(*row[:6], json.loads(row[6]), row[7]) for row in rows)
+    claimed = (Claimed(*details, json.loads(attributes), exists) for *details, attributes, exists in rows)
     return sorted(claimed, key=lambda letter: (letter.due_at, letter.delivery_id))
 
 
@@ -355,7 +355,7 @@ def close_out(run_id: int) -> int:
 def next_due(owner_id: int | None = None, only: Sequence[int] | None = None) -> float | None:
     """Seconds until a letter is due (of the owner, of these runs); negative for one that is; None if none waits."""
     ((seconds,),) = _execute(NEXT_DUE, owner=owner_id, only=None if only is None else list(only))
-    return seconds
+    return None if seconds is None else float(seconds)
 
 
 def owners_with_letters_due(only: Sequence[int] | None = None) -> list[int]:

@@ -13,7 +13,7 @@ try:
 except ImproperlyConfigured as error:
     sys.exit(f"Vestnik is misconfigured. {error}")
 
-from dispatcher import actors, engine, schedule  # noqa: E402
+from dispatcher import actors, engine, schedule
 
 dramatiq.get_broker().add_middleware(engine.EngineMiddleware())
 

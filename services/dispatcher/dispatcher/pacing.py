@@ -1,4 +1,4 @@
-"""May I send now, and how many? The gate, asked before every single hand-over; the hand, that bounds what is claimed."""
+"""May I send now, and how many? The gate is asked before every single hand-over; the hand bounds claims."""
 
 import random
 import threading
@@ -32,7 +32,7 @@ class Gate:
 
     @contextmanager
     def admitting(self, run_id: int, asked: float, window_seconds: float) -> Iterator[None]:
-        """Open for a run that the database, asked at `asked` (time.monotonic()), said may send; refreshed from now on."""
+        """Open for a run that the database, asked at `asked` (time.monotonic()), said may send; keep it fresh."""
         with self._lock:
             self._watchers[run_id] = self._watchers.get(run_id, 0) + 1
             self._closes[run_id] = asked + min(window_seconds, settings.GATE_VALID_FOR.total_seconds())

@@ -1,15 +1,24 @@
 """The dispatcher's settings: the common ones, and what the engine needs."""
 
 from datetime import timedelta
-from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
 from dispatcher.providers import url
 from vestnik.settings import *  # noqa: F403
-from vestnik.settings import INSTALLED_APPS, REDIS_URL, positive, read
+from vestnik.settings import DATABASES, INSTALLED_APPS, REDIS_URL, positive, read
 
 INSTALLED_APPS = [*INSTALLED_APPS, "dispatcher"]
+
+# The ledger's statements are prepared by name (ledger.py): planning them anew costs more than running them. Django
+# turns preparing off; this threshold allows it, and is too high for anything to be prepared that did not ask for it.
+# Their plans are generic ones that walk the indexes made for them, whatever the statistics of a table that was empty
+# when the plan was made.
+_options = DATABASES["default"].setdefault("OPTIONS", {})
+_options["prepare_threshold"] = 1_000_000
+_options["options"] = (
+    f"{_options.get('options', '')} -c plan_cache_mode=force_generic_plan -c enable_seqscan=off".strip()
+)
 
 # The external service: smtp://, smtp+starttls:// or smtps://user:password@host:port?connections=20&timeout=30
 MAIL_SERVICE_URL: str = read("str", "MAIL_SERVICE_URL")
@@ -42,7 +51,7 @@ RECOVERIES = 3
 
 # dramatiq's own defaults would kill, drop or double lanes; what actors need, they name (actors.py). A broken consumer's
 # messages come back after 15 s: nothing waits for that, the tick wakes what should be awake.
-DRAMATIQ_BROKER: dict[str, Any] = {
+DRAMATIQ_BROKER = {
     "BROKER": "dramatiq.brokers.redis.RedisBroker",
     "OPTIONS": {
         "url": REDIS_URL,

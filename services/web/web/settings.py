@@ -1,7 +1,7 @@
 """The web service's settings: the common ones, and what pages need."""
 
 from vestnik.settings import *  # noqa: F403
-from vestnik.settings import DEBUG, INSTALLED_APPS, REDIS_URL, read
+from vestnik.settings import INSTALLED_APPS, REDIS_URL, read
 
 INSTALLED_APPS = [
     "web.admin_config.VestnikAdminConfig",

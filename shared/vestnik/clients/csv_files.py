@@ -128,13 +128,15 @@ def opened(source: BinaryIO) -> Iterator[Sheet]:
 
 
 def _encoding(source: BinaryIO) -> str:
-    """Read the file through once: "utf-8-sig" or "cp1251". Refuses what is no text, or has no lines."""
+    """Read the file through once: "utf-8-sig" or "cp1251". Refuses what is no text, or has endless lines."""
     utf8, cp1251, unbroken = True, True, 0
     decoder = codecs.getincrementaldecoder("utf-8")()
     start = True
     while chunk := source.read(_CHUNK):
         if start and chunk.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             raise ImportRefused(_("The file is in UTF-16; save it as CSV in UTF-8 and try again."))
+        if start and chunk.startswith(codecs.BOM_UTF8):
+            cp1251 = False
         start = False
         if b"\0" in chunk:
             raise ImportRefused(_("The file is binary; a CSV file is wanted (text, a client a line)."))

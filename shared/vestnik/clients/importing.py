@@ -29,6 +29,8 @@ __all__ = ["ImportRefused", "ImportReport", "import_clients"]
 
 PROGRESS_EVERY = 5000
 
+_as_json = json.JSONEncoder(ensure_ascii=False).encode
+
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
@@ -119,7 +121,7 @@ def _client(columns: Columns, row: Row) -> tuple[str, str, str, str, str]:
         full_name,
         name_key(full_name),
         "" if columns.comment is None else cells[columns.comment],
-        json.dumps(attributes, ensure_ascii=False) if attributes else "{}",
+        _as_json(attributes) if attributes else "{}",
     )
 
 

@@ -78,7 +78,9 @@ class ClientList(models.Model):
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="client_lists")
     name = fields.one_line(_("name"), 200)
-    clients = models.ManyToManyField(Client, through="Membership", related_name="lists", verbose_name=_("clients"))
+    clients: models.ManyToManyField[Client, Any] = models.ManyToManyField(
+        Client, through="Membership", related_name="lists", verbose_name=_("clients")
+    )
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
 
     objects = access.VisibleQuerySet.as_manager()
@@ -95,7 +97,7 @@ class ClientList(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.name
+        return str(self.name)
 
 
 class Membership(models.Model):

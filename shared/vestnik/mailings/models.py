@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zoneinfo
 from datetime import datetime
-from typing import Any, Self
+from typing import Self
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -39,7 +39,7 @@ class Message(models.Model):
         verbose_name_plural = _("messages")
 
     def __str__(self) -> str:
-        return self.subject
+        return str(self.subject)
 
     def clean(self) -> None:
         if not self.html.strip() and not self.text.strip():
@@ -61,7 +61,7 @@ class MailingQuerySet(access.VisibleQuerySet["Mailing"]):
     """Mailings, narrowed by what the dispatcher and the pages ask."""
 
     def due(self, until: datetime | None = None) -> Self:
-        """Those whose next occurrence has come, by the database's clock (or will have by `until`), first things first."""
+        """Those whose next occurrence has come, by the database's clock (or will have by `until`), in order."""
         return self.filter(next_at__lte=until or Now()).order_by("next_at", "pk")
 
     def held(self) -> Self:
@@ -147,7 +147,7 @@ class Mailing(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.name
+        return str(self.name)
 
     def clean(self) -> None:
         if self.start and self.end and self.end <= self.start:
@@ -172,7 +172,6 @@ class Mailing(models.Model):
         if not self.owner.is_confirmed:
             return "owner not confirmed"
         return "paused" if self.paused_at else ""
-
 
 
 class MessageUserObjectPermission(UserObjectPermissionBase):

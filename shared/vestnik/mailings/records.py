@@ -179,7 +179,7 @@ class Attempt(models.Model):
 
 
 class Tally(models.Model):
-    """How many letters of a run ended how: one row a worker (0: none), so that no row is everybody's; summed on read."""
+    """How many letters of a run ended how: one row a worker (0: none), so that none gets hot; summed on read."""
 
     run = models.ForeignKey(Run, models.PROTECT, related_name="tallies", db_index=False)
     worker_id = models.BigIntegerField()

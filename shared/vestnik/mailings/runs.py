@@ -1,5 +1,6 @@
 """Making runs: opening one with the message frozen in it, or recording that one did not take place."""
 
+import logging
 import secrets
 import uuid
 from datetime import datetime
@@ -7,10 +8,12 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import Sum
-from django.utils import timezone
 
+from vestnik.mailings import calendar
 from vestnik.mailings.models import Mailing
 from vestnik.mailings.records import Run, RunState, Tally
+
+logger = logging.getLogger(__name__)
 
 COUNTED = ("sent", "failed", "expired", "cancelled", "unknown", "attempts")
 
@@ -39,21 +42,32 @@ def open_run(
     )
 
 
-def record(mailing: Mailing, occurrence: datetime, window_end: datetime, state: RunState, reason: str) -> Run:
-    """A run that did not take place (`missed` or `skipped`). Idempotent."""
-    run, _ = Run.objects.get_or_create(
-        mailing=mailing,
-        occurrence=occurrence,
-        defaults={
-            "owner_id": mailing.owner_id,
-            "state": state,
-            "reason": reason,
-            "window_end": window_end,
-            "finished_at": timezone.now(),
-            "filled_at": timezone.now(),
-        },
-    )
-    return run
+def record_passed(mailing: Mailing, now: datetime) -> None:
+    """Record the planned occurrences whose window has closed without a launch: `skipped` if the mailing was held then,
+    `missed` if the service was not running. Idempotent.
+    """
+    if mailing.next_at is None:
+        return
+    for occurrence in calendar.between(mailing.schedule, mailing.next_at, now):
+        window_end = calendar.window_end(mailing.schedule, occurrence)
+        if window_end > now:
+            return
+        released_late = mailing.released_at is not None and mailing.released_at >= window_end
+        held = mailing.hold or ("paused or switched off" if released_late else "")
+        _run, new = Run.objects.get_or_create(
+            mailing=mailing,
+            occurrence=occurrence,
+            defaults={
+                "owner_id": mailing.owner_id,
+                "state": RunState.SKIPPED if held else RunState.MISSED,
+                "reason": held or "the service was not running",
+                "window_end": window_end,
+                "filled_at": now,
+                "finished_at": now,
+            },
+        )
+        if new and not held:
+            logger.error("mailing %d: the occurrence of %s was missed", mailing.pk, occurrence.isoformat())
 
 
 def totals(*run_ids: int) -> dict[str, int]:

@@ -22,6 +22,14 @@ from vestnik.mailings.models import Mailing, Message
 from vestnik.mailings.records import Delivery, DeliveryState, Run, RunState, Tally
 
 SCHEDULE = ("start", "end", "periodicity", "time_zone")
+NOT_EDITED = (
+    "next_at",
+    "paused_at",
+    "switched_off_at",
+    "switched_off_by_id",
+    "switched_off_reason",
+    "released_at",
+)
 
 
 def create_message(owner: User, subject: str, html: str = "", text: str = "") -> Message:
@@ -68,14 +76,19 @@ def save_mailing(
     before = Mailing.objects.select_for_update().get(pk=mailing.pk) if mailing.pk else None
     replan = before is None or any(getattr(before, name) != getattr(mailing, name) for name in SCHEDULE)
     if before is not None:
-        for name in ("next_at", "paused_at", "switched_off_at", "switched_off_by_id", "released_at"):
+        for name in NOT_EDITED:
             setattr(mailing, name, getattr(before, name))
     mailing.full_clean()
     if replan and mailing.end <= now:
         raise ValidationError({"end": _("The end is in the past: nothing would be sent.")})
+    if not access.may(mailing.owner, "view", mailing.message):
+        raise ValidationError({"message": _("Only a message of one's own, or a shared one, can be chosen.")})
     _check_audience(mailing.owner, lists, clients)
     if replan:
-        planned = before and before.runs.aggregate(last=Max("occurrence"))["last"]
+        planned = None
+        if before is not None:
+            runs.record_passed(before, now)
+            planned = before.runs.aggregate(last=Max("occurrence"))["last"]
         mailing.next_at = calendar.replanned(mailing.schedule, now, planned, mailing.next_at)
     mailing.save()
     if lists is not None:
@@ -168,7 +181,7 @@ def cancel_letters_to(owner_id: int, client_ids: Iterable[int]) -> None:
         state=DeliveryState.QUEUED,
     )
     cancelled: dict[int, int] = {}
-    for run_id, pk in queued.select_for_update().order_by("pk").values_list("run_id", "pk"):
+    for run_id, _pk in queued.select_for_update().order_by("pk").values_list("run_id", "pk"):
         cancelled[run_id] = cancelled.get(run_id, 0) + 1
     if not cancelled:
         return
@@ -201,9 +214,7 @@ def _move_windows(mailing: Mailing) -> None:
         jobs.close(run.pk)
 
 
-def _check_audience(
-    owner: User, lists: Iterable[ClientList] | None, clients: Iterable[Client] | None
-) -> None:
+def _check_audience(owner: User, lists: Iterable[ClientList] | None, clients: Iterable[Client] | None) -> None:
     """The audience is the owner's own: sharing never opens somebody's clients."""
     for field, things in (("lists", lists), ("clients", clients)):
         if any(thing.owner_id != owner.pk for thing in things or ()):

@@ -4,7 +4,7 @@ from datetime import timedelta
 from itertools import count
 from typing import Any
 
-from django.db import connection
+from django.db.models import F, Value
 from django.utils import timezone
 
 from vestnik.accounts.models import User
@@ -35,9 +35,9 @@ def make_list(owner: User, number: int = 0, name: str = "") -> ClientList:
     return client_list
 
 
-def make_message(owner: User, subject: str = "News", text: str = "Dear {{ full_name }}, hello.", html: str = "") -> Message:
+def make_message(owner: User, subject: str = "News", text: str = "Dear {{ full_name }}, hello.") -> Message:
     """A short message with a placeholder."""
-    return mailings.create_message(owner, subject=subject, text=text, html=html)
+    return mailings.create_message(owner, subject=subject, text=text)
 
 
 def make_mailing(owner: User, number: int = 0, **settings: Any) -> Mailing:
@@ -54,12 +54,8 @@ def make_mailing(owner: User, number: int = 0, **settings: Any) -> Mailing:
 
 
 def shift(mailing: Mailing, by: timedelta) -> Mailing:
-    """As if the mailing, and all its runs, had been made that much earlier."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE mailings_mailing SET start = start - %(by)s, created_at = created_at - %(by)s,"
-            " next_at = next_at - %(by)s WHERE id = %(id)s",
-            {"by": by, "id": mailing.pk},
-        )
+    """As if the mailing had been made that much earlier."""
+    earlier = {name: F(name) - Value(by) for name in ("start", "created_at", "next_at")}
+    Mailing.objects.filter(pk=mailing.pk).update(**earlier)
     mailing.refresh_from_db()
     return mailing

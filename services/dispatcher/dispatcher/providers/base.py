@@ -79,9 +79,9 @@ class Provider(Protocol):
         "nothing until one of my receipts is back": letters are asked for again after the next receipt; with no
         receipt outstanding it is the end. Lanes that wait at the same time share the connections.
 
-        The caller ends by ending its letters and exhausts the iterator. An exception of the letters' own iterator is
-        raised after the receipts of what was in hand. An iterator closed early waits for what is in hand (bounded by
-        the provider's time limits) and logs the receipts that are lost.
+        The caller ends by ending its letters and exhausts the iterator. An exception of the letters' own iterator, or
+        Ctrl-C while it waits, is raised after the receipts of what was in hand. An iterator closed early waits for
+        what is in hand (bounded by the provider's time limits) and logs how many receipts are lost.
 
         Raises Unavailable or Misconfigured when no connection can be had, after the receipts of what was in hand.
         """

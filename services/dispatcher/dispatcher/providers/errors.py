@@ -12,9 +12,9 @@ class ProviderError(Exception):
     """No letter can be handed over; `str(error)` is one sentence for a person, without any password."""
 
 
-class Unavailable(ProviderError):  # noqa: N818
+class Unavailable(ProviderError):
     """No connection: refused, not found, timed out, TLS failed, or the greeting or EHLO was refused."""
 
 
-class Misconfigured(ProviderError):  # noqa: N818
+class Misconfigured(ProviderError):
     """Login refused or not offered, certificate not trusted, STARTTLS demanded and not offered."""

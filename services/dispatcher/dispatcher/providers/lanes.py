@@ -102,7 +102,12 @@ class Lanes(Generic[Connection]):
                 elif lane.taken == lane.yielded and not (asking and lane.trouble is None):
                     break
                 else:
-                    self._wait(lane, asking and lane.trouble is None)
+                    try:
+                        self._wait(lane, asking and lane.trouble is None)
+                    except BaseException as error:  # Ctrl-C and the like
+                        if fault is not None:
+                            raise
+                        fault, asking, exhausted = error, False, True
         finally:
             self._abandon(lane)
         if fault is not None:
@@ -120,7 +125,10 @@ class Lanes(Generic[Connection]):
             lane.last_turn = self._turns
             lane.taken += 1
             connection = self._free.pop()
-            self._wake_for_free()
+            if self._free:
+                self._wake_for_free()
+            elif self._waiting:
+                self._wanted()
             return connection
 
     def _entitled(self, lane: Lane) -> bool:

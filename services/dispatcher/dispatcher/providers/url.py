@@ -22,7 +22,7 @@ _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?|\[[0-9A-Fa-f:.]
 _PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
-class WrongUrl(ValueError):  # noqa: N818
+class WrongUrl(ValueError):
     """The address of the mail service is wrong; `str(error)` is one sentence that never holds the password."""
 
 

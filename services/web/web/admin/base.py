@@ -35,29 +35,29 @@ class SuperusersOnly:
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self._has(request)
 
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return self._has(request)
 
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return self._has(request)
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return self._has(request)
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return self._has(request)
 
 
 class ReadOnly(SuperusersOnly):
     """To be looked at: even a superuser adds, changes and deletes nothing."""
 
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
 
@@ -102,7 +102,7 @@ class VerbAdmin(SuperusersOnly, admin.ModelAdmin):
         for thing in queryset:
             self.delete_model(request, thing)
 
-    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:  # noqa: ARG002
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """What a person chose to delete, without the thousands of rows that go with it."""
         counts = {self.opts.verbose_name_plural: len(objs)}
         return [str(thing) for thing in objs[:100]], counts, set(), []

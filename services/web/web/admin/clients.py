@@ -45,7 +45,7 @@ class MembershipInline(SuperusersOnly, admin.TabularInline):
 class ClientAdmin(VerbAdmin):
     form = ClientForm
     fields = ("owner", "email", "full_name", "comment", "attributes", "created_at", "updated_at")
-    readonly_fields: tuple[str, ...] = ("created_at", "updated_at")
+    readonly_fields = ("created_at", "updated_at")
     autocomplete_fields = ("owner",)
     inlines = (MembershipInline,)
     list_display = ("email", "full_name", "owner")
@@ -55,24 +55,21 @@ class ClientAdmin(VerbAdmin):
     search_fields = ("email__startswith",)
     search_help_text = _("The beginning of an address or of a name.")
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Client | None = None) -> Any:  # noqa: ARG002
+    def get_readonly_fields(self, request: HttpRequest, obj: Client | None = None) -> Any:
         return self.readonly_fields if obj is None else ("owner", *self.readonly_fields)
 
-    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:  # noqa: ARG002
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         if key := name_key(search_term):
             queryset = queryset.filter(Q(email__startswith=search_term.strip().lower()) | Q(name_key__startswith=key))
         return queryset, False
 
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        return lookup == "lists__id__exact" or super().lookup_allowed(lookup, value, request)
-
-    def save_model(self, request: HttpRequest, obj: Client, form: Any, change: bool) -> None:  # noqa: ARG002
+    def save_model(self, request: HttpRequest, obj: Client, form: Any, change: bool) -> None:
         verbs.save_client(obj)
 
-    def delete_model(self, request: HttpRequest, obj: Client) -> None:  # noqa: ARG002
+    def delete_model(self, request: HttpRequest, obj: Client) -> None:
         verbs.delete_clients(obj.owner, [obj])
 
-    def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:  # noqa: ARG002
+    def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
         chosen = queryset.select_related("owner").order_by("owner_id")
         for owner, clients in groupby(chosen, key=lambda client: client.owner):
             verbs.delete_clients(owner, clients)
@@ -87,10 +84,10 @@ class ClientListAdmin(VerbAdmin):
     ordering = ("-pk",)
     search_fields = ("name",)
 
-    def get_fields(self, request: HttpRequest, obj: ClientList | None = None) -> Any:  # noqa: ARG002
+    def get_fields(self, request: HttpRequest, obj: ClientList | None = None) -> Any:
         return self.fields if obj is None else ("owner", "name", "created_at", "used")
 
-    def get_readonly_fields(self, request: HttpRequest, obj: ClientList | None = None) -> Any:  # noqa: ARG002
+    def get_readonly_fields(self, request: HttpRequest, obj: ClientList | None = None) -> Any:
         return () if obj is None else ("owner", "created_at", "used")
 
     @admin.display(description=_("see"))
@@ -98,5 +95,5 @@ class ClientListAdmin(VerbAdmin):
         clients = link(_("its clients"), "changelist", Client, lists__id__exact=client_list.pk)
         return clients + ", " + link(_("its mailings"), "changelist", Mailing, lists__id__exact=client_list.pk)
 
-    def save_model(self, request: HttpRequest, obj: ClientList, form: Any, change: bool) -> None:  # noqa: ARG002
+    def save_model(self, request: HttpRequest, obj: ClientList, form: Any, change: bool) -> None:
         verbs.save_list(obj)

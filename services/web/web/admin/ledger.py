@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
@@ -24,7 +24,7 @@ class LedgerAdmin(ReadOnly, admin.ModelAdmin):
     show_full_result_count = False
     list_per_page = 50
     paginator = CappedPaginator
-    ordering: tuple[str, ...] = ("-pk",)
+    ordering: ClassVar[tuple[str, ...]] = ("-pk",)
 
 
 @admin.register(Run)
@@ -60,10 +60,10 @@ class StateInRun(admin.SimpleListFilter):
     title = _("state")
     parameter_name = "state"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:  # noqa: ARG002
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
         return Delivery.State.choices if "run__id__exact" in request.GET else ()
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> QuerySet[Delivery]:  # noqa: ARG002
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> QuerySet[Delivery]:
         return queryset.filter(state=self.value()) if self.value() else queryset
 
 
@@ -117,7 +117,7 @@ class AttemptAdmin(LedgerAdmin):
     def letter(self, attempt: Attempt) -> str:
         return link(attempt.delivery, "change", Delivery, attempt.delivery_id)
 
-    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:  # noqa: ARG002
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         term = search_term.strip()
         if not term:
             return queryset, False

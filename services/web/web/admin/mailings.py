@@ -33,13 +33,13 @@ class MessageAdmin(VerbAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
         return super().get_queryset(request).defer("html", "text")
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Message | None = None) -> Any:  # noqa: ARG002
+    def get_readonly_fields(self, request: HttpRequest, obj: Message | None = None) -> Any:
         return () if obj is None else ("owner",)
 
-    def save_model(self, request: HttpRequest, obj: Message, form: Any, change: bool) -> None:  # noqa: ARG002
+    def save_model(self, request: HttpRequest, obj: Message, form: Any, change: bool) -> None:
         verbs.save_message(obj)
 
-    def delete_model(self, request: HttpRequest, obj: Message) -> None:  # noqa: ARG002
+    def delete_model(self, request: HttpRequest, obj: Message) -> None:
         verbs.delete_message(obj)
 
 
@@ -67,16 +67,14 @@ class MailingAdmin(VerbAdmin):
     actions = ("pause", "resume", "cancel", "send_now")
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        return Mailing.objects.with_status().defer("message__html", "message__text")
+        mailings: Any = super().get_queryset(request)
+        return mailings.with_status().defer("message__html", "message__text")
 
-    def get_fieldsets(self, request: HttpRequest, obj: Mailing | None = None) -> Any:  # noqa: ARG002
+    def get_fieldsets(self, request: HttpRequest, obj: Mailing | None = None) -> Any:
         return self.fieldsets if obj is None else (*self.fieldsets, self.state)
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Mailing | None = None) -> Any:  # noqa: ARG002
+    def get_readonly_fields(self, request: HttpRequest, obj: Mailing | None = None) -> Any:
         return () if obj is None else ("owner", *self.state[1]["fields"])
-
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        return lookup == "lists__id__exact" or super().lookup_allowed(lookup, value, request)
 
     @admin.display(description=_("status"))
     def status(self, mailing: Any) -> str:
@@ -93,13 +91,16 @@ class MailingAdmin(VerbAdmin):
     def runs(self, mailing: Mailing) -> str:
         return link(_("its runs"), "changelist", Run, mailing__id__exact=mailing.pk)
 
-    def save_model(self, request: HttpRequest, obj: Mailing, form: Any, change: bool) -> None:  # noqa: ARG002
+    def save_model(self, request: HttpRequest, obj: Mailing, form: Any, change: bool) -> None:
+        for name in verbs.SCHEDULE:
+            if change and name not in form.changed_data:
+                setattr(obj, name, form.initial[name])  # the form has whole seconds only
         verbs.save_mailing(obj, lists=form.cleaned_data["lists"], clients=form.cleaned_data["clients"])
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """The verb has saved the audience."""
 
-    def delete_model(self, request: HttpRequest, obj: Mailing) -> None:  # noqa: ARG002
+    def delete_model(self, request: HttpRequest, obj: Mailing) -> None:
         verbs.delete_mailing(obj)
 
     @admin.action(description=_("Pause"), permissions=["change"])

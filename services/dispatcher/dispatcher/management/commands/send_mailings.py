@@ -34,9 +34,7 @@ class Command(BaseCommand):
         parser.add_argument("--dry-run", action="store_true", help="say who would get what; send nothing")
         parser.add_argument("--enqueue", action="store_true", help="leave the sending to the workers")
 
-    def handle(
-        self, *, mailing: list[int] | None, now: bool, dry_run: bool, enqueue: bool, **options: Any
-    ) -> None:
+    def handle(self, *, mailing: list[int] | None, now: bool, dry_run: bool, enqueue: bool, **options: Any) -> None:
         if now and not mailing:
             raise CommandError("--now needs --mailing: which mailing is to be sent?", returncode=BAD_USAGE)
         if dry_run and enqueue:
@@ -67,7 +65,9 @@ class Command(BaseCommand):
         due = foreground.due(None if chosen is None else [each.pk for each in chosen])
         for mailing_id in due:
             if not jobs.LAUNCH.enqueue(mailing_id):
-                raise CommandError("The queue does not answer; the next tick will find what is due.", returncode=NOT_SENT)
+                raise CommandError(
+                    "The queue does not answer; the next tick will find what is due.", returncode=NOT_SENT
+                )
         self.stdout.write(f"{len(due)} mailings left to the workers." if due else "Nothing is due.")
 
     def _send(self, mailing_ids: list[int] | None) -> None:

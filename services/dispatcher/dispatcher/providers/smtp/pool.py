@@ -41,6 +41,8 @@ class Pool:
         self._dials: set[asyncio.Task[None]] = set()
         self._failures = 0
         self._failed_at = 0.0
+        self._failed_beyond = 0
+        """How many sessions there were when a dial failed last: perhaps the service's limit."""
         self._again: deque[HandOver] = deque()
         self._inbox: deque[tuple[Session, HandOver]] = deque()
         self._inbox_called = self._dial_called = self._flush_called = False
@@ -57,6 +59,8 @@ class Pool:
                 timer.cancel()
         for task in self._dials:
             task.cancel()
+        if self._dials:
+            await asyncio.wait(self._dials, timeout=PARTING)
         self._give_up_again(self._closed)
         for session in self.lanes.withdraw(lambda _: True):
             session.quit(PARTING)
@@ -157,7 +161,8 @@ class Pool:
             self._dials.add(self._loop.create_task(self._dial()))
 
     def _rest(self) -> float:
-        if not self._failures:
+        """Seconds from a failed dial to the next; none to replace a session lost since then."""
+        if not self._failures or len(self._sessions) < self._failed_beyond:
             return 0
         return min(REST * 2 ** (self._failures - 1), LONGEST_REST) if self._sessions else REST
 
@@ -186,6 +191,7 @@ class Pool:
         """Every lane that waits hears of it, unless there are connections to wait for."""
         self._failures += 1
         self._failed_at = time.monotonic()
+        self._failed_beyond = len(self._sessions)
         self._give_up_again(error)
         if self._sessions or self._dials:
             logger.warning("a further connection was not to be had: %s", error)

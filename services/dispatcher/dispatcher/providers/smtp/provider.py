@@ -47,6 +47,8 @@ class SmtpProvider:
             asyncio.run_coroutine_threadsafe(running.pool.close(), running.loop).result(2 * PARTING)
             running.loop.call_soon_threadsafe(running.loop.stop)
             running.thread.join(PARTING)
+            if not running.thread.is_alive():
+                running.loop.close()
 
     def _pool(self) -> Pool:
         with self._lock:

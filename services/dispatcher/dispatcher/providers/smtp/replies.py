@@ -19,7 +19,7 @@ class Reply(NamedTuple):
         return self.code < 300
 
 
-class BadReply(Exception):  # noqa: N818
+class BadReply(Exception):
     """What the service sent is no SMTP reply; `str(error)` says why. Nothing after it can be trusted."""
 
 

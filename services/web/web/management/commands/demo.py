@@ -13,7 +13,7 @@ class Command(BaseCommand):
         "Fill an installation without users with a demo owner, a dozen clients and a first mailing; print the sign-in."
     )
 
-    def handle(self, **options: Any) -> None:
+    def handle(self, **_options: Any) -> None:
         demo.fill()
         owner = User.objects.filter(email=demo.EMAIL).first()
         if owner is None:

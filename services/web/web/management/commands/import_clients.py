@@ -77,7 +77,7 @@ class Command(BaseCommand):
         if name is not None and report.clients:
             self.stdout.write(f"{report.listed} put on the list “{name.strip()}”.")
         if report.refused:
-            self.stdout.write(f"{report.refused} rows refused; see {rejected.path}.")
+            self.stdout.write(f"Rows refused: {report.refused}; see {rejected.path}.")
 
 
 class Rejected:

@@ -1,0 +1,65 @@
+# Works with GNU make 3.81 and newer. `make help` says what there is.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+PACKAGES := shared/pyproject.toml services/web/pyproject.toml services/dispatcher/pyproject.toml
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+# Django's settings want an environment even where nothing is run (mypy's plugin reads them).
+NOWHERE := SECRET_KEY=lint DATABASE_URL=postgresql:///lint REDIS_URL=unix:///lint MAIL_SERVICE_URL=smtp://localhost
+COMPILE := .local/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint format bench lock clean
+
+help: ## Say what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Make the environment (.venv), if it is not up to date
+
+run: $(STAMP) ## Set up and start everything; Ctrl-C stops it
+	@exec $(BIN)/python -m local.run
+
+test: $(STAMP) ## Set up and run every test
+	@$(BIN)/pytest
+
+lint: $(STAMP) ## Check style and types
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(NOWHERE) $(BIN)/mypy
+
+format: $(STAMP) ## Bring the code into its form
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+bench: $(STAMP) ## Measure the way of 20,000 letters beside the wire's limit
+	@$(BIN)/python -m bench
+
+lock: ## Choose the newest fitting versions anew (requirements/*.txt)
+	@$(PYTHON) -m venv .local/uv
+	@.local/uv/bin/python -m pip --quiet --disable-pip-version-check install uv
+	@$(COMPILE) --upgrade shared/pyproject.toml services/web/pyproject.toml -o requirements/web.txt
+	@$(COMPILE) --upgrade shared/pyproject.toml services/dispatcher/pyproject.toml -o requirements/dispatcher.txt
+	@$(COMPILE) --upgrade requirements/local.in $(PACKAGES) -o requirements/local.txt
+	@rm -rf .local/uv
+
+clean: ## Remove the environment and the tools' caches; data (.local) stays
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMP): requirements/local.txt $(PACKAGES)
+	@command -v $(PYTHON) >/dev/null || { \
+		echo "$(PYTHON) is not found. Vestnik needs Python 3.11 or newer; PYTHON=… names another."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Vestnik needs Python 3.11 or newer; $(PYTHON) is `$(PYTHON) -V 2>&1`. PYTHON=python3.12 names another."; \
+		exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+		echo "This Python comes without its venv module. On Debian and Ubuntu: apt install python3-venv" \
+		"(or `$(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'`)"; exit 1; }
+	@echo "Setting up $(VENV) …"
+	@$(PIP) --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	@$(PIP) install --require-hashes -r requirements/local.txt
+	@$(PIP) install --no-build-isolation --no-deps -e shared -e services/web -e services/dispatcher
+	@touch $@

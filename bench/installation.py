@@ -1,0 +1,40 @@
+"""An installation of its own for a benchmark: durable embedded servers, migrated, with real dispatcher processes."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import django
+
+from local.servers import PostgresServer, ValkeyServer
+from tests.system.processes import ROOT, Dispatcher
+
+
+@contextmanager
+def installation(mail_service: str) -> Iterator[Path]:
+    """Servers as `make run` starts them, and Django set up in this process; where logs may go."""
+    with tempfile.TemporaryDirectory(prefix="vestnik-bench-") as name:
+        directory = Path(name)
+        with PostgresServer(directory / "postgres") as postgres, ValkeyServer(directory / "valkey") as valkey:
+            postgres.create_database("vestnik")
+            os.environ.update(
+                SECRET_KEY="of a benchmark",
+                DATABASE_URL=postgres.url("vestnik"),
+                REDIS_URL=valkey.broker_url,
+                CACHE_URL=valkey.cache_url,
+                MAIL_SERVICE_URL=mail_service,
+                MAIL_FROM="herald@vestnik.test",
+                DJANGO_SETTINGS_MODULE="web.settings",
+            )
+            migrate = [sys.executable, "services/web/manage.py", "migrate", "--verbosity", "0"]
+            subprocess.run(migrate, cwd=ROOT, check=True)
+            django.setup()
+            with Dispatcher(dict(os.environ), directory, "control", "bulk"):
+                yield directory
+            from django.db import connections
+
+            connections.close_all()

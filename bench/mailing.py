@@ -1,0 +1,69 @@
+"""A mailing end to end: created, launched by the workers, every letter at the sink, the ledger settled."""
+
+import statistics
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from bench import wire
+from bench.installation import installation
+
+if TYPE_CHECKING:
+    from vestnik.accounts.models import User
+
+LETTERS = 20_000
+ROUNDS = 3
+CONNECTIONS = 20
+"""Of each of the two bulk processes: together as many sessions as smtp-source has."""
+
+
+def run(letters: int = LETTERS, rounds: int = ROUNDS) -> None:
+    """Print the rates of paired runs, and the median of their ratios."""
+    with wire.sink() as port, installation(f"smtp://{wire.HOST}:{port}?connections={CONNECTIONS}"):
+        owner = _owner(letters)
+        _send(owner, owner_warms_up=True)
+        ratios = []
+        for _ in range(rounds):
+            limit = wire.source(port, letters, 2 * CONNECTIONS)
+            rate, first = _send(owner)
+            ratios.append(rate / limit)
+            print(
+                f"{letters} letters of 4 kB: {rate:,.0f}/s end to end (first on record after {first:.2f} s), "
+                f"the wire {limit:,.0f}/s: {ratios[-1]:.2f}",
+                flush=True,
+            )
+    print(f"mailing: {statistics.median(ratios):.2f} of the wire (median of {rounds}; sound from 0.30)")
+
+
+def _owner(letters: int) -> "User":
+    from vestnik.accounts.models import User
+    from vestnik.testing.factories import make_list
+
+    owner = User.objects.create_user("bench@example.org")
+    make_list(owner, letters, name="everybody")
+    make_list(owner, 200, name="a few")
+    return owner
+
+
+def _send(owner: "User", *, owner_warms_up: bool = False) -> tuple[float, float]:
+    """Send a mailing to everybody; letters a second from creation to the end of the run, and when the first went."""
+    from vestnik import clock
+    from vestnik.mailings import verbs
+    from vestnik.mailings.records import Attempt, Run
+
+    text = "Dear {{ full_name }},\n" + ("x" * 70 + "\n") * 52
+    message = verbs.create_message(owner, subject="News for {{ full_name }}", text=text)
+    audience = owner.client_lists.get(name="a few" if owner_warms_up else "everybody")
+    now = clock.now()
+    began = time.perf_counter()
+    mailing = verbs.create_mailing(
+        owner, name="Bench", message=message, lists=[audience], start=now, end=now + timedelta(hours=1)
+    )
+    while not mailing.runs.filter(state=Run.State.FINISHED).exists():
+        time.sleep(0.02)
+    took = time.perf_counter() - began
+    sent = mailing.runs.get().deliveries.filter(state="sent").count()
+    if sent != audience.clients.count():
+        raise SystemExit(f"only {sent} of {audience.clients.count()} letters were sent")
+    first = Attempt.objects.filter(delivery__run__mailing=mailing).earliest("began_at").began_at
+    return sent / took, (first - now).total_seconds()

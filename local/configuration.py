@@ -1,0 +1,123 @@
+"""What `make run` is told by the environment, and what it fills in where it is told nothing."""
+
+import errno
+import os
+import secrets
+import shlex
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from dotenv import load_dotenv
+
+from local import LocalError
+
+INBOX_ADDRESS = "127.0.0.1"
+DATABASE = "vestnik"
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """The choices of one `make run`."""
+
+    data: Path  # the folder everything is kept in
+    web_port: int
+    inbox_smtp_port: int
+    inbox_port: int
+    bulk_processes: int
+    demo: bool
+    own_database: bool  # own: started here, because no URL names another
+    own_queue: bool
+    own_mail_service: bool
+
+    @classmethod
+    def read(cls, root: Path) -> "Configuration":
+        """Reads .env, for variables that are not set, and the environment."""
+        load_dotenv(root / ".env", override=False)
+        return cls(
+            data=Path(os.environ.get("LOCAL_DATA") or root / ".local").resolve(),
+            web_port=_port("WEB_PORT", 8000),
+            inbox_smtp_port=_port("INBOX_SMTP_PORT", 2525),
+            inbox_port=_port("INBOX_PORT", 8025),
+            bulk_processes=_whole("BULK_PROCESSES", 2, 1, 64),
+            demo=os.environ.get("DEMO", "").strip().lower() not in ("0", "no", "false", "off"),
+            own_database=not given("DATABASE_URL"),
+            own_queue=not given("REDIS_URL"),
+            own_mail_service=not given("MAIL_SERVICE_URL"),
+        )
+
+    def check_ports(self) -> None:
+        """Raises LocalError if a port that will be listened on is taken."""
+        wanted = {"WEB_PORT": self.web_port}
+        if self.own_mail_service:
+            wanted |= {"INBOX_SMTP_PORT": self.inbox_smtp_port, "INBOX_PORT": self.inbox_port}
+        for name, port in wanted.items():
+            others = [other for other in wanted if other != name and wanted[other] == port]
+            if others:
+                raise LocalError(f"{name} and {others[0]} are both {port}; choose another for one of them.")
+            _check_port(name, port)
+
+    def complete(self, defaults: dict[str, str]) -> None:
+        """Sets in the environment what it does not say: `defaults`, and what a local Vestnik is like."""
+        defaults = {
+            "DEBUG": "false",
+            "ALLOWED_HOSTS": "localhost,127.0.0.1,[::1]",
+            "MAIL_SERVICE_URL": f"smtp://{INBOX_ADDRESS}:{self.inbox_smtp_port}",
+            **defaults,
+        }
+        if not given("SECRET_KEY"):
+            defaults["SECRET_KEY"] = _secret_key(self.data / "secret_key")
+        defaults = {name: value for name, value in defaults.items() if not given(name)}
+        os.environ.update(defaults)
+        lines = [f"{name}={shlex.quote(value)}\n" for name, value in defaults.items()]
+        write_privately(self.data / "environment", "".join(lines))
+
+
+def given(name: str) -> bool:
+    """Whether a variable, or the file it may come from, is named."""
+    return bool(os.environ.get(name) or os.environ.get(f"{name}_FILE"))
+
+
+def write_privately(path: Path, text: str) -> None:
+    """Writes a file that only its owner can read."""
+    unfinished = path.with_name(f"{path.name}.new")
+    unfinished.unlink(missing_ok=True)
+    unfinished.touch(mode=0o600, exist_ok=False)
+    unfinished.write_text(text)
+    unfinished.replace(path)
+
+
+def _secret_key(path: Path) -> str:
+    try:
+        if key := path.read_text().strip():
+            return key
+    except FileNotFoundError:
+        pass
+    write_privately(path, secrets.token_urlsafe(48))
+    return path.read_text()
+
+
+def _port(name: str, default: int) -> int:
+    return _whole(name, default, 1, 65535)
+
+
+def _whole(name: str, default: int, least: int, most: int) -> int:
+    text = os.environ.get(name) or str(default)
+    if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+        raise LocalError(f"{name}: a number from {least} to {most} is wanted, not {text!r}.")
+    return int(text)
+
+
+def _check_port(name: str, port: int) -> None:
+    another = f"{name} chooses another, for example: {name}={port + 1 if port < 65535 else 8001} make run"
+    with socket.socket() as client:
+        client.settimeout(1.0)
+        if client.connect_ex((INBOX_ADDRESS, port)) == 0:
+            raise LocalError(f"Port {port} is taken by another program. {another}")
+    with socket.socket() as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            server.bind((INBOX_ADDRESS, port))
+        except OSError as error:
+            why = "is taken by another program" if error.errno == errno.EADDRINUSE else f"cannot be used ({error})"
+            raise LocalError(f"Port {port} {why}. {another}") from None

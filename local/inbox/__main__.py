@@ -1,0 +1,60 @@
+"""`python -m local.inbox`: the SMTP server and its page, until SIGTERM or Ctrl-C."""
+
+import argparse
+import asyncio
+import logging
+import signal
+import sys
+from pathlib import Path
+
+from aiohttp import web
+
+from local.inbox.pages import application
+from local.inbox.receiving import Inbox, listen
+from local.inbox.store import Store
+
+HOST = "127.0.0.1"
+
+
+async def serve(smtp_port: int, web_port: int, data: Path) -> None:
+    """Serves until told to stop."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    store = Store(data)
+    inbox = Inbox(store)
+    committing = asyncio.create_task(inbox.commit_forever())
+    runner = web.AppRunner(application(inbox), access_log=None, shutdown_timeout=2.0)
+    await runner.setup()
+    await web.TCPSite(runner, HOST, web_port).start()
+    smtp = await listen(inbox, HOST, smtp_port)
+    logging.getLogger("local.inbox").info("takes letters on port %d, shows them on port %d", smtp_port, web_port)
+    await asyncio.wait([asyncio.create_task(stop.wait()), committing], return_when=asyncio.FIRST_COMPLETED)
+    smtp.close()
+    await runner.cleanup()
+    committing.cancel()
+    await asyncio.wait([committing])
+    store.close()
+    if not committing.cancelled():
+        committing.result()
+
+
+def main() -> int:
+    """Reads the arguments and serves."""
+    parser = argparse.ArgumentParser(prog="inbox", description=__doc__)
+    parser.add_argument("--smtp-port", type=int, default=2525)
+    parser.add_argument("--web-port", type=int, default=8025)
+    parser.add_argument("--data", type=Path, required=True, help="the folder that keeps the letters")
+    chosen = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("mail.log").setLevel(logging.WARNING)
+    try:
+        asyncio.run(serve(chosen.smtp_port, chosen.web_port, chosen.data))
+    except OSError as error:
+        sys.stderr.write(f"The inbox cannot start: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

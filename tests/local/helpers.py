@@ -1,0 +1,43 @@
+"""What the tests of the local stack have in common."""
+
+import http.client
+import json
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+
+def free_port() -> int:
+    """A port nobody listens on now."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return int(server.getsockname()[1])
+
+
+def eventually(holds: Callable[[], Any], seconds: float = 20.0) -> Any:
+    """What `holds` returns, as soon as that is true; fails when the time is over."""
+    deadline = time.monotonic() + seconds
+    while not (found := holds()):
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(0.02)
+    return found
+
+
+def ask(
+    port: int, path: str, method: str = "GET", headers: dict[str, str] | None = None
+) -> tuple[http.client.HTTPResponse, str]:
+    """The answer of a page on this machine, and its text."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request(method, path, headers=headers or {})
+    response = connection.getresponse()
+    text = response.read().decode()
+    connection.close()
+    return response, text
+
+
+def ask_json(port: int, path: str) -> Any:
+    """The JSON a page answers with."""
+    response, text = ask(port, path)
+    assert response.status == 200, text
+    return json.loads(text)

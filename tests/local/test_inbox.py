@@ -1,0 +1,290 @@
+import asyncio
+import http.client
+import signal
+import smtplib
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from email.message import EmailMessage
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from local.inbox import receiving
+from local.inbox.letters import take_apart
+from local.inbox.receiving import LARGEST_LETTER, Inbox
+from local.inbox.store import Received, Store
+from local.inbox.text import from_bytes, from_header
+from tests.local.helpers import ask, ask_json, eventually, free_port
+
+
+@dataclass
+class Running:
+    """An inbox in a process of its own."""
+
+    folder: Path
+    smtp_port: int
+    web_port: int
+    process: subprocess.Popen[bytes]
+
+    @classmethod
+    def start(cls, folder: Path) -> "Running":
+        smtp_port, web_port = free_port(), free_port()
+        ports = ["--smtp-port", str(smtp_port), "--web-port", str(web_port)]
+        argv = [sys.executable, "-m", "local.inbox", *ports, "--data", str(folder)]
+        process = subprocess.Popen(argv, stderr=subprocess.DEVNULL)
+        eventually(lambda: _listens(smtp_port))
+        return cls(folder, smtp_port, web_port, process)
+
+    def take(self, source: bytes | EmailMessage, sender: str = "herald@vestnik.test", to: str = "a@b.test") -> int:
+        """Sends a letter; returns its number."""
+        with smtplib.SMTP("127.0.0.1", self.smtp_port, timeout=10) as client:
+            client.sendmail(sender, [to], source if isinstance(source, bytes) else source.as_bytes())
+        return int(ask_json(self.web_port, "/api/letters?limit=1")[0]["id"])
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(10)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture(scope="module")
+def inbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    running = Running.start(tmp_path_factory.mktemp("inbox"))
+    yield running
+    assert running.stop() == 0
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store(tmp_path, kept=3)
+    yield store
+    store.close()
+
+
+def a_letter(subject: str = "A subject", sender: str = "Herald <herald@vestnik.test>") -> EmailMessage:
+    letter = EmailMessage()
+    letter["Subject"], letter["From"], letter["Message-ID"] = subject, sender, "<1@vestnik.test>"
+    letter.set_content("Plain words, and https://example.test/confirm?a=1&b=2.")
+    letter.add_alternative("<p>Rich <b>words</b><script>alert(1)</script></p>", subtype="html")
+    return letter
+
+
+def test_a_letter_is_listed_and_shown_with_all_it_holds(inbox: Running) -> None:
+    letter = a_letter("Счёт на март")
+    letter.add_attachment(b"%PDF", maintype="application", subtype="pdf", filename="счёт.pdf")
+    number = inbox.take(letter, to="Client@Example.test")
+    (listed,) = ask_json(inbox.web_port, "/api/letters?to=client@example.test")
+    assert listed["subject"] == "Счёт на март"
+    assert (listed["sender"], listed["recipient"]) == ("herald@vestnik.test", "Client@Example.test")
+    assert listed["message_id"] == "<1@vestnik.test>"
+    whole = ask_json(inbox.web_port, f"/api/letters/{number}")
+    assert whole["text"].startswith("Plain words")
+    assert "<b>words</b>" in whole["html"]
+    assert "Subject: =?utf-8?" in whole["source"]
+    assert whole["attachments"] == [{"name": "счёт.pdf", "kind": "application/pdf", "size": 4}]
+    for view, shown in [("text", "Plain words"), ("headers", "Счёт на март"), ("source", "=?utf-8?")]:
+        assert shown in ask(inbox.web_port, f"/letters/{number}?view={view}")[1]
+    assert ask(inbox.web_port, f"/letters/{number}.eml")[1].startswith("Subject:")
+
+
+def test_recipients_are_matched_whole(inbox: Running) -> None:
+    inbox.take(a_letter(), to="aa@whole.test")
+    assert ask_json(inbox.web_port, "/api/letters?to=a@whole.test") == []
+
+
+def test_links_in_a_text_can_be_followed(inbox: Running) -> None:
+    _, page = ask(inbox.web_port, f"/letters/{inbox.take(a_letter())}?view=text")
+    assert '<a href="https://example.test/confirm?a=1&amp;b=2" target="_blank" rel="noreferrer noopener">' in page
+
+
+def test_a_search_finds_addresses_and_subjects_in_any_case(inbox: Running) -> None:
+    inbox.take(a_letter("Единственное ПИСЬМО"), to="only.one@example.test")
+    for term in ("единственное", "ONLY.ONE"):
+        assert len(ask_json(inbox.web_port, f"/api/letters?search={quote(term)}")) == 1
+    _, page = ask(inbox.web_port, "/?q=%3Cnobody%3E")
+    assert "&lt;nobody&gt;" in page
+
+
+def test_scripts_in_letters_never_become_scripts_of_the_page(inbox: Running) -> None:
+    number = inbox.take(a_letter("<script>alert(1)</script>", '"<img src=x>" <evil@example.test>'))
+    for path in ("/", f"/letters/{number}", f"/letters/{number}?view=headers", f"/letters/{number}?view=source"):
+        response, page = ask(inbox.web_port, path)
+        assert "<script>alert" not in page
+        assert "<img src=x>" not in page
+        assert "default-src 'none'" in response.headers["Content-Security-Policy"]
+        assert "unsafe" not in response.headers["Content-Security-Policy"]
+    assert 'sandbox=""' in ask(inbox.web_port, f"/letters/{number}?view=html")[1]
+    response, page = ask(inbox.web_port, f"/letters/{number}/html")
+    assert "alert(1)" in page
+    policy = response.headers["Content-Security-Policy"]
+    assert policy.startswith("sandbox;")
+    assert "script-src" not in policy
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        b"",
+        b"\r\n\r\n",
+        b"no header at all",
+        b"Subject: \xcf\xf0\xe8\xe2\xe5\xf2 \xff\r\nFrom: \xff\r\n\r\n\xff\xfe",
+        b"Content-Type: text/plain; charset=nonsense\r\n\r\n\xcf\xf0",
+        b"Content-Type: text/plain; charset*=utf-8''%FF%FE\r\n\r\nx",
+        b"Content-Type: text/plain; charset=idna\r\n\r\nx" + b"\xc3" * 5000,
+        b"Subject: =?utf-8?b?%%%?= =?nonsense?q?=FF?= =?utf-8?q?=\r\n\r\nx",
+        b"Subject: " + b"long " * 20_000 + b"\r\n\r\nx",
+        b"Subject: \x00\x1b[2J\r\n\r\n\x00",
+        b"Content-Type: text/html\r\nContent-Transfer-Encoding: base64\r\n\r\n!!!!",
+        b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Disposition: attachment; filename*=x''%\r\n",
+        "From: \u202egro.elpmaxe@live\u202c <a@b>\r\nSubject: \u05e9\u05dc\u05d5\u05dd\r\n\r\nx".encode(),
+    ],
+    ids=lambda source: source[:24].decode("ascii", "replace"),
+)
+def test_a_hostile_letter_is_taken_and_shown(inbox: Running, source: bytes) -> None:
+    number = inbox.take(source, to="hostile@example.test")
+    assert ask_json(inbox.web_port, f"/api/letters/{number}")["source"]
+    assert ask(inbox.web_port, "/?q=hostile")[0].status == 200
+    for view in ("html", "text", "headers", "source"):
+        assert ask(inbox.web_port, f"/letters/{number}?view={view}")[0].status == 200
+
+
+def test_headers_are_decoded_as_far_as_they_can_be() -> None:
+    assert from_header("=?utf-8?b?0J/RgNC4?= =?utf-8?b?0LLQtdGC?= you") == "Привет you"
+    assert from_header("=?utf-8?b?0J/R?= =?utf-8?b?gNC4?=") == "При"  # a character cut in two
+    assert from_header("=?windows-1251?Q?=CF=F0=E8?= =?koi8-r*ru?B?0NI=?=") == "Припр"
+    assert from_header("a\r\n b") == "a b"
+    assert from_header("=?utf-8?b?0J=") == "=?utf-8?b?0J="
+    assert from_bytes(b"\xcf\xf0", "cp1251") == "Пр"
+    assert from_bytes("Пр".encode(), "ascii") == "Пр"
+
+
+def test_a_letter_nested_too_deeply_says_so() -> None:
+    source = b"".join(b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (n, n) for n in range(1100))
+    assert "cannot be read completely" in take_apart(source).fault
+
+
+def test_a_letter_above_the_limit_is_refused_for_good(inbox: Running) -> None:
+    with (
+        smtplib.SMTP("127.0.0.1", inbox.smtp_port, timeout=10) as client,
+        pytest.raises(smtplib.SMTPException) as refused,
+    ):
+        client.sendmail("a@b.test", ["c@d.test"], b"x" * (LARGEST_LETTER + 1))
+    assert "552" in str(refused.value)
+
+
+def test_only_the_own_page_may_clear(inbox: Running) -> None:
+    inbox.take(a_letter())
+    for headers in ({"Origin": "http://evil.test"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "null"}):
+        assert ask(inbox.web_port, "/clear", "POST", headers)[0].status == 403
+    assert ask(inbox.web_port, "/clear")[0].status == 405
+    assert ask_json(inbox.web_port, "/api/letters")
+    own = {"Origin": f"http://127.0.0.1:{inbox.web_port}", "Sec-Fetch-Site": "same-origin"}
+    assert ask(inbox.web_port, "/clear", "POST", own)[0].status == 303
+    assert ask_json(inbox.web_port, "/api/letters") == []
+    assert "No letters yet" in ask(inbox.web_port, "/")[1]
+
+
+def test_another_host_name_is_refused(inbox: Running) -> None:
+    assert ask(inbox.web_port, "/", headers={"Host": "rebound.evil.test"})[0].status == 403
+
+
+def test_pages_are_told_of_a_new_letter(inbox: Running) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", inbox.web_port, timeout=10)
+    connection.request("GET", "/news")
+    news = connection.getresponse()
+    first = news.readline()
+    inbox.take(a_letter())
+    news.readline()
+    assert news.readline() != first
+    connection.close()
+
+
+def test_long_lists_have_pages(store: Store, inbox: Running) -> None:
+    with smtplib.SMTP("127.0.0.1", inbox.smtp_port, timeout=10) as client:
+        for number in range(51):
+            client.sendmail("a@b.test", [f"paged{number}@d.test"], b"Subject: paged\r\n\r\nx")
+    assert "Page 1 of 2" in ask(inbox.web_port, "/?q=paged")[1]
+    assert "paged0@d.test" in ask(inbox.web_port, "/?q=paged&page=2")[1]
+    assert "paged0@d.test" in ask(inbox.web_port, "/?q=paged&page=99")[1]
+
+
+def test_what_was_answered_with_250_outlives_a_kill(tmp_path: Path) -> None:
+    first = Running.start(tmp_path)
+    first.take(a_letter("kept"))
+    first.stop(signal.SIGKILL)
+    second = Running.start(tmp_path)
+    assert [letter["subject"] for letter in ask_json(second.web_port, "/api/letters")] == ["kept"]
+    second.stop()
+
+
+def test_the_oldest_letters_make_room(store: Store) -> None:
+    for number in range(5):
+        store.add([Received("a@b", ("c@d",), b"Subject: %d\r\n\r\n" % number)])
+    assert [letter.subject for letter in store.newest()] == ["4", "3", "2"]
+    assert store.count() == 3
+    assert store.get(1) is None
+
+
+def test_letters_that_come_together_share_a_commit(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    commits: list[int] = []
+    add = store.add
+    monkeypatch.setattr(store, "add", lambda letters: (commits.append(len(letters)), add(letters)))
+
+    async def take_three() -> None:
+        inbox = Inbox(store)
+        committing = asyncio.create_task(inbox.commit_forever())
+        await asyncio.gather(*(inbox.keep(Received("a@b", ("c@d",), b"x")) for _ in range(3)))
+        committing.cancel()
+
+    asyncio.run(take_three())
+    assert commits == [3]
+    assert store.count() == 3
+
+
+def test_a_letter_that_cannot_be_kept_is_to_be_tried_again(store: Store) -> None:
+    async def send() -> tuple[int, bytes]:
+        inbox = Inbox(store)
+        committing = asyncio.create_task(inbox.commit_forever())
+        port = free_port()
+        server = await receiving.listen(inbox, "127.0.0.1", port)
+        try:
+            return await asyncio.to_thread(_answer_to_a_letter, port)
+        finally:
+            server.close()
+            committing.cancel()
+
+    store._connection.execute("DROP TABLE sources")
+    assert asyncio.run(send())[0] == 452
+
+
+def test_one_connection_too_many_is_told_so(store: Store) -> None:
+    async def connect_twice() -> bytes:
+        port = free_port()
+        server = await receiving.listen(Inbox(store), "127.0.0.1", port, limit=1)
+        first, first_writer = await asyncio.open_connection("127.0.0.1", port)
+        assert (await first.readline()).startswith(b"220")
+        second, second_writer = await asyncio.open_connection("127.0.0.1", port)
+        greeting = await second.readline()
+        for writer in (first_writer, second_writer):
+            writer.close()
+            await writer.wait_closed()
+        server.close()
+        return greeting
+
+    assert asyncio.run(connect_twice()).startswith(b"421")
+
+
+def _answer_to_a_letter(port: int) -> tuple[int, bytes]:
+    with smtplib.SMTP("127.0.0.1", port, timeout=10) as client:
+        client.ehlo()
+        client.mail("a@b.test")
+        client.rcpt("c@d.test")
+        return client.data(b"x")

@@ -1,0 +1,89 @@
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from local import LocalError, probes
+from tests.local.helpers import ask_json, eventually, free_port
+
+SETTINGS = ("SECRET_KEY", "DATABASE_URL", "REDIS_URL", "CACHE_URL", "MAIL_SERVICE_URL", "DJANGO_SETTINGS_MODULE")
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name not in SETTINGS}
+    ports = {name: str(free_port()) for name in ("WEB_PORT", "INBOX_SMTP_PORT", "INBOX_PORT")}
+    return {**kept, **ports, "LOCAL_DATA": str(tmp_path / "data"), "PYTHON_DOTENV_DISABLED": "1", "BULK_PROCESSES": "1"}
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "log"
+
+
+def start(environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+    with log.open("wb") as file:
+        return subprocess.Popen([sys.executable, "-m", "local.run"], env=environment, stdout=file, stderr=file)
+
+
+def refused(environment: dict[str, str], log: Path) -> str:
+    assert start(environment, log).wait(30) == 2
+    assert not any((Path(environment["LOCAL_DATA"]) / "running").glob("*"))
+    said = log.read_text()
+    assert "Traceback" not in said
+    return said
+
+
+def test_everything_starts_again_after_a_kill_and_stops_on_ctrl_c(environment: dict[str, str], log: Path) -> None:
+    inbox_port = int(environment["INBOX_PORT"])
+    first = start(environment, log)
+    eventually(lambda: "Ctrl-C stops it" in log.read_text(), 60)
+    assert "Sign in as" in log.read_text()
+    letters = eventually(lambda: len(found := ask_json(inbox_port, "/api/letters")) == 12 and found)
+    first.kill()
+    first.wait()
+    second = start(environment, log)
+    eventually(lambda: "Ctrl-C stops it" in log.read_text(), 60)
+    assert "Sign in as" in log.read_text()
+    assert ask_json(inbox_port, "/api/letters") == letters
+    second.send_signal(signal.SIGINT)
+    assert second.wait(30) == 0
+    assert not probes.listens(int(environment["WEB_PORT"]))
+    assert not any((Path(environment["LOCAL_DATA"]) / "running").glob("*"))
+
+
+def test_a_taken_port_is_named_with_the_variable_that_chooses_another(environment: dict[str, str], log: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        said = refused({**environment, "INBOX_PORT": port}, log)
+    assert f"Port {port} is taken" in said
+    assert "INBOX_PORT chooses another" in said
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "fault"),
+    [
+        ("WEB_PORT", "eighty", "a number from 1 to 65535"),
+        ("MAIL_SERVICE_URL", "carrier-pigeon://roof", "MAIL_SERVICE_URL"),
+        ("LOCAL_DATA", os.devnull, "cannot be used"),
+    ],
+)
+def test_a_wrong_variable_stops_the_start_with_a_sentence(
+    environment: dict[str, str], log: Path, variable: str, value: str, fault: str
+) -> None:
+    said = refused({**environment, variable: value}, log)
+    assert variable in said or value in said
+    assert fault in said
+
+
+def test_an_unreachable_server_is_said_in_a_sentence() -> None:
+    with pytest.raises(LocalError, match=r"^DATABASE_URL: the database cannot be reached .*\)\.$"):
+        probes.require_database("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
+    with pytest.raises(LocalError, match=r"^REDIS_URL: the queue's server cannot be reached .*\)\.$"):
+        probes.require_queue("REDIS_URL", "redis://127.0.0.1:1/0")
