@@ -1,6 +1,7 @@
 """The web side: the list, a letter, and the same as JSON."""
 
 import asyncio
+import contextlib
 import json
 import re
 from collections.abc import Awaitable, Callable
@@ -133,13 +134,14 @@ async def news(request: web.Request) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
     await response.prepare(request)
     seen = -1
-    while not stopping.is_set():
-        event = ": still here\n\n" if seen == inbox.version else f"data: {inbox.version}\n\n"
-        seen = inbox.version
-        await response.write(event.encode())
-        await asyncio.sleep(NEWS_PAUSE_SECONDS)
-        if seen == inbox.version:
-            await inbox.change(HEARTBEAT_SECONDS)
+    with contextlib.suppress(ConnectionResetError):  # the reader left
+        while not stopping.is_set():
+            event = ": still here\n\n" if seen == inbox.version else f"data: {inbox.version}\n\n"
+            seen = inbox.version
+            await response.write(event.encode())
+            await asyncio.sleep(NEWS_PAUSE_SECONDS)
+            if seen == inbox.version:
+                await inbox.change(HEARTBEAT_SECONDS)
     return response
 
 

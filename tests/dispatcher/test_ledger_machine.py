@@ -130,7 +130,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(hand=consumes(hands))
     def give_back(self, hand):
         letter = self.letters[hand.delivery]
-        ledger.give_back([ledger.Claimed(hand.delivery, hand.claim, None, 0, "", "", {}, True)])
+        ledger.give_back([ledger.Claimed(hand.delivery, hand.claim, None, 0, "", "", "{}", True)])
         if letter.state == "sending" and letter.claim == hand.claim:
             letter.holder = None
             letter.state = "cancelled" if self.cancelled else "expired" if self.expired else "queued"

@@ -64,7 +64,7 @@ def send(engine: Engine, run_ids: Sequence[int]) -> None:
             setbacks = 0
         except ProviderError as error:
             setbacks += 1
-            if setbacks > len(pacing.SETBACKS):
+            if setbacks > len(settings.SETBACKS):
                 raise ServiceAway(str(error)) from None
             logger.warning("nothing can be handed over for %.0f s: %s", pacing.setback(setbacks), error)
             engine.halted.wait(pacing.setback(setbacks))

@@ -7,7 +7,6 @@ volatile: it cannot be an index condition).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -52,7 +51,8 @@ class Claimed:
     """Charged so far."""
     address: str
     full_name: str
-    attributes: dict[str, str]
+    attributes: str
+    """JSON"""
     client_exists: bool
 
 
@@ -304,7 +304,7 @@ def claim(run_id: int, worker_id: int, limit: int, bound: Bound | None) -> list[
     """At most `limit` due letters behind `bound`, now in this worker's hand, in the order they are due."""
     due, last = bound or ("-infinity", 0)
     rows = _execute(CLAIM, run=run_id, worker=worker_id, limit=limit, due=due, id=last)
-    claimed = (Claimed(*details, json.loads(attributes), exists) for *details, attributes, exists in rows)
+    claimed = [Claimed(*row) for row in rows]
     return sorted(claimed, key=lambda letter: (letter.due_at, letter.delivery_id))
 
 

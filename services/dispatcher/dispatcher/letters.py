@@ -1,5 +1,6 @@
 """From a claimed delivery to the letter that is handed over."""
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -29,7 +30,7 @@ def letter_writer(turn: Turn) -> Callable[[Claimed], Letter]:
             key=key,
             address=claimed.address,
             full_name=claimed.full_name,
-            attributes=claimed.attributes,
+            attributes=json.loads(claimed.attributes),
             date=datetime.now(UTC),
         )
         return Letter(claimed.delivery_id, claimed.claim, key, turn.sender, claimed.address, content)

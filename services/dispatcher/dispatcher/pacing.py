@@ -3,7 +3,7 @@
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from django.conf import settings
@@ -102,9 +102,7 @@ def retry_after(attempts: int) -> float:
     return seconds * random.uniform(0.75, 1.25)  # noqa: S311
 
 
-SETBACKS: Sequence[float] = (1, 2, 4, 8, 16, 30)
-
-
 def setback(count: int) -> float:
     """Seconds to stay away from a service that refused `count` times in a row."""
-    return SETBACKS[min(count, len(SETBACKS)) - 1]
+    seconds: float = settings.SETBACKS[min(count, len(settings.SETBACKS)) - 1]
+    return seconds

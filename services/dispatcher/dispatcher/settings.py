@@ -33,6 +33,9 @@ MAX_ATTEMPTS: int = positive("int", "MAX_ATTEMPTS", 8)
 RETRY_BASE_SECONDS: float = positive("float", "RETRY_BASE_SECONDS", 30.0)
 RETRY_CAP_SECONDS: float = 3600.0
 
+# How many seconds a lane stays away from a service that refused it once, twice … in a row.
+SETBACKS: list[float] = read("list", "SETBACKS", [1, 2, 4, 8, 16, 30], subcast=float)
+
 # What becomes of a letter that was handed over without a readable answer: tried again, or held for a person.
 UNKNOWN_OUTCOMES: str = read("str", "UNKNOWN_OUTCOMES", "retry")
 if UNKNOWN_OUTCOMES not in ("retry", "hold"):

@@ -68,7 +68,8 @@ class Command(BaseCommand):
                 raise CommandError(
                     "The queue does not answer; the next tick will find what is due.", returncode=NOT_SENT
                 )
-        self.stdout.write(f"{len(due)} mailings left to the workers." if due else "Nothing is due.")
+        mailings = "1 mailing" if len(due) == 1 else f"{len(due)} mailings"
+        self.stdout.write(f"{mailings} left to the workers." if due else "Nothing is due.")
 
     def _send(self, mailing_ids: list[int] | None) -> None:
         run_ids = foreground.open_runs(mailing_ids)
