@@ -4,9 +4,9 @@ import argparse
 import multiprocessing
 from collections.abc import Callable
 
-from bench import mailing, starts
+from bench import mailing, provider, starts
 
-BENCHES: dict[str, Callable[[], None]] = {"mailing": mailing.run, "starts": starts.run}
+BENCHES: dict[str, Callable[[], None]] = {"mailing": mailing.run, "starts": starts.run, "provider": provider.run}
 
 
 def main() -> None:

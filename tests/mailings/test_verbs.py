@@ -52,7 +52,8 @@ def test_an_end_in_the_past_is_refused(alice):
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("time_zone", "Mars/Olympus"), ("name", "Two\nlines"), ("sender_name", "Evil\r\nBcc: x@y.zz"), ("periodicity", "hourly")],
+    [("time_zone", "Mars/Olympus"), ("name", "Two\nlines"),
+     ("sender_name", "Evil\r\nBcc: x@y.zz"), ("periodicity", "hourly")],
 )  # fmt: skip
 def test_bad_settings_are_refused_beside_their_field(alice, field, value):
     with pytest.raises(ValidationError) as refusal:
