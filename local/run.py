@@ -164,6 +164,7 @@ def _server_part(name: str, server: PostgresServer | ValkeyServer, ready: Callab
         server.command(),
         directory=Path("/"),
         prepare=server.prepare,
+        tidy=server.tidy,
         ready=ready,
         stop_signal=server.stop_signal,
         user=server.user,

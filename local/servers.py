@@ -124,6 +124,10 @@ class Server:
             self._process.kill()
             self._process.wait()
         self._process = None
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Removes what a stopped server has no use for."""
         shutil.rmtree(self.socket_directory, ignore_errors=True)
 
     def __enter__(self) -> Self:

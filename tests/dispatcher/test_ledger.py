@@ -1,9 +1,11 @@
+import threading
 import time
 from datetime import timedelta
 
 import pytest
+from django.db import connection, transaction
 
-from dispatcher import launching, ledger
+from dispatcher import closing, launching, ledger
 from dispatcher.providers.base import Outcome
 from vestnik.mailings import runs
 from vestnik.mailings.records import Attempt, Worker
@@ -129,3 +131,38 @@ def test_a_claim_goes_on_behind_its_bound(alice):
     second = ledger.claim(run.pk, one, 10, bound)
     assert len(second) == 6
     assert min(letter.delivery_id for letter in second) > bound[1]
+
+
+def test_closing_a_run_that_goes_on_holds_none_of_its_letters(transactional_db, alice):
+    (run,) = launching.launch(make_mailing(alice, 3).pk)
+    one = worker()
+    claimed = []
+
+    def claim():
+        claimed.extend(ledger.claim(run.pk, one, 3, None))
+        connection.close()
+
+    with transaction.atomic():
+        assert ledger.close_out(run.pk) == 0
+        thread = threading.Thread(target=claim)
+        thread.start()
+        thread.join(5)
+    assert len(claimed) == 3
+
+
+def test_letters_are_settled_while_somebody_looks_whether_the_run_is_over(transactional_db, alice):
+    (run,) = launching.launch(make_mailing(alice, 1).pk)
+    one = worker()
+    (letter,) = ledger.claim(run.pk, one, 1, None)
+
+    def write():
+        settle(letter, one, Outcome.ACCEPTED)
+        connection.close()
+
+    with transaction.atomic():
+        assert not closing.finish(run.pk)  # and holds the run's row
+        thread = threading.Thread(target=write)
+        thread.start()
+        thread.join(5)
+        assert not thread.is_alive()
+    assert run.deliveries.get().state == "sent"

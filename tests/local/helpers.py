@@ -2,10 +2,24 @@
 
 import http.client
 import json
+import shutil
 import socket
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+
+
+@contextmanager
+def open_folder() -> Iterator[Path]:
+    """A folder that PostgreSQL's user can reach: pytest closes its own to others whenever it starts anywhere."""
+    path = Path(tempfile.mkdtemp(prefix="vestnik-tests-"))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def free_port() -> int:

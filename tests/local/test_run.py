@@ -3,21 +3,23 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from local import LocalError, probes
-from tests.local.helpers import ask_json, eventually, free_port
+from tests.local.helpers import ask_json, eventually, free_port, open_folder
 
 SETTINGS = ("SECRET_KEY", "DATABASE_URL", "REDIS_URL", "CACHE_URL", "MAIL_SERVICE_URL", "DJANGO_SETTINGS_MODULE")
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
+def environment() -> Iterator[dict[str, str]]:
     kept = {name: value for name, value in os.environ.items() if name not in SETTINGS}
     ports = {name: str(free_port()) for name in ("WEB_PORT", "INBOX_SMTP_PORT", "INBOX_PORT")}
-    return {**kept, **ports, "LOCAL_DATA": str(tmp_path / "data"), "PYTHON_DOTENV_DISABLED": "1", "BULK_PROCESSES": "1"}
+    with open_folder() as folder:
+        yield {**kept, **ports, "LOCAL_DATA": str(folder), "PYTHON_DOTENV_DISABLED": "1", "BULK_PROCESSES": "1"}
 
 
 @pytest.fixture

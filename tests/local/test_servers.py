@@ -1,5 +1,4 @@
 import os
-import shutil
 import stat
 import subprocess
 import sys
@@ -14,7 +13,7 @@ import redis
 
 from local import LocalError
 from local.servers import PostgresServer, ValkeyServer
-from tests.local.helpers import eventually
+from tests.local.helpers import eventually, open_folder
 
 STARTS_BOTH_AND_WAITS = """
 import signal, sys
@@ -28,8 +27,9 @@ signal.pause()
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("servers")
+def folder() -> Iterator[Path]:
+    with open_folder() as folder:
+        yield folder
 
 
 @pytest.fixture
@@ -148,11 +148,11 @@ def test_a_folder_that_cannot_be_made_is_said_in_a_sentence(tmp_path: Path) -> N
         ValkeyServer(tmp_path / "file" / "valkey").prepare()
 
 
-def test_an_interrupted_creation_is_begun_anew(tmp_path: Path) -> None:
-    unfinished = tmp_path / "postgres.new"
-    unfinished.mkdir()
-    (unfinished / "PG_VERSION").write_text("18")
-    with PostgresServer(tmp_path / "postgres", durable=False) as server:
-        assert server.answers()
-    assert not unfinished.exists()
-    shutil.rmtree(tmp_path / "postgres")
+def test_an_interrupted_creation_is_begun_anew() -> None:
+    with open_folder() as folder:
+        unfinished = folder / "postgres.new"
+        unfinished.mkdir()
+        (unfinished / "PG_VERSION").write_text("18")
+        with PostgresServer(folder / "postgres", durable=False) as server:
+            assert server.answers()
+        assert not unfinished.exists()

@@ -93,7 +93,7 @@ NEXT_RUN = f"""
         WHERE run.owner_id = %(owner)s AND run.id <> ALL(%(idle)s::bigint[])
           AND (%(only)s::bigint[] IS NULL OR run.id = ANY(%(only)s::bigint[])) AND {MAY_SEND}
         ORDER BY run.served_at NULLS FIRST, run.id LIMIT 1
-        FOR UPDATE OF run
+        FOR NO KEY UPDATE OF run
     )
     RETURNING id, extract(epoch FROM window_end - clock_timestamp())::float8,
               key, sender, sender_name, reply_to, subject, html, text
@@ -242,27 +242,41 @@ RECOVER = f"""
     SELECT DISTINCT run_id FROM settled
 """
 
-# The queued letters of a run that was cancelled or whose window has closed, some thousands a statement.
+# What the tick has to close: runs that were cancelled, whose time is up, or whose last letter is settled.
+TO_CLOSE = """
+    SELECT id FROM mailings_run run
+    WHERE state = 'open' AND (
+        cancelled_at IS NOT NULL OR window_end <= statement_timestamp() OR filled_at IS NOT NULL
+            AND NOT EXISTS (SELECT FROM mailings_delivery WHERE run_id = run.id AND state = 'queued')
+            AND NOT EXISTS (SELECT FROM mailings_delivery WHERE run_id = run.id AND state = 'sending')
+    )
+    ORDER BY id
+"""
+
+# The queued letters of a run that was cancelled or whose window has closed, some thousands a statement. A run that goes
+# on has none of its letters looked at, or locked.
 CLOSE_OUT = f"""
-    WITH settled AS (
+    WITH over AS MATERIALIZED (
+        SELECT cancelled_at FROM mailings_run
+        WHERE id = %(run)s AND (cancelled_at IS NOT NULL OR window_end <= statement_timestamp())
+    ), chosen AS MATERIALIZED (
+        SELECT id FROM mailings_delivery
+        WHERE run_id = %(run)s AND state = 'queued' AND EXISTS (SELECT FROM over)
+        ORDER BY due_at, id LIMIT %(chunk)s FOR UPDATE
+    ), settled AS (
         UPDATE mailings_delivery d SET
-            state = CASE WHEN run.cancelled_at IS NOT NULL THEN 'cancelled' ELSE 'expired' END,
+            state = CASE WHEN over.cancelled_at IS NOT NULL THEN 'cancelled' ELSE 'expired' END,
             due_at = NULL, settled_at = clock_timestamp()
-        FROM mailings_run run
-        WHERE run.id = %(run)s AND (run.cancelled_at IS NOT NULL OR run.window_end <= statement_timestamp())
-          AND d.id IN (
-              SELECT id FROM mailings_delivery WHERE run_id = %(run)s AND state = 'queued'
-              ORDER BY due_at, id LIMIT %(chunk)s FOR UPDATE
-          )
-          AND d.state = 'queued'
+        FROM chosen CROSS JOIN over
+        WHERE d.id = chosen.id AND d.state = 'queued'
         RETURNING d.run_id, 0::bigint AS worker, d.state, 0 AS tries
     ), counted AS ({COUNT})
     SELECT count(*) FROM settled
 """
 
 # A run is over at once when its last letter is. Two statements: whoever reopens letters holds the run's row, and only
-# a snapshot taken after the row is ours shows what they did.
-LOCK_OPEN_RUN = "SELECT 1 FROM mailings_run WHERE id = %(run)s AND state = 'open' FOR UPDATE"
+# a snapshot taken after the row is ours shows what they did. (NO KEY: what refers to the run does not wait for it.)
+LOCK_OPEN_RUN = "SELECT 1 FROM mailings_run WHERE id = %(run)s AND state = 'open' FOR NO KEY UPDATE"
 FINISH = """
     UPDATE mailings_run SET
         state = CASE WHEN cancelled_at IS NULL THEN 'finished' ELSE 'cancelled' END, finished_at = clock_timestamp()
@@ -350,6 +364,11 @@ def close_out(run_id: int) -> int:
     while count := _execute(CLOSE_OUT, run=run_id, chunk=CHUNK)[0][0]:
         ended += count
     return ended
+
+
+def to_close() -> list[int]:
+    """The runs that are over, or should be."""
+    return [run_id for (run_id,) in _execute(TO_CLOSE)]
 
 
 def next_due(owner_id: int | None = None, only: Sequence[int] | None = None) -> float | None:

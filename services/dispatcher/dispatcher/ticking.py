@@ -50,5 +50,5 @@ def recover() -> None:
 def close() -> None:
     """End runs whose time is up, that were cancelled, whose mailing is gone, or whose last letter is settled."""
     Run.objects.filter(state=RunState.OPEN, mailing=None, cancelled_at=None).update(cancelled_at=Now())
-    for run_id in Run.objects.filter(state=RunState.OPEN).order_by("pk").values_list("pk", flat=True):
+    for run_id in ledger.to_close():
         closing.close(run_id)

@@ -73,7 +73,7 @@ def save_mailing(
     open run; a changed start or zone counts for the occurrences after the last planned one.
     """
     now = clock.now()
-    before = Mailing.objects.select_for_update().get(pk=mailing.pk) if mailing.pk else None
+    before = Mailing.objects.select_for_update(no_key=True).get(pk=mailing.pk) if mailing.pk else None
     replan = before is None or any(getattr(before, name) != getattr(mailing, name) for name in SCHEDULE)
     if before is not None:
         for name in NOT_EDITED:
@@ -106,7 +106,7 @@ def save_mailing(
 def delete_mailing(mailing: Mailing) -> None:
     """Delete a mailing; its runs stay in the ledger. Refused while one is open."""
     with transaction.atomic():
-        Mailing.objects.select_for_update().get(pk=mailing.pk)
+        Mailing.objects.select_for_update(no_key=True).get(pk=mailing.pk)
         if mailing.runs.filter(state=RunState.OPEN).exists():
             raise ValidationError(_("A run of this mailing is under way; cancel it first."))
         mailing.delete()
@@ -141,7 +141,7 @@ def switch_on(mailing: Mailing) -> None:
 def cancel(mailing: Mailing) -> None:
     """End the open run: what is queued becomes cancelled, what is in hand is settled."""
     with transaction.atomic():
-        run = Run.objects.select_for_update().filter(mailing=mailing, state=RunState.OPEN).first()
+        run = Run.objects.select_for_update(no_key=True).filter(mailing=mailing, state=RunState.OPEN).first()
         if run is None:
             raise ValidationError(_("No run of this mailing is under way."))
         Run.objects.filter(pk=run.pk, cancelled_at=None).update(cancelled_at=Now())
@@ -152,7 +152,7 @@ def send_now(mailing: Mailing, request_id: uuid.UUID | None = None) -> Run:
     """A run outside the calendar, until the next occurrence or the end. One request id makes one run."""
     refusal = ValidationError(_("A run of this mailing is under way already."))
     with transaction.atomic():
-        mailing = Mailing.objects.select_for_update(of=("self",)).select_related("owner", "message").get(pk=mailing.pk)
+        mailing = Mailing.objects.select_for_update(of=("self",), no_key=True).select_related("owner", "message").get(pk=mailing.pk)
         if request_id and (asked := Run.objects.filter(mailing=mailing, request_id=request_id).first()):
             return asked
         now = clock.now()
@@ -181,7 +181,7 @@ def cancel_letters_to(owner_id: int, client_ids: Iterable[int]) -> None:
         state=DeliveryState.QUEUED,
     )
     cancelled: dict[int, int] = {}
-    for run_id, _pk in queued.select_for_update().order_by("pk").values_list("run_id", "pk"):
+    for run_id, _pk in queued.select_for_update(no_key=True).order_by("pk").values_list("run_id", "pk"):
         cancelled[run_id] = cancelled.get(run_id, 0) + 1
     if not cancelled:
         return
