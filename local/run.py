@@ -21,7 +21,6 @@ ROOT = Path(__file__).resolve().parent.parent
 WEB_MANAGE = "services/web/manage.py"
 DISPATCHER_MANAGE = "services/dispatcher/manage.py"
 GUNICORN_OPTIONS = ["--workers", "2", "--threads", "4", "--preload", "--graceful-timeout", "5", "--no-control-socket"]
-SCRIPTS = Path(sys.executable).parent
 WRONG_CONFIGURATION = 2
 
 
@@ -99,9 +98,9 @@ class LocalVestnik:
             after=["migrate", "valkey"],
             ready=lambda: probes.answers_http(chosen.web_port),
         )
-        yield _dispatcher_part("control", _dramatiq("control", processes=1))
-        yield _dispatcher_part("bulk", _dramatiq("bulk", chosen.bulk_processes), dramatiq_queue_prefetch="4")
-        yield _dispatcher_part("scheduler", [sys.executable, str(SCRIPTS / "periodiq"), "dispatcher.main"])
+        yield _dispatcher_part("control", ready_line="ready for action")
+        yield _dispatcher_part("bulk", ready_line="ready for action", BULK_PROCESSES=str(chosen.bulk_processes))
+        yield _dispatcher_part("scheduler")
 
     def _create_database(self) -> bool:
         if not self.postgres.answers():
@@ -171,20 +170,15 @@ def _server_part(name: str, server: PostgresServer | ValkeyServer, ready: Callab
     )
 
 
-def _dispatcher_part(name: str, argv: list[str], **environment: str) -> Part:
+def _dispatcher_part(name: str, ready_line: str = "", **environment: str) -> Part:
     return Part(
         name,
-        argv,
-        environment={"DJANGO_SETTINGS_MODULE": "dispatcher.settings", "dramatiq_worker_timeout": "100", **environment},
+        [sys.executable, "-m", "dispatcher", name],
+        environment=environment,
         directory=ROOT,
         after=["migrate", "valkey", "inbox"],
-        ready_line="ready for action" if "dramatiq" in argv else "",
+        ready_line=ready_line,
     )
-
-
-def _dramatiq(queue: str, processes: int) -> list[str]:
-    shape = ["--processes", str(processes), "--threads", "4", "--queues", queue]
-    return [sys.executable, "-m", "dramatiq", "dispatcher.main", *shape, "--worker-shutdown-timeout", "15000"]
 
 
 async def _run(*argv: str) -> tuple[str, int]:

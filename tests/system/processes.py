@@ -15,18 +15,8 @@ from django.conf import settings
 from django.db import connection
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = {
-    "control": [sys.executable, "-m", "dramatiq", "dispatcher.main", "-p", "1", "-t", "4", "-Q", "control"],
-    "bulk": [sys.executable, "-m", "dramatiq", "dispatcher.main", "-p", "2", "-t", "2", "-Q", "bulk"],
-    "scheduler": [str(Path(sys.executable).with_name("periodiq")), "dispatcher.main"],
-}
-
-
-WORKERS = {
-    "DJANGO_SETTINGS_MODULE": "dispatcher.settings",
-    "dramatiq_worker_timeout": "100",
-    "dramatiq_queue_prefetch": "2",
-}
+WORKERS = {"control": 1, "bulk": 2}
+"""Of the parts that say when they are ready, how many processes do."""
 
 
 def of_tests(port: int, **variables: str) -> dict[str, str]:
@@ -45,7 +35,7 @@ class Dispatcher:
     """Some parts of the dispatcher, running."""
 
     def __init__(self, environment: dict[str, str], logs: Path, *parts: str) -> None:
-        self._environment = {**environment, **WORKERS}
+        self._environment = environment
         self._logs = logs
         self._parts = parts or ("control", "bulk")
         self._masters: dict[str, subprocess.Popen[bytes]] = {}
@@ -80,7 +70,12 @@ class Dispatcher:
         """Start the part; it is ready some time later."""
         with self._log_of(part).open("wb") as log:
             self._masters[part] = subprocess.Popen(
-                COMMANDS[part], cwd=ROOT, env=self._environment, stdout=log, stderr=log, start_new_session=True
+                [sys.executable, "-m", "dispatcher", part],
+                cwd=ROOT,
+                env=self._environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
 
     def stop(self, part: str) -> None:
@@ -97,8 +92,7 @@ class Dispatcher:
 
     def _wait_until_ready(self, part: str) -> None:
         """Until all the part's workers have said that they are; each part writes a log of its own."""
-        if part != "scheduler":
-            workers = int(COMMANDS[part][COMMANDS[part].index("-p") + 1])
+        if workers := WORKERS.get(part):
             log = self._log_of(part)
             wait_until(lambda: log.read_text().count("Worker process is ready for action") >= workers, 30)
 

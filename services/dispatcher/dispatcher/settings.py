@@ -41,9 +41,10 @@ UNKNOWN_OUTCOMES: str = read("str", "UNKNOWN_OUTCOMES", "retry")
 if UNKNOWN_OUTCOMES not in ("retry", "hold"):
     raise ImproperlyConfigured("UNKNOWN_OUTCOMES: retry or hold is wanted.")
 
-# A lane works off one slice, then lets the others: so owners take turns.
-LANES_PER_OWNER: int = positive("int", "LANES_PER_OWNER", 4)
-SLICE_SECONDS: float = positive("float", "SLICE_SECONDS", 2.0)
+# A lane works off one slice, then lets the others: so owners take turns. An owner needs as many lanes as there are bulk
+# processes to have all of them when nobody else wants any.
+LANES_PER_OWNER: int = positive("int", "LANES_PER_OWNER", 2)
+SLICE_SECONDS: float = positive("float", "SLICE_SECONDS", 1.0)
 
 # A worker beats every second, hands nothing over after five without, and is dead after ten.
 BEAT = timedelta(seconds=1)

@@ -152,7 +152,11 @@ def send_now(mailing: Mailing, request_id: uuid.UUID | None = None) -> Run:
     """A run outside the calendar, until the next occurrence or the end. One request id makes one run."""
     refusal = ValidationError(_("A run of this mailing is under way already."))
     with transaction.atomic():
-        mailing = Mailing.objects.select_for_update(of=("self",), no_key=True).select_related("owner", "message").get(pk=mailing.pk)
+        mailing = (
+            Mailing.objects.select_related("owner", "message")
+            .select_for_update(of=("self",), no_key=True)
+            .get(pk=mailing.pk)
+        )
         if request_id and (asked := Run.objects.filter(mailing=mailing, request_id=request_id).first()):
             return asked
         now = clock.now()
