@@ -11,7 +11,11 @@ import pytest
 from local.servers import PostgresServer, ValkeyServer
 
 _directory = Path(tempfile.gettempdir())
-_servers: list[PostgresServer | ValkeyServer] = []
+SERVERS: list[PostgresServer | ValkeyServer] = []
+"""PostgreSQL, then Valkey. Tests of crashes may crash and start them."""
+
+
+OURS = ("MAIL_", "TICK_", "RETRY_", "LANES_", "UNKNOWN_", "MAX_ATTEMPTS", "SLICE_", "SETBACKS", "BULK_", "DEBUG")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -22,9 +26,9 @@ def pytest_load_initial_conftests() -> Generator[None]:
     valkey = ValkeyServer(_directory / "valkey", durable=False)
     for server in (postgres, valkey):
         server.start()
-        _servers.append(server)
+        SERVERS.append(server)
     # Whatever the shell or an .env says: tests have their own everything.
-    for name in [name for name in os.environ if name.startswith(("MAIL_", "TICK_", "RETRY_", "LANES_", "UNKNOWN_"))]:
+    for name in [name for name in os.environ if name.startswith(OURS) or name.endswith("_FILE")]:
         del os.environ[name]
     os.environ.update(
         SECRET_KEY="only for tests",
@@ -39,6 +43,6 @@ def pytest_load_initial_conftests() -> Generator[None]:
 
 
 def pytest_unconfigure() -> None:
-    for server in reversed(_servers):
+    for server in reversed(SERVERS):
         server.stop()
     shutil.rmtree(_directory, ignore_errors=True)

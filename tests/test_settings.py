@@ -30,6 +30,9 @@ def check(service: str, **variables: str) -> "subprocess.CompletedProcess[str]":
         ("web", "LOG_LEVEL", "LOUD"),
         ("web", "MAIL_FROM", "nobody"),
         ("web", "TICK_CRON", "now and then"),
+        ("web", "TICK_CRON", "61 * * * *"),
+        ("dispatcher", "SETBACKS", ""),
+        ("dispatcher", "SETBACKS", "1,-2"),
         ("dispatcher", "MAIL_SERVICE_URL", "<unset>"),
         ("dispatcher", "MAIL_SERVICE_URL", "smpt://localhost"),
         ("dispatcher", "MAIL_SERVICE_URL", "smtp://localhost:25?conections=3"),
@@ -56,7 +59,7 @@ def test_the_sentence_about_the_mail_service_never_tells_the_password():
 
 def test_a_secret_can_come_from_a_file(tmp_path):
     secret = tmp_path / "secret"
-    secret.write_text("from a file")
+    secret.write_text("from a file\n")
     answer = check("web", SECRET_KEY="<unset>", SECRET_KEY_FILE=str(secret))
     assert answer.returncode == 0, answer.stderr
 

@@ -14,7 +14,7 @@ from environs import EnvError, FileAwareEnv
 
 from vestnik.addresses import InvalidAddress, normalise
 
-env = FileAwareEnv()
+env = FileAwareEnv(strip_whitespace=True)
 
 
 def read(kind: str, name: str, *args: Any, **kwargs: Any) -> Any:
@@ -119,7 +119,9 @@ DRAMATIQ_BROKER: dict[str, Any] = {
 # How often everything that is due is looked for. Starts do not wait for it: they are hinted with their exact delay.
 TICK_CRON: str = read("str", "TICK_CRON", "* * * * *")
 try:
-    periodiq.cron(TICK_CRON)
+    _fields = periodiq.cron(TICK_CRON).astuple()
+    if not all(values and max(values) <= most for values, most in zip(_fields, (59, 23, 31, 12, 7), strict=True)):
+        raise ValueError
 except (ValueError, KeyError, IndexError):
     raise ImproperlyConfigured(f"TICK_CRON: five fields of cron are wanted, not {TICK_CRON!r}.") from None
 

@@ -181,7 +181,7 @@ def test_the_next_occurrence_waits_for_the_letters_in_hand_of_the_one_before(
     first.refresh_from_db()
     assert first.state == "open"
     monkeypatch.setattr("vestnik.jobs.Job.enqueue", lambda job, *args, **_: hinted.append((job.name, *args)))
-    ledger.give_back([letter])
+    ledger.give_back([letter.key])
     with django_capture_on_commit_callbacks(execute=True):
         assert closing.close(first.pk)
     assert ("launch", mailing.pk) in hinted

@@ -101,7 +101,7 @@ def test_what_another_worker_has_claimed_since_is_not_given_back(run):
     (before,) = ledger.claim(run.pk, first, 1, None)
     dies(first)
     ledger.claim(run.pk, second, 1, None)
-    ledger.give_back([before])
+    ledger.give_back([before.key])
     delivery = run.deliveries.get()
     assert (delivery.state, delivery.worker_id) == ("sending", second)
 
@@ -126,7 +126,7 @@ def test_a_claim_goes_on_behind_its_bound(alice):
     (run,) = launching.launch(make_mailing(alice, 10).pk)
     one = worker()
     first = ledger.claim(run.pk, one, 4, None)
-    ledger.give_back(first)
+    ledger.give_back([letter.key for letter in first])
     bound = (first[-1].due_at, first[-1].delivery_id)
     second = ledger.claim(run.pk, one, 10, bound)
     assert len(second) == 6

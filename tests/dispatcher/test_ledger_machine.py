@@ -130,7 +130,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(hand=consumes(hands))
     def give_back(self, hand):
         letter = self.letters[hand.delivery]
-        ledger.give_back([ledger.Claimed(hand.delivery, hand.claim, None, 0, "", "", "{}", True)])
+        ledger.give_back([(hand.delivery, hand.claim)])
         if letter.state == "sending" and letter.claim == hand.claim:
             letter.holder = None
             letter.state = "cancelled" if self.cancelled else "expired" if self.expired else "queued"
@@ -236,6 +236,7 @@ class LedgerMachine(RuleBasedStateMachine):
         states = [letter.state for letter in self.letters.values()]
         for state in ("sent", "failed", "expired", "cancelled", "unknown"):
             assert totals[state] == states.count(state)
+        assert totals["attempts"] == sum(len(letter.tries) for letter in self.letters.values())
         assert totals["left"] == states.count("queued") + states.count("sending")
 
     @invariant()

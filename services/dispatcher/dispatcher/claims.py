@@ -81,20 +81,20 @@ class Claims:
         self._waiting.clear()
 
     def _return(self, letters: list[ledger.Claimed]) -> None:
-        ledger.give_back(letters)
-        self._engine.hand.free(len(letters))
+        if letters:
+            self._engine.hand.give_back([letter.key for letter in letters])
 
     def _claim(self) -> bool:
-        room = self._engine.hand.take(self._engine.provider.connections)
-        if not room:
-            return False
+        claimed = self._engine.hand.claim(self._engine.provider.connections, self._find)
+        if claimed:
+            self._bound = (claimed[-1].due_at, claimed[-1].delivery_id)
+            self._waiting.extend(claimed)
+        self.exhausted = claimed == []
+        return bool(claimed)
+
+    def _find(self, room: int) -> list[ledger.Claimed]:
         worker_id = self._engine.lease.worker_id
         claimed = ledger.claim(self._run_id, worker_id, room, self._bound)
         if not claimed and self._bound:
             claimed = ledger.claim(self._run_id, worker_id, room, None)
-        self._engine.hand.free(room - len(claimed))
-        self.exhausted = not claimed
-        if claimed:
-            self._bound = (claimed[-1].due_at, claimed[-1].delivery_id)
-            self._waiting.extend(claimed)
-        return bool(claimed)
+        return claimed

@@ -48,6 +48,7 @@ class Engine:
 
     def _beat(self) -> None:
         self.gate.refresh()
+        self.hand.clear_doubts(self.lease.worker_id)
         self._on_beat()
 
 

@@ -11,9 +11,10 @@ from functools import cache
 
 import redis
 from django.conf import settings
+from django.db import DatabaseError
 
 from dispatcher import engine, ledger, pacing, sending
-from dispatcher.providers.errors import Misconfigured, ProviderError
+from dispatcher.providers.errors import ProviderError, Unavailable
 from vestnik import jobs
 
 logger = logging.getLogger(__name__)
@@ -55,11 +56,11 @@ def run_slice(owner_id: int, slot: int, token: str, setbacks: int = 0) -> None:
         until = time.monotonic() + settings.SLICE_SECONDS
         more = sending.send_slice(engine.get(on_beat=_renew), owner_id, until)
         setbacks = 0
-    except ProviderError as error:
+    except (ProviderError, DatabaseError) as error:
         more = True
         setbacks += 1
         delay = timedelta(seconds=pacing.setback(setbacks))
-        log = logger.error if isinstance(error, Misconfigured) else logger.warning
+        log = logger.warning if isinstance(error, Unavailable) else logger.error
         log("nothing can be handed over for %.0f s: %s", delay.total_seconds(), error)
     finally:
         del _running[key]

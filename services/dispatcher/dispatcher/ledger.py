@@ -7,7 +7,7 @@ volatile: it cannot be an index condition).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,6 +17,9 @@ from django.conf import settings
 from django.db import connection
 
 from dispatcher.providers.base import Outcome
+
+Key = tuple[int, int]
+"""A delivery's id and the number of the claim under which it is in hand."""
 
 Bound = tuple[datetime, int]
 """Where a lane's claims have come to: the due time and id of the last letter claimed."""
@@ -55,6 +58,10 @@ class Claimed:
     """JSON"""
     client_exists: bool
 
+    @property
+    def key(self) -> Key:
+        return self.delivery_id, self.claim
+
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
@@ -70,6 +77,10 @@ class Settlement:
     """time.monotonic()"""
     duration: float
     retry_after: float
+
+    @property
+    def key(self) -> Key:
+        return self.delivery_id, self.claim
 
 
 # A run that may send, by the database's word. The same conditions make the gate (pacing.py).
@@ -153,9 +164,10 @@ SETTLE = f"""
             outcome = excluded.outcome, charged = true, code = excluded.code, answer = excluded.answer,
             began_at = excluded.began_at, duration = excluded.duration
             WHERE NOT mailings_attempt.charged
-        RETURNING delivery_id, claim
+        RETURNING delivery_id, claim, (xmax = 0) AS is_new
     ), verdict AS (
-        SELECT d.id, r.claim, r.worker_id, statement_timestamp() + r.retry_after * interval '1 second' AS retry_at,
+        SELECT d.id, r.claim, r.worker_id, is_new::int AS tries,
+               statement_timestamp() + r.retry_after * interval '1 second' AS retry_at,
                CASE
                    WHEN r.outcome = 'accepted' THEN 'sent'
                    WHEN r.outcome = 'permanent' THEN 'failed'
@@ -175,7 +187,7 @@ SETTLE = f"""
             settled_at = CASE WHEN v.state <> 'queued' THEN clock_timestamp() END
         FROM verdict v
         WHERE d.id = v.id AND d.claim = v.claim AND d.state IN ('sending', 'queued')
-        RETURNING d.run_id, v.worker_id AS worker, d.state, 1 AS tries
+        RETURNING d.run_id, v.worker_id AS worker, d.state, v.tries
     )
     {COUNT}
 """
@@ -202,6 +214,8 @@ GIVE_BACK = f"""
     )
     {COUNT}
 """
+
+IN_HAND = "SELECT id, claim FROM mailings_delivery WHERE state = 'sending' AND worker_id = %(worker)s"
 
 # A worker that has not beaten for ten seconds is dead; but after PostgreSQL itself was away, nobody could beat.
 BURY = """
@@ -340,11 +354,14 @@ def settle(settlements: Sequence[Settlement], now: float) -> None:
     )
 
 
-def give_back(letters: Iterable[Claimed]) -> None:
+def give_back(keys: Collection[Key]) -> None:
     """Letters that were not handed over."""
-    given = list(letters)
-    if given:
-        _execute(GIVE_BACK, deliveries=[it.delivery_id for it in given], claims=[it.claim for it in given])
+    _execute(GIVE_BACK, deliveries=[delivery_id for delivery_id, _ in keys], claims=[claim for _, claim in keys])
+
+
+def in_hand(worker_id: int) -> list[Key]:
+    """What the ledger believes in this worker's hand."""
+    return _execute(IN_HAND, worker=worker_id)
 
 
 def bury() -> list[tuple[int, str]]:
@@ -385,6 +402,7 @@ def owners_with_letters_due(only: Sequence[int] | None = None) -> list[int]:
 
 def _execute(statement: str, **parameters: Any) -> list[Any]:
     """Run a statement by the server's own binding, prepared once per connection; its rows, if it returns any."""
+    connection.close_if_health_check_failed()
     connection.ensure_connection()
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
         cursor.execute(statement.encode(), parameters, prepare=True)

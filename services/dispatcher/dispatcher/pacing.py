@@ -1,15 +1,18 @@
 """May I send now, and how many? The gate is asked before every single hand-over; the hand bounds claims."""
 
+import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 from django.conf import settings
-from django.db import connection
+from django.db import DatabaseError, connection
 
 from dispatcher import ledger
+
+logger = logging.getLogger(__name__)
 
 OPEN_RUNS = f"""
     SELECT run.id, extract(epoch FROM run.window_end - clock_timestamp())::float8
@@ -65,35 +68,71 @@ class Gate:
 
 
 class Hand:
-    """How many letters this process may have claimed at once: what its connections take, and once more."""
+    """The letters this process has claimed: at most what its connections take, and once more."""
+
+    DOUBT_SECONDS = 10.0
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self._free = size
+        self._least = max(1, size // 4)
+        self._letters: set[ledger.Key] = set()
+        self._claiming = threading.Lock()
         self._changed = threading.Condition()
+        self._doubt_until = 0.0
 
-    def take(self, most: int) -> int:
-        """Room for at most `most` letters; 0 if there is hardly any, so that claims do not become tiny."""
-        with self._changed:
-            least = min(most, max(1, self.size // 4))
-            if self._free < least:
-                return 0
-            room = min(most, self._free)
-            self._free -= room
-            return room
-
-    def free(self, count: int) -> None:
-        """`count` letters are settled or were given back."""
-        if count:
+    def claim(self, most: int, claim: Callable[[int], list[ledger.Claimed]]) -> list[ledger.Claimed] | None:
+        """Hold what `claim` finds for the room there is, at most `most` letters. None if there is hardly any room: a
+        quarter of the hand at least, so that claims do not become tiny.
+        """
+        with self._claiming:
+            room = min(most, self.size - len(self._letters))
+            if room < min(most, self._least):
+                return None
+            with self._doubting():
+                claimed = claim(room)
             with self._changed:
-                self._free += count
-                self._changed.notify_all()
+                self._letters.update(letter.key for letter in claimed)
+            return claimed
+
+    def give_back(self, keys: Collection[ledger.Key]) -> None:
+        """Give back letters that were not handed over; if the database does not take them now, a little later."""
+        try:
+            with self._doubting():
+                ledger.give_back(keys)
+        except DatabaseError as error:
+            logger.warning("%d letters wait to be given back: %s", len(keys), error)
+        self.let_go(keys)
+
+    def let_go(self, keys: Collection[ledger.Key]) -> None:
+        """These letters are settled, or were given back."""
+        with self._changed:
+            self._letters.difference_update(keys)
+            self._changed.notify_all()
 
     def wait(self, timeout: float) -> None:
-        """Wait until letters leave the hand, at most `timeout` seconds."""
+        """Wait until there is room, at most `timeout` seconds."""
         with self._changed:
-            if self._free < max(1, self.size // 4):
-                self._changed.wait(timeout)
+            self._changed.wait_for(lambda: self.size - len(self._letters) >= self._least, timeout)
+
+    def clear_doubts(self, worker_id: int) -> None:
+        """Give back what the ledger believes in this worker's hand and is not: the answer to a claim, or a give-back,
+        was lost. Looked for while one was, lately.
+        """
+        if time.monotonic() > self._doubt_until:
+            return
+        with self._claiming:
+            strays = [key for key in ledger.in_hand(worker_id) if key not in self._letters]
+        if strays:
+            logger.warning("%d letters were claimed and never received; they are given back", len(strays))
+            ledger.give_back(strays)
+
+    @contextmanager
+    def _doubting(self) -> Iterator[None]:
+        try:
+            yield
+        except DatabaseError:
+            self._doubt_until = time.monotonic() + self.DOUBT_SECONDS
+            raise
 
 
 def retry_after(attempts: int) -> float:

@@ -35,6 +35,8 @@ RETRY_CAP_SECONDS: float = 3600.0
 
 # How many seconds a lane stays away from a service that refused it once, twice … in a row.
 SETBACKS: list[float] = read("list", "SETBACKS", [1, 2, 4, 8, 16, 30], subcast=float)
+if not SETBACKS or min(SETBACKS) <= 0:
+    raise ImproperlyConfigured("SETBACKS: seconds above zero are wanted, separated by commas.")
 
 # What becomes of a letter that was handed over without a readable answer: tried again, or held for a person.
 UNKNOWN_OUTCOMES: str = read("str", "UNKNOWN_OUTCOMES", "retry")

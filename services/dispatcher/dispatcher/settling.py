@@ -58,7 +58,7 @@ class Settler:
             if not batch:
                 break
             self._write(batch)
-            self._hand.free(len(batch))
+            self._hand.let_go([settlement.key for settlement in batch])
             with self._changed:
                 self._written += len(batch)
                 self._changed.notify_all()

@@ -1,0 +1,40 @@
+"""PostgreSQL dies in the middle of a run, and comes back."""
+
+from collections import Counter
+
+import pytest
+from django.db import connection
+
+from tests import embedded
+from tests.system.processes import wait_until
+from vestnik import jobs
+from vestnik.mailings import runs
+from vestnik.mailings.records import Attempt, Delivery
+from vestnik.testing.factories import make_mailing
+
+
+@pytest.fixture
+def crash_postgres():
+    def crash():
+        connection.close()
+        embedded.SERVERS[0].crash()
+        embedded.SERVERS[0].start()
+
+    return crash
+
+
+def test_a_crash_of_postgresql_neither_loses_nor_doubles_a_letter(alice, post, run_dispatcher, crash_postgres):
+    post.letters_per_second = 300
+    run_dispatcher(SETBACKS="0.5,1")
+    mailing = make_mailing(alice, 1000)
+    for moment in (100, 400, 700):
+        post.wait_for(moment, 60)
+        crash_postgres()
+        jobs.tick()
+    wait_until(lambda: mailing.runs.filter(state="finished").exists(), 60)
+    run = mailing.runs.get()
+    received = Counter(letter.recipient for letter in post.letters)
+    assert received == Counter(run.deliveries.values_list("address", flat=True))
+    assert runs.totals(run.pk)["sent"] == 1000
+    assert not Attempt.objects.filter(outcome="unknown").exists()
+    assert not Delivery.objects.filter(state="sending").exists()
