@@ -43,8 +43,11 @@ def visible_to(user: User | AnonymousUser, objects: Any) -> Any:
         grants = _grants(objects.model)
         if grants is None:
             return objects.filter(owner=user)
-        granted = grants._default_manager.filter(user=user, permission__codename=_codename("view", objects.model))
-        return objects.filter(pk__in=own.values("pk").union(granted.values("content_object_id")))
+        granted = [
+            table._default_manager.filter(permission__codename=_codename("view", objects.model), **holder)
+            for table, holder in zip(grants, ({"user": user}, {"group__in": user.groups.all()}), strict=True)
+        ]
+        return objects.filter(pk__in=own.values("pk").union(*[held.values("content_object_id") for held in granted]))
     return objects.none()
 
 
@@ -83,10 +86,12 @@ def _permission(action: Action, model: type[models.Model]) -> str:
     return f"{model._meta.app_label}.{_codename(action, model)}"
 
 
-def _grants(model: type[models.Model]) -> type[models.Model] | None:
-    """guardian's direct table of grants to users on `model`; None where rights follow from the owner alone."""
+def _grants(model: type[models.Model]) -> list[Any] | None:
+    """guardian's direct tables of grants on `model`, to users and groups; None where rights follow from the owner."""
     try:
-        relation = model._meta.get_field(f"{model._meta.model_name}userobjectpermission")
+        return [
+            model._meta.get_field(f"{model._meta.model_name}{holder}objectpermission").related_model
+            for holder in ("user", "group")
+        ]
     except FieldDoesNotExist:
         return None
-    return relation.related_model  # type: ignore[return-value]

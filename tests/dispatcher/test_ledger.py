@@ -2,6 +2,7 @@ import threading
 import time
 from datetime import timedelta
 
+import psycopg
 import pytest
 from django.db import connection, transaction
 
@@ -166,3 +167,32 @@ def test_letters_are_settled_while_somebody_looks_whether_the_run_is_over(transa
         thread.join(5)
         assert not thread.is_alive()
     assert run.deliveries.get().state == "sent"
+
+
+def test_a_claim_does_not_walk_what_was_claimed_before_even_under_an_old_snapshot(transactional_db, alice):
+    """While somebody holds a snapshot (pg_dump, an export), index entries of letters long claimed cannot go away."""
+    (run,) = launching.launch(make_mailing(alice, 4000).pk)
+    one = worker()
+    with psycopg.connect(**connection.get_connection_params() | {"cursor_factory": psycopg.Cursor}) as holder:
+        holder.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        holder.execute("SELECT count(*) FROM mailings_delivery")
+        bound = None
+        for _ in range(39):
+            claimed = ledger.claim(run.pk, one, 100, bound)
+            bound = (claimed[-1].due_at, claimed[-1].delivery_id)
+        behind, from_the_start = blocks_read(run, one, bound), blocks_read(run, one, None)
+    assert behind < 100
+    assert from_the_start > 10 * behind
+
+
+def blocks_read(run, worker_id, bound):
+    """How many blocks PostgreSQL looks at to find one letter."""
+    due, last = bound or ("-infinity", 0)
+    with psycopg.Cursor(connection.connection) as cursor, transaction.atomic():
+        cursor.execute(
+            f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {ledger.CLAIM}",
+            {"run": run.pk, "worker": worker_id, "limit": 1, "due": due, "id": last},
+        )
+        plan = cursor.fetchone()[0][0]["Plan"]
+        transaction.set_rollback(True)
+    return plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]

@@ -2,11 +2,13 @@ import time
 from datetime import timedelta
 
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 
 from dispatcher import closing, launching, ledger, sending
 from dispatcher.providers import memory
 from dispatcher.providers.errors import Unavailable
+from tests.system.processes import wait_until
 from vestnik.clients import verbs as clients
 from vestnik.clients.models import Client
 from vestnik.mailings import runs, verbs
@@ -230,3 +232,22 @@ def test_an_edited_message_counts_from_the_next_run(alice, engine, provider):
     verbs.save_message(message)
     slice_of(engine, alice)
     assert b"Before" in provider.letters[0].content
+
+
+def test_letters_whose_claim_was_never_answered_are_given_back_and_sent(alice, engine, provider, monkeypatch):
+    run = launched(make_mailing(alice, 30))
+    claim = ledger.claim
+
+    def broken(*arguments):
+        claim(*arguments)
+        monkeypatch.setattr(ledger, "claim", claim)
+        raise OperationalError("the connection broke before the answer")
+
+    monkeypatch.setattr(ledger, "claim", broken)
+    with pytest.raises(OperationalError):
+        slice_of(engine, alice)
+    assert "sending" in states(run)
+    wait_until(lambda: states(run) == ["queued"] * 30)
+    slice_of(engine, alice)
+    assert states(run) == ["sent"] * 30
+    assert len(provider.letters) == 30

@@ -126,6 +126,31 @@ def test_beside_workers_nobody_gets_two(alice, post, run_dispatcher, script):
     assert recipients(post) == addresses(mailing.runs.get())
 
 
+def test_now_follows_its_run_even_if_workers_send_it(alice, post, run_dispatcher, script):
+    run_dispatcher()
+    mailing = make_mailing(alice, 3, start=timezone.now() + timedelta(hours=1))
+    post.always("rcpt", Say(550, "5.1.1 no such user"), recipient=mailing.lists.get().clients.first().email)
+    answer = script("--mailing", str(mailing.pk), "--now")
+    assert answer.returncode == 1
+    assert "2 sent, 1 failed." in answer.stdout
+
+
+def test_a_refusal_of_one_mailing_does_not_keep_the_other_from_being_sent(alice, post, script):
+    paused, other = (make_mailing(alice, 2, start=timezone.now() + timedelta(hours=1)) for _ in range(2))
+    verbs.pause(paused)
+    answer = script("--now", "--mailing", str(paused.pk), "--mailing", str(other.pk))
+    assert answer.returncode == 1
+    assert "paused" in answer.stderr
+    assert len(post.letters) == 2
+
+
+def test_an_empty_audience_is_said(alice, script):
+    make_mailing(alice, 0)
+    answer = script()
+    assert answer.returncode == 0
+    assert "the audience is empty" in answer.stdout
+
+
 def test_enqueue_leaves_it_to_the_workers(alice, post, script, run_dispatcher, monkeypatch):
     monkeypatch.setattr("vestnik.jobs.Job.enqueue", lambda *args, **kwargs: False)
     mailing = make_mailing(alice, 5)

@@ -34,15 +34,18 @@ def due(mailing_ids: Sequence[int] | None) -> list[int]:
 
 
 def open_runs(mailing_ids: Sequence[int] | None) -> list[int]:
-    """Take over what dead workers left, launch what is due, and name the runs that are open (of these mailings)."""
+    """The runs that are under way (of these mailings)."""
+    under_way = Run.objects.filter(state=RunState.OPEN)
+    if mailing_ids is not None:
+        under_way = under_way.filter(mailing__in=mailing_ids)
+    return list(under_way.order_by("pk").values_list("pk", flat=True))
+
+
+def launch(mailing_ids: Sequence[int] | None) -> list[Run]:
+    """Take over what dead workers left, and launch what is due (of these mailings); the runs that were launched."""
     ticking.recover()
     ticking.close()
-    for mailing_id in due(mailing_ids):
-        launching.launch(mailing_id)
-    opened = Run.objects.filter(state=RunState.OPEN)
-    if mailing_ids is not None:
-        opened = opened.filter(mailing__in=mailing_ids)
-    return list(opened.order_by("pk").values_list("pk", flat=True))
+    return [run for mailing_id in due(mailing_ids) for run in launching.launch(mailing_id)]
 
 
 def send(engine: Engine, run_ids: Sequence[int]) -> None:

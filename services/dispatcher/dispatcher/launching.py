@@ -24,7 +24,8 @@ def launch_and_wake(mailing_id: int) -> None:
     """Launch what of the mailing is due, and wake its lanes. A hint that came early is given again for the rest."""
     launched = launch(mailing_id)
     for run in launched:
-        jobs.wake(run.owner_id)
+        if run.state == RunState.OPEN:
+            jobs.wake(run.owner_id)
     if not launched:
         next_at = Mailing.objects.filter(pk=mailing_id).values_list("next_at", flat=True).first()
         if next_at and timedelta() < (wait := next_at - clock.now()) < jobs.horizon():
@@ -32,7 +33,7 @@ def launch_and_wake(mailing_id: int) -> None:
 
 
 def launch(mailing_id: int) -> list[Run]:
-    """Launch what of the mailing is due now: its occurrence, a "send now" that was asked for. The runs with letters.
+    """Launch what of the mailing is due now: its occurrence, a "send now" that was asked for. The runs it filled.
 
     Idempotent. Occurrences whose window has closed are recorded as missed, or as skipped if the mailing was held.
     """
@@ -51,7 +52,7 @@ def launch(mailing_id: int) -> list[Run]:
             with connection.cursor() as cursor:
                 cursor.execute("ANALYZE mailings_delivery")
         logger.info("run %d of mailing %d: %d letters", run.pk, mailing_id, run.total)
-    return [run for run in started if run.state == RunState.OPEN]
+    return started
 
 
 def _make_room(mailing_id: int) -> None:

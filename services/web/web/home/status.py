@@ -12,9 +12,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from vestnik import jobs
 from vestnik.mailings.records import Run, RunState, Worker
 
-TICK_IS_LATE_AFTER = timedelta(minutes=3)
+TICK_MAY_BE_LATE = timedelta(minutes=1)
 WORKER_IS_LATE_AFTER = timedelta(seconds=10)
 
 
@@ -59,7 +60,11 @@ def _scheduler() -> Part:
     if ticked is None:
         return Part(_("Scheduler"), False, _("has not ticked yet"))
     at = datetime.fromtimestamp(ticked, UTC)
-    return Part(_("Scheduler"), timezone.now() - at < TICK_IS_LATE_AFTER, _("last tick at %s UTC") % f"{at:%H:%M:%S}")
+    return Part(
+        _("Scheduler"),
+        timezone.now() - at < jobs.horizon() + TICK_MAY_BE_LATE,
+        _("last tick at %s UTC") % f"{at:%H:%M:%S}",
+    )
 
 
 def _dispatcher() -> Part:

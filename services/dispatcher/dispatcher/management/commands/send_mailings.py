@@ -34,24 +34,35 @@ class Command(BaseCommand):
         parser.add_argument("--dry-run", action="store_true", help="say who would get what; send nothing")
         parser.add_argument("--enqueue", action="store_true", help="leave the sending to the workers")
 
+    _refusals: list[str]
+
     def handle(self, *, mailing: list[int] | None, now: bool, dry_run: bool, enqueue: bool, **options: Any) -> None:
         if now and not mailing:
             raise CommandError("--now needs --mailing: which mailing is to be sent?", returncode=BAD_USAGE)
         if dry_run and enqueue:
             raise CommandError("--dry-run and --enqueue contradict each other.", returncode=BAD_USAGE)
+        self._refusals = []
         chosen = self._mailings(mailing)
         if dry_run:
             tell(chosen, now=now, write=self.stdout.write)
             return
-        for each in chosen or [] if now else []:
-            try:
-                verbs.send_now(each)
-            except ValidationError as refusal:
-                raise CommandError(f"Mailing {each.pk}: {' '.join(refusal.messages)}", returncode=NOT_SENT) from None
+        asked = self._ask(chosen or []) if now else []
         if enqueue:
             self._enqueue(chosen)
         else:
-            self._send(None if chosen is None else [each.pk for each in chosen])
+            self._send(None if chosen is None else [each.pk for each in chosen], asked)
+        if self._refusals:
+            raise CommandError("\n".join(self._refusals), returncode=NOT_SENT)
+
+    def _ask(self, chosen: list[Mailing]) -> list[int]:
+        """Ask for a run of each mailing, now; the runs. What is refused is told at the end."""
+        asked = []
+        for mailing in chosen:
+            try:
+                asked.append(verbs.send_now(mailing).pk)
+            except ValidationError as refusal:
+                self._refusals.append(f"Mailing {mailing.pk}: {' '.join(refusal.messages)}")
+        return asked
 
     def _mailings(self, ids: list[int] | None) -> list[Mailing] | None:
         if ids is None:
@@ -71,10 +82,16 @@ class Command(BaseCommand):
         mailings = "1 mailing" if len(due) == 1 else f"{len(due)} mailings"
         self.stdout.write(f"{mailings} left to the workers." if due else "Nothing is due.")
 
-    def _send(self, mailing_ids: list[int] | None) -> None:
-        run_ids = foreground.open_runs(mailing_ids)
-        before = runs.totals(*run_ids)
-        if not before["left"]:
+    def _send(self, mailing_ids: list[int] | None, asked: list[int]) -> None:
+        under_way = foreground.open_runs(mailing_ids)
+        before = runs.totals(*[pk for pk in under_way if pk not in asked])
+        for run in foreground.launch(mailing_ids):
+            under_way.append(run.pk)
+            if run.reason:
+                self.stdout.write(f"Run {run.pk} of mailing {run.mailing_id}: {run.reason}.")
+        run_ids = sorted({*under_way, *asked})
+        to_do = runs.totals(*run_ids)
+        if not to_do["left"] and not asked:
             self.stdout.write("Nothing is due.")
             return
         engine = Engine().start()
@@ -82,7 +99,7 @@ class Command(BaseCommand):
             signal.signal(number, lambda *_: engine.halt())
         fault = ""
         try:
-            with foreground.Watch(run_ids, _bar(before) if sys.stdout.isatty() else _lines(self.stdout.write)):
+            with foreground.Watch(run_ids, _bar(to_do) if sys.stdout.isatty() else _lines(self.stdout.write)):
                 foreground.send(engine, run_ids)
         except foreground.ServiceAway as error:
             fault = f"The external service takes nothing: {error}"
