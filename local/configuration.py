@@ -78,6 +78,16 @@ def given(name: str) -> bool:
     return bool(os.environ.get(name) or os.environ.get(f"{name}_FILE"))
 
 
+def value(name: str) -> str:
+    """A variable that is `given`, itself or in the file that NAME_FILE names. Raises LocalError for an unreadable one."""
+    if path := os.environ.get(f"{name}_FILE"):
+        try:
+            return Path(path).read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise LocalError(f"{name}_FILE: {path!r} cannot be read ({error}).") from None
+    return os.environ[name]
+
+
 def write_privately(path: Path, text: str) -> None:
     """Writes a file that only its owner can read."""
     unfinished = path.with_name(f"{path.name}.new")

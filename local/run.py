@@ -1,7 +1,6 @@
 """`make run`: everything Vestnik is, on one machine, until Ctrl-C."""
 
 import asyncio
-import os
 import signal
 import subprocess
 import sys
@@ -13,7 +12,7 @@ import psycopg
 
 from local import LocalError, probes
 from local.attached import attached
-from local.configuration import DATABASE, Configuration, given, write_privately
+from local.configuration import DATABASE, Configuration, given, value, write_privately
 from local.processes import Manager, Part, sole_owner
 from local.servers import PostgresServer, ValkeyServer
 
@@ -40,14 +39,14 @@ class LocalVestnik:
             {
                 "DATABASE_URL": self.postgres.url(DATABASE),
                 "REDIS_URL": self.valkey.url(0),
-                "CACHE_URL": os.environ["REDIS_URL"] if given("REDIS_URL") else self.valkey.cache_url,
+                "CACHE_URL": value("REDIS_URL") if given("REDIS_URL") else self.valkey.cache_url,
             }
         )
         self._check_settings()
         if not self.configuration.own_database:
-            probes.require_database("DATABASE_URL", os.environ["DATABASE_URL"])
+            probes.require_database("DATABASE_URL", value("DATABASE_URL"))
         if not self.configuration.own_queue:
-            probes.require_queue("REDIS_URL", os.environ["REDIS_URL"])
+            probes.require_queue("REDIS_URL", value("REDIS_URL"))
 
     def run(self) -> int:
         """Runs until told to stop; returns the exit status."""

@@ -89,3 +89,10 @@ def test_an_unreachable_server_is_said_in_a_sentence() -> None:
         probes.require_database("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
     with pytest.raises(LocalError, match=r"^REDIS_URL: the queue's server cannot be reached .*\)\.$"):
         probes.require_queue("REDIS_URL", "redis://127.0.0.1:1/0")
+
+
+def test_a_url_may_come_from_a_file(environment: dict[str, str], log: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "database_url"
+    secret.write_text("postgresql://nobody@127.0.0.1:9/nowhere\n")
+    assert "DATABASE_URL" in refused({**environment, "DATABASE_URL_FILE": str(secret)}, log)
+    assert "DATABASE_URL_FILE" in refused({**environment, "DATABASE_URL_FILE": str(tmp_path / "missing")}, log)
