@@ -79,7 +79,7 @@ def given(name: str) -> bool:
 
 
 def value(name: str) -> str:
-    """A variable that is `given`, itself or in the file that NAME_FILE names. Raises LocalError for an unreadable one."""
+    """A variable that is `given`, itself or by the file NAME_FILE names. Raises LocalError for an unreadable one."""
     if path := os.environ.get(f"{name}_FILE"):
         try:
             return Path(path).read_text().strip()

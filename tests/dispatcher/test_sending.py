@@ -1,14 +1,17 @@
+import threading
 import time
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connections
 from django.utils import timezone
 
 from dispatcher import closing, launching, ledger, sending
 from dispatcher.providers import memory
 from dispatcher.providers.errors import Unavailable
 from tests.system.processes import wait_until
+from vestnik.accounts.models import User
 from vestnik.clients import verbs as clients
 from vestnik.clients.models import Client
 from vestnik.mailings import runs, verbs
@@ -18,6 +21,20 @@ from vestnik.testing.factories import make_mailing, make_message
 
 def slice_of(engine, owner, seconds=10.0):
     return sending.send_slice(engine, owner.pk, time.monotonic() + seconds)
+
+
+@contextmanager
+def lane(engine, owner):
+    """A lane in a thread of its own, for as long as it finds something to do."""
+
+    def work():
+        slice_of(engine, owner, 8)
+        connections.close_all()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    yield
+    thread.join()
 
 
 def states(run):
@@ -157,25 +174,12 @@ def test_a_letter_that_cannot_be_written_fails_alone(alice, engine, provider):
 def test_claims_never_exceed_what_the_connections_take_twice(alice, engine, provider):
     run = launched(make_mailing(alice, 100))
     provider.hold()
-    import threading
-
-    from django.db import connections
-
-    def lane():
-        slice_of(engine, alice, 5)
-        connections.close_all()
-
-    lanes = [threading.Thread(target=lane) for _ in range(2)]
-    for thread in lanes:
-        thread.start()
-    provider.wait_for(10)
-    deadline = time.monotonic() + 1
-    while time.monotonic() < deadline:
-        in_hand = run.deliveries.filter(state="sending").count()
-        assert in_hand <= 20
-    provider.release()
-    for thread in lanes:
-        thread.join()
+    with lane(engine, alice), lane(engine, alice):
+        provider.wait_for(10)
+        deadline = time.monotonic() + 1
+        while time.monotonic() < deadline:
+            assert run.deliveries.filter(state="sending").count() <= 20
+        provider.release()
     assert states(run) == ["sent"] * 100
 
 
@@ -190,26 +194,46 @@ def test_a_paused_mailing_keeps_its_letters_and_resumes(alice, engine, provider)
     assert states(run) == ["sent"] * 5
 
 
-def test_a_pause_in_the_middle_stops_within_two_seconds(alice, engine, provider):
-    import threading
+def block(mailing):
+    User.objects.filter(pk=mailing.owner_id).update(is_active=False)
 
-    from django.db import connections
 
+@pytest.mark.parametrize("stop", [verbs.pause, lambda mailing: verbs.switch_off(mailing, mailing.owner, "why"), block])
+def test_a_stop_in_the_middle_works_within_two_seconds(alice, engine, provider, stop):
     mailing = make_mailing(alice, 50)
     run = launched(mailing)
     provider.hold()
+    with lane(engine, alice):
+        provider.wait_for(10)
+        stop(mailing)
+        time.sleep(2)
+        provider.release()
+    assert len(provider.letters) == 10
+    assert states(run) == ["queued"] * 40 + ["sent"] * 10
 
-    def lane():
-        slice_of(engine, alice, 8)
-        connections.close_all()
 
-    thread = threading.Thread(target=lane)
-    thread.start()
-    provider.wait_for(10)
-    verbs.pause(mailing)
-    time.sleep(2)
-    provider.release()
-    thread.join()
+def test_no_hand_over_begins_after_the_window(alice, engine, provider):
+    mailing = make_mailing(alice, 50, end=timezone.now() + timedelta(seconds=1.5))
+    run = launched(mailing)
+    provider.hold()
+    with lane(engine, alice):
+        provider.wait_for(10)
+        time.sleep(1.6)
+        provider.release()
+    closing.close(run.pk)
+    run.refresh_from_db()
+    assert len(provider.letters) == 10
+    assert states(run) == ["expired"] * 40 + ["sent"] * 10
+    assert run.state == "finished"
+
+
+def test_an_interrupted_engine_hands_nothing_over_and_gives_back_what_it_claimed(alice, engine, provider):
+    run = launched(make_mailing(alice, 50))
+    provider.hold()
+    with lane(engine, alice):
+        provider.wait_for(10)
+        engine.halt()
+        provider.release()
     assert len(provider.letters) == 10
     assert states(run) == ["queued"] * 40 + ["sent"] * 10
 
