@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 LETTERS = 20_000
 ROUNDS = 3
-CONNECTIONS = 20
+CONNECTIONS = 50
 """Of each of the two bulk processes: together as many sessions as smtp-source has."""
 
 

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from django.db import connection, transaction
 
-from dispatcher import closing, launching, ledger
+from dispatcher import closing, entries, launching, ledger
 from dispatcher.providers.base import Outcome
 from vestnik.mailings import runs
 from vestnik.mailings.records import Attempt, Worker
@@ -33,7 +33,7 @@ def dies(worker_id):
 def settle(letter, worker_id, outcome):
     ledger.settle(
         [
-            ledger.Settlement(
+            entries.Settlement(
                 letter.delivery_id, letter.claim, worker_id, outcome, 250, "ok", time.monotonic(), 0.1, 0.0
             )
         ],

@@ -19,7 +19,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from dispatcher import closing, launching, ledger
+from dispatcher import closing, entries, launching, ledger
 from dispatcher.providers.base import Outcome
 from vestnik.accounts.models import User
 from vestnik.mailings import runs, verbs
@@ -98,7 +98,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def settle(self, hand, outcome, retry):
         now = time.monotonic()
         ledger.settle(
-            [ledger.Settlement(hand.delivery, hand.claim, hand.worker, outcome, 250, "", now, 0.1, retry)], now
+            [entries.Settlement(hand.delivery, hand.claim, hand.worker, outcome, 250, "", now, 0.1, retry)], now
         )
         letter = self.letters[hand.delivery]
         if hand.claim in letter.tries and hand.claim not in letter.uncharged:

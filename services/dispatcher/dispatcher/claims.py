@@ -4,7 +4,7 @@ import logging
 import time
 from collections import deque
 
-from dispatcher import ledger, pacing
+from dispatcher import entries, ledger, pacing
 from dispatcher.engine import Engine
 from dispatcher.providers.base import Outcome, Receipt, visible
 
@@ -18,8 +18,8 @@ class Claims:
         self.exhausted = False
         """Whether the last claim found nothing due."""
         self._engine, self._run_id = engine, run_id
-        self._bound: ledger.Bound | None = None
-        self._waiting: deque[ledger.Claimed] = deque()
+        self._bound: entries.Bound | None = None
+        self._waiting: deque[entries.Claimed] = deque()
         self._handed_over: dict[int, int] = {}  # delivery → attempts charged before
 
     @property
@@ -27,7 +27,7 @@ class Claims:
         """How many letters were handed over and not answered yet."""
         return len(self._handed_over)
 
-    def next(self) -> ledger.Claimed | None:
+    def next(self) -> entries.Claimed | None:
         """The next letter in hand; None if the hand has no room, or nothing is due (`exhausted`)."""
         while self._waiting or self._claim():
             if self._waiting[0].client_exists:
@@ -44,7 +44,7 @@ class Claims:
         """A receipt came: have it written down."""
         attempts = self._handed_over.pop(receipt.letter.delivery_id)
         self._engine.settler.put(
-            ledger.Settlement(
+            entries.Settlement(
                 delivery_id=receipt.letter.delivery_id,
                 claim=receipt.letter.claim,
                 worker_id=self._engine.lease.worker_id,
@@ -62,7 +62,7 @@ class Claims:
         claimed = self._waiting.popleft()
         logger.error("letter %d of run %d cannot be written: %s", claimed.delivery_id, self._run_id, error)
         self._engine.settler.put(
-            ledger.Settlement(
+            entries.Settlement(
                 delivery_id=claimed.delivery_id,
                 claim=claimed.claim,
                 worker_id=self._engine.lease.worker_id,
@@ -80,7 +80,7 @@ class Claims:
         self._return(list(self._waiting))
         self._waiting.clear()
 
-    def _return(self, letters: list[ledger.Claimed]) -> None:
+    def _return(self, letters: list[entries.Claimed]) -> None:
         if letters:
             self._engine.hand.give_back([letter.key for letter in letters])
 
@@ -92,7 +92,7 @@ class Claims:
         self.exhausted = claimed == []
         return bool(claimed)
 
-    def _find(self, room: int) -> list[ledger.Claimed]:
+    def _find(self, room: int) -> list[entries.Claimed]:
         worker_id = self._engine.lease.worker_id
         claimed = ledger.claim(self._run_id, worker_id, room, self._bound)
         if not claimed and self._bound:

@@ -8,80 +8,16 @@ volatile: it cannot be an index condition).
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import psycopg
 from django.conf import settings
 from django.db import connection
 
-from dispatcher.providers.base import Outcome
-
-Key = tuple[int, int]
-"""A delivery's id and the number of the claim under which it is in hand."""
-
-Bound = tuple[datetime, int]
-"""Where a lane's claims have come to: the due time and id of the last letter claimed."""
+from dispatcher.entries import Bound, Claimed, Key, Settlement, Turn
 
 CHUNK = 20_000
 """Rows that one statement of `close_out` ends: seconds of work, whatever the run's size."""
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """A run that a lane works off now, with its frozen message."""
-
-    run_id: int
-    window_seconds: float
-    key: str
-    sender: str
-    sender_name: str
-    reply_to: str
-    subject: str
-    html: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Claimed:
-    """A letter in hand, in the order of CLAIM's columns."""
-
-    delivery_id: int
-    claim: int
-    due_at: datetime
-    attempts: int
-    """Charged so far."""
-    address: str
-    full_name: str
-    attributes: str
-    """JSON"""
-    client_exists: bool
-
-    @property
-    def key(self) -> Key:
-        return self.delivery_id, self.claim
-
-
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """An attempt to write down, and how long to wait should the letter be tried again."""
-
-    delivery_id: int
-    claim: int
-    worker_id: int
-    outcome: Outcome
-    code: int | None
-    answer: str
-    began: float
-    """time.monotonic()"""
-    duration: float
-    retry_after: float
-
-    @property
-    def key(self) -> Key:
-        return self.delivery_id, self.claim
-
 
 # A run that may send, by the database's word. The same conditions make the gate (pacing.py).
 MAY_SEND = """

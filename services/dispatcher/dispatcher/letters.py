@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from dispatcher.ledger import Claimed, Turn
+from dispatcher.entries import Claimed, Turn
 from dispatcher.providers.base import Letter
 from vestnik import addresses
 from vestnik.mailings import rendering

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from django.conf import settings
 from django.db import DatabaseError, connection
 
-from dispatcher import ledger
+from dispatcher import entries, ledger
 
 logger = logging.getLogger(__name__)
 
@@ -75,12 +75,12 @@ class Hand:
     def __init__(self, size: int) -> None:
         self.size = size
         self._least = max(1, size // 4)
-        self._letters: set[ledger.Key] = set()
+        self._letters: set[entries.Key] = set()
         self._claiming = threading.Lock()
         self._changed = threading.Condition()
         self._doubt_until = 0.0
 
-    def claim(self, most: int, claim: Callable[[int], list[ledger.Claimed]]) -> list[ledger.Claimed] | None:
+    def claim(self, most: int, claim: Callable[[int], list[entries.Claimed]]) -> list[entries.Claimed] | None:
         """Hold what `claim` finds for the room there is, at most `most` letters. None if there is hardly any room: a
         quarter of the hand at least, so that claims do not become tiny.
         """
@@ -94,7 +94,7 @@ class Hand:
                 self._letters.update(letter.key for letter in claimed)
             return claimed
 
-    def give_back(self, keys: Collection[ledger.Key]) -> None:
+    def give_back(self, keys: Collection[entries.Key]) -> None:
         """Give back letters that were not handed over; if the database does not take them now, a little later."""
         try:
             with self._doubting():
@@ -103,7 +103,7 @@ class Hand:
             logger.warning("%d letters wait to be given back: %s", len(keys), error)
         self.let_go(keys)
 
-    def let_go(self, keys: Collection[ledger.Key]) -> None:
+    def let_go(self, keys: Collection[entries.Key]) -> None:
         """These letters are settled, or were given back."""
         with self._changed:
             self._letters.difference_update(keys)

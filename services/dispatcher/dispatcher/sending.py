@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 
-from dispatcher import claims, closing, ledger
+from dispatcher import claims, closing, entries, ledger
 from dispatcher.engine import Engine
 from dispatcher.letters import letter_writer
 from dispatcher.providers.base import Letter
@@ -28,7 +28,7 @@ def send_slice(engine: Engine, owner_id: int, until: float, only: Sequence[int] 
     return True
 
 
-def _send_run(engine: Engine, turn: ledger.Turn, until: float) -> bool:
+def _send_run(engine: Engine, turn: entries.Turn, until: float) -> bool:
     """Hand over what can be claimed of the run until then; whether nothing more of it is due."""
     claim = claims.Claims(engine, turn.run_id)
     try:
@@ -40,7 +40,7 @@ def _send_run(engine: Engine, turn: ledger.Turn, until: float) -> bool:
     return claim.exhausted
 
 
-def _letters(engine: Engine, turn: ledger.Turn, claim: claims.Claims, until: float) -> Iterator[Letter | None]:
+def _letters(engine: Engine, turn: entries.Turn, claim: claims.Claims, until: float) -> Iterator[Letter | None]:
     """The run's letters, each passed by the gate the instant it is pulled; None while a receipt must come first."""
     write = letter_writer(turn)
     while time.monotonic() < until:

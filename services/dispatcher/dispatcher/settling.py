@@ -6,7 +6,7 @@ import time
 
 from django.db import DatabaseError, connections
 
-from dispatcher import ledger, pacing
+from dispatcher import entries, ledger, pacing
 
 logger = logging.getLogger(__name__)
 
@@ -18,7 +18,7 @@ class Settler:
 
     def __init__(self, hand: pacing.Hand) -> None:
         self._hand = hand
-        self._gathered: list[ledger.Settlement] = []
+        self._gathered: list[entries.Settlement] = []
         self._taken = 0
         self._written = 0
         self._stopping = False
@@ -36,7 +36,7 @@ class Settler:
             self._changed.notify_all()
         self._thread.join()
 
-    def put(self, settlement: ledger.Settlement) -> None:
+    def put(self, settlement: entries.Settlement) -> None:
         """Take a receipt to be written down."""
         with self._changed:
             self._gathered.append(settlement)
@@ -64,7 +64,7 @@ class Settler:
                 self._changed.notify_all()
         connections.close_all()
 
-    def _write(self, batch: list[ledger.Settlement]) -> None:
+    def _write(self, batch: list[entries.Settlement]) -> None:
         """Write the batch, however long the database is away: writing a receipt twice is harmless, losing it is not."""
         while True:
             try:
