@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from dispatcher import launching
 from tests.smtp_servers import RecordingServer, Say
 from tests.system.processes import ROOT, of_tests, wait_until
 from vestnik.mailings import runs, verbs
@@ -106,6 +107,15 @@ def test_bad_usage_is_said_in_a_sentence_with_exit_code_two(db, script, argument
     assert answer.returncode == 2
     assert answer.stderr.strip()
     assert "Traceback" not in answer.stderr
+
+
+def test_a_paused_mailing_is_nothing_to_do(alice, post, script):
+    mailing = make_mailing(alice, 2)
+    launching.launch(mailing.pk)
+    verbs.pause(mailing)
+    answer = script()
+    assert (answer.returncode, answer.stdout) == (0, "Nothing is due.\n")
+    assert not post.letters
 
 
 def test_a_refusal_to_send_now_is_said_in_a_sentence(alice, script):
@@ -207,7 +217,7 @@ def test_a_service_that_is_away_for_long_ends_the_script_with_a_sentence(alice, 
         port = gone.port
     answer = script(MAIL_SERVICE_URL=f"smtp://127.0.0.1:{port}", SETBACKS="0.1,0.1")
     assert answer.returncode == 1
-    assert "takes nothing" in answer.stderr
+    assert "Nothing could be handed over" in answer.stderr
     assert "Traceback" not in answer.stderr
     assert set(mailing.runs.get().deliveries.values_list("state", flat=True)) == {"queued"}
     assert Mailing.objects.count() == 1

@@ -4,14 +4,16 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from django.conf import settings
-from django.db import connections
+from django.db import DatabaseError, connections
 
 from dispatcher import launching, ledger, pacing, sending, ticking
 from dispatcher.engine import Engine
 from dispatcher.providers.errors import ProviderError
 from vestnik.mailings import runs
+from vestnik.mailings.models import Mailing
 from vestnik.mailings.records import Delivery, DeliveryState, Run, RunState
 
 logger = logging.getLogger(__name__)
@@ -24,8 +26,8 @@ Show = Callable[[dict[str, int], bool], None]
 """Is told the totals of `runs.totals`, and whether that was the last time."""
 
 
-class ServiceAway(Exception):
-    """The external service took nothing for a minute; what is queued waits in the ledger."""
+class Away(Exception):
+    """The external service, or the database, was away for a minute; what is queued waits in the ledger."""
 
 
 def due(mailing_ids: Sequence[int] | None) -> list[int]:
@@ -34,8 +36,8 @@ def due(mailing_ids: Sequence[int] | None) -> list[int]:
 
 
 def open_runs(mailing_ids: Sequence[int] | None) -> list[int]:
-    """The runs that are under way (of these mailings)."""
-    under_way = Run.objects.filter(state=RunState.OPEN)
+    """The runs that are under way and not held (of these mailings)."""
+    under_way = Run.objects.filter(state=RunState.OPEN).exclude(mailing__in=Mailing.objects.held())
     if mailing_ids is not None:
         under_way = under_way.filter(mailing__in=mailing_ids)
     return list(under_way.order_by("pk").values_list("pk", flat=True))
@@ -51,27 +53,35 @@ def launch(mailing_ids: Sequence[int] | None) -> list[Run]:
 def send(engine: Engine, run_ids: Sequence[int]) -> None:
     """Send what is due of these runs, until nothing is due now and nothing is in anybody's hand, or the engine halts.
 
-    Raises ServiceAway.
+    Raises Away.
     """
     setbacks = 0
     while not engine.gate.shut:
-        owners = ledger.owners_with_letters_due(run_ids)
-        if not owners:
-            if not Delivery.objects.filter(run__in=run_ids, state=DeliveryState.SENDING).exists():
-                break
-            engine.halted.wait(LOOK_AGAIN_SECONDS)
-            ticking.recover()
         try:
-            for owner_id in owners:
-                sending.send_slice(engine, owner_id, time.monotonic() + settings.SLICE_SECONDS, run_ids)
+            if not _send_slices(engine, run_ids):
+                break
             setbacks = 0
-        except ProviderError as error:
+        except (ProviderError, DatabaseError) as error:
             setbacks += 1
             if setbacks > len(settings.SETBACKS):
-                raise ServiceAway(str(error)) from None
+                raise Away(str(error)) from None
             logger.warning("nothing can be handed over for %.0f s: %s", pacing.setback(setbacks), error)
             engine.halted.wait(pacing.setback(setbacks))
     ticking.close()
+
+
+def _send_slices(engine: Engine, run_ids: Sequence[int]) -> bool:
+    """One slice for each owner with letters due; False when there is nothing to do and nothing to wait for."""
+    owners = ledger.owners_with_letters_due(run_ids)
+    for owner_id in owners:
+        sending.send_slice(engine, owner_id, time.monotonic() + settings.SLICE_SECONDS, run_ids)
+    if owners:
+        return True
+    if not Delivery.objects.filter(run__in=run_ids, state=DeliveryState.SENDING).exists():
+        return False
+    engine.halted.wait(LOOK_AGAIN_SECONDS)
+    ticking.recover()
+    return True
 
 
 class Watch:
@@ -93,5 +103,6 @@ class Watch:
 
     def _keep(self) -> None:
         while not self._over.wait(0.5):
-            self._show(runs.totals(*self._run_ids), False)
+            with suppress(DatabaseError):  # who sends says so, and waits for it
+                self._show(runs.totals(*self._run_ids), False)
         connections.close_all()

@@ -101,8 +101,8 @@ class Command(BaseCommand):
         try:
             with foreground.Watch(run_ids, _bar(to_do) if sys.stdout.isatty() else _lines(self.stdout.write)):
                 foreground.send(engine, run_ids)
-        except foreground.ServiceAway as error:
-            fault = f"The external service takes nothing: {error}"
+        except foreground.Away as error:
+            fault = f"Nothing could be handed over for a while: {error}"
         finally:
             engine.stop()
         after = runs.totals(*run_ids)
