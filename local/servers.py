@@ -15,6 +15,7 @@ import stat
 import subprocess
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -41,7 +42,7 @@ class ServerError(LocalError):
     """A server cannot be prepared or started; the text is a sentence for a person."""
 
 
-class Server:
+class Server(ABC):
     """What the two servers have in common: one data directory, one socket directory, one life at a time."""
 
     title: ClassVar[str]
@@ -84,13 +85,13 @@ class Server:
                 f"{self.title} cannot use {error.filename or self.directory}: {error.strerror}."
             ) from None
 
+    @abstractmethod
     def command(self) -> list[str]:
         """The argv of the server in the foreground."""
-        raise NotImplementedError
 
+    @abstractmethod
     def answers(self) -> bool:
         """Whether the server takes commands now."""
-        raise NotImplementedError
 
     def start(self) -> None:
         """Starts the server and waits until it answers. Call it from a thread that outlives the server."""
