@@ -1,5 +1,6 @@
 """PostgreSQL dies in the middle of a run, and comes back."""
 
+import time
 from collections import Counter
 
 import pytest
@@ -38,3 +39,27 @@ def test_a_crash_of_postgresql_neither_loses_nor_doubles_a_letter(alice, post, r
     assert runs.totals(run.pk)["sent"] == 1000
     assert not Attempt.objects.filter(outcome="unknown").exists()
     assert not Delivery.objects.filter(state="sending").exists()
+
+
+def test_a_crash_of_valkey_neither_loses_nor_doubles_a_letter(alice, post, run_dispatcher):
+    """It comes back empty, some seconds later; the next tick finds in the ledger what it carried."""
+    post.letters_per_second = 300
+    run_dispatcher()
+    mailing = make_mailing(alice, 1000)
+    post.wait_for(200, 60)
+    embedded.SERVERS[1].crash()
+    time.sleep(4)
+    embedded.SERVERS[1].start()
+    wait_until(lambda: tick_is_taken(mailing), 60)
+    run = mailing.runs.get()
+    assert Counter(letter.recipient for letter in post.letters) == Counter(
+        run.deliveries.values_list("address", flat=True)
+    )
+    assert not Attempt.objects.exclude(outcome="accepted").exists()
+
+
+def tick_is_taken(mailing):
+    """Tick as the scheduler would, once the workers have found the queue again, until the run is over."""
+    jobs.tick()
+    time.sleep(0.5)
+    return mailing.runs.filter(state="finished").exists()

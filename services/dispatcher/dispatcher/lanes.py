@@ -6,6 +6,8 @@ All of this is a hint: were Redis to forget it, the tick would wake every lane t
 import logging
 import secrets
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import cache
 
@@ -64,10 +66,11 @@ def run_slice(owner_id: int, slot: int, token: str, setbacks: int = 0) -> None:
         log("nothing can be handed over for %.0f s: %s", delay.total_seconds(), error)
     finally:
         del _running[key]
-        if not (more and _hold(key, token, WAITING) and jobs.send(owner_id, slot, token, setbacks, delay)):
-            _redis().eval(RELEASE, 1, key, token)
-    if not more:
-        sleep_until_due(owner_id)
+        with _queue_may_be_away():
+            if not (more and _hold(key, token, WAITING) and jobs.send(owner_id, slot, token, setbacks, delay)):
+                _redis().eval(RELEASE, 1, key, token)
+            if not more:
+                sleep_until_due(owner_id)
 
 
 def sleep_until_due(owner_id: int) -> None:
@@ -90,11 +93,17 @@ def _hold(key: str, token: str, lives: timedelta) -> bool:
 
 def _renew() -> None:
     """At every heartbeat: keep the slots of the lanes that work."""
-    try:
+    with _queue_may_be_away():
         for key, token in list(_running.items()):
             _hold(key, token, RUNNING)
+
+
+@contextmanager
+def _queue_may_be_away() -> Iterator[None]:
+    try:
+        yield
     except redis.RedisError as error:
-        logger.warning("slots were not kept, others may take them: %s", error)
+        logger.warning("slots are left to expire, the tick will wake their lanes: %s", error)
 
 
 def _slot(owner_id: int, slot: int) -> str:
