@@ -29,6 +29,9 @@ def main(settings_module: str) -> None:
     except ImproperlyConfigured as error:
         sys.stderr.write(f"Vestnik is misconfigured. {error}\n")
         sys.exit(2)
+    except OperationalError as error:
+        sys.stderr.write(f"The database does not answer; does everything run? {str(error).splitlines()[0]}\n")
+        sys.exit(1)
 
 
 def bad_usage(sentence: str, option: str = "") -> CommandError:

@@ -103,14 +103,17 @@ class LedgerMachine(RuleBasedStateMachine):
         letter = self.letters[hand.delivery]
         if hand.claim in letter.tries and hand.claim not in letter.uncharged:
             return  # written before: nothing changes
+        corrects = hand.claim in letter.uncharged
         letter.tries[hand.claim] = outcome.value
         letter.uncharged.discard(hand.claim)
-        if letter.claim != hand.claim or letter.state not in ("sending", "queued"):
+        after = self._after(outcome, letter, retry)
+        set_aside = letter.state == "unknown" and corrects and after in ("sent", "failed")
+        if letter.claim != hand.claim or not (letter.state in ("sending", "queued") or set_aside):
             return
         letter.attempts += 1
         letter.holder = None
         letter.due = retry == 0.0
-        letter.state = self._after(outcome, letter, retry)
+        letter.state = after
 
     def _after(self, outcome, letter, retry):
         if outcome is Outcome.ACCEPTED:
@@ -119,7 +122,7 @@ class LedgerMachine(RuleBasedStateMachine):
             return "failed"
         if outcome is Outcome.UNKNOWN and self.hold:
             return "unknown"
-        if letter.attempts >= MAX_ATTEMPTS:
+        if letter.attempts + 1 >= MAX_ATTEMPTS:
             return "failed"
         if self.cancelled:
             return "cancelled"

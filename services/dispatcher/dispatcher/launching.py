@@ -13,9 +13,6 @@ from vestnik.mailings.records import Delivery, Run, RunState
 
 logger = logging.getLogger(__name__)
 
-# One launch of a mailing at a time, in whatever process; who finds it locked leaves it to the other.
-LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended('vestnik.launch', %s))"
-
 ANALYZE_FROM = 10_000
 """Letters from which the planner is told of them at once, and not when autovacuum comes around."""
 
@@ -39,10 +36,8 @@ def launch(mailing_id: int) -> list[Run]:
     """
     _make_room(mailing_id)
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute(LOCK, [mailing_id])
-            if not cursor.fetchone()[0]:
-                return []
+        if not runs.lock_launches(mailing_id, wait=False):
+            return []  # whoever is at it does it all
         mailing = Mailing.objects.select_related("owner", "message").filter(pk=mailing_id).first()
         if mailing is None:
             return []
@@ -81,18 +76,29 @@ def _launch_occurrence(mailing: Mailing) -> Run | None:
     if current is not None and calendar.window_end(mailing.schedule, current) > now:
         taken = mailing.runs.filter(occurrence=current).exists()
         if not taken and (mailing.hold or mailing.runs.filter(state=RunState.OPEN).exists()):
-            _plan(mailing, planned, current)  # it waits, inside its window
+            _wait(mailing, planned, current)
             return None
         if not taken:
             window_end = calendar.window_end(mailing.schedule, current)
             run = _fill(mailing, runs.open_run(mailing, window_end, occurrence=current))
-    _plan(mailing, planned, calendar.next_occurrence(mailing.schedule, now))
+    _move_on(mailing, now, run)
     return run
 
 
-def _plan(mailing: Mailing, planned: datetime, following: datetime | None) -> None:
-    """Move on, unless an edit planned otherwise meanwhile."""
-    Mailing.objects.filter(pk=mailing.pk, next_at=planned).update(next_at=following)
+def _wait(mailing: Mailing, planned: datetime, occurrence: datetime) -> None:
+    """This occurrence waits inside its window, unless an edit planned otherwise meanwhile."""
+    Mailing.objects.filter(pk=mailing.pk, next_at=planned).update(next_at=occurrence)
+
+
+def _move_on(mailing: Mailing, now: datetime, run: Run | None) -> None:
+    """Plan the occurrence after `now`, by the mailing's schedule as it is by now: it may have been edited while the
+    letters were written, by somebody who could not see the new run.
+    """
+    current = Mailing.objects.select_for_update(no_key=True).get(pk=mailing.pk)
+    current.next_at = calendar.next_occurrence(current.schedule, now)
+    current.save(update_fields=["next_at"])
+    if run and run.state == RunState.OPEN and current.schedule != mailing.schedule:
+        runs.move_window(run, current)
 
 
 def _fill(mailing: Mailing, run: Run) -> Run | None:

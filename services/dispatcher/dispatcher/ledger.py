@@ -72,7 +72,7 @@ COUNT = """
     SELECT run_id, worker,
            count(*) FILTER (WHERE state = 'sent'), count(*) FILTER (WHERE state = 'failed'),
            count(*) FILTER (WHERE state = 'expired'), count(*) FILTER (WHERE state = 'cancelled'),
-           count(*) FILTER (WHERE state = 'unknown'), sum(tries)
+           count(*) FILTER (WHERE state = 'unknown') - count(*) FILTER (WHERE was = 'unknown'), sum(tries)
     FROM settled GROUP BY run_id, worker
     ON CONFLICT (run_id, worker_id) DO UPDATE SET
         sent = mailings_tally.sent + excluded.sent, failed = mailings_tally.failed + excluded.failed,
@@ -82,7 +82,8 @@ COUNT = """
 
 # Many receipts in one round trip. The attempt comes first and decides: a receipt that was written before (the answer to
 # the first settlement was lost) writes nothing again. A receipt of a worker that was only believed dead corrects the
-# `unknown` attempt that recovery wrote for it, and settles the letter if nobody has claimed it since.
+# `unknown` attempt that recovery wrote for it, and settles the letter if nobody has claimed it since; one that was set
+# aside only by a receipt that says for good what became of it.
 SETTLE = f"""
     WITH receipt AS (
         SELECT * FROM unnest(
@@ -102,7 +103,7 @@ SETTLE = f"""
             WHERE NOT mailings_attempt.charged
         RETURNING delivery_id, claim, (xmax = 0) AS is_new
     ), verdict AS (
-        SELECT d.id, r.claim, r.worker_id, is_new::int AS tries,
+        SELECT d.id, d.state AS was, r.claim, r.worker_id, is_new::int AS tries,
                statement_timestamp() + r.retry_after * interval '1 second' AS retry_at,
                CASE
                    WHEN r.outcome = 'accepted' THEN 'sent'
@@ -122,8 +123,10 @@ SETTLE = f"""
             due_at = CASE WHEN v.state = 'queued' THEN v.retry_at END,
             settled_at = CASE WHEN v.state <> 'queued' THEN clock_timestamp() END
         FROM verdict v
-        WHERE d.id = v.id AND d.claim = v.claim AND d.state IN ('sending', 'queued')
-        RETURNING d.run_id, v.worker_id AS worker, d.state, v.tries
+        WHERE d.id = v.id AND d.claim = v.claim AND d.state = v.was
+          AND (d.state IN ('sending', 'queued')
+               OR d.state = 'unknown' AND v.tries = 0 AND v.state IN ('sent', 'failed'))
+        RETURNING d.run_id, v.worker_id AS worker, d.state, v.was, v.tries
     )
     {COUNT}
 """
@@ -146,7 +149,7 @@ GIVE_BACK = f"""
             LEFT JOIN clients_client client ON client.id = d.client_id
         ) v
         WHERE d.id = v.id AND d.claim = v.claim AND d.state = 'sending'
-        RETURNING d.run_id, v.worker, d.state, 0 AS tries
+        RETURNING d.run_id, v.worker, d.state, '' AS was, 0 AS tries
     )
     {COUNT}
 """
@@ -187,7 +190,7 @@ RECOVER = f"""
             due_at = CASE WHEN lost.state = 'queued' THEN statement_timestamp() END,
             settled_at = CASE WHEN lost.state <> 'queued' THEN clock_timestamp() END
         FROM lost WHERE d.id = lost.id
-        RETURNING d.run_id, 0::bigint AS worker, d.state, 1 AS tries
+        RETURNING d.run_id, 0::bigint AS worker, d.state, '' AS was, 1 AS tries
     ), counted AS ({COUNT})
     SELECT DISTINCT run_id FROM settled
 """
@@ -219,7 +222,7 @@ CLOSE_OUT = f"""
             due_at = NULL, settled_at = clock_timestamp()
         FROM chosen CROSS JOIN over
         WHERE d.id = chosen.id AND d.state = 'queued'
-        RETURNING d.run_id, 0::bigint AS worker, d.state, 0 AS tries
+        RETURNING d.run_id, 0::bigint AS worker, d.state, '' AS was, 0 AS tries
     ), counted AS ({COUNT})
     SELECT count(*) FROM settled
 """
@@ -229,8 +232,13 @@ CLOSE_OUT = f"""
 LOCK_OPEN_RUN = "SELECT 1 FROM mailings_run WHERE id = %(run)s AND state = 'open' FOR NO KEY UPDATE"
 FINISH = """
     UPDATE mailings_run SET
-        state = CASE WHEN cancelled_at IS NULL THEN 'finished' ELSE 'cancelled' END, finished_at = clock_timestamp()
-    WHERE id = %(run)s AND state = 'open' AND (filled_at IS NOT NULL OR cancelled_at IS NOT NULL)
+        state = CASE WHEN cancelled_at IS NOT NULL THEN 'cancelled'
+                     WHEN filled_at IS NULL THEN 'missed' ELSE 'finished' END,
+        reason = CASE WHEN cancelled_at IS NULL AND filled_at IS NULL
+                      THEN 'the service was not running' ELSE reason END,
+        finished_at = clock_timestamp()
+    WHERE id = %(run)s AND state = 'open'
+      AND (filled_at IS NOT NULL OR cancelled_at IS NOT NULL OR window_end <= statement_timestamp())
       AND NOT EXISTS (SELECT FROM mailings_delivery WHERE run_id = %(run)s AND state = 'queued')
       AND NOT EXISTS (SELECT FROM mailings_delivery WHERE run_id = %(run)s AND state = 'sending')
     RETURNING mailing_id

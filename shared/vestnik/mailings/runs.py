@@ -7,8 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
+from django.db import connection
 from django.db.models import Sum
 
+from vestnik import jobs
 from vestnik.mailings import calendar
 from vestnik.mailings.models import Mailing
 from vestnik.mailings.records import Run, RunState, Tally
@@ -68,6 +70,23 @@ def record_passed(mailing: Mailing, now: datetime) -> None:
         )
         if new and not held:
             logger.error("mailing %d: the occurrence of %s was missed", mailing.pk, occurrence.isoformat())
+
+
+def lock_launches(mailing_id: int, *, wait: bool) -> bool:
+    """Keep everybody else from launching the mailing until the transaction ends; False if somebody is at it (unless
+    told to `wait`).
+    """
+    function = "pg_advisory_xact_lock" if wait else "pg_try_advisory_xact_lock"
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {function}(hashtextextended('vestnik.launch', %s))", [mailing_id])
+        return wait or bool(cursor.fetchone()[0])
+
+
+def move_window(run: Run, mailing: Mailing) -> None:
+    """Give an open run the window that its mailing's new plan leaves it: until the next occurrence, or the end."""
+    run.window_end = mailing.next_at or mailing.end
+    run.save(update_fields=["window_end"])
+    jobs.close(run.pk)
 
 
 def totals(*run_ids: int) -> dict[str, int]:

@@ -4,6 +4,7 @@ Bad input and refusals are ValidationErrors, keyed by field where there is one; 
 """
 
 import uuid
+from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -98,14 +99,16 @@ def save_mailing(
     if before is None:
         access.grant_to_owner(mailing)
     elif replan:
-        _move_windows(mailing)
+        for run in mailing.runs.filter(state=RunState.OPEN):
+            runs.move_window(run, mailing)
     hint(mailing, now)
     return mailing
 
 
 def delete_mailing(mailing: Mailing) -> None:
-    """Delete a mailing; its runs stay in the ledger. Refused while one is open."""
+    """Delete a mailing; its runs stay in the ledger. Refused while one is open, or being opened."""
     with transaction.atomic():
+        runs.lock_launches(mailing.pk, wait=True)
         Mailing.objects.select_for_update(no_key=True).get(pk=mailing.pk)
         if mailing.runs.filter(state=RunState.OPEN).exists():
             raise ValidationError(_("A run of this mailing is under way; cancel it first."))
@@ -179,18 +182,16 @@ def send_now(mailing: Mailing, request_id: uuid.UUID | None = None) -> Run:
 
 def cancel_letters_to(owner_id: int, client_ids: Iterable[int]) -> None:
     """Cancel what is queued to these clients of the owner's, who are about to be deleted. Wants a transaction."""
-    queued = Delivery.objects.filter(
-        run__in=list(Run.objects.filter(owner_id=owner_id, state=RunState.OPEN).values_list("pk", flat=True)),
-        client_id__in=client_ids,
-        state=DeliveryState.QUEUED,
+    under_way = list(Run.objects.filter(owner_id=owner_id, state=RunState.OPEN).values_list("pk", flat=True))
+    queued = (
+        Delivery.objects.filter(run__in=under_way, client_id__in=client_ids, state=DeliveryState.QUEUED)
+        .order_by("pk")
+        .select_for_update()
+        .values_list("pk", "run_id")
     )
-    cancelled: dict[int, int] = {}
-    for run_id, _pk in queued.select_for_update(no_key=True).order_by("pk").values_list("run_id", "pk"):
-        cancelled[run_id] = cancelled.get(run_id, 0) + 1
-    if not cancelled:
-        return
-    queued.update(state=DeliveryState.CANCELLED, settled_at=Now(), due_at=None)
-    for run_id, count in cancelled.items():
+    found = dict(queued)
+    Delivery.objects.filter(pk__in=found).update(state=DeliveryState.CANCELLED, settled_at=Now(), due_at=None)
+    for run_id, count in Counter(found.values()).items():
         tally, _created = Tally.objects.get_or_create(run_id=run_id, worker_id=0)
         Tally.objects.filter(pk=tally.pk).update(cancelled=F("cancelled") + count)
         jobs.close(run_id)
@@ -209,13 +210,6 @@ def _go_on(mailing: Mailing) -> None:
     mailing.refresh_from_db()
     hint(mailing, clock.now())
     jobs.wake(mailing.owner_id)
-
-
-def _move_windows(mailing: Mailing) -> None:
-    for run in mailing.runs.filter(state=RunState.OPEN):
-        run.window_end = calendar.window_end(mailing.schedule, run.occurrence or run.opened_at)
-        run.save(update_fields=["window_end"])
-        jobs.close(run.pk)
 
 
 def _check_audience(owner: User, lists: Iterable[ClientList] | None, clients: Iterable[Client] | None) -> None:
