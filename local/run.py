@@ -123,6 +123,9 @@ class LocalVestnik:
         lines += [f"{name:<12}http://127.0.0.1:{port}/{path}" for name, port, path in addresses]
         if sign_in.exists() and chosen.own_database:
             lines += ["", *sign_in.read_text().splitlines()]
+        elif chosen.own_database and not await asyncio.to_thread(self._used):
+            create = f". {chosen.data / 'environment'}; {sys.executable} {WEB_MANAGE} createsuperuser"
+            lines += ["", "Nobody can sign in yet. This makes an administrator:", f"(set -a; {create})"]
         lines += ["", "Ctrl-C stops it."]
         manager.log.block("\n" + "".join(f"  {line}".rstrip() + "\n" for line in lines) + "\n")
 

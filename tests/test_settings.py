@@ -68,3 +68,15 @@ def test_both_services_start_with_what_the_tests_give_them():
     for service in ("web", "dispatcher"):
         answer = check(service)
         assert answer.returncode == 0, answer.stderr
+
+
+def test_a_database_that_does_not_answer_is_said_in_a_sentence():
+    environment = {**os.environ, "DATABASE_URL": "postgresql://nobody@127.0.0.1:9/nowhere"}
+    environment.pop("DJANGO_SETTINGS_MODULE", None)
+    answer = subprocess.run(
+        [sys.executable, "services/web/manage.py", "demo"],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert answer.returncode == 1
+    assert answer.stderr.startswith("The database does not answer")
+    assert len(answer.stderr.splitlines()) == 1

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from django.core.exceptions import NON_FIELD_ERRORS, ImproperlyConfigured, ValidationError
 from django.core.management import CommandError
+from django.db import OperationalError
 
 if TYPE_CHECKING:
     from vestnik.accounts.models import User

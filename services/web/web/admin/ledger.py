@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
-from django.utils.html import format_html_join
+from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -51,7 +51,8 @@ class RunAdmin(LedgerAdmin):
     @admin.display(description=_("see"))
     def see(self, run: Run) -> str:
         letters = link(_("its letters"), "changelist", Delivery, run__id__exact=run.pk)
-        return letters + ", " + link(_("its tallies"), "changelist", Tally, run__id__exact=run.pk)
+        tallies = link(_("its tallies"), "changelist", Tally, run__id__exact=run.pk)
+        return format_html("{}, {}", letters, tallies)
 
 
 class StateInRun(admin.SimpleListFilter):
@@ -106,12 +107,16 @@ class DeliveryAdmin(LedgerAdmin):
 
 @admin.register(Attempt)
 class AttemptAdmin(LedgerAdmin):
-    list_display = ("id", "letter", "claim", "outcome", "code", "answer", "charged", "began_at", "duration")
+    list_display = ("id", "letter", "claim", "outcome", "code", "answer", "charged", "began_at", "took")
     list_select_related = ("delivery",)
     search_fields = ("=delivery__id",)
     search_help_text = _("The number of a letter.")
-    fields = ("letter", "claim", "outcome", "charged", "code", "answer", "began_at", "duration", "worker")
-    readonly_fields = ("letter",)
+    fields = ("letter", "claim", "outcome", "charged", "code", "answer", "began_at", "took", "worker")
+    readonly_fields = ("letter", "took")
+
+    @admin.display(description=_("seconds"))
+    def took(self, attempt: Attempt) -> str:
+        return f"{attempt.duration:.3f}"
 
     @admin.display(description=_("letter"))
     def letter(self, attempt: Attempt) -> str:
