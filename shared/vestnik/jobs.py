@@ -50,6 +50,9 @@ LAUNCH = Job("launch", CONTROL)
 CLOSE = Job("close", CONTROL)
 TICK = Job("tick", CONTROL)
 WAKE = Job("wake", CONTROL)
+IMPORT_CLIENTS = Job("import_clients", CONTROL)
+ACCOUNT_MAIL = Job("account_mail", CONTROL)
+ERASE = Job("erase", CONTROL)
 SEND = Job("send", BULK)
 
 
@@ -78,6 +81,21 @@ def tick() -> None:
 def wake(owner_id: int, delay: timedelta | None = None) -> None:
     """Wake the lanes of an owner whose letters are due (after `delay`)."""
     transaction.on_commit(partial(WAKE.enqueue, owner_id, delay=delay))
+
+
+def import_clients(import_id: int) -> None:
+    """Import the clients of a file that was uploaded, or begin an import again whose worker died."""
+    transaction.on_commit(partial(IMPORT_CLIENTS.enqueue, import_id))
+
+
+def account_mail(delay: timedelta | None = None) -> None:
+    """Hand over what account mail is due (after `delay`)."""
+    transaction.on_commit(partial(ACCOUNT_MAIL.enqueue, delay=delay))
+
+
+def erase(user_id: int, delay: timedelta | None = None) -> None:
+    """Erase what a deleted account owned (after `delay`)."""
+    transaction.on_commit(partial(ERASE.enqueue, user_id, delay=delay))
 
 
 def send(owner_id: int, slot: int, token: str, setbacks: int = 0, delay: timedelta | None = None) -> bool:

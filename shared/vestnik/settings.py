@@ -5,6 +5,7 @@ stops the start with a sentence that names its variable. Any variable may come f
 one that holds ``SECRET_KEY``.
 """
 
+from pathlib import Path
 from typing import Any
 
 import dj_database_url
@@ -92,7 +93,10 @@ AUTHENTICATION_BACKENDS = [
     "guardian.backends.ObjectPermissionBackend",
 ]
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ["email", "full_name"]},
+    },
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
@@ -103,9 +107,14 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("ru", "Русский")]
+LOCALE_PATHS = [Path(__file__).parent / "locale"]
 
 # The installation's own address: every letter's From, and the domain of its Message-ID.
 MAIL_FROM = address("MAIL_FROM", "vestnik@localhost.localdomain")
+
+# What Django itself writes is stored, and handed over by the dispatcher: no page waits for the external service.
+EMAIL_BACKEND = "vestnik.accounts.mail.EmailBackend"
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = MAIL_FROM
 
 # Enqueueing is a hint (the tick finds in the ledger what a lost message meant), so it may not keep anybody waiting.
 # The web declares no actors: its broker needs no middleware.
@@ -115,6 +124,9 @@ DRAMATIQ_BROKER: dict[str, Any] = {
     "OPTIONS": {"url": REDIS_URL, "namespace": "vestnik"},
     "MIDDLEWARE": [],
 }
+
+# Of one file of clients. Its pieces lie in PostgreSQL until it is imported.
+IMPORT_LIMIT_BYTES: int = positive("int", "IMPORT_LIMIT_MB", 100) << 20
 
 # How often everything that is due is looked for. Starts do not wait for it: they are hinted with their exact delay.
 TICK_CRON: str = read("str", "TICK_CRON", "* * * * *")

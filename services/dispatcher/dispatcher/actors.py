@@ -5,9 +5,11 @@ from datetime import timedelta
 from typing import Any
 
 import dramatiq
+from dramatiq.middleware import Shutdown
 
-from dispatcher import closing, lanes, launching, ticking
+from dispatcher import account_mail, closing, erasing, lanes, launching, ticking
 from vestnik import jobs
+from vestnik.clients import background
 
 MINUTE = timedelta(minutes=1).total_seconds() * 1000
 
@@ -23,6 +25,22 @@ launch = bind(jobs.LAUNCH, launching.launch_and_wake, max_retries=3, time_limit=
 close = bind(jobs.CLOSE, closing.close, max_retries=3, time_limit=60 * MINUTE)
 wake = bind(jobs.WAKE, lanes.wake, max_retries=1)
 tick = bind(jobs.TICK, ticking.tick, max_retries=0, time_limit=60 * MINUTE)
+
+# It ends by itself too: by the provider's time limits, and when nothing is due. What it leaves, the tick finds.
+deliver_account_mail = bind(jobs.ACCOUNT_MAIL, account_mail.deliver, max_retries=0, time_limit=24 * 60 * MINUTE)
+
+# Stopped with the process, it is begun again by the tick. A retry of its own would only come sooner, time and again.
+import_clients = bind(
+    jobs.IMPORT_CLIENTS,
+    background.run_import,
+    max_retries=0,
+    time_limit=60 * MINUTE,
+    notify_shutdown=True,
+    throws=Shutdown,
+)
+
+# The same: what was erased before it stopped stays erased.
+erase = bind(jobs.ERASE, erasing.erase, max_retries=0, time_limit=60 * MINUTE, notify_shutdown=True, throws=Shutdown)
 
 # A lane ends by itself, by its slice and the provider's time limits; a retried one would be a second lane.
 send = bind(jobs.SEND, lanes.run_slice, max_retries=0, time_limit=24 * 60 * MINUTE)

@@ -13,8 +13,9 @@ try:
 except ImproperlyConfigured as error:
     sys.exit(f"Vestnik is misconfigured. {error}")
 
-from dispatcher import actors, engine, schedule
+from dispatcher import account_mail, actors, engine, schedule
 
 dramatiq.get_broker().add_middleware(engine.EngineMiddleware())
+dramatiq.get_broker().add_middleware(account_mail.AccountMailMiddleware())
 
 __all__ = ["actors", "schedule"]

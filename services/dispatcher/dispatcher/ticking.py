@@ -1,17 +1,23 @@
 """The tick: finds in the ledger everything that is due. It alone could rebuild all that Redis carries."""
 
 import logging
+from datetime import timedelta
 
 from django.core.cache import cache
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
-from dispatcher import closing, lanes, launching, ledger
-from vestnik import clock, jobs
+from dispatcher import account_mail, closing, lanes, launching, ledger
+from vestnik import clock, erasing, jobs
+from vestnik.accounts import submissions
+from vestnik.clients import background
 from vestnik.mailings.models import Mailing
 from vestnik.mailings.records import Run, RunState
 
 logger = logging.getLogger(__name__)
+
+HINTED_WITHIN = timedelta(seconds=10)
+"""An import that is older and not over has lost its hint or its worker, or waits; one hint more does no harm."""
 
 LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended('vestnik.tick', 0))"
 
@@ -30,6 +36,11 @@ def tick() -> None:
     close()
     for owner_id in ledger.owners_with_letters_due():
         lanes.wake(owner_id)
+    imports()
+    account_mail.tidy()
+    for user_id in erasing.deleted_accounts():
+        jobs.ERASE.enqueue(user_id)
+    submissions.sweep()
     cache.set("vestnik:tick", clock.now().timestamp(), timeout=None)
 
 
@@ -52,3 +63,10 @@ def close() -> None:
     Run.objects.filter(state=RunState.OPEN, mailing=None, cancelled_at=None).update(cancelled_at=Now())
     for run_id in ledger.to_close():
         closing.close(run_id)
+
+
+def imports() -> None:
+    """Hint at imports that were left lying, and forget what is kept of old ones."""
+    for import_id in background.to_do(older_than=HINTED_WITHIN):
+        jobs.IMPORT_CLIENTS.enqueue(import_id)
+    background.forget_refused_rows()

@@ -12,6 +12,10 @@ from django.utils.translation import gettext_lazy as _
 from guardian.mixins import GuardianUserMixin
 
 from vestnik import fields
+from vestnik.accounts.letters import AccountLetter
+from vestnik.accounts.submissions import Submission
+
+__all__ = ["AccountLetter", "Submission", "User", "UserManager"]
 
 
 class UserManager(BaseUserManager["User"]):
@@ -54,6 +58,7 @@ class User(GuardianUserMixin, AbstractBaseUser, PermissionsMixin):
     )
     is_staff = models.BooleanField(_("staff"), default=False, help_text=_("May open the admin site."))
     date_joined = models.DateTimeField(_("registered at"), default=timezone.now, editable=False)
+    deleted_at = models.DateTimeField(_("deleted at"), null=True, editable=False)  # what it owns is being erased
 
     USERNAME_FIELD = "email"
     EMAIL_FIELD = "email"
@@ -64,6 +69,10 @@ class User(GuardianUserMixin, AbstractBaseUser, PermissionsMixin):
     class Meta:
         verbose_name = _("user")
         verbose_name_plural = _("users")
+        indexes = [
+            # The tick: what is yet to be erased.
+            models.Index(fields=["deleted_at"], name="user_deleted", condition=models.Q(deleted_at__isnull=False)),
+        ]
 
     def __str__(self) -> str:
         return self.email

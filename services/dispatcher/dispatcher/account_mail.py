@@ -1,0 +1,256 @@
+"""Account mail: what Django's mail backend stored, handed over to the same service as the mailings' letters.
+
+One job works at a time in the whole installation, so that a service that hangs keeps one thread of the control process
+and leaves the others to launches. It has a provider of its own: the lanes' connections are in other processes.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import dramatiq
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
+from dramatiq.middleware import Middleware
+
+from dispatcher import pacing
+from dispatcher.providers import url
+from dispatcher.providers.base import Letter, Outcome, Provider, Receipt
+from dispatcher.providers.errors import ProviderError, Unavailable
+from vestnik import addresses, clock, jobs
+from vestnik.accounts.letters import GIVE_UP_AFTER, AccountLetter, AccountLetterState
+
+logger = logging.getLogger(__name__)
+
+CONNECTIONS = 2
+PARTING_SECONDS = 5.0
+"""How long a process that stops waits for the receipts of letters that it has cut off."""
+DATABASE_RETRY_SECONDS = 0.5
+
+# Of the session and not of a transaction: none is open while the service is talked to. It ends with the process.
+LOCK = "SELECT pg_try_advisory_lock(hashtextextended('vestnik.account_mail', 0))"
+UNLOCK = "SELECT pg_advisory_unlock(hashtextextended('vestnik.account_mail', 0))"
+
+WAITING = "state = 'queued' AND created_at > statement_timestamp() - %(give_up_after)s::interval"
+DUE = f"SELECT EXISTS (SELECT FROM accounts_accountletter WHERE {WAITING} AND due_at <= statement_timestamp())"
+
+# One at a time, when a connection is ready for it: what is claimed is in hand, and nothing has to be given back.
+CLAIM = f"""
+    UPDATE accounts_accountletter
+    SET state = 'sending', due_at = NULL, claimed_at = clock_timestamp(), claim = claim + 1
+    WHERE id = (
+        SELECT id FROM accounts_accountletter WHERE {WAITING} AND due_at <= statement_timestamp()
+        ORDER BY due_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
+    )
+    RETURNING id, claim, key, recipient, content
+"""
+
+# While the service is away all letters wait together, whatever jobs arrive: the ledger says when to try again.
+PUT_OFF = """
+    UPDATE accounts_accountletter SET due_at = statement_timestamp() + %(wait)s::interval
+    WHERE state = 'queued' AND due_at < statement_timestamp() + %(wait)s::interval
+"""
+
+RECOVER = """
+    UPDATE accounts_accountletter SET state = 'queued', due_at = statement_timestamp(), claimed_at = NULL
+    WHERE state = 'sending' AND claimed_at < statement_timestamp() - %(abandoned_after)s::interval
+    RETURNING id
+"""
+EXPIRE = """
+    UPDATE accounts_accountletter
+    SET state = 'expired', due_at = NULL, content = '', settled_at = statement_timestamp()
+    WHERE state = 'queued' AND created_at <= statement_timestamp() - %(give_up_after)s::interval
+    RETURNING id, recipient, code, answer
+"""
+
+
+class AccountMail:
+    """One per process: the way of account mail to the service."""
+
+    def __init__(self, provider: Provider | None = None) -> None:
+        self._provider = provider or _provider()
+        self._setbacks = 0
+        self._halted = False
+        self._at_rest = threading.Event()
+        self._at_rest.set()
+
+    def work(self) -> None:
+        """Hand over everything that is due, unless somebody is at it, who will look for it once more when done."""
+        try:
+            while not self._halted and something_is_due():
+                with _alone() as alone:
+                    if not alone:
+                        return
+                    self._at_rest.clear()
+                    try:
+                        self._hand_over()
+                    finally:
+                        self._at_rest.set()
+        except DatabaseError as error:
+            jobs.ACCOUNT_MAIL.enqueue(delay=self._set_back(error))
+
+    def halt(self) -> None:
+        """Begin no hand-over from now on."""
+        self._halted = True
+
+    def stop(self) -> None:
+        """Leave the service. What is still in hand is cut off, and its receipt written."""
+        self.halt()
+        self._provider.close()
+        self._at_rest.wait(PARTING_SECONDS)
+
+    def _hand_over(self) -> None:
+        try:
+            for receipt in self._provider.deliver(self._letters()):
+                self._setbacks = 0
+                settle(receipt)
+        except ProviderError as error:
+            wait = self._set_back(error)
+            _execute(PUT_OFF, wait=wait)
+            jobs.ACCOUNT_MAIL.enqueue(delay=wait)
+
+    def _set_back(self, error: Exception) -> timedelta:
+        """Once more in a row: for how long to stay away."""
+        self._setbacks += 1
+        wait = timedelta(seconds=pacing.setback(self._setbacks))
+        log = logger.warning if isinstance(error, Unavailable) else logger.error
+        log("no account mail can be handed over for %.0f s: %s", wait.total_seconds(), error)
+        return wait
+
+    def _letters(self) -> Iterator[Letter]:
+        while not self._halted and (claimed := _execute(CLAIM, give_up_after=GIVE_UP_AFTER)):
+            ((letter_id, claim, key, recipient, content),) = claimed
+            yield Letter(letter_id, claim, key, settings.MAIL_FROM, recipient, bytes(content))
+
+
+def settle(receipt: Receipt) -> None:
+    """Write a receipt down, however long the database is away. Written twice, it counts once."""
+    while True:
+        try:
+            _settle(receipt)
+            return
+        except (OperationalError, InterfaceError) as error:
+            logger.error("the receipt of account letter %d waits for the database: %s", _id(receipt), error)
+            connection.close()
+            time.sleep(DATABASE_RETRY_SECONDS)
+
+
+def _settle(receipt: Receipt) -> None:
+    final = receipt.outcome in (Outcome.ACCEPTED, Outcome.PERMANENT)
+    # A letter that was taken for abandoned, and was not, is queued again: a receipt for good still ends it.
+    in_hand = [AccountLetterState.SENDING, *([AccountLetterState.QUEUED] if final else [])]
+    with transaction.atomic():
+        letter = (
+            AccountLetter.objects.select_for_update()
+            .defer("content")
+            .filter(pk=_id(receipt), claim=receipt.letter.claim, state__in=in_hand)
+            .first()
+        )
+        if letter is None:
+            return
+        now = clock.now()
+        letter.attempts += 1
+        letter.code, letter.answer = receipt.code, receipt.answer
+        letter.claimed_at = letter.due_at = None
+        wait = timedelta(seconds=pacing.retry_after(letter.attempts))
+        letter.state = _verdict(receipt.outcome, letter, now + wait < letter.created_at + GIVE_UP_AFTER)
+        if letter.state == AccountLetterState.QUEUED:
+            letter.due_at = now + wait
+            jobs.account_mail(wait)
+        else:
+            letter.content, letter.settled_at = b"", now
+        letter.save()
+    if letter.state in (AccountLetterState.FAILED, AccountLetterState.EXPIRED):
+        _log_end(letter.pk, letter.recipient, letter.state, letter.code, letter.answer)
+
+
+def _verdict(outcome: Outcome, letter: AccountLetter, in_time: bool) -> AccountLetterState:
+    if outcome == Outcome.ACCEPTED:
+        return AccountLetterState.SENT
+    if outcome == Outcome.PERMANENT or letter.attempts >= settings.MAX_ATTEMPTS:
+        return AccountLetterState.FAILED
+    return AccountLetterState.QUEUED if in_time else AccountLetterState.EXPIRED
+
+
+def something_is_due() -> bool:
+    """Whether a letter could be handed over now."""
+    return bool(_execute(DUE, give_up_after=GIVE_UP_AFTER)[0][0])
+
+
+def tidy() -> None:
+    """What the tick does here: take over what a dead process left, give up what is too old, hint at what is due."""
+    for (letter_id,) in _execute(RECOVER, abandoned_after=abandoned_after()):
+        logger.warning(
+            "account letter %d was in hand of a process that died; should it go twice, its Message-ID is the same",
+            letter_id,
+        )
+    for letter_id, recipient, code, answer in _execute(EXPIRE, give_up_after=GIVE_UP_AFTER):
+        _log_end(letter_id, recipient, AccountLetterState.EXPIRED, code, answer)
+    if something_is_due():
+        jobs.account_mail()
+
+
+def abandoned_after() -> timedelta:
+    """For how long no living process has a letter in hand: beyond a hand-over at its slowest, with a new connection."""
+    return max(timedelta(minutes=5), timedelta(seconds=12 * url.parse(settings.MAIL_SERVICE_URL).timeout))
+
+
+@contextmanager
+def _alone() -> Iterator[bool]:
+    """Whether nobody else in the installation is at work, for as long as this lasts."""
+    ((alone,),) = _execute(LOCK)
+    try:
+        yield alone
+    finally:
+        if alone:
+            _execute(UNLOCK)
+
+
+def _execute(statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return cursor.fetchall() if cursor.description else []
+
+
+def _id(receipt: Receipt) -> int:
+    return receipt.letter.delivery_id
+
+
+def _log_end(letter_id: int, recipient: str, state: str, code: int | None, answer: str) -> None:
+    domain = addresses.domain(recipient)
+    logger.error("account letter %d to somebody at %s %s: %s %s", letter_id, domain, state, code or "no code", answer)
+
+
+def _provider() -> Provider:
+    config = url.parse(settings.MAIL_SERVICE_URL)
+    return url.BUILDERS[config.security](replace(config, connections=min(CONNECTIONS, config.connections)))
+
+
+_account_mail: AccountMail | None = None
+_lock = threading.Lock()
+
+
+def deliver() -> None:
+    """The job. This process's provider is made when it first has something to do (and so after the fork)."""
+    global _account_mail
+    with _lock:
+        if _account_mail is None:
+            _account_mail = AccountMail()
+    _account_mail.work()
+
+
+class AccountMailMiddleware(Middleware):
+    """Halts account mail when its worker process is told to stop, and leaves the service when the jobs have ended."""
+
+    def before_worker_shutdown(self, broker: dramatiq.Broker, worker: Any) -> None:
+        if _account_mail:
+            _account_mail.halt()
+
+    def after_worker_shutdown(self, broker: dramatiq.Broker, worker: Any) -> None:
+        if _account_mail:
+            _account_mail.stop()

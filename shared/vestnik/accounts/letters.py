@@ -1,0 +1,82 @@
+"""Account mail: the letters Vestnik itself writes to the people who sign in (confirmations, password resets, notices).
+
+`mail.EmailBackend` stores them, the dispatcher hands them over.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+from vestnik import fields
+
+GIVE_UP_AFTER = timedelta(days=3)
+"""A letter that could not be handed over so long after it was written is of no use any more: its links are dead."""
+
+SUBJECT_LENGTH = 250
+
+
+class AccountLetterState(models.TextChoices):
+    QUEUED = "queued", _("queued")
+    SENDING = "sending", _("sending")
+    SENT = "sent", _("sent")
+    FAILED = "failed", _("failed")
+    EXPIRED = "expired", _("expired")
+
+
+class AccountLetter(models.Model):
+    """One letter to one recipient. The row stays as a record; the content goes as soon as the letter has an end."""
+
+    State = AccountLetterState
+
+    recipient = fields.AddressField(_("recipient"))
+    subject = models.CharField(_("subject"), max_length=SUBJECT_LENGTH, blank=True)
+    content = models.BinaryField()  # the message (RFC 5322), 7-bit, with CRLF line ends; it holds secret links
+    key = models.CharField(max_length=300, unique=True, db_collation="C")  # Message-ID without its brackets
+    state = models.CharField(_("state"), max_length=7, choices=AccountLetterState.choices, db_default="queued")
+    due_at = models.DateTimeField(_("due at"), null=True, db_default=Now())
+    claimed_at = models.DateTimeField(_("claimed at"), null=True)
+    claim = models.IntegerField(_("claims"), db_default=0)  # grows with every claim; a receipt names its own
+    attempts = models.SmallIntegerField(_("attempts"), db_default=0)
+    code = models.SmallIntegerField(_("code"), null=True)
+    answer = models.CharField(_("answer"), max_length=1100, blank=True)
+    created_at = models.DateTimeField(_("created at"), db_default=Now())
+    settled_at = models.DateTimeField(_("settled at"), null=True)
+
+    class Meta:
+        verbose_name = _("account letter")
+        verbose_name_plural = _("account letters")
+        constraints = [
+            models.CheckConstraint(condition=Q(state__in=AccountLetterState.values), name="account_letter_state"),
+            models.CheckConstraint(
+                condition=Q(state="queued", due_at__isnull=False) | (~Q(state="queued") & Q(due_at=None)),
+                name="account_letter_queued_is_due_sometime",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="sending", claimed_at__isnull=False) | (~Q(state="sending") & Q(claimed_at=None)),
+                name="account_letter_sending_is_claimed",
+            ),
+            # Whoever reads the database later finds no link that still opens an account.
+            models.CheckConstraint(
+                condition=Q(state__in=["queued", "sending"], settled_at=None)
+                | (~Q(state__in=["queued", "sending"]) & Q(content=b"", settled_at__isnull=False)),
+                name="account_letter_ends_without_content",
+            ),
+        ]
+        indexes = [
+            # The next letter to claim, and whether one is due.
+            models.Index(fields=["due_at", "id"], name="account_letter_queued", condition=Q(state="queued")),
+            # The tick: what was queued for too long. Like the others a short one, whatever the number of records.
+            models.Index(fields=["created_at"], name="account_letter_waiting", condition=Q(state="queued")),
+            # The tick: what a process that died has left behind.
+            models.Index(fields=["claimed_at"], name="account_letter_in_hand", condition=Q(state="sending")),
+            # The admin's search: what became of the letters to this person.
+            models.Index(fields=["recipient", "id"], name="account_letter_recipient"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.recipient} ({self.state})"

@@ -1,0 +1,67 @@
+"""Django's way out for mail: every letter it writes is stored here, and the dispatcher hands it over."""
+
+import copy
+import logging
+import secrets
+from collections.abc import Iterator, Sequence
+from email import message_from_bytes
+from email.policy import compat32
+from email.utils import parseaddr
+
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.core.mail.backends.base import BaseEmailBackend
+
+from vestnik import addresses, jobs
+from vestnik.accounts.letters import SUBJECT_LENGTH, AccountLetter
+
+logger = logging.getLogger(__name__)
+
+# Django's own headers stay as they are; a part with other than ASCII characters becomes base64.
+_SEVEN_BIT = compat32.clone(linesep="\r\n", cte_type="7bit", max_line_length=None)
+
+_OURS = {"from", "message-id"}
+
+
+class EmailBackend(BaseEmailBackend):
+    """Stores letters, in the caller's transaction if there is one, and hints at them on commit."""
+
+    def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
+        """Store one letter for each recipient; how many messages have at least one.
+
+        An address that no letter can be sent to is left out, with a line in the log. Raises BadHeaderError for a
+        line break in a header, and then nothing is stored.
+        """
+        letters = [list(_letters(message)) for message in email_messages]
+        stored = AccountLetter.objects.bulk_create(letter for of_message in letters for letter in of_message)
+        if stored:
+            jobs.account_mail()
+        return sum(map(bool, letters))
+
+
+def _letters(message: EmailMessage) -> Iterator[AccountLetter]:
+    subject = " ".join(str(message.subject).split())[:SUBJECT_LENGTH]
+    for recipient in _recipients(message):
+        key = f"{secrets.token_hex(16)}@{addresses.domain(settings.MAIL_FROM)}"
+        yield AccountLetter(recipient=recipient, subject=subject, key=key, content=_content(message, key))
+
+
+def _recipients(message: EmailMessage) -> list[str]:
+    """The normalised addresses, each once."""
+    found = {}
+    for recipient in message.recipients():
+        try:
+            found[addresses.normalise(parseaddr(str(recipient))[1])] = True
+        except addresses.InvalidAddress as error:
+            logger.error("a letter of Vestnik's own cannot be sent: %s", error)
+    return list(found)
+
+
+def _content(message: EmailMessage, key: str) -> bytes:
+    """The message as it goes over the wire: from the installation, 7-bit, with CRLF line ends."""
+    ours = copy.copy(message)
+    others = {name: value for name, value in message.extra_headers.items() if name.lower() not in _OURS}
+    # Named here, so that Django does not ask the DNS for this host's name to make a Message-ID.
+    ours.extra_headers = {**others, "From": settings.MAIL_FROM, "Message-ID": f"<{key}>"}
+    content = message_from_bytes(ours.message().as_bytes(), policy=_SEVEN_BIT).as_bytes()
+    return content if content.endswith(b"\r\n") else content + b"\r\n"

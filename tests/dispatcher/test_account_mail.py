@@ -1,0 +1,368 @@
+"""Account mail on its way: against a real SMTP server, with the job called as a function."""
+
+import logging
+import threading
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+import redis
+from django.conf import settings as configured
+from django.core.mail import send_mail
+from django.db import connection, connections, transaction
+from django.db.models import F
+
+from dispatcher import account_mail, ticking
+from dispatcher.account_mail import AccountMail
+from dispatcher.providers.memory import MemoryProvider
+from dispatcher.providers.smtp import SmtpProvider
+from dispatcher.providers.url import SmtpConfig
+from tests.smtp_servers import Drop, RecordingServer, Say
+from tests.system.processes import wait_until
+from vestnik import clock
+from vestnik.accounts.letters import AccountLetter
+
+SECRET = "https://vestnik.test/reset/secret"
+
+
+@pytest.fixture(autouse=True)
+def fast(settings, transactional_db, valkey):
+    settings.EMAIL_BACKEND = "vestnik.accounts.mail.EmailBackend"
+    settings.RETRY_BASE_SECONDS = 0.05
+    settings.SETBACKS = [0.05, 0.1, 0.2]
+
+
+@pytest.fixture
+def service():
+    with RecordingServer() as server:
+        yield server
+    assert server.violations == []
+
+
+def smtp(service, connections=2):
+    return SmtpProvider(SmtpConfig("127.0.0.1", service.port, connections=connections, timeout=5))
+
+
+@pytest.fixture
+def post_office(service):
+    mail = AccountMail(smtp(service))
+    yield mail
+    mail.stop()
+
+
+@contextmanager
+def at_work(job):
+    """The job in a thread of its own, until it ends."""
+
+    def work():
+        job()
+        connections.close_all()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    yield thread
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def write(*recipients):
+    send_mail("Reset your password", SECRET, None, recipients or ["alice@example.org"])
+
+
+def hints(queue="vestnik:control.DQ.msgs"):
+    """The account-mail jobs that wait in the queue for their time."""
+    bodies = redis.Redis.from_url(configured.REDIS_URL).hvals(queue)
+    return sum(b'"account_mail"' in body for body in bodies)
+
+
+def states():
+    return list(AccountLetter.objects.order_by("id").values_list("state", flat=True))
+
+
+def is_due():
+    return AccountLetter.objects.filter(state="queued", due_at__lte=clock.now()).exists()
+
+
+def shift(by, *fields):
+    AccountLetter.objects.update(**{field: F(field) - by for field in fields})
+
+
+def errors(caplog):
+    return [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+
+
+def test_a_letter_is_handed_over_and_its_content_is_gone(service, post_office):
+    write()
+    content = bytes(AccountLetter.objects.get().content)
+    post_office.work()
+    letter = AccountLetter.objects.get()
+    (received,) = service.letters
+    assert (received.sender, received.recipient) == ("herald@vestnik.test", "alice@example.org")
+    assert received.message_id.strip("<>") == letter.key
+    assert received.content == content
+    assert SECRET.encode() in content
+    assert (letter.state, letter.attempts, letter.code, bytes(letter.content)) == ("sent", 1, 250, b"")
+    assert (letter.due_at, letter.claimed_at) == (None, None)
+    assert letter.settled_at >= letter.created_at
+    assert hints() == 0
+
+
+def test_a_temporary_failure_is_tried_again_later_with_the_same_id(service, post_office):
+    service.once("rcpt", Say(451, "4.7.1 greylisted"))
+    service.once("mid-content", Drop())
+    write()
+    key = AccountLetter.objects.get().key
+    for attempts, code in ((1, 451), (2, None)):
+        wait_until(is_due, 2)
+        post_office.work()
+        letter = AccountLetter.objects.get()
+        assert (letter.state, letter.attempts, letter.code) == ("queued", attempts, code)
+        assert letter.due_at > letter.created_at
+        assert SECRET.encode() in bytes(letter.content)
+        assert hints() == attempts
+    assert "connection broke" in letter.answer
+    wait_until(is_due, 2)
+    post_office.work()
+    letter.refresh_from_db()
+    assert (letter.state, letter.attempts, letter.code) == ("sent", 3, 250)
+    assert [received.message_id.strip("<>") for received in service.letters] == [key]
+
+
+def test_what_is_refused_for_good_is_a_dead_letter_and_logged_once_without_its_secrets(service, post_office, caplog):
+    service.always("rcpt", Say(550, "5.1.1 no such user"), recipient="bob@example.org")
+    write("alice@example.org", "bob@example.org")
+    post_office.work()
+    assert states() == ["sent", "failed"]
+    letter = AccountLetter.objects.get(state="failed")
+    assert (letter.attempts, letter.code, letter.answer) == (1, 550, "5.1.1 no such user")
+    assert bytes(letter.content) == b""
+    assert errors(caplog) == [f"account letter {letter.pk} to somebody at example.org failed: 550 5.1.1 no such user"]
+    post_office.work()
+    account_mail.tidy()
+    assert len(errors(caplog)) == 1
+
+
+def test_a_letter_is_a_dead_letter_when_its_attempts_are_used_up(service, post_office, settings, caplog):
+    settings.MAX_ATTEMPTS = 2
+    service.always("rcpt", Say(451, "4.7.1 later"))
+    write()
+    for state in ("queued", "failed"):
+        wait_until(is_due, 2)
+        post_office.work()
+        assert states() == [state]
+    assert len(errors(caplog)) == 1
+    assert bytes(AccountLetter.objects.get().content) == b""
+
+
+def test_a_service_that_is_away_costs_no_attempt_and_is_asked_again_later(service, post_office):
+    service.refuse()
+    write("alice@example.org", "bob@example.org")
+    for count in (1, 2):
+        wait_until(is_due, 2)
+        asked = clock.now()
+        post_office.work()
+        assert hints() == count
+        for letter in AccountLetter.objects.all():
+            assert (letter.state, letter.attempts, letter.claim) == ("queued", 0, 0)
+            assert letter.due_at - asked >= timedelta(seconds=configured.SETBACKS[count - 1])
+    service.listen()
+    wait_until(is_due, 2)
+    post_office.work()
+    assert states() == ["sent", "sent"]
+    assert {letter.attempts for letter in AccountLetter.objects.all()} == {1}
+
+
+def test_jobs_that_meet_a_service_that_is_away_leave_one_hint_each_and_no_more(service, post_office):
+    service.refuse()
+    write()
+    for _ in range(5):
+        post_office.work()
+    assert hints() == 1
+
+
+def test_two_jobs_at_once_send_every_letter_once(service, post_office):
+    write(*(f"user{n}@example.org" for n in range(40)))
+    other = AccountMail(smtp(service))
+    with at_work(post_office.work), at_work(other.work), at_work(post_office.work):
+        service.wait_for(40)
+    other.stop()
+    assert states() == ["sent"] * 40
+    assert len({letter.recipient for letter in service.letters}) == len(service.letters) == 40
+
+
+def test_a_letter_is_claimed_once_even_by_two_who_lost_the_lock(service):
+    write()
+
+    def claim():
+        return account_mail._execute(account_mail.CLAIM, give_up_after=account_mail.GIVE_UP_AFTER)
+
+    claimed = []
+    with transaction.atomic():
+        assert len(claim()) == 1
+        with at_work(lambda: claimed.extend(claim())):
+            pass
+    assert claimed == []
+
+
+def test_while_a_service_hangs_a_second_job_returns_at_once(service, post_office):
+    service.hold()
+    write()
+    with at_work(post_office.work) as first:
+        service.wait_until(lambda: len(service.held) == 1)
+        write("bob@example.org")
+        with at_work(post_office.work) as second:
+            second.join(1)
+            assert not second.is_alive()
+        assert first.is_alive()
+        service.release()
+    assert states() == ["sent", "sent"]
+
+
+def test_no_transaction_is_open_while_the_service_is_talked_to(service, post_office):
+    service.hold()
+    write()
+    with at_work(post_office.work):
+        service.wait_until(lambda: len(service.held) == 1)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL"
+            )
+            assert cursor.fetchone() == (0,)
+        assert states() == ["sending"]
+        service.release()
+
+
+def test_a_letter_stored_at_the_last_moment_is_not_forgotten():
+    """Its own job finds the other one still at work; that one has just seen that nothing more is due."""
+
+    class Slow(MemoryProvider):
+        def deliver(self, letters):
+            yield from super().deliver(letters)
+            if len(self.letters) == 1:
+                write("bob@example.org")
+                with at_work(AccountMail(MemoryProvider()).work):
+                    pass
+
+    provider = Slow()
+    write()
+    AccountMail(provider).work()
+    assert [letter.recipient for letter in provider.letters] == ["alice@example.org", "bob@example.org"]
+    assert states() == ["sent", "sent"]
+
+
+def test_what_a_dead_process_left_is_sent_again_with_the_same_id(service, post_office, caplog):
+    write()
+    account_mail._execute(account_mail.CLAIM, give_up_after=account_mail.GIVE_UP_AFTER)
+    ticking.tick()
+    assert states() == ["sending"], "it may be in good hands"
+    redis.Redis.from_url(configured.REDIS_URL).flushdb()
+    shift(account_mail.abandoned_after(), "claimed_at")
+    ticking.tick()
+    assert states() == ["queued"]
+    assert hints("vestnik:control.msgs") == 1
+    assert "in hand of a process that died" in caplog.text
+    post_office.work()
+    letter = AccountLetter.objects.get()
+    assert (letter.state, letter.claim, letter.attempts) == ("sent", 2, 1)
+    assert [received.message_id.strip("<>") for received in service.letters] == [letter.key]
+
+
+def test_the_tick_hints_at_what_is_due_and_only_then(service):
+    ticking.tick()
+    write()
+    redis.Redis.from_url(configured.REDIS_URL).flushdb()
+    shift(timedelta(hours=-1), "due_at")
+    ticking.tick()
+    assert hints("vestnik:control.msgs") == 0
+    shift(timedelta(hours=1), "due_at")
+    ticking.tick()
+    assert hints("vestnik:control.msgs") == 1
+
+
+def test_a_letter_is_never_taken_for_abandoned_while_a_slow_service_may_have_it(settings):
+    assert account_mail.abandoned_after() == timedelta(seconds=360)
+    settings.MAIL_SERVICE_URL = "smtp://127.0.0.1?timeout=600"
+    assert account_mail.abandoned_after() == timedelta(hours=2)
+    settings.MAIL_SERVICE_URL = "smtp://127.0.0.1?timeout=1"
+    assert account_mail.abandoned_after() == timedelta(minutes=5)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "end"), [(None, "sent"), (Say(550, "no"), "failed"), (Say(450, "later"), "queued")]
+)
+def test_a_late_receipt_for_good_ends_a_letter_that_was_queued_again(service, refusal, end):
+    provider = smtp(service, connections=1)  # a second one would take what is queued again
+    service.hold()
+    if refusal:
+        service.once("content", refusal)
+    write()
+    with at_work(AccountMail(provider).work):
+        service.wait_until(lambda: len(service.held) == 1)
+        shift(account_mail.abandoned_after(), "claimed_at")
+        account_mail.tidy()
+        assert states() == ["queued"]
+        shift(timedelta(hours=-1), "due_at")
+        service.release()
+    assert states() == [end]
+    provider.close()
+    assert AccountLetter.objects.get().attempts == (0 if end == "queued" else 1)
+
+
+def test_a_receipt_waits_for_a_database_that_is_away(service, caplog):
+    post_office = AccountMail(smtp(service, connections=1))
+    service.hold()
+    write()
+    with at_work(post_office.work):
+        service.wait_until(lambda: len(service.held) == 1)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_locks"
+                " JOIN pg_database ON pg_database.oid = database AND datname = current_database()"
+                " WHERE locktype = 'advisory'"
+            )
+            assert cursor.fetchall() == [(True,)]
+        service.release()
+    assert states() == ["sent"]
+    assert len(service.letters) == 1
+    assert "waits for the database" in caplog.text
+    assert hints() == 1  # for whatever the job could not look for
+    write("bob@example.org")
+    post_office.work()
+    assert states() == ["sent", "sent"]
+    post_office.stop()
+
+
+def test_a_letter_is_given_up_after_three_days(service, post_office, caplog):
+    write()
+    shift(timedelta(days=3), "created_at", "due_at")
+    post_office.work()
+    assert states() == ["queued"]
+    assert service.letters == []
+    account_mail.tidy()
+    letter = AccountLetter.objects.get()
+    assert (letter.state, bytes(letter.content)) == ("expired", b"")
+    assert len(errors(caplog)) == 1
+    assert "at example.org expired" in errors(caplog)[0]
+
+
+def test_a_letter_is_not_tried_again_beyond_its_three_days(service, post_office, settings):
+    settings.RETRY_BASE_SECONDS = 60
+    service.always("rcpt", Say(451, "4.7.1 later"))
+    write()
+    shift(timedelta(days=3) - timedelta(seconds=30), "created_at", "due_at")
+    post_office.work()
+    letter = AccountLetter.objects.get()
+    assert (letter.state, letter.attempts, bytes(letter.content)) == ("expired", 1, b"")
+
+
+def test_a_process_that_stops_writes_down_what_it_cuts_off(service, post_office):
+    service.hold()
+    write("alice@example.org", "bob@example.org", "carol@example.org")
+    with at_work(post_office.work):
+        service.wait_until(lambda: len(service.held) == 1)
+        post_office.stop()
+        assert "sending" not in states()
+    assert {letter.attempts for letter in AccountLetter.objects.all()} == {0, 1}
+    post_office.work()
+    assert states().count("queued") == 3
