@@ -11,6 +11,9 @@ from django.utils.translation import gettext_lazy as _
 from guardian.models import GroupObjectPermissionBase, UserObjectPermissionBase
 
 from vestnik import access, fields
+from vestnik.clients.uploads import ClientImport, ImportPiece
+
+__all__ = ["Client", "ClientImport", "ClientList", "ImportPiece", "Membership"]
 
 NAME_LENGTH = 200
 

@@ -3,11 +3,16 @@
 from collections.abc import Iterable
 from typing import Any
 
-from django.db import transaction
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, connection, transaction
+from django.utils.translation import ngettext
 
-from vestnik import access
+from vestnik import access, addresses
 from vestnik.accounts.models import User
 from vestnik.clients.models import Client, ClientList, Membership
+
+NAMED = 10
+"""How many of the addresses that cannot be taken a refusal names."""
 
 
 def create_client(owner: User, email: str, lists: Iterable[ClientList] = (), **details: Any) -> Client:
@@ -16,12 +21,13 @@ def create_client(owner: User, email: str, lists: Iterable[ClientList] = (), **d
 
 
 @transaction.atomic
-def save_client(client: Client, lists: Iterable[ClientList] = ()) -> Client:
-    """Save a new or changed client, and put it on `lists`."""
-    client.full_clean()
-    client.save()
-    for client_list in lists:
-        add_to_list(client_list, [client])
+def save_client(client: Client, lists: Iterable[ClientList] | None = None) -> Client:
+    """Save a new or changed client. Where `lists` are given, it is on these and on no others afterwards."""
+    _save(client)
+    if lists is not None:
+        chosen = [client_list.pk for client_list in lists]
+        Membership.objects.filter(client=client).exclude(client_list__in=chosen).delete()
+        _put(chosen, [client.pk])
     return client
 
 
@@ -44,20 +50,79 @@ def create_list(owner: User, name: str) -> ClientList:
 def save_list(client_list: ClientList) -> ClientList:
     """Save a new or renamed list."""
     new = client_list.pk is None
-    client_list.full_clean()
-    client_list.save()
+    _save(client_list)
     if new:
         access.grant_to_owner(client_list)
     return client_list
 
 
-def add_to_list(client_list: ClientList, clients: Iterable[Client]) -> None:
-    """Put clients on a list; those of another owner are left out, those on it already stay once."""
-    Membership.objects.bulk_create(
-        [
-            Membership(client_list=client_list, client=client)
-            for client in clients
-            if client.owner_id == client_list.owner_id
-        ],
-        ignore_conflicts=True,
-    )
+def delete_list(client_list: ClientList) -> None:
+    """Delete a list; its clients stay. A mailing that uses it goes to the rest of its audience from the next run on."""
+    client_list.delete()
+
+
+def add_to_list(client_list: ClientList, clients: Iterable[Client]) -> int:
+    """Put clients on a list, and say how many were not on it before. Those of another owner are left out."""
+    return _put([client_list.pk], [client.pk for client in clients])
+
+
+def add_addresses_to_list(client_list: ClientList, written: Iterable[str]) -> int:
+    """Put the owner's clients with these addresses on a list, and say how many were not on it before.
+
+    Raises ValidationError for `addresses`, which names those that no client has; nobody is put on the list then.
+    """
+    wanted, unknown = set(), []
+    for address in written:
+        try:
+            wanted.add(addresses.normalise(address))
+        except addresses.InvalidAddress:
+            unknown.append(address)
+    found = dict(Client.objects.filter(owner=client_list.owner_id, email__in=wanted).values_list("email", "pk"))
+    unknown += sorted(wanted - found.keys())
+    if unknown:
+        said = ngettext(
+            "Nobody was added: you have no client with the address %(named)s.",
+            "Nobody was added: you have no clients with these %(number)d addresses: %(named)s.",
+            len(unknown),
+        )
+        named = [address[: addresses.MAX_LENGTH] for address in unknown[:NAMED]] + ["…"] * (len(unknown) > NAMED)
+        raise ValidationError({"addresses": said % {"number": len(unknown), "named": ", ".join(named)}})
+    return _put([client_list.pk], list(found.values()))
+
+
+def remove_from_list(client_list: ClientList, clients: Iterable[Client]) -> int:
+    """Take clients off a list, and say how many were on it."""
+    number, _by_model = Membership.objects.filter(
+        client_list=client_list, client__in=[client.pk for client in clients]
+    ).delete()
+    return number
+
+
+def _save(thing: Client | ClientList) -> None:
+    """Save what is valid. It is looked at again where somebody else saved the like of it at the same moment."""
+    thing.full_clean()
+    try:
+        with transaction.atomic():
+            thing.save()
+    except IntegrityError:
+        thing.full_clean()
+        raise
+
+
+def _put(lists: list[int], clients: list[int]) -> int:
+    """Put these clients on each of these lists; how many memberships are new."""
+    with connection.cursor() as cursor:
+        cursor.execute(PUT, [lists, clients])
+        return int(cursor.rowcount)
+
+
+# Only where client and list have one owner. What is deleted at the same moment is locked out, or waited for and gone.
+PUT = """
+    INSERT INTO clients_membership (client_list_id, client_id)
+    SELECT list.id, client.id
+    FROM clients_clientlist list JOIN clients_client client ON client.owner_id = list.owner_id
+    WHERE list.id = ANY(%s::bigint[]) AND client.id = ANY(%s::bigint[])
+    ORDER BY list.id, client.id
+    FOR KEY SHARE
+    ON CONFLICT (client_list_id, client_id) DO NOTHING
+"""

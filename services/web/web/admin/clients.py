@@ -14,9 +14,10 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from vestnik.clients import verbs
-from vestnik.clients.models import Client, ClientList, Membership, name_key
+from vestnik.clients.models import Client, ClientImport, ClientList, Membership, name_key
 from vestnik.mailings.models import Mailing
-from web.admin.base import SuperusersOnly, VerbAdmin, link
+from web.admin.base import ReadOnly, SuperusersOnly, VerbAdmin, link
+from web.pages import CappedPaginator
 
 
 class ClientForm(forms.ModelForm):
@@ -97,3 +98,16 @@ class ClientListAdmin(VerbAdmin):
 
     def save_model(self, request: HttpRequest, obj: ClientList, form: Any, change: bool) -> None:
         verbs.save_list(obj)
+
+
+@admin.register(ClientImport)
+class ClientImportAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ("file_name", "owner", "state", "created", "updated", "refused", "created_at", "finished_at")
+    list_select_related = ("owner",)
+    list_filter = ("state",)
+    list_per_page = 50
+    actions = None
+    ordering = ("-pk",)
+    sortable_by = ()
+    show_full_result_count = False
+    paginator = CappedPaginator

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from argparse import ArgumentParser
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import Any
 
 from django.core.management import BaseCommand, CommandError
-from django.db import transaction
 
-from vestnik.accounts.models import User
-from vestnik.clients import csv_files, verbs
-from vestnik.clients.importing import ImportReport, import_clients
-from vestnik.clients.models import ClientList
+from vestnik.clients import import_files
+from vestnik.clients.importing import ImportReport
 from vestnik.command_line import bad_usage, find_owner, refusals
 
 
@@ -39,31 +35,14 @@ class Command(BaseCommand):
         rejected = Rejected(file.with_suffix(".rejected.csv"))
         try:
             with refusals({"name": "--list"}), file.open("rb") as source:
-                report = self._import(user, source, list, rejected)
+                progress = self._progress if self.stderr.isatty() else None
+                report, _list = import_files.import_file(user, source, rejected, list_name=list, on_progress=progress)
             rejected.keep()
         except OSError as error:
             raise bad_usage(f"{error.filename or file}: {error.strerror}.") from None
         finally:
             rejected.discard()
         self._tell(report, rejected, list)
-
-    @transaction.atomic
-    def _import(self, owner: User, source: BinaryIO, name: str | None, rejected: Rejected) -> ImportReport:
-        client_list = None
-        if name is not None:
-            client_list = ClientList.objects.filter(owner=owner, name=name.strip()).first()
-            client_list = client_list or verbs.create_list(owner, name)
-        report = import_clients(
-            owner,
-            source,
-            client_list,
-            on_refused=rejected.add,
-            on_progress=self._progress if self.stderr.isatty() else None,
-            on_header=rejected.begin,
-        )
-        if not report.clients:
-            transaction.set_rollback(True)  # and no empty list is left
-        return report
 
     def _progress(self, rows: int) -> None:
         self.stderr.write(f"\r{rows:,} rows read", ending="")
@@ -80,42 +59,24 @@ class Command(BaseCommand):
             self.stdout.write(f"Rows refused: {report.refused}; see {rejected.path}.")
 
 
-class Rejected:
+class Rejected(import_files.Rejected):
     """The file of refused rows: begun with the first of them, put in its place when the import is done."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-        self._file: IO[str] | None = None
-        self._header: list[str] = []
-        self._delimiter = ","
-
-    def begin(self, header: list[str], delimiter: str) -> None:
-        self._header, self._delimiter = header, delimiter
-
-    def add(self, line: int, cells: list[str], reason: str) -> None:
-        if self._file is None:
-            self._file = self._unfinished.open("w", encoding="utf-8-sig", newline="")
-            self._writer = csv.writer(self._file, delimiter=self._delimiter)
-            self._write(csv_files.REFUSED_LINE, csv_files.REFUSED_BECAUSE, *self._header)
-        self._write(str(line), reason, *cells)
+        super().__init__(lambda: self._unfinished.open("wb"))
 
     def keep(self) -> None:
         """Put the file in its place; an older one goes, whether or not there is a new one."""
-        if self._file is None:
+        if self.file is None:
             self.path.unlink(missing_ok=True)
         else:
-            self._file.close()
+            self.file.close()
             self._unfinished.replace(self.path)
 
     def discard(self) -> None:
         """Remove what was not kept."""
-        if self._file is not None:
-            self._file.close()
+        if self.file is not None:
+            self.file.close()
             self._unfinished.unlink(missing_ok=True)
-
-    def _write(self, *cells: str) -> None:
-        # What a spreadsheet would take for a formula is kept from being one.
-        self._writer.writerow(
-            [f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell for cell in cells]
-        )

@@ -1,0 +1,225 @@
+"""Imports in the background: taken here, done by the dispatcher, one at a time for each owner.
+
+What is to be done stands in PostgreSQL; the job is a hint. An import is one transaction: whatever dies in the middle of
+it leaves the clients as they were, and the tick has it begun again.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from datetime import timedelta
+from typing import Any
+
+import redis
+from django.conf import settings
+from django.core.cache import cache
+from django.core.exceptions import ValidationError
+from django.core.files import File
+from django.db import connection, transaction
+from django.db.models import F
+from django.db.models.functions import Now
+from django.utils import translation
+from django.utils.translation import gettext as _
+
+from vestnik import access, jobs
+from vestnik.accounts.models import User
+from vestnik.clients import uploads
+from vestnik.clients.import_files import Rejected, import_file
+from vestnik.clients.importing import ImportRefused
+from vestnik.clients.models import ClientList
+from vestnik.clients.uploads import UNFINISHED, ClientImport, ImportPiece, ImportState, PieceKind
+
+logger = logging.getLogger(__name__)
+
+AT_ONCE = 2
+"""Imports of the whole installation: they must leave threads to launches."""
+
+TRIES = 3
+"""How often an import is begun: one that ends its worker every time would hold up everything else."""
+
+KEEP_REFUSED_ROWS = timedelta(days=7)
+
+_PROGRESS_LIVES = 600  # seconds
+
+
+def start_import(
+    owner: User,
+    uploaded: Iterable[bytes] | File[bytes],
+    file_name: str,
+    list_name: str = "",
+    client_list: ClientList | None = None,
+) -> ClientImport:
+    """Take a file of the owner's clients to be imported soon, onto `client_list` or the list called `list_name`.
+
+    `uploaded` is Django's UploadedFile, or chunks of bytes; what stands in it is not looked at yet. Raises
+    ValidationError for `file`, `list_name` and `client_list`.
+    """
+    if client_list is not None and client_list.owner_id != owner.pk:
+        raise ValidationError({"client_list": _("The list is not the owner's.")})
+    if list_name := list_name.strip():
+        _check_list_name(list_name, client_list)
+    name = "".join(filter(str.isprintable, file_name))[-uploads.NAME_LENGTH :]
+    with transaction.atomic():
+        work = ClientImport.objects.create(
+            owner=owner, client_list=client_list, list_name=list_name, file_name=name, reason=""
+        )
+        size = uploads.store(work, PieceKind.SOURCE, _within_the_limit(uploaded))
+        if not size:
+            raise ValidationError({"file": _("The file is empty.")})
+        ClientImport.objects.filter(pk=work.pk).update(size=size)
+        jobs.import_clients(work.pk)
+    work.refresh_from_db()
+    return work
+
+
+def run_import(import_id: int) -> None:
+    """Do an import that is not over, unless somebody is at it, at another one of its owner, or there is no room.
+
+    Idempotent. Whoever ends an import hints at those that wait, so nobody needs to ask again and again.
+    """
+    works = ClientImport.objects.filter(pk=import_id, state__in=UNFINISHED)
+    owner_id = works.values_list("owner_id", flat=True).first()
+    if owner_id is None:
+        return
+    with ExitStack() as locks:
+        if not _lock(locks, "vestnik.import", owner_id):
+            return
+        if not any(_lock(locks, "vestnik.import.slot", slot) for slot in range(AT_ONCE)):
+            return
+        if not works.update(state=ImportState.RUNNING, tries=F("tries") + 1):
+            return
+        _do(ClientImport.objects.select_related("owner", "client_list").get(pk=import_id))
+    for waiting in to_do():
+        jobs.import_clients(waiting)
+
+
+def to_do(older_than: timedelta = timedelta()) -> list[int]:
+    """The oldest import of each owner that is not over, of those uploaded so long ago; the oldest of them first."""
+    waiting = ClientImport.objects.filter(state__in=UNFINISHED, created_at__lte=Now() - older_than)
+    return sorted(waiting.order_by("owner_id", "pk").distinct("owner_id").values_list("pk", flat=True))
+
+
+def forget_refused_rows() -> None:
+    """Delete the refused rows of imports that were over a week ago. What an import did is kept."""
+    ImportPiece.objects.filter(client_import__finished_at__lt=Now() - KEEP_REFUSED_ROWS).delete()
+
+
+def progress(import_id: int) -> int | None:
+    """How many rows of an import were read so far; None where nobody knows. A hint, kept in the cache."""
+    try:
+        rows: int | None = cache.get(_progress_key(import_id))
+    except (redis.RedisError, OSError):
+        return None
+    return rows
+
+
+def _check_list_name(name: str, client_list: ClientList | None) -> None:
+    if client_list is not None:
+        raise ValidationError({"list_name": _("Choose a list or name a new one, not both.")})
+    try:
+        ClientList._meta.get_field("name").clean(name, None)
+    except ValidationError as refusal:
+        raise ValidationError({"list_name": refusal}) from None
+
+
+def _within_the_limit(uploaded: Iterable[bytes] | File[bytes]) -> Iterator[bytes]:
+    """The file's chunks. Raises ValidationError if it is larger than can be imported."""
+    limit, chunks = settings.IMPORT_LIMIT_BYTES, uploaded
+    said = {"limit": limit >> 20}
+    if isinstance(uploaded, File):
+        if uploaded.size > limit:
+            refusal = _("The file has %(size)d MB; at most %(limit)d MB can be imported at once.")
+            raise ValidationError({"file": refusal % {**said, "size": math.ceil(uploaded.size / (1 << 20))}})
+        chunks = uploaded.chunks(uploads.PIECE)
+    size = 0
+    for chunk in chunks:
+        size += len(chunk)
+        if size > limit:
+            refusal = _("The file is too large; at most %(limit)d MB can be imported at once.")
+            raise ValidationError({"file": refusal % said})
+        yield chunk
+
+
+def _lock(locks: ExitStack, name: str, number: int) -> bool:
+    """Take an advisory lock until `locks` is closed; False if somebody has it.
+
+    It is the connection's, not the transaction's: while it is held, others are told that the import is running.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, %s))", [name, number])
+        taken = bool(cursor.fetchone()[0])
+    if taken:
+        locks.callback(_unlock, name, number)
+    return taken
+
+
+def _unlock(name: str, number: int) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_unlock(hashtextextended(%s, %s))", [name, number])
+
+
+def _do(work: ClientImport) -> None:
+    with translation.override(work.owner.language):
+        try:
+            if work.tries > TRIES:
+                raise ImportRefused(_("The import was broken off %(count)d times.") % {"count": TRIES})
+            if not access.may_own(work.owner):
+                raise ImportRefused(_("The account may own nothing: it is blocked, not confirmed, or a manager's."))
+            _import(work)
+        except ValidationError as refusal:
+            _end(work, ImportState.REFUSED, reason=" ".join(refusal.messages))
+            logger.info("import %d was refused: %s", work.pk, " ".join(refusal.messages))
+
+
+@transaction.atomic
+def _import(work: ClientImport) -> None:
+    """The whole import. Refused rows wait on the disk, for the connection belongs to the COPY of the good ones."""
+    with uploads.opened(work, PieceKind.SOURCE) as source, tempfile.TemporaryFile() as file:
+        rejected = Rejected(lambda: file)
+        report, client_list = import_file(
+            work.owner, source, rejected, work.client_list, work.list_name or None, _Progress(work.pk)
+        )
+        file.seek(0)
+        uploads.store(work, PieceKind.REFUSED, iter(lambda: file.read(uploads.PIECE), b""))
+    _end(
+        work,
+        ImportState.DONE,
+        client_list=client_list,
+        created=report.created,
+        updated=report.updated,
+        unchanged=report.unchanged,
+        refused=report.refused,
+        listed=report.listed,
+    )
+    logger.info("import %d: %s", work.pk, report)
+
+
+@transaction.atomic
+def _end(work: ClientImport, state: ImportState, **facts: Any) -> None:
+    ClientImport.objects.filter(pk=work.pk).update(state=state, finished_at=Now(), **facts)
+    work.pieces.filter(kind=PieceKind.SOURCE).delete()
+
+
+def _progress_key(import_id: int) -> str:
+    return f"vestnik:import:{import_id}"
+
+
+class _Progress:
+    """Tells the cache how many rows were read. Once it was away, it is left alone: every call might wait for it."""
+
+    def __init__(self, import_id: int) -> None:
+        self._key = _progress_key(import_id)
+        self._away = False
+
+    def __call__(self, rows: int) -> None:
+        if self._away:
+            return
+        try:
+            cache.set(self._key, rows, _PROGRESS_LIVES)
+        except (redis.RedisError, OSError) as error:
+            self._away = True
+            logger.warning("the cache does not take the progress of %s: %s", self._key, error)

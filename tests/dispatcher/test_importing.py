@@ -1,0 +1,161 @@
+"""Imports among each other: one at a time for an owner, two of the installation, and the tick for what was left."""
+
+import threading
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+from django.db.models import F
+
+from dispatcher import ticking
+from tests.dispatcher.test_races import elsewhere
+from vestnik import jobs
+from vestnik.accounts.models import User
+from vestnik.clients import background
+from vestnik.clients.background import run_import, start_import
+from vestnik.clients.models import Client, ClientImport
+
+
+@pytest.fixture
+def hints(monkeypatch):
+    """The imports that were hinted at."""
+    found = []
+
+    def note(job, *args, **_kwargs):
+        if job is jobs.IMPORT_CLIENTS:
+            found.append(*args)
+        return True
+
+    monkeypatch.setattr(jobs.Job, "enqueue", note)
+    return found
+
+
+@pytest.fixture
+def carol(db):
+    return User.objects.create_user("carol@example.org", "a long password")
+
+
+def upload(owner, name="ann"):
+    return start_import(owner, [f"email\n{name}@example.org\nbad\n".encode()], "clients.csv")
+
+
+def state(work):
+    work.refresh_from_db()
+    return work.state
+
+
+@contextmanager
+def at_work(monkeypatch, *works):
+    """In another thread each, these imports are in the middle of it; they go on when the block ends."""
+    go_on, begun = threading.Event(), threading.Semaphore(0)
+    import_file = background.import_file
+
+    def slow_import_file(*args):
+        begun.release()
+        assert go_on.wait(20)
+        return import_file(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(background, "import_file", slow_import_file)
+        threads = [elsewhere(lambda work=work: run_import(work.pk), seconds=0) for work in works]
+        assert all(begun.acquire(timeout=10) for _work in works)
+    try:
+        yield
+    finally:
+        go_on.set()
+        for thread in threads:
+            thread.join(20)
+
+
+def older(seconds):
+    ClientImport.objects.update(created_at=F("created_at") - timedelta(seconds=seconds))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_others_are_told_that_an_import_is_running(alice, hints, monkeypatch):
+    work = upload(alice)
+    assert state(work) == "queued"
+    with at_work(monkeypatch, work):
+        assert state(work) == "running"
+    assert state(work) == "done"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_workers_do_an_import_once(alice, hints, monkeypatch):
+    work = upload(alice)
+    with at_work(monkeypatch, work):
+        run_import(work.pk)
+        assert state(work) == "running"
+        assert not Client.objects.exists()
+    assert (state(work), work.tries, work.created, work.refused) == ("done", 1, 1, 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_owners_imports_are_done_one_after_another(alice, bob, hints, monkeypatch):
+    first, second, bobs = upload(alice), upload(alice, "bea"), upload(bob)
+    with at_work(monkeypatch, first):
+        run_import(second.pk)
+        assert state(second) == "queued"
+        run_import(bobs.pk)
+        assert state(bobs) == "done"
+        hints.clear()
+    assert hints == [second.pk]
+    run_import(second.pk)
+    assert state(second) == "done"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_imports_are_done_at_once_and_whoever_ends_one_hints_at_the_next(alice, bob, carol, hints, monkeypatch):
+    works = [upload(owner) for owner in (alice, bob, carol)]
+    hints.clear()
+    with at_work(monkeypatch, *works[:2]):
+        run_import(works[2].pk)
+        assert state(works[2]) == "queued"
+        assert works[2].tries == 0
+        assert hints == []
+    assert works[2].pk in hints
+    run_import(works[2].pk)
+    assert state(works[2]) == "done"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_after_a_failure_the_way_is_free(alice, hints, monkeypatch):
+    work = upload(alice)
+    with monkeypatch.context() as patch:
+        patch.setattr(background, "import_file", lambda *args: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run_import(work.pk)
+    elsewhere(lambda: run_import(work.pk)).join()
+    assert (state(work), work.tries) == ("done", 2)
+
+
+def test_the_tick_hints_at_imports_that_were_left_lying(alice, bob, carol, hints):
+    works = [upload(owner) for owner in (alice, bob, carol)]
+    upload(alice, "her second waits for the first")
+    hints.clear()
+    ticking.imports()
+    assert hints == []
+    older(11)
+    ClientImport.objects.filter(pk=works[1].pk).update(state="running")
+    run_import(works[2].pk)
+    hints.clear()
+    ticking.imports()
+    assert hints == [works[0].pk, works[1].pk]
+
+
+def test_the_tick_forgets_old_refused_rows(alice, hints):
+    work = upload(alice)
+    run_import(work.pk)
+    ticking.imports()
+    assert work.pieces.exists()
+    ClientImport.objects.update(finished_at=F("finished_at") - timedelta(days=7))
+    ticking.imports()
+    assert not work.pieces.exists()
+
+
+def test_a_tick_asks_the_same_of_many_imports_as_of_one(alice, hints, django_assert_num_queries):
+    for _number in range(5):
+        upload(alice)
+    older(11)
+    with django_assert_num_queries(2):
+        ticking.imports()
