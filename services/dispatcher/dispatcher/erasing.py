@@ -1,0 +1,153 @@
+"""Erasing what a deleted account owned: set-wise, in chunks that are committed one by one, to be begun again anywhere.
+
+What is erased is gone in the order in which it refers to one another; the user's own row goes last, so that the tick
+finds whoever is not erased yet.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from django.db import DEFAULT_DB_ALIAS, IntegrityError, connection, transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
+from dispatcher import closing
+from vestnik import erasing, jobs
+from vestnik.accounts.models import User
+from vestnik.mailings.models import Mailing
+from vestnik.mailings.records import Run, RunState
+
+logger = logging.getLogger(__name__)
+
+CHUNK = 20_000
+"""Rows that one statement deletes or empties: seconds of work, whatever the account's size."""
+
+MAILINGS_AT_ONCE = 100
+"""Mailings whose launches are kept out together: PostgreSQL's table of locks is not large."""
+
+AGAIN = timedelta(seconds=10)
+"""When to come back for an account of which letters are still in hand."""
+
+# Of the session, for the chunks are transactions of their own. It ends with the process.
+LOCK = "SELECT pg_try_advisory_lock(hashtextextended('vestnik.erase', 0))"
+UNLOCK = "SELECT pg_advisory_unlock(hashtextextended('vestnik.erase', 0))"
+
+# The same locks as vestnik.mailings.runs.lock_launches takes: a launch under way is waited for, the next finds nothing.
+LOCK_LAUNCHES = """
+    SELECT pg_advisory_xact_lock(hashtextextended('vestnik.launch', id))
+    FROM (SELECT unnest(%(mailings)s::bigint[]) AS id) AS mailing
+"""
+
+# A run whose content is still there is one whose letters may still say whom they went to: it is emptied last.
+RUNS_TO_EMPTY = """
+    SELECT id FROM mailings_run
+    WHERE owner_id = %(owner)s AND (subject, html, text, sender_name, reply_to) <> ('', '', '', '', '')
+    ORDER BY id
+"""
+
+# By the unique index on (run, client): where a chunk ends the next begins. An answer may quote the address.
+EMPTY_LETTERS = """
+    WITH chosen AS MATERIALIZED (
+        SELECT id, client_id FROM mailings_delivery
+        WHERE run_id = %(run)s AND client_id > %(after)s ORDER BY client_id LIMIT %(chunk)s
+    ), emptied AS (
+        UPDATE mailings_delivery d SET address = '' FROM chosen WHERE d.id = chosen.id AND d.address <> ''
+    ), silenced AS (
+        UPDATE mailings_attempt a SET answer = '' FROM chosen WHERE a.delivery_id = chosen.id AND a.answer <> ''
+    )
+    SELECT max(client_id) FROM chosen
+"""
+
+
+def erase(user_id: int) -> None:
+    """Erase what a deleted account owned, and then the account; later, if letters of it are in hand.
+
+    One account at a time in the whole installation; whoever has erased one hints at those that wait. Idempotent.
+    """
+    with _alone() as alone:
+        if not alone or user_id not in erasing.deleted_accounts() or not _erase(user_id):
+            return
+    logger.info("account %d is erased", user_id)
+    for waiting in erasing.deleted_accounts():
+        jobs.erase(waiting)
+
+
+def _erase(user_id: int) -> bool:
+    """Whether nothing is left."""
+    if not _end_runs(user_id):
+        jobs.erase(user_id, AGAIN)
+        return False
+    _delete_mailings(user_id)
+    if not _end_runs(user_id):  # launched while the account was being deleted
+        jobs.erase(user_id, AGAIN)
+        return False
+    _empty_ledger(user_id)
+    erasing.hand_over_messages(user_id)
+    _delete_belongings(user_id, erasing.OF_ACCOUNT)
+    try:
+        _delete(User.objects.filter(pk=user_id))
+    except IntegrityError as error:
+        logger.error("account %d is erased but for its row, for something refers to it: %s", user_id, error)
+        return False
+    return True
+
+
+@contextmanager
+def _alone() -> Iterator[bool]:
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK)
+        alone: bool = cursor.fetchone()[0]
+    try:
+        yield alone
+    finally:
+        if alone:
+            with connection.cursor() as cursor:
+                cursor.execute(UNLOCK)
+
+
+def _end_runs(user_id: int) -> bool:
+    """End the open runs; False if letters of theirs are still in hand."""
+    under_way = Run.objects.filter(owner_id=user_id, state=RunState.OPEN)
+    under_way.filter(cancelled_at=None).update(cancelled_at=Now())
+    for run_id in list(under_way.values_list("pk", flat=True)):
+        closing.close(run_id)
+    return not under_way.exists()
+
+
+def _delete_mailings(user_id: int) -> None:
+    """Delete the mailings; their runs stay in the ledger."""
+    _delete_belongings(user_id, erasing.OF_MAILINGS)
+    mailings = Mailing.objects.filter(owner=user_id).order_by("pk")
+    while chosen := list(mailings.values_list("pk", flat=True)[:MAILINGS_AT_ONCE]):
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(LOCK_LAUNCHES, {"mailings": chosen})
+            Run.objects.filter(mailing__in=chosen).update(mailing=None)
+            _delete(Mailing.objects.filter(pk__in=chosen))
+    Mailing.objects.filter(switched_off_by=user_id).update(switched_off_by=None)
+
+
+def _empty_ledger(user_id: int) -> None:
+    """Take out of the ledger what it says of people: whom letters went to, and what they said."""
+    with connection.cursor() as cursor:
+        cursor.execute(RUNS_TO_EMPTY, {"owner": user_id})
+        for (run_id,) in cursor.fetchall():
+            after: int | None = 0
+            while after is not None:
+                cursor.execute(EMPTY_LETTERS, {"run": run_id, "after": after, "chunk": CHUNK})
+                (after,) = cursor.fetchone()
+            Run.objects.filter(pk=run_id).update(subject="", html="", text="", sender_name="", reply_to="")
+
+
+def _delete_belongings(user_id: int, belongings: erasing.Belongings) -> None:
+    for model, way in belongings:
+        _delete(model._base_manager.filter(**{way: user_id}))
+
+
+def _delete(rows: "QuerySet[Any]") -> None:
+    """Delete rows, some thousands a transaction, by SQL alone: Django's collector would read each of them first."""
+    table = rows.model._base_manager.order_by()
+    while table.filter(pk__in=rows.values("pk")[:CHUNK])._raw_delete(DEFAULT_DB_ALIAS):
+        pass

@@ -1,0 +1,121 @@
+"""Deleting an account: at once what anybody can see of it, and then, by the dispatcher, all that it owned.
+
+The ledger stays countable: runs, letters, attempts and tallies remain, without what they say of anybody.
+"""
+
+import secrets
+
+from django.core.exceptions import ValidationError
+from django.db import models, transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils.translation import gettext as _
+from guardian.models import UserObjectPermission
+
+from vestnik import access, clock, jobs
+from vestnik.accounts.models import AccountLetter, Submission, User
+from vestnik.clients.models import (
+    Client,
+    ClientList,
+    ClientListGroupObjectPermission,
+    ClientListUserObjectPermission,
+    Membership,
+)
+from vestnik.clients.uploads import ClientImport, ImportPiece
+from vestnik.mailings.models import (
+    Mailing,
+    MailingGroupObjectPermission,
+    MailingUserObjectPermission,
+    Message,
+    MessageGroupObjectPermission,
+    MessageUserObjectPermission,
+)
+from vestnik.mailings.records import Run, RunState
+
+Belongings = tuple[tuple[type[models.Model], str], ...]
+"""Tables, each with the way from a row to the user it belongs to; what refers comes before what is referred to."""
+
+OF_MAILINGS: Belongings = (
+    (Mailing.lists.through, "mailing__owner"),
+    (Mailing.clients.through, "mailing__owner"),
+    (MailingUserObjectPermission, "content_object__owner"),
+    (MailingGroupObjectPermission, "content_object__owner"),
+)
+OF_ACCOUNT: Belongings = (
+    (MessageUserObjectPermission, "content_object__owner"),
+    (MessageGroupObjectPermission, "content_object__owner"),
+    (Message, "owner"),
+    (ImportPiece, "client_import__owner"),
+    (ClientImport, "owner"),
+    (Membership, "client_list__owner"),
+    (ClientListUserObjectPermission, "content_object__owner"),
+    (ClientListGroupObjectPermission, "content_object__owner"),
+    (ClientList, "owner"),
+    (Client, "owner"),
+    (MailingUserObjectPermission, "user"),
+    (MessageUserObjectPermission, "user"),
+    (ClientListUserObjectPermission, "user"),
+    (UserObjectPermission, "user"),
+    (User.groups.through, "user"),
+    (User.user_permissions.through, "user"),
+    (Submission, "user"),
+)
+
+
+@transaction.atomic
+def delete_account(user: User) -> None:
+    """End an account: nobody signs in with it, nothing more of it is sent, and its address is free to register anew.
+
+    What it owned is erased by the dispatcher, in a while (`jobs.erase`). Twice is once. Raises ValidationError for the
+    last superuser. Rows of the web's own tables that refer to the user are for the caller to delete, in the same
+    transaction.
+    """
+    # The superusers are locked in any case, so that of the last two who leave at once one stays.
+    locked = {
+        found.pk: found
+        for found in User.objects.select_for_update(no_key=True)
+        .filter(Q(pk=user.pk) | Q(is_superuser=True, is_active=True), deleted_at=None)
+        .order_by("pk")
+    }
+    if user.pk not in locked:
+        return
+    if locked[user.pk].is_superuser and not any(found.is_superuser for pk, found in locked.items() if pk != user.pk):
+        raise ValidationError(_("The last administrator cannot be deleted; make another first."))
+    address = locked[user.pk].email
+    # A domain where no mailbox can be (RFC 6761), and a name that nobody can have registered before.
+    user.email = f"deleted-{user.pk}-{secrets.token_hex(8)}@deleted.test"
+    user.full_name = ""
+    user.is_active = user.is_staff = user.is_superuser = False
+    user.set_unusable_password()
+    user.deleted_at = clock.now()
+    user.save(update_fields=["email", "full_name", "is_active", "is_staff", "is_superuser", "password", "deleted_at"])
+    user.groups.clear()
+    user.user_permissions.clear()
+    Run.objects.filter(owner_id=user.pk, state=RunState.OPEN, cancelled_at=None).update(cancelled_at=Now())
+    AccountLetter.objects.filter(recipient=address, settled_at__isnull=False).update(
+        recipient=user.email, subject="", answer=""
+    )
+    jobs.erase(user.pk)
+
+
+def deleted_accounts() -> list[int]:
+    """The users whose accounts were deleted and are not erased yet."""
+    return list(User.objects.filter(deleted_at__isnull=False).order_by("deleted_at").values_list("pk", flat=True))
+
+
+def hand_over_messages(user_id: int) -> None:
+    """Give those whose mailings use a message that this user shared with them a copy of their own."""
+    for mailing in (
+        Mailing.objects.filter(message__owner=user_id)
+        .exclude(owner=user_id)
+        .order_by("message", "owner")
+        .distinct("message", "owner")
+        .select_related("message")
+    ):
+        shared = mailing.message
+        with transaction.atomic():
+            copy = Message.objects.create(
+                owner_id=mailing.owner_id, subject=shared.subject, html=shared.html, text=shared.text
+            )
+            access.grant_to_owner(copy)
+            Mailing.objects.filter(message=shared, owner=mailing.owner_id).update(message=copy)

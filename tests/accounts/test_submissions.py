@@ -1,0 +1,100 @@
+import threading
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.db.models import F
+
+from vestnik.accounts import submissions
+from vestnik.accounts.models import Submission
+from vestnik.clients.models import ClientList
+
+KEY = uuid.UUID(int=7)
+
+
+def makes_a_list(owner, name="News", before=lambda: None):
+    def do():
+        before()
+        return f"/lists/{ClientList.objects.create(owner=owner, name=name).pk}/"
+
+    return do
+
+
+def waits_for_a_lock():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock')")
+        return cursor.fetchone()[0]
+
+
+def test_a_form_that_is_sent_twice_makes_its_thing_once(alice):
+    first, made = submissions.once(alice, KEY, makes_a_list(alice))
+    assert made
+    again, made = submissions.once(alice, KEY, makes_a_list(alice, "Another"))
+    assert not made
+    assert again == first == f"/lists/{ClientList.objects.get().pk}/"
+
+
+def test_another_form_or_another_user_makes_another(alice, bob):
+    addresses = {
+        submissions.once(user, key, makes_a_list(user, str(key)))[0]
+        for user, key in ((alice, KEY), (alice, uuid.uuid4()), (bob, KEY))
+    }
+    assert len(addresses) == ClientList.objects.count() == 3
+
+
+def test_a_form_that_failed_can_be_sent_again(alice):
+    def fails():
+        makes_a_list(alice)()
+        raise ValueError
+
+    with pytest.raises(ValueError):  # noqa: PT011  (whatever it was)
+        submissions.once(alice, KEY, fails)
+    assert not Submission.objects.exists()
+    assert not ClientList.objects.exists()
+    assert submissions.once(alice, KEY, makes_a_list(alice))[1]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("first_fails", [False, True])
+def test_the_second_of_two_at_once_waits_for_what_becomes_of_the_first(alice, first_fails):
+    at_work, go_on = threading.Event(), threading.Event()
+
+    def is_slow():
+        at_work.set()
+        assert go_on.wait(10)
+        if first_fails:
+            raise ValueError
+
+    def send(name, before):
+        try:
+            return submissions.once(alice, KEY, makes_a_list(alice, name, before))
+        except ValueError:
+            return None
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(send, "first", is_slow)
+        assert at_work.wait(10)
+        second = pool.submit(send, "second", lambda: None)
+        deadline = time.monotonic() + 10
+        while not waits_for_a_lock():
+            assert time.monotonic() < deadline, "the second does not wait"
+        go_on.set()
+    (made,) = ClientList.objects.all()
+    address = f"/lists/{made.pk}/"
+    if first_fails:
+        assert (made.name, first.result(), second.result()) == ("second", None, (address, True))
+    else:
+        assert (made.name, first.result(), second.result()) == ("first", (address, True), (address, False))
+
+
+def test_old_submissions_are_forgotten(alice):
+    submissions.once(alice, KEY, lambda: "/old/")
+    Submission.objects.update(at=F("at") - submissions.KEPT - timedelta(minutes=1))
+    submissions.once(alice, uuid.uuid4(), lambda: "/new/")
+    submissions.sweep()
+    assert [submission.address for submission in Submission.objects.all()] == ["/new/"]
