@@ -111,7 +111,7 @@ class LocalVestnik:
         chosen = self.configuration
         sign_in = chosen.data / "sign_in"
         if chosen.demo and chosen.own_database and chosen.own_mail_service and not await asyncio.to_thread(self._used):
-            said, status = await _run(WEB_MANAGE, "demo")
+            said, status = await _run(WEB_MANAGE, "demo", "--if-empty")
             if status:
                 manager.say(f"the demo could not be made:\n{said}")
             else:

@@ -1,4 +1,8 @@
-"""The SMTP side: takes letters, and answers 250 when they are kept."""
+"""The SMTP side: takes letters, and answers 250 when they are kept.
+
+Two domains are not taken, so that refusals can be seen as a real service makes them: RCPT TO somebody at
+`refused.example` is answered 550 (for good: there is no such mailbox), at `busy.example` 451 (for now, every time).
+"""
 
 import asyncio
 import contextlib
@@ -12,6 +16,10 @@ from local.inbox.store import Received, Store
 LARGEST_LETTER = 25 * 1024 * 1024
 CONNECTIONS = 200
 BATCH = 200  # letters a commit
+ANSWERS = {
+    "refused.example": "550 5.1.1 There is no such mailbox here",
+    "busy.example": "451 4.3.0 Too busy to take letters now, try again later",
+}
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +85,16 @@ class Handler:
 
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
+
+    async def handle_RCPT(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        """Answers one recipient of a letter."""
+        if refusal := ANSWERS.get(address.rpartition("@")[2].lower()):
+            return refusal
+        envelope.rcpt_tos.append(address)
+        envelope.rcpt_options.extend(options)
+        return "250 2.1.5 Recipient taken"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         """Answers a letter."""

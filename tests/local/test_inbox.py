@@ -282,6 +282,39 @@ def test_one_connection_too_many_is_told_so(store: Store) -> None:
     assert asyncio.run(connect_twice()).startswith(b"421")
 
 
+@pytest.mark.parametrize(
+    ("recipient", "answer"),
+    [
+        ("gone@refused.example", (550, b"5.1.1")),
+        ("Later@BUSY.example", (451, b"4.3.0")),
+        ("a@not-busy.example", (250, b"2.1.5")),
+    ],
+)
+def test_two_domains_are_refused_as_a_real_service_does(
+    inbox: Running, recipient: str, answer: tuple[int, bytes]
+) -> None:
+    with smtplib.SMTP("127.0.0.1", inbox.smtp_port, timeout=10) as client:
+        client.ehlo()
+        client.mail("a@b.test")
+        code, words = client.rcpt(recipient)
+    assert (code, words[:5]) == answer
+
+
+def test_a_refused_recipient_does_not_keep_a_letter_from_the_others(inbox: Running) -> None:
+    with smtplib.SMTP("127.0.0.1", inbox.smtp_port, timeout=10) as client:
+        refused = client.sendmail("a@b.test", ["gone@refused.example", "there@refused.test"], a_letter().as_bytes())
+    assert list(refused) == ["gone@refused.example"]
+    (letter,) = ask_json(inbox.web_port, "/api/letters?to=there@refused.test")
+    assert letter["recipient"] == "there@refused.test"
+    assert ask_json(inbox.web_port, "/api/letters?to=gone@refused.example") == []
+
+
+def test_the_page_says_who_is_refused(inbox: Running) -> None:
+    _, page = ask(inbox.web_port, "/")
+    for domain in receiving.ANSWERS:
+        assert domain in page
+
+
 def _answer_to_a_letter(port: int) -> tuple[int, bytes]:
     with smtplib.SMTP("127.0.0.1", port, timeout=10) as client:
         client.ehlo()

@@ -14,6 +14,10 @@ from tests.local.helpers import ask_json, eventually, free_port, open_folder
 SETTINGS = ("SECRET_KEY", "DATABASE_URL", "REDIS_URL", "CACHE_URL", "MAIL_SERVICE_URL", "DJANGO_SETTINGS_MODULE")
 
 
+LETTERS = 293
+"""What the inbox takes of the demo's letters: 116 to customers, 140 to subscribers, 25 to VIP, 12 to the unsure."""
+
+
 @pytest.fixture
 def environment() -> Iterator[dict[str, str]]:
     kept = {name: value for name, value in os.environ.items() if name not in SETTINGS}
@@ -40,17 +44,33 @@ def refused(environment: dict[str, str], log: Path) -> str:
     return said
 
 
+def demo(environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+    """What `make demo` does."""
+    return subprocess.run(
+        [sys.executable, "-m", "local.demo"], env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def assert_the_sign_ins_are_in(said: str) -> None:
+    assert "Sign in with the password" in said
+    for name in ("demo", "manager", "editor", "admin"):
+        assert f"  {name}@vestnik.test  " in said
+
+
 def test_everything_starts_again_after_a_kill_and_stops_on_ctrl_c(environment: dict[str, str], log: Path) -> None:
     inbox_port = int(environment["INBOX_PORT"])
     first = start(environment, log)
     eventually(lambda: "Ctrl-C stops it" in log.read_text(), 60)
-    assert "Sign in as" in log.read_text()
-    letters = eventually(lambda: len(found := ask_json(inbox_port, "/api/letters")) == 12 and found)
+    assert_the_sign_ins_are_in(log.read_text())
+    letters = eventually(lambda: len(found := ask_json(inbox_port, "/api/letters")) == LETTERS and found)
     first.kill()
     first.wait()
     second = start(environment, log)
     eventually(lambda: "Ctrl-C stops it" in log.read_text(), 60)
-    assert "Sign in as" in log.read_text()
+    assert_the_sign_ins_are_in(log.read_text())
+    again = demo(environment)
+    assert again.returncode == 0
+    assert_the_sign_ins_are_in(again.stdout)
     assert ask_json(inbox_port, "/api/letters") == letters
     second.send_signal(signal.SIGINT)
     assert second.wait(30) == 0
@@ -96,3 +116,21 @@ def test_a_url_may_come_from_a_file(environment: dict[str, str], log: Path, tmp_
     secret.write_text("postgresql://nobody@127.0.0.1:9/nowhere\n")
     assert "DATABASE_URL" in refused({**environment, "DATABASE_URL_FILE": str(secret)}, log)
     assert "DATABASE_URL_FILE" in refused({**environment, "DATABASE_URL_FILE": str(tmp_path / "missing")}, log)
+
+
+def test_the_demo_asks_for_make_run_where_it_does_not_run(environment: dict[str, str]) -> None:
+    data = Path(environment["LOCAL_DATA"])
+    nothing = demo(environment)
+    chosen = {"SECRET_KEY": "x", "DATABASE_URL": f"postgresql:///vestnik?host={data}", "REDIS_URL": "unix:///nowhere"}
+    (data / "environment").write_text("".join(f"{name}={text}\n" for name, text in chosen.items()))
+    stopped = demo(environment)
+    for answer in (nothing, stopped):
+        assert answer.returncode == 2
+        assert answer.stderr.startswith("Start `make run` first")
+        assert len(answer.stderr.splitlines()) == 1
+
+
+def test_the_demos_letters_do_not_go_to_a_service_of_ones_own(environment: dict[str, str]) -> None:
+    answer = demo({**environment, "MAIL_SERVICE_URL": "smtp://mail.example.org"})
+    assert answer.returncode == 2
+    assert "MAIL_SERVICE_URL names another service" in answer.stderr

@@ -1,0 +1,129 @@
+"""Something to look at: somebody with clients, messages and mailings in every state, and those who look after them."""
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+
+from django.conf import settings
+from django.contrib.auth.hashers import make_password
+from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from vestnik import clock
+from vestnik.accounts.models import User
+from vestnik.clients import verbs as clients
+from vestnik.clients.models import Client, ClientList
+from vestnik.demo import people, texts
+from vestnik.mailings import verbs as mailings
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One who can sign in, and what for."""
+
+    email: str
+    full_name: str
+    purpose: str
+    group: str = ""
+
+
+OWNER = Account("demo@vestnik.test", "Daria Demo", "has clients, messages and mailings")
+MANAGER = Account("manager@vestnik.test", "Максим Ревизор", "manager: looks after everybody's mailings", "managers")
+EDITOR = Account("editor@vestnik.test", "Edith Editor", "content manager: writes the blog", "content managers")
+ADMIN = Account("admin@vestnik.test", "Anton Admin", "administrator: the admin site")
+ACCOUNTS = (OWNER, MANAGER, EDITOR, ADMIN)
+
+DAY = timedelta(days=1)
+LONG_NAME = (
+    "Evenings in the showroom: the weekly invitation for our VIP customers, with music, tea and a walk"
+    " through the workshop, in both languages, until the end of the season"
+)
+REASON = "The discount was not agreed with the shop. Please talk to us before this goes out."
+
+
+def password() -> str:
+    """The demo accounts': every installation its own, and the same at every start."""
+    digest = hmac.digest(settings.SECRET_KEY.encode(), b"vestnik demo", hashlib.sha256)
+    return base64.b32encode(digest)[:12].decode().lower()
+
+
+def is_there() -> bool:
+    """Whether the demo was made here (and its owner not deleted since)."""
+    return User.objects.filter(email=OWNER.email).exists()
+
+
+@transaction.atomic
+def fill() -> bool:
+    """Make the demo beside whatever there is, and launch its mailings; False, and nothing is done, where it was made.
+
+    Raises ValidationError where an address of the demo's belongs to somebody else.
+    """
+    if is_there():
+        return False
+    addresses = [account.email for account in ACCOUNTS]
+    if taken := list(User.objects.filter(email__in=addresses).values_list("email", flat=True)):
+        raise ValidationError(
+            _("The demo was not made, for there is an account with an address of its own: %(addresses)s.")
+            % {"addresses": ", ".join(taken)}
+        )
+    users = {account: _user(account) for account in ACCOUNTS}
+    User.objects.filter(email__in=addresses).update(password=make_password(password()))  # hashed once, for it is slow
+    _world(users[OWNER], users[MANAGER])
+    return True
+
+
+def _user(account: Account) -> User:
+    make = User.objects.create_superuser if account == ADMIN else User.objects.create_user
+    user = make(account.email, full_name=account.full_name, time_zone="Europe/Moscow")
+    if account.group:
+        user.groups.add(Group.objects.get_or_create(name=account.group)[0])
+    return user
+
+
+def _world(owner: User, manager: User) -> None:
+    everybody = Client.objects.bulk_create(people.clients(owner))
+    reached = len(everybody) - people.REFUSED - people.BUSY
+    english = [client for number, client in enumerate(everybody[:reached]) if not people.is_russian(number)]
+    russian = [client for number, client in enumerate(everybody[:reached]) if people.is_russian(number)]
+    customers = _list(owner, "Customers", english)
+    subscribers = _list(owner, "Подписчики новостей", russian[:140])
+    vip = _list(owner, "VIP", everybody[:reached:12])
+    leads = _list(owner, "Leads from the next fair", [])
+    newsletter, digest, receipt, invitation, address_check = (
+        mailings.create_message(owner, subject=text.subject, html=text.html, text=text.text)
+        for text in (texts.NEWSLETTER, texts.DIGEST, texts.RECEIPT, texts.INVITATION, texts.ADDRESS_CHECK)
+    )
+    now = clock.now().replace(second=0, microsecond=0)
+    mailing = partial(mailings.create_mailing, owner, start=now, time_zone=owner.time_zone)
+    mailing(name="Autumn newsletter", message=newsletter, lists=[customers], end=now + 2 * DAY)
+    mailing(name="Ежедневные новости", message=digest, lists=[subscribers], end=now + 30 * DAY, periodicity="daily")
+    mailing(name=LONG_NAME, message=invitation, lists=[vip], end=now + 84 * DAY, periodicity="weekly")
+    unsure = [*english[:12], *everybody[reached:]]
+    mailing(name="Address check", message=address_check, clients=unsure, end=now + 2 * DAY, sender_name="Linden & Sons")
+    mailing(name="Welcome to the fair", message=newsletter, lists=[leads], end=now + DAY)
+    mailing(
+        name="Winter newsletter",
+        message=newsletter,
+        lists=[customers],
+        start=now + 3 * DAY,
+        end=now + 365 * DAY,
+        periodicity="monthly",
+    )
+    confirmations = mailing(
+        name="Подтверждения заказов", message=receipt, lists=[subscribers], end=now + 14 * DAY, periodicity="daily"
+    )
+    mailings.pause(confirmations)
+    sale = mailing(name="Half price this weekend", message=newsletter, lists=[customers, vip], end=now + 7 * DAY)
+    mailings.switch_off(sale, manager, REASON)
+
+
+def _list(owner: User, name: str, members: Sequence[Client]) -> ClientList:
+    client_list = clients.create_list(owner, name)
+    clients.add_to_list(client_list, members)
+    return client_list
