@@ -164,3 +164,25 @@ def test_a_normal_form_is_normal_and_fit_for_a_header(address: str) -> None:
         assert (
             normalise(address.upper().replace(addresses.domain(address.upper()), addresses.domain(address))) == normal
         )
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("alice.archer@example.org", "a…@example.org"),
+        ("o'brien+news@example.org", "o…@example.org"),
+        ("550 <alice.archer@example.org>: no", "550 <a…@example.org>: no"),
+        ("to=alice.archer@example.org,bob@example.com", "t…@example.org,b…@example.com"),
+        ("ALICE.ARCHER: user unknown", "a…: user unknown"),
+        ("alice.archers is somebody else", "alice.archers is somebody else"),
+        ("me @ home", "me @ home"),
+        ("", ""),
+    ],
+)
+def test_a_masked_address_keeps_its_first_letter_and_its_domain(text, shown):
+    assert addresses.masked(text, "alice.archer@example.org") == shown
+
+
+@given(st.emails())
+def test_masking_twice_is_masking_once(address):
+    assert addresses.masked(addresses.masked(address)) == addresses.masked(address)

@@ -12,6 +12,7 @@ MAX_LENGTH = 254
 _PLAIN = re.compile(
     r"(?=.{1,64}@)[a-z0-9_+-]+(?:\.[a-z0-9_+-]+)*@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,24}", re.ASCII
 )
+_WRITTEN = re.compile(r"([^\s@<>(),:;\[\]])[^\s@<>(),:;\[\]]*(?=@\S)")  # what stands before an @ in a text
 _REVIEWED = re.compile(r"(?:^|\.)(?:xn--|..--)|\.(?:arpa|invalid|local|localhost|onion|test)$")
 
 
@@ -39,3 +40,13 @@ def normalise(address: str) -> str:
 def domain(address: str) -> str:
     """The part behind the @ of a normalised address."""
     return address.rpartition("@")[2]
+
+
+def masked(text: str, address: str = "") -> str:
+    """`text` with each address in it cut down to its first letter and its domain: a…@example.org.
+
+    What stands before the @ of `address` is cut down also where it stands alone, as in “alice: user unknown”.
+    """
+    text = _WRITTEN.sub(r"\1…", text)
+    local = address.rpartition("@")[0]
+    return re.sub(rf"(?<![\w.+-]){re.escape(local)}(?![\w.+-])", f"{local[0]}…", text, flags=re.I) if local else text

@@ -5,11 +5,12 @@ from datetime import timedelta
 import psycopg
 import pytest
 from django.db import connection, transaction
+from django.db.models import Sum
 
 from dispatcher import closing, entries, launching, ledger
 from dispatcher.providers.base import Outcome
 from vestnik.mailings import runs
-from vestnik.mailings.records import Attempt, Worker
+from vestnik.mailings.records import Attempt, Tally, Worker
 from vestnik.testing.factories import make_mailing
 
 
@@ -95,6 +96,36 @@ def test_a_letter_recovered_for_the_third_time_is_set_aside(run):
         states.append(run.deliveries.get().state)
     assert states == ["queued", "queued", "unknown"]
     assert runs.totals(run.pk)["unknown"] == 1
+
+
+def test_letters_are_counted_in_the_hour_they_are_settled_in(run):
+    first = worker()
+    (letter,) = ledger.claim(run.pk, first, 1, None)
+    settle(letter, first, Outcome.ACCEPTED)
+    settled_at = run.deliveries.get().settled_at
+    (tally,) = Tally.objects.all()
+    assert (tally.worker_id, tally.sent, tally.attempts) == (first, 1, 1)
+    assert tally.hour == settled_at.replace(minute=0, second=0, microsecond=0)
+    assert tally.seconds == pytest.approx((settled_at - run.filled_at).total_seconds())
+    assert (tally.within_second, tally.within_minute, tally.within_hour) == (1, 1, 1)
+
+
+def test_what_is_given_back_is_not_counted_at_all(run):
+    ledger.give_back([letter.key for letter in ledger.claim(run.pk, worker(), 1, None)])
+    assert not Tally.objects.exists()
+
+
+def test_a_late_receipt_counts_the_letter_out_in_the_hour_it_was_set_aside_in(run, settings):
+    settings.UNKNOWN_OUTCOMES = "hold"
+    first = worker()
+    (letter,) = ledger.claim(run.pk, first, 1, None)
+    dies(first)
+    an_hour_ago = run.opened_at - timedelta(hours=1)
+    run.deliveries.update(settled_at=an_hour_ago)
+    Tally.objects.update(hour=an_hour_ago.replace(minute=0, second=0, microsecond=0))
+    settle(letter, first, Outcome.ACCEPTED)
+    then, now = Tally.objects.values("hour").annotate(unknown=Sum("unknown"), sent=Sum("sent")).order_by("hour")
+    assert ((then["unknown"], then["sent"]), (now["unknown"], now["sent"])) == ((0, 0), (0, 1))
 
 
 def test_what_another_worker_has_claimed_since_is_not_given_back(run):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
+from django.core.exceptions import ValidationError
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -191,6 +192,28 @@ class LedgerMachine(RuleBasedStateMachine):
     def cancel(self):
         verbs.cancel(self.mailing)
         self.cancelled = True
+
+    @precondition(lambda self: not self.expired)
+    @rule(
+        states=st.sampled_from([("failed",), ("unknown",), ("failed", "unknown")]),
+        numbers=st.none() | st.sets(st.integers(0, LETTERS - 1)),
+    )
+    def try_again(self, states, numbers):
+        ids = None if numbers is None else [sorted(self.letters)[number] for number in numbers]
+        chosen = [
+            letter
+            for pk, letter in self.letters.items()
+            if letter.state in states and (ids is None or pk in ids)
+        ]  # fmt: skip
+        if self.paused or self.cancelled or not chosen:
+            with pytest.raises(ValidationError):
+                verbs.try_again(self.run, states, ids)
+            return
+        verbs.try_again(self.run, states, ids)
+        for letter in chosen:
+            letter.state, letter.due = "queued", True
+            letter.attempts = letter.recoveries = 0
+        self.over = False
 
     @precondition(lambda self: not self.over)
     @rule()

@@ -8,14 +8,13 @@ from datetime import timedelta
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import connections
-from django.db.models import QuerySet
 from django.utils import timezone
 
 from dispatcher import closing, launching, ledger, ticking
 from tests.dispatcher.test_sending import lane, launched, slice_of, states
 from vestnik.clients import verbs as clients
 from vestnik.clients.models import Client
-from vestnik.mailings import runs, verbs
+from vestnik.mailings import letters, runs, verbs
 from vestnik.mailings.models import Mailing
 from vestnik.mailings.records import Run, Worker
 from vestnik.testing.factories import make_mailing
@@ -101,16 +100,17 @@ def test_deleting_clients_counts_what_it_cancels(alice, engine, provider, monkey
     run = launched(make_mailing(alice, 3))
     first, second, _ = run.deliveries.order_by("pk")
     claimed = ledger.claim(run.pk, engine.lease.worker_id, 1, None)
-    update = QuerySet.update
+    cancel_to = letters.cancel_to
 
-    def given_back_first(self, **changes):
-        if changes.get("state") == "cancelled":
-            elsewhere(lambda: ledger.give_back([letter.key for letter in claimed]))
-        return update(self, **changes)
+    def given_back_meanwhile(*arguments):
+        cancelled = cancel_to(*arguments)
+        elsewhere(lambda: ledger.give_back([letter.key for letter in claimed]))
+        return cancelled
 
-    monkeypatch.setattr(QuerySet, "update", given_back_first)
+    monkeypatch.setattr(letters, "cancel_to", given_back_meanwhile)
     clients.delete_clients(alice, list(Client.objects.filter(pk__in=[first.client_id, second.client_id])))
-    monkeypatch.undo()
+    first.refresh_from_db()
+    assert first.state == "queued"
     slice_of(engine, alice)
     run.refresh_from_db()
     assert (run.state, states(run)) == ("finished", ["cancelled", "cancelled", "sent"])
@@ -160,3 +160,18 @@ def test_a_mailing_is_not_deleted_while_its_letters_are_written(alice, engine, m
         run = launched(mailing)
     assert refused == [["A run of this mailing is under way; cancel it first."]]
     assert run.mailing_id == mailing.pk
+
+
+def test_send_now_beside_a_launch_is_refused_and_the_launch_goes_on(alice, engine, monkeypatch):
+    mailing = make_mailing(alice, 5)
+    refused = []
+
+    def ask():
+        with pytest.raises(ValidationError) as refusal:
+            verbs.send_now(mailing)
+        refused.append(refusal.value.messages)
+
+    with while_letters_are_written(monkeypatch, ask, seconds=0.5):
+        run = launched(mailing)
+    assert refused == [["A run of this mailing is under way already."]]
+    assert (run.total, mailing.runs.count()) == (5, 1)

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import DatabaseError, connections
@@ -12,7 +13,7 @@ from django.db import DatabaseError, connections
 from dispatcher import launching, ledger, pacing, sending, ticking
 from dispatcher.engine import Engine
 from dispatcher.providers.errors import ProviderError
-from vestnik.mailings import runs
+from vestnik.mailings import runs, service
 from vestnik.mailings.models import Mailing
 from vestnik.mailings.records import Delivery, DeliveryState, Run, RunState
 
@@ -57,16 +58,22 @@ def send(engine: Engine, run_ids: Sequence[int]) -> None:
     """
     setbacks = 0
     while not engine.gate.shut:
+        taken = engine.settler.taken
         try:
             if not _send_slices(engine, run_ids):
                 break
             setbacks = 0
+            if engine.settler.taken > taken:
+                service.clear_setback()
         except (ProviderError, DatabaseError) as error:
             setbacks += 1
             if setbacks > len(settings.SETBACKS):
                 raise Away(str(error)) from None
-            logger.warning("nothing can be handed over for %.0f s: %s", pacing.setback(setbacks), error)
-            engine.halted.wait(pacing.setback(setbacks))
+            delay = pacing.setback(setbacks)
+            if isinstance(error, ProviderError):
+                service.note_setback(str(error), timedelta(seconds=delay))
+            logger.warning("nothing can be handed over for %.0f s: %s", delay, error)
+            engine.halted.wait(delay)
     ticking.close()
 
 

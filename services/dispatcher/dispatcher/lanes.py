@@ -18,6 +18,7 @@ from django.db import DatabaseError
 from dispatcher import engine, ledger, pacing, sending
 from dispatcher.providers.errors import ProviderError, Unavailable
 from vestnik import jobs
+from vestnik.mailings import service
 
 logger = logging.getLogger(__name__)
 
@@ -56,12 +57,18 @@ def run_slice(owner_id: int, slot: int, token: str, setbacks: int = 0) -> None:
     more = False
     try:
         until = time.monotonic() + settings.SLICE_SECONDS
-        more = sending.send_slice(engine.get(on_beat=_renew), owner_id, until)
+        sender = engine.get(on_beat=_renew)
+        taken = sender.settler.taken
+        more = sending.send_slice(sender, owner_id, until)
         setbacks = 0
+        if sender.settler.taken > taken:
+            service.clear_setback()
     except (ProviderError, DatabaseError) as error:
         more = True
         setbacks += 1
         delay = timedelta(seconds=pacing.setback(setbacks))
+        if isinstance(error, ProviderError):
+            service.note_setback(str(error), delay)
         log = logger.warning if isinstance(error, Unavailable) else logger.error
         log("nothing can be handed over for %.0f s: %s", delay.total_seconds(), error)
     finally:

@@ -2,7 +2,7 @@
 
 Every statement is a transaction of its own and says "now" by PostgreSQL's clock. What ends a letter counts it in the
 run's tally in the same statement. `statement_timestamp()` stands where an index is searched (clock_timestamp() is
-volatile: it cannot be an index condition).
+volatile: it cannot be an index condition), and for when letters are settled: the hour they are counted in.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db import connection
 
 from dispatcher.entries import Bound, Claimed, Key, Settlement, Turn
+from vestnik.mailings.tallies import COUNT, NOT_ENDED, NOT_TRIED
 
 CHUNK = 20_000
 """Rows that one statement of `close_out` ends: seconds of work, whatever the run's size."""
@@ -66,20 +67,6 @@ CLAIM = """
               coalesce(c.full_name, ''), coalesce(c.attributes, '{}')::text, c.id IS NOT NULL
 """
 
-# What ends in this statement is counted in it, one tally row per run and worker.
-COUNT = """
-    INSERT INTO mailings_tally (run_id, worker_id, sent, failed, expired, cancelled, unknown, attempts)
-    SELECT run_id, worker,
-           count(*) FILTER (WHERE state = 'sent'), count(*) FILTER (WHERE state = 'failed'),
-           count(*) FILTER (WHERE state = 'expired'), count(*) FILTER (WHERE state = 'cancelled'),
-           count(*) FILTER (WHERE state = 'unknown') - count(*) FILTER (WHERE was = 'unknown'), sum(tries)
-    FROM settled GROUP BY run_id, worker
-    ON CONFLICT (run_id, worker_id) DO UPDATE SET
-        sent = mailings_tally.sent + excluded.sent, failed = mailings_tally.failed + excluded.failed,
-        expired = mailings_tally.expired + excluded.expired, cancelled = mailings_tally.cancelled + excluded.cancelled,
-        unknown = mailings_tally.unknown + excluded.unknown, attempts = mailings_tally.attempts + excluded.attempts
-"""
-
 # Many receipts in one round trip. The attempt comes first and decides: a receipt that was written before (the answer to
 # the first settlement was lost) writes nothing again. A receipt of a worker that was only believed dead corrects the
 # `unknown` attempt that recovery wrote for it, and settles the letter if nobody has claimed it since; one that was set
@@ -103,7 +90,7 @@ SETTLE = f"""
             WHERE NOT mailings_attempt.charged
         RETURNING delivery_id, claim, (xmax = 0) AS is_new
     ), verdict AS (
-        SELECT d.id, d.state AS was, r.claim, r.worker_id, is_new::int AS tries,
+        SELECT d.id, d.state AS was, d.settled_at AS was_at, r.claim, r.worker_id, is_new::int AS tries, run.filled_at,
                statement_timestamp() + r.retry_after * interval '1 second' AS retry_at,
                CASE
                    WHEN r.outcome = 'accepted' THEN 'sent'
@@ -121,12 +108,13 @@ SETTLE = f"""
         UPDATE mailings_delivery d SET
             state = v.state, worker_id = NULL, attempts = d.attempts + 1,
             due_at = CASE WHEN v.state = 'queued' THEN v.retry_at END,
-            settled_at = CASE WHEN v.state <> 'queued' THEN clock_timestamp() END
+            settled_at = CASE WHEN v.state <> 'queued' THEN statement_timestamp() END
         FROM verdict v
         WHERE d.id = v.id AND d.claim = v.claim AND d.state = v.was
           AND (d.state IN ('sending', 'queued')
                OR d.state = 'unknown' AND v.tries = 0 AND v.state IN ('sent', 'failed'))
-        RETURNING d.run_id, v.worker_id AS worker, d.state, v.was, v.tries
+        RETURNING d.run_id, v.worker_id AS worker, d.state, v.tries, v.was, v.was_at,
+                  CASE WHEN v.state = 'sent' THEN date_part('epoch', d.settled_at - v.filled_at) END AS seconds
     )
     {COUNT}
 """
@@ -137,7 +125,7 @@ GIVE_BACK = f"""
     WITH settled AS (
         UPDATE mailings_delivery d SET
             state = v.state, worker_id = NULL, due_at = CASE WHEN v.state = 'queued' THEN d.due_at END,
-            settled_at = CASE WHEN v.state <> 'queued' THEN clock_timestamp() END
+            settled_at = CASE WHEN v.state <> 'queued' THEN statement_timestamp() END
         FROM (
             SELECT d.id, given.claim, d.worker_id AS worker, CASE
                 WHEN run.cancelled_at IS NOT NULL OR client.id IS NULL THEN 'cancelled'
@@ -149,7 +137,7 @@ GIVE_BACK = f"""
             LEFT JOIN clients_client client ON client.id = d.client_id
         ) v
         WHERE d.id = v.id AND d.claim = v.claim AND d.state = 'sending'
-        RETURNING d.run_id, v.worker, d.state, '' AS was, 0 AS tries
+        RETURNING d.run_id, v.worker, d.state, {NOT_TRIED}
     )
     {COUNT}
 """
@@ -188,9 +176,9 @@ RECOVER = f"""
         UPDATE mailings_delivery d SET
             state = lost.state, worker_id = NULL, recoveries = d.recoveries + 1,
             due_at = CASE WHEN lost.state = 'queued' THEN statement_timestamp() END,
-            settled_at = CASE WHEN lost.state <> 'queued' THEN clock_timestamp() END
+            settled_at = CASE WHEN lost.state <> 'queued' THEN statement_timestamp() END
         FROM lost WHERE d.id = lost.id
-        RETURNING d.run_id, 0::bigint AS worker, d.state, '' AS was, 1 AS tries
+        RETURNING d.run_id, 0::bigint AS worker, d.state, 1 AS tries, {NOT_ENDED}
     ), counted AS ({COUNT})
     SELECT DISTINCT run_id FROM settled
 """
@@ -219,10 +207,10 @@ CLOSE_OUT = f"""
     ), settled AS (
         UPDATE mailings_delivery d SET
             state = CASE WHEN over.cancelled_at IS NOT NULL THEN 'cancelled' ELSE 'expired' END,
-            due_at = NULL, settled_at = clock_timestamp()
+            due_at = NULL, settled_at = statement_timestamp()
         FROM chosen CROSS JOIN over
         WHERE d.id = chosen.id AND d.state = 'queued'
-        RETURNING d.run_id, 0::bigint AS worker, d.state, '' AS was, 0 AS tries
+        RETURNING d.run_id, 0::bigint AS worker, d.state, {NOT_TRIED}
     ), counted AS ({COUNT})
     SELECT count(*) FROM settled
 """

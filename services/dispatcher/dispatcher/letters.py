@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from dispatcher.entries import Claimed, Turn
 from dispatcher.providers.base import Letter
-from vestnik import addresses
 from vestnik.mailings import rendering
+from vestnik.mailings.records import message_id
 
 
 def letter_writer(turn: Turn) -> Callable[[Claimed], Letter]:
@@ -22,10 +22,9 @@ def letter_writer(turn: Turn) -> Callable[[Claimed], Letter]:
             reply_to=turn.reply_to,
         )
     )
-    domain = addresses.domain(turn.sender)
 
     def write(claimed: Claimed) -> Letter:
-        key = f"{claimed.delivery_id}.{turn.key}@{domain}"
+        key = message_id(claimed.delivery_id, turn.key, turn.sender)
         content = message.render(
             key=key,
             address=claimed.address,

@@ -10,6 +10,20 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
+
+from vestnik import addresses
+
+# Why nothing is sent (`Mailing.hold`, `Run.reason`), as it is stored; pages translate it.
+REASONS = (
+    gettext_noop("paused"),
+    gettext_noop("switched off"),
+    gettext_noop("paused or switched off"),
+    gettext_noop("owner blocked"),
+    gettext_noop("owner not confirmed"),
+    gettext_noop("the service was not running"),
+    gettext_noop("the audience is empty"),
+)
 
 
 class RunState(models.TextChoices):
@@ -65,6 +79,8 @@ class Run(models.Model):
     owner_id = models.BigIntegerField()  # a plain value: the owner may be deleted
     occurrence = models.DateTimeField(_("planned for"), null=True)  # None: sent by hand
     request_id = models.UUIDField(null=True)  # of a "send now": a double click makes one run
+    again_of = models.ForeignKey("self", models.PROTECT, null=True, related_name="+")  # tries that run's letters again
+    again_id = models.UUIDField(null=True)  # of the last request to try letters of this run again: a double click, too
     state = models.CharField(_("state"), max_length=9, choices=RunState.choices)
     reason = models.CharField(_("reason"), max_length=200, blank=True)
     opened_at = models.DateTimeField(_("opened at"), db_default=Now())
@@ -103,6 +119,8 @@ class Run(models.Model):
         indexes = [
             # The lanes: which of an owner's runs waited longest; the tick: what is open.
             models.Index(fields=["owner_id", "served_at"], name="run_open", condition=Q(state="open")),
+            # An owner's runs of a period: reports.
+            models.Index(fields=["owner_id", "opened_at"], name="run_by_owner"),
         ]
 
     def __str__(self) -> str:
@@ -144,10 +162,21 @@ class Delivery(models.Model):
             models.Index(fields=["run", "due_at", "id"], name="delivery_queued", condition=Q(state="queued")),
             # What is in hand: at most some hundred entries. Finishing a run asks by run, recovery by worker.
             models.Index(fields=["run", "worker"], name="delivery_in_hand", condition=Q(state="sending")),
+            # The journal narrowed to one of these states, why letters failed, "try again": what was sent is not walked.
+            models.Index(
+                fields=["run", "state", "client_id"],
+                name="delivery_ended_unsent",
+                condition=Q(state__in=["failed", "unknown", "expired", "cancelled"]),
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.address} ({self.state})"
+
+
+def message_id(delivery_id: int, key: str, sender: str) -> str:
+    """The Message-ID, without brackets, of a letter of the run with this `key` and `sender`."""
+    return f"{delivery_id}.{key}@{addresses.domain(sender)}"
 
 
 class Attempt(models.Model):
@@ -179,21 +208,32 @@ class Attempt(models.Model):
 
 
 class Tally(models.Model):
-    """How many letters of a run ended how: one row a worker (0: none), so that none gets hot; summed on read."""
+    """How many of a run's letters ended how in an hour: one row a worker (0: none), so that none gets hot.
+
+    A letter that has an end no longer (it is tried again, or a late receipt knows better) is counted out, in the hour
+    it had been counted in.
+    """
 
     run = models.ForeignKey(Run, models.PROTECT, related_name="tallies", db_index=False)
     worker_id = models.BigIntegerField()
+    hour = models.DateTimeField(_("hour"))  # of UTC, by PostgreSQL's clock
     sent = models.IntegerField(db_default=0)
     failed = models.IntegerField(db_default=0)
     expired = models.IntegerField(db_default=0)
     cancelled = models.IntegerField(db_default=0)
     unknown = models.IntegerField(db_default=0)
     attempts = models.IntegerField(db_default=0)
+    # How long after their run's letters were written the sent ones were: the sum of the seconds, and of how many it was
+    # at most so long. Each of the counts includes the ones before it.
+    seconds = models.FloatField(db_default=0.0)
+    within_second = models.IntegerField(db_default=0)
+    within_minute = models.IntegerField(db_default=0)
+    within_hour = models.IntegerField(db_default=0)
 
     class Meta:
         verbose_name = _("tally")
         verbose_name_plural = _("tallies")
-        constraints = [models.UniqueConstraint(fields=["run", "worker_id"], name="tally_once_per_worker")]
+        constraints = [models.UniqueConstraint(fields=["run", "worker_id", "hour"], name="tally_once_per_hour")]
 
     def __str__(self) -> str:
-        return f"{self.run_id}/{self.worker_id}"
+        return f"{self.run_id}/{self.worker_id} {self.hour:%Y-%m-%d %H}"

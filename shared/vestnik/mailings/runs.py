@@ -1,4 +1,4 @@
-"""Making runs: opening one with the message frozen in it, or recording that one did not take place."""
+"""Making runs: opening one with the message frozen in it, recording one that did not take place; who may see them."""
 
 import logging
 import secrets
@@ -7,10 +7,12 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
 from django.db import connection
-from django.db.models import Sum
+from django.db.models import Q, QuerySet, Sum
 
 from vestnik import jobs
+from vestnik.accounts.models import User
 from vestnik.mailings import calendar
 from vestnik.mailings.models import Mailing
 from vestnik.mailings.records import Run, RunState, Tally
@@ -70,6 +72,13 @@ def record_passed(mailing: Mailing, now: datetime) -> None:
         )
         if new and not held:
             logger.error("mailing %d: the occurrence of %s was missed", mailing.pk, occurrence.isoformat())
+
+
+def visible_to(user: User | AnonymousUser) -> QuerySet[Run]:
+    """The runs that `user` may see: those of mailings they may see, and their own, of deleted mailings as well."""
+    mailings = Mailing.objects.visible_to(user)
+    own = Q(owner_id=user.pk) if user.is_active else Q()
+    return Run.objects.filter(Q(mailing__in=mailings) | own)
 
 
 def lock_launches(mailing_id: int, *, wait: bool) -> bool:

@@ -4,25 +4,25 @@ Bad input and refusals are ValidationErrors, keyed by field where there is one; 
 """
 
 import uuid
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
-from django.db.models import F, Max, RestrictedError
+from django.db import transaction
+from django.db.models import Max, Q, QuerySet, RestrictedError
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from vestnik import access, clock, jobs
 from vestnik.accounts.models import User
 from vestnik.clients.models import Client, ClientList
-from vestnik.mailings import calendar, runs
+from vestnik.mailings import calendar, letters, runs
 from vestnik.mailings.models import Mailing, Message
-from vestnik.mailings.records import Delivery, DeliveryState, Run, RunState, Tally
+from vestnik.mailings.records import DeliveryState, Run, RunState
 
 SCHEDULE = ("start", "end", "periodicity", "time_zone")
+TRIED_AGAIN = {DeliveryState.FAILED, DeliveryState.UNKNOWN}
 NOT_EDITED = (
     "next_at",
     "paused_at",
@@ -153,47 +153,69 @@ def cancel(mailing: Mailing) -> None:
 
 def send_now(mailing: Mailing, request_id: uuid.UUID | None = None) -> Run:
     """A run outside the calendar, until the next occurrence or the end. One request id makes one run."""
-    refusal = ValidationError(_("A run of this mailing is under way already."))
     with transaction.atomic():
-        mailing = (
-            Mailing.objects.select_related("owner", "message")
-            .select_for_update(of=("self",), no_key=True)
-            .get(pk=mailing.pk)
-        )
-        if request_id and (asked := Run.objects.filter(mailing=mailing, request_id=request_id).first()):
+        mailing = _lock(mailing.pk)
+        if request_id and (asked := mailing.runs.filter(request_id=request_id).first()):
             return asked
         now = clock.now()
-        if mailing.hold:
-            raise ValidationError(_("Nothing of this mailing may be sent now: %(why)s.") % {"why": _(mailing.hold)})
-        if mailing.end <= now:
-            raise ValidationError(_("The mailing is over; move its end first."))
-        if mailing.runs.filter(state=RunState.OPEN).exists():
-            raise refusal
-        try:
-            with transaction.atomic():
-                run = runs.open_run(
-                    mailing, calendar.window_end(mailing.schedule, now), request_id=request_id or uuid.uuid4()
-                )
-        except IntegrityError:
-            raise refusal from None  # an occurrence fell due this very moment
+        _refuse_if_held_or_over(mailing, now)
+        _refuse_beside(mailing.runs.all())
+        window_end = calendar.window_end(mailing.schedule, now)
+        run = runs.open_run(mailing, window_end, request_id=request_id or uuid.uuid4())
         jobs.launch(mailing.pk)
+        return run
+
+
+def try_again(
+    run: Run,
+    states: Collection[str] = (DeliveryState.FAILED,),
+    delivery_ids: Collection[int] | None = None,
+    request_id: uuid.UUID | None = None,
+) -> Run:
+    """Try the run's letters in these states (`failed`, `unknown`) again, or of these those chosen: inside its window
+    they are queued again with fresh attempts, and the run is open again; after it a new run is made of just their
+    clients, with the message as it is now. The run they are in.
+
+    Letters to deleted clients stay as they are, and so do those that a later run of this kind has brought home. One
+    request id does it once; the second time answers with the same run. A receipt that comes late decides, if it is
+    being written at this moment.
+    """
+    if not TRIED_AGAIN.issuperset(states):
+        raise ValidationError(_("Only failed and unknown letters can be tried again."))
+    if run.mailing_id is None:
+        raise ValidationError(_("The mailing was deleted."))
+    with transaction.atomic():
+        mailing = _lock(run.mailing_id)
+        run = Run.objects.select_for_update(no_key=True).get(pk=run.pk)
+        if request_id and (asked := mailing.runs.filter(Q(request_id=request_id) | Q(again_id=request_id)).first()):
+            return asked
+        now = clock.now()
+        _refuse_if_held_or_over(mailing, now)
+        if run.cancelled_at:
+            raise ValidationError(_("This run was cancelled; its letters are not tried again."))
+        window_end = calendar.window_end(mailing.schedule, now)
+        if now < run.window_end:
+            _refuse_beside(mailing.runs.exclude(pk=run.pk))
+            count = letters.queue_again(run, states, delivery_ids)
+            run.state, run.finished_at = RunState.OPEN, None
+            run.window_end = min(run.window_end, window_end)  # edits moved that of open runs only
+            run.again_id = request_id or run.again_id
+            run.save(update_fields=["state", "finished_at", "window_end", "again_id"])
+        else:
+            _refuse_beside(mailing.runs.all())
+            again = runs.open_run(mailing, window_end, request_id=request_id or uuid.uuid4())
+            count = letters.write_again(again, run, states, delivery_ids)
+            run = again
+        if not count:
+            raise ValidationError(_("There are no letters to try again."))
+        jobs.wake(run.owner_id)
+        run.refresh_from_db()
         return run
 
 
 def cancel_letters_to(owner_id: int, client_ids: Iterable[int]) -> None:
     """Cancel what is queued to these clients of the owner's, who are about to be deleted. Wants a transaction."""
-    under_way = list(Run.objects.filter(owner_id=owner_id, state=RunState.OPEN).values_list("pk", flat=True))
-    queued = (
-        Delivery.objects.filter(run__in=under_way, client_id__in=client_ids, state=DeliveryState.QUEUED)
-        .order_by("pk")
-        .select_for_update()
-        .values_list("pk", "run_id")
-    )
-    found = dict(queued)
-    Delivery.objects.filter(pk__in=found).update(state=DeliveryState.CANCELLED, settled_at=Now(), due_at=None)
-    for run_id, count in Counter(found.values()).items():
-        tally, _created = Tally.objects.get_or_create(run_id=run_id, worker_id=0)
-        Tally.objects.filter(pk=tally.pk).update(cancelled=F("cancelled") + count)
+    for run_id in letters.cancel_to(owner_id, client_ids):
         jobs.close(run_id)
 
 
@@ -204,6 +226,30 @@ def hint(mailing: Mailing, now: datetime) -> None:
     wait = mailing.next_at - now
     if wait < jobs.horizon():
         jobs.launch(mailing.pk, wait if wait.total_seconds() > 0 else None)
+
+
+def _lock(mailing_id: int) -> Mailing:
+    """The mailing, kept from launches, edits and deletion until the transaction ends. Launches come first: one that is
+    at it opens a run, and then asks for the mailing's row.
+    """
+    runs.lock_launches(mailing_id, wait=True)
+    mailings = Mailing.objects.select_related("owner", "message").select_for_update(of=("self",), no_key=True)
+    mailing = mailings.filter(pk=mailing_id).first()
+    if mailing is None:
+        raise ValidationError(_("The mailing was deleted."))
+    return mailing
+
+
+def _refuse_if_held_or_over(mailing: Mailing, now: datetime) -> None:
+    if mailing.hold:
+        raise ValidationError(_("Nothing of this mailing may be sent now: %(why)s.") % {"why": _(mailing.hold)})
+    if mailing.end <= now:
+        raise ValidationError(_("The mailing is over; move its end first."))
+
+
+def _refuse_beside(others: QuerySet[Run]) -> None:
+    if others.filter(state=RunState.OPEN).exists():
+        raise ValidationError(_("A run of this mailing is under way already."))
 
 
 def _go_on(mailing: Mailing) -> None:

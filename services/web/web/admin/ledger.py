@@ -13,7 +13,8 @@ from django.utils.translation import gettext_lazy as _
 
 from vestnik.mailings import runs
 from vestnik.mailings.models import Attempt, Delivery, Run, Tally, Worker
-from web.admin.base import CappedPaginator, ReadOnly, link
+from web.admin.base import ReadOnly, link
+from web.pages import CappedPaginator
 
 
 class LedgerAdmin(ReadOnly, admin.ModelAdmin):
@@ -35,7 +36,7 @@ class RunAdmin(LedgerAdmin):
     search_fields = ("=mailing__id", "=id")
     search_help_text = _("The number of a run or of a mailing.")
     fields = (
-        "mailing", "owner_id", "state", "reason", "totals", "see", "occurrence", "request_id", "opened_at",
+        "mailing", "owner_id", "state", "reason", "totals", "see", "occurrence", "request_id", "again_of", "opened_at",
         "filled_at", "window_end", "cancelled_at", "finished_at", "served_at", "sender", "sender_name", "reply_to",
         "subject", "html", "text",
     )  # fmt: skip
@@ -131,9 +132,9 @@ class AttemptAdmin(LedgerAdmin):
 
 @admin.register(Tally)
 class TallyAdmin(LedgerAdmin):
-    list_display = ("run", "worker_id", *runs.COUNTED)
+    list_display = ("run", "worker_id", "hour", *runs.COUNTED)
     list_select_related = ("run",)
-    ordering = ("-run_id", "worker_id")
+    ordering = ("-run_id", "worker_id", "hour")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Tally]:
         return super().get_queryset(request).defer("run__html", "run__text")

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from vestnik import jobs
+from vestnik.mailings import service
 from vestnik.mailings.records import Run, RunState, Worker
 
 TICK_MAY_BE_LATE = timedelta(minutes=1)
@@ -29,8 +30,8 @@ class Part:
 
 
 def parts() -> list[Part]:
-    """Every part of the installation and how it does."""
-    return [_database(), _queue(), _scheduler(), _dispatcher()]
+    """Every part of the installation and how it does; the mail service only when it takes nothing."""
+    return [_database(), _queue(), _scheduler(), _dispatcher(), *_mail_service()]
 
 
 def _database() -> Part:
@@ -77,3 +78,11 @@ def _dispatcher() -> Part:
         return Part(_("Dispatcher"), True, _("no worker has letters to send"))
     count = ngettext("%(count)d worker sends", "%(count)d workers send", len(workers)) % {"count": len(workers)}
     return Part(_("Dispatcher"), True, f"{count}: {', '.join(sorted(set(workers)))}")
+
+
+def _mail_service() -> list[Part]:
+    note = service.setback()
+    if note is None:
+        return []
+    words = _("takes nothing at the moment: %(words)s") % {"words": note.words}
+    return [Part(_("Mail service"), False, words)]

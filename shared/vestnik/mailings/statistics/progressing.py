@@ -1,0 +1,134 @@
+"""How a run goes: how far, how fast, and if nothing moves, why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.core.cache import cache
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from vestnik import clock
+from vestnik.mailings import service
+from vestnik.mailings.models import Mailing
+from vestnik.mailings.records import Delivery, DeliveryState, Run, RunState, Worker
+from vestnik.mailings.statistics.counting import Totals, of_runs
+
+LOOK_BACK = timedelta(seconds=10)
+"""The speed is measured over this time, if somebody looked before."""
+
+AT_LEAST = timedelta(seconds=1)
+"""Samples nearer to each other say nothing about the speed."""
+
+ALIVE = timedelta(seconds=10)
+"""A worker that did not beat for so long is dead, or soon will be; letters due for so long should be in hand."""
+
+A_LONG_TIME = timedelta(days=10_000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress(Totals):
+    """A run's totals and how they move."""
+
+    sending: int = 0
+    """Letters in hand now."""
+    rate: float = 0.0
+    """Letters that end in a second: over the last ten seconds, or on average where nobody has looked before."""
+    time_left: timedelta | None = None
+    """How long it takes at this rate; None if nothing is left, or nothing moves."""
+    waiting: str = ""
+    """A sentence: why nothing moves now. Empty if it does, or if the run is over."""
+
+
+def progress(run: Run) -> Progress:
+    """How the run goes, which was read just now (with its mailing and the mailing's owner, to spare queries)."""
+    now = clock.now()
+    totals = of_runs([run.pk])[run.pk]
+    sending, waiting, rate = 0, "", _rate(run, totals.done, now)
+    if run.state == RunState.OPEN:
+        sending = Delivery.objects.filter(run=run, state=DeliveryState.SENDING).count()
+        waiting = _waiting(run, sending, now)
+    moves = rate > 0 and totals.left > 0 and not waiting
+    return Progress(
+        **vars(totals),
+        sending=sending,
+        rate=rate,
+        time_left=timedelta(seconds=min(totals.left / rate, A_LONG_TIME.total_seconds())) if moves else None,
+        waiting=waiting,
+    )
+
+
+def _rate(run: Run, done: int, now: datetime) -> float:
+    """By the samples in the cache, which are a hint; without them by when the letters were written."""
+    if run.filled_at is None:
+        return 0.0
+    if run.state == RunState.OPEN and (sample := _sample(run, done, now)):
+        then, before = sample
+        return max(0.0, done - before) / (now.timestamp() - then)
+    seconds = ((run.finished_at or now) - run.filled_at).total_seconds()
+    return done / seconds if seconds > 0 else 0.0
+
+
+def _sample(run: Run, done: int, now: datetime) -> tuple[float, int] | None:
+    """When and how many letters were done about ten seconds ago, by those who looked then. Leaves word for others."""
+    key, moment = f"vestnik:progress:{run.pk}", now.timestamp()
+    try:
+        kept: list[tuple[float, int]] = cache.get(key, [])
+        samples = [sample for sample in kept if 0 < moment - sample[0] <= LOOK_BACK.total_seconds()]
+        if not samples or moment - samples[-1][0] >= AT_LEAST.total_seconds() / 2:
+            cache.set(key, [*samples, (moment, done)], timeout=LOOK_BACK.total_seconds())
+    except service.CACHE_AWAY:
+        return None
+    oldest = next(iter(samples), None)
+    return oldest if oldest and moment - oldest[0] >= AT_LEAST.total_seconds() else None
+
+
+def _waiting(run: Run, sending: int, now: datetime) -> str:
+    """What an open run waits for; what people did comes first, then what only time or a machine can change."""
+    if run.cancelled_at:
+        return _("Cancelled; what is in hand is being settled.")
+    if run.mailing is None:
+        return _("The mailing was deleted; its run is about to be cancelled.")
+    if held := _held(run.mailing):
+        return held
+    if run.window_end <= now:
+        return _("Its time is up; what is in hand is being settled.")
+    if run.filled_at is None:
+        return _("Its letters are being written.")
+    if note := service.setback():
+        return _("The mail service takes nothing at the moment: %(words)s") % {"words": note.words}
+    if sending:
+        return ""
+    queued = Delivery.objects.filter(run=run, state=DeliveryState.QUEUED)
+    due = queued.order_by("due_at").values_list("due_at", flat=True).first()
+    if due is not None and due > now:
+        return _("All letters that are left are to be tried later; the next try is at %(time)s.") % {
+            "time": _moment(due, now)
+        }
+    if due is not None and due <= now - ALIVE and not _somebody_works(now):
+        return _("No worker is running.")
+    return ""
+
+
+def _held(mailing: Mailing) -> str:
+    if mailing.switched_off_at and mailing.switched_off_reason:
+        return _("Switched off by a manager: %(reason)s") % {"reason": mailing.switched_off_reason}
+    sentences = {
+        "": "",
+        "switched off": _("Switched off by a manager."),
+        "owner blocked": _("The owner's account is blocked."),
+        "owner not confirmed": _("The owner's mailbox is not confirmed yet."),
+        "paused": _("Paused by the owner."),
+    }
+    return sentences[mailing.hold]
+
+
+def _somebody_works(now: datetime) -> bool:
+    return Worker.objects.filter(ended_at=None, beat_at__gt=now - ALIVE).exists()
+
+
+def _moment(moment: datetime, now: datetime) -> str:
+    """In the reader's zone; with its date, if that is not today."""
+    moment, now = timezone.localtime(moment), timezone.localtime(now)
+    return f"{moment:%H:%M:%S}" if moment.date() == now.date() else f"{moment:%Y-%m-%d %H:%M:%S}"

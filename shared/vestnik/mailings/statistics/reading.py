@@ -1,0 +1,116 @@
+"""A run's letters one by one: page after page by an index, or all of them in one stream."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Collection, Iterator
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.db import connection
+
+from vestnik import addresses
+from vestnik.mailings.records import Attempt, Delivery, DeliveryState, Run
+
+CHUNK = 2_000
+"""Rows of an export that are in memory at once."""
+
+# One statement, so that a file shows one moment; the rows wait at the server.
+EXPORT = """
+    SELECT d.address, coalesce(client.full_name, ''), d.state, d.attempts, d.settled_at, last.code,
+           coalesce(last.answer, '')
+    FROM mailings_delivery d
+    LEFT JOIN clients_client client ON client.id = d.client_id AND client.owner_id = %(owner)s
+    LEFT JOIN LATERAL (
+        SELECT code, answer FROM mailings_attempt WHERE delivery_id = d.id ORDER BY claim DESC LIMIT 1
+    ) last ON true
+"""
+
+
+class Row(NamedTuple):
+    """A letter as an export tells of it."""
+
+    address: str
+    full_name: str
+    """The client's, as it is now; empty if they were deleted."""
+    state: str
+    attempts: int
+    """Charged ones, since the letter was last queued by a person."""
+    settled_at: datetime | None
+    code: int | None
+    """Of the last answer."""
+    answer: str
+
+
+def journal(
+    run: Run, state: str = "", address: str = "", after: int | None = None, size: int = 50
+) -> tuple[list[Delivery], int | None]:
+    """A page of the run's letters, and `after` of the next page, if there is one.
+
+    Narrowed to a state, and to those whose address contains `address`. Letters stand in the order of their clients;
+    queued ones in the order of the queue, so that each state is read by an index of its own.
+    """
+    where, parameters = _narrowed(run, state, address)
+    order = "d.client_id"
+    if state == DeliveryState.QUEUED:
+        order = "d.due_at, d.id"
+        last = Delivery.objects.filter(run=run, pk=after, state=state).first() if after is not None else None
+        if last:  # one that has left the queue stood before all the others
+            where += " AND (d.due_at, d.id) > (%(due)s, %(after)s)"
+            parameters |= {"due": last.due_at, "after": last.pk}
+    elif after is not None:
+        where += " AND d.client_id > %(after)s"
+        parameters["after"] = after
+    query = f"SELECT d.* FROM mailings_delivery d {where} ORDER BY {order} LIMIT %(limit)s"
+    found = list(Delivery.objects.raw(query, {**parameters, "limit": size + 1}))
+    page = found[:size]
+    if len(found) <= size or not page:
+        return page, None
+    return page, page[-1].pk if state == DeliveryState.QUEUED else page[-1].client_id
+
+
+def last_attempts(delivery_ids: Collection[int]) -> dict[int, Attempt]:
+    """The last attempt of each of these letters that has one."""
+    found = Attempt.objects.filter(delivery__in=delivery_ids).order_by("delivery_id", "-claim").distinct("delivery_id")
+    return {attempt.delivery_id: attempt for attempt in found}
+
+
+def attempts(delivery: Delivery) -> list[Attempt]:
+    """All attempts of a letter with their workers, in order."""
+    return list(delivery.tries.select_related("worker").order_by("claim"))
+
+
+def export(run: Run, state: str = "", address: str = "") -> Iterator[Row]:
+    """The run's letters, narrowed as in `journal`, in the order of their clients; some thousands in memory at once."""
+    where, parameters = _narrowed(run, state, address)
+    with connection.chunked_cursor() as cursor:
+        cursor.execute(f"{EXPORT} {where} ORDER BY d.client_id", {**parameters, "owner": run.owner_id})
+        while rows := cursor.fetchmany(CHUNK):
+            yield from map(Row._make, rows)
+
+
+def _narrowed(run: Run, state: str, address: str) -> tuple[str, dict[str, Any]]:
+    where = "WHERE d.run_id = %(run)s"
+    parameters: dict[str, Any] = {"run": run.pk}
+    if state:
+        where += " AND d.state = %(state)s"
+        parameters["state"] = state
+    if address := _as_stored(address):
+        where += " AND strpos(d.address, %(address)s) > 0"
+        parameters["address"] = address
+    return where, parameters
+
+
+def _as_stored(address: str) -> str:
+    """What a person looks for, in the form that addresses are stored in, as far as a part of one has that form."""
+    wanted = unicodedata.normalize("NFC", address).replace("\x00", "").strip().lower()
+    if wanted.isascii():
+        return wanted
+    try:
+        return addresses.normalise(wanted)
+    except addresses.InvalidAddress:
+        local, at, domain = wanted.rpartition("@")
+    try:
+        return f"{local}{at}{domain.encode('idna').decode()}"
+    except UnicodeError:
+        return wanted

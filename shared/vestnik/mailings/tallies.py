@@ -1,0 +1,36 @@
+"""How ends of letters are counted: in the statement that ends them, so that no count can be lost or doubled."""
+
+# Wants a CTE `settled` with the columns run_id, worker, state, tries, and those of NOT_ENDED: what a letter that had
+# ended before was (`was`, `was_at`: that is counted out, in the hour it was counted in), and for one that is sent the
+# seconds since its run's letters were written. One tally row per run, worker and hour; in one order, for two statements
+# may count in the same rows (worker 0). `statement_timestamp()` is also what such a CTE sets `settled_at` to: by that
+# the hour is found again.
+COUNT = """
+    INSERT INTO mailings_tally AS tally (run_id, worker_id, hour, sent, failed, expired, cancelled, unknown, attempts,
+                                         seconds, within_second, within_minute, within_hour)
+    SELECT run_id, worker, hour,
+           coalesce(sum(n) FILTER (WHERE state = 'sent'), 0), coalesce(sum(n) FILTER (WHERE state = 'failed'), 0),
+           coalesce(sum(n) FILTER (WHERE state = 'expired'), 0), coalesce(sum(n) FILTER (WHERE state = 'cancelled'), 0),
+           coalesce(sum(n) FILTER (WHERE state = 'unknown'), 0), sum(tries), coalesce(sum(seconds), 0),
+           count(*) FILTER (WHERE seconds <= 1), count(*) FILTER (WHERE seconds <= 60),
+           count(*) FILTER (WHERE seconds <= 3600)
+    FROM (
+        SELECT run_id, worker, (SELECT date_trunc('hour', statement_timestamp(), 'UTC')) AS hour, state, 1 AS n, tries,
+               seconds
+        FROM settled WHERE state <> 'queued' OR tries > 0
+        UNION ALL
+        SELECT run_id, worker, date_trunc('hour', was_at, 'UTC'), was, -1, 0, NULL FROM settled WHERE was_at IS NOT NULL
+    ) AS ended
+    GROUP BY run_id, worker, hour ORDER BY run_id, worker, hour
+    ON CONFLICT (run_id, worker_id, hour) DO UPDATE SET
+        sent = tally.sent + excluded.sent, failed = tally.failed + excluded.failed,
+        expired = tally.expired + excluded.expired, cancelled = tally.cancelled + excluded.cancelled,
+        unknown = tally.unknown + excluded.unknown, attempts = tally.attempts + excluded.attempts,
+        seconds = tally.seconds + excluded.seconds, within_second = tally.within_second + excluded.within_second,
+        within_minute = tally.within_minute + excluded.within_minute,
+        within_hour = tally.within_hour + excluded.within_hour
+"""
+
+# Of letters that had not ended before, and are not sent by the statement; nor tried.
+NOT_ENDED = "NULL::text AS was, NULL::timestamptz AS was_at, NULL::float8 AS seconds"
+NOT_TRIED = f"0 AS tries, {NOT_ENDED}"
