@@ -4,6 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
+WEB := services/web
+ASSETS := $(WEB)/web/static/web/vendor/icons.svg
+CATALOGUES := shared/vestnik/locale $(WEB)/web/locale
+WORDS := $(VENV)/words
+READY := $(STAMP) $(ASSETS) $(WORDS)
 PACKAGES := shared/pyproject.toml services/web/pyproject.toml services/dispatcher/pyproject.toml
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 # Django's settings want an environment even where nothing is run (mypy's plugin reads them).
@@ -12,17 +17,20 @@ COMPILE := .local/uv/bin/uv pip compile --quiet --universal --python-version 3.1
 	--no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format bench lock clean
+.PHONY: help setup run demo test lint format messages bench lock clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(STAMP) ## Make the environment (.venv), if it is not up to date
+setup: $(READY) ## Make the environment (.venv) and what pages load, if they are not up to date
 
-run: $(STAMP) ## Set up and start everything; Ctrl-C stops it
+run: $(READY) ## Set up and start everything; Ctrl-C stops it
 	@exec $(BIN)/python -m local.run
 
-test: $(STAMP) ## Set up and run every test
+demo: $(READY) ## Make the demo in the data of `make run`, which has to be running, and say who can sign in
+	@$(BIN)/python -m local.demo
+
+test: $(READY) ## Set up and run every test
 	@$(BIN)/pytest
 
 lint: $(STAMP) ## Check style and types
@@ -34,7 +42,11 @@ format: $(STAMP) ## Bring the code into its form
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
-bench: $(STAMP) ## Measure the way of 20,000 letters beside the wire's limit
+messages: $(STAMP) ## Gather the texts to translate (wants gettext)
+	@for catalogue in $(CATALOGUES); do (cd $$catalogue/.. && $(NOWHERE) $(CURDIR)/$(BIN)/python -m django makemessages \
+		--locale ru --no-obsolete --add-location never --ignore 'static/*'); done
+
+bench: $(READY) ## Measure the way of 20,000 letters beside the wire's limit
 	@$(BIN)/python -m bench
 
 lock: ## Choose the newest fitting versions anew (requirements/*.txt)
@@ -42,11 +54,12 @@ lock: ## Choose the newest fitting versions anew (requirements/*.txt)
 	@.local/uv/bin/python -m pip --quiet --disable-pip-version-check install uv
 	@$(COMPILE) --upgrade shared/pyproject.toml services/web/pyproject.toml -o requirements/web.txt
 	@$(COMPILE) --upgrade shared/pyproject.toml services/dispatcher/pyproject.toml -o requirements/dispatcher.txt
+	@$(COMPILE) --upgrade requirements/node.in -o requirements/node.txt
 	@$(COMPILE) --upgrade requirements/local.in $(PACKAGES) -o requirements/local.txt
 	@rm -rf .local/uv
 
 clean: ## Remove the environment and the tools' caches; data (.local) stays
-	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) $(WEB)/node_modules $(dir $(ASSETS)) .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP): requirements/local.txt $(PACKAGES)
@@ -62,4 +75,16 @@ $(STAMP): requirements/local.txt $(PACKAGES)
 	@$(PIP) --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	@$(PIP) install --require-hashes -r requirements/local.txt
 	@$(PIP) install --no-build-isolation --no-deps -e shared -e services/web -e services/dispatcher
+	@touch $@
+
+# The libraries of the pages, and a sprite of the icons that the templates name. Where there is no Node.js, one from PyPI.
+$(ASSETS): $(WEB)/package-lock.json $(WEB)/vendor.mjs $(shell find $(WEB)/web -name '*.html' -o -name '*.py') | $(STAMP)
+	@node -e 'process.exit(process.versions.node.split(".")[0] < 18)' 2>/dev/null && command -v npm >/dev/null || \
+		{ echo "Fetching Node.js …" && $(PIP) install --require-hashes -r requirements/node.txt; }
+	@export PATH="$(CURDIR)/$(BIN):$$PATH" && cd $(WEB) && if [ node_modules/.package-lock.json -nt package-lock.json ]; \
+		then node vendor.mjs; else echo "Fetching what pages load …" && npm ci --silent; fi
+	@touch $@
+
+$(WORDS): $(shell find shared $(WEB)/web -name '*.po') | $(STAMP)
+	@for catalogue in $(CATALOGUES); do $(BIN)/pybabel --quiet compile --domain django --directory $$catalogue; done
 	@touch $@
