@@ -47,7 +47,7 @@ def fill(owner, number):
         mailing = factories.make_mailing(owner, 1)
         worker = Worker.objects.create(name=f"worker {count}", provider="smtp")
         run = runs.open_run(mailing, mailing.end)
-        Tally.objects.create(run=run, worker_id=worker.pk, sent=1, attempts=1)
+        Tally.objects.create(run=run, worker_id=worker.pk, hour=timezone.now(), sent=1, attempts=1)
         for client in Client.objects.filter(lists__mailings=mailing):
             letter = Delivery.objects.create(run=run, client_id=client.pk, address=client.email, state="sent")
             Attempt.objects.create(
@@ -196,16 +196,15 @@ def test_the_ledger_is_read_only_even_for_a_superuser(browser, alice, model):
     assert model.objects.values().get() == before
 
 
-def test_deleting_a_user_leaves_the_ledger(browser, alice):
+def test_deleting_a_user_ends_the_account_and_leaves_the_ledger(browser, alice):
     fill(alice, 1)
-    assert "is under way" in said(browser.post(page("delete", User, alice.pk), {"post": "yes"}, follow=True))[0]
-    assert User.objects.filter(pk=alice.pk).exists()
-    Run.objects.update(state="finished", finished_at=timezone.now())
     browser.post(page("delete", User, alice.pk), {"post": "yes"})
-    assert not User.objects.filter(pk=alice.pk).exists()
+    alice.refresh_from_db()
     run = Run.objects.get()
-    assert (run.mailing, run.owner_id) == (None, alice.pk)
+    assert not alice.is_active
+    assert run.cancelled_at is not None
     assert Attempt.objects.filter(delivery__run=run).count() == 1
+    assert page("change", User, alice.pk) not in browser.get(page("changelist", User)).content.decode()
 
 
 # Saving

@@ -1,7 +1,12 @@
 """The web service's settings: the common ones, and what pages need."""
 
+from pathlib import Path
+
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
 from vestnik.settings import *  # noqa: F403
-from vestnik.settings import INSTALLED_APPS, REDIS_URL, read
+from vestnik.settings import CACHE_URL, ENQUEUE_TIMEOUT_SECONDS, INSTALLED_APPS, REDIS_URL, read
 
 INSTALLED_APPS = [
     "web.admin_config.VestnikAdminConfig",
@@ -9,8 +14,14 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
+    "django.contrib.humanize",
     *INSTALLED_APPS,
-    "web",
+    "allauth",
+    "allauth.account",
+    "django_bootstrap5",
+    "django_htmx",
+    "csp",
+    "web",  # last: its admin takes off the site what others put there
 ]
 
 MIDDLEWARE = [
@@ -23,6 +34,10 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "web.middleware.ProfileMiddleware",
 ]
 
 ROOT_URLCONF = "web.urls"
@@ -31,13 +46,16 @@ WSGI_APPLICATION = "web.wsgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [Path(__file__).parent / "templates"],  # before those of other apps, which some of them stand in for
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "django.template.context_processors.i18n",
             ],
+            "builtins": ["django.templatetags.i18n", "django.templatetags.static", "web.templatetags.ui"],
         },
     },
 ]
@@ -45,16 +63,85 @@ TEMPLATES = [
 STATIC_URL = "static/"
 WHITENOISE_USE_FINDERS = True  # what nginx does not serve comes from where it was installed
 
+# Scripts and styles come from files of one's own; what is inline is not run, whoever wrote it.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "object-src": [NONE],
+        "base-uri": [SELF],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    },
+}
 X_FRAME_OPTIONS = "DENY"
+CSRF_FAILURE_VIEW = "web.errors.stale_form"
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = bool(read("bool", "COOKIES_OVER_HTTPS_ONLY", False))
 CSRF_TRUSTED_ORIGINS: list[str] = read("list", "TRUSTED_ORIGINS", [])
 
+
+def _impatient(url: str) -> str:
+    timeouts = f"socket_connect_timeout={ENQUEUE_TIMEOUT_SECONDS}&socket_timeout={ENQUEUE_TIMEOUT_SECONDS}"
+    return f"{url}{'&' if '?' in url else '?'}{timeouts}"
+
+
 # A lost hint is found by the tick; a page that waits for Redis is not found by its reader.
-_TIMEOUTS = f"socket_connect_timeout={ENQUEUE_TIMEOUT_SECONDS}&socket_timeout={ENQUEUE_TIMEOUT_SECONDS}"  # noqa: F405
 DRAMATIQ_BROKER = {
     "BROKER": "dramatiq.brokers.redis.RedisBroker",
-    "OPTIONS": {"url": f"{REDIS_URL}{'&' if '?' in REDIS_URL else '?'}{_TIMEOUTS}", "namespace": "vestnik"},
+    "OPTIONS": {"url": _impatient(REDIS_URL), "namespace": "vestnik"},
     "MIDDLEWARE": [],
+}
+
+# Limits on signing in and up are kept in the cache, and are not kept while it is away.
+CACHES = {"default": {"BACKEND": "web.cache.ForgivingRedisCache", "LOCATION": _impatient(CACHE_URL)}}
+
+# Signing up and in: allauth, by e-mail address alone. Which letter says what does not tell who is registered.
+AUTHENTICATION_BACKENDS = ["web.accounts.backends.AddressBackend", "guardian.backends.ObjectPermissionBackend"]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "overview"
+PASSWORD_RESET_TIMEOUT = 24 * 60 * 60
+ACCOUNT_ADAPTER = "web.accounts.adapter.AccountAdapter"
+ACCOUNT_FORMS = {
+    "login": "web.accounts.forms.LoginForm",
+    "signup": "web.accounts.forms.SignupForm",
+    "add_email": "web.accounts.forms.AddEmailForm",
+    "change_password": "web.accounts.forms.ChangePasswordForm",
+    "set_password": "web.accounts.forms.SetPasswordForm",
+    "reset_password": "web.accounts.forms.ResetPasswordForm",
+    "reset_password_from_key": "web.accounts.forms.ResetPasswordKeyForm",
+    "reauthenticate": "web.accounts.forms.ReauthenticateForm",
+}
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+ACCOUNT_EMAIL_NOTIFICATIONS = True  # of a changed password or address
+ACCOUNT_CHANGE_EMAIL = True
+ACCOUNT_REAUTHENTICATION_REQUIRED = True  # for changing the address
+ACCOUNT_EMAIL_CONFIRMATION_AUTHENTICATED_REDIRECT_URL = "profile"
+ACCOUNT_LOGOUT_REDIRECT_URL = "home"
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if SESSION_COOKIE_SECURE else "http"
+# By client ("ip") or by address ("key"); allauth's own defaults hold for what is not named here.
+ACCOUNT_RATE_LIMITS = {
+    "login": "30/m/ip",
+    "login_failed": "10/m/ip,5/5m/key",
+    "signup": "10/m/ip,60/h/ip",
+    "reset_password": "10/m/ip,5/h/key",
+    "resend": "10/m/ip,1/m/key,5/h/key",
+}
+
+# Clients are told apart, for limits, by what the last of so many proxies saw; a header from outside says nothing.
+ALLAUTH_TRUSTED_PROXY_COUNT = read("int", "TRUSTED_PROXIES", 0)
+if ALLAUTH_TRUSTED_PROXY_COUNT < 0:
+    raise ImproperlyConfigured("TRUSTED_PROXIES: a number of proxies is wanted, 0 or more.")
+
+MESSAGE_TAGS = {40: "danger"}  # Django's errors in Bootstrap's word
+BOOTSTRAP5 = {
+    "set_placeholder": False,
+    "required_css_class": "required",
+    "label_class": "form-label",
+    "field_renderers": {"default": "web.bootstrap.FieldRenderer"},
 }

@@ -1,11 +1,22 @@
-"""The pages' addresses."""
+"""The pages' addresses. Public pages carry their language in the address, signed-in ones follow the profile."""
 
+from django.conf.urls.i18n import i18n_patterns
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 
 from web.home import views as home
 
 urlpatterns = [
-    path("", home.index, name="home"),
+    *i18n_patterns(
+        path("", home.index, name="home"),
+        path("accounts/", include("web.accounts.urls")),
+    ),
+    path("", include("web.overview.urls")),
+    path("profile/", include("web.profile.urls")),
+    path("clients/", include("web.clients.urls")),
+    path("lists/", include("web.lists.urls")),
+    path("messages/", include("web.messages.urls")),
+    path("mailings/", include("web.mailings.urls")),
+    path("runs/", include("web.runs.urls")),
     path("admin/", admin.site.urls),
 ]

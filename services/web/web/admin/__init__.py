@@ -1,5 +1,6 @@
 """The admin site's pages: for superusers, over the core's verbs; the ledger can only be looked at."""
 
+from allauth.account.models import EmailAddress
 from django.contrib import admin
 from django_dramatiq.models import Task
 
@@ -7,5 +8,7 @@ from web.admin import accounts, clients, ledger, mailings
 
 __all__ = ["accounts", "clients", "ledger", "mailings"]
 
-if admin.site.is_registered(Task):
-    admin.site.unregister(Task)  # jobs are hints and are not recorded
+# Jobs are hints and are not recorded; allauth's addresses are copies of what the user's page says.
+for model in (Task, EmailAddress):
+    if admin.site.is_registered(model):
+        admin.site.unregister(model)

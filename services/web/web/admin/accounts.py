@@ -1,4 +1,4 @@
-"""The people who sign in."""
+"""The people who sign in, and the letters Vestnik itself writes to them."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
-from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html_join
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from vestnik.accounts.models import User
+from vestnik.accounts.models import AccountLetter, User
 from vestnik.clients.models import Client, ClientList
-from vestnik.mailings.models import Mailing, Message, Run
+from vestnik.mailings.models import Mailing, Message
+from web.accounts.ending import end_account
 from web.admin.base import VerbAdmin, link
+from web.admin.ledger import LedgerAdmin
 
 
 class NewUserForm(AdminUserCreationForm):
@@ -58,9 +59,24 @@ class UserAdmin(VerbAdmin, DjangoUserAdmin):
             obj.confirmed_at = timezone.now()  # whoever is made here counts as confirmed
         super().save_model(request, obj, form, change)
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        return super().get_queryset(request).filter(deleted_at=None)
+
     def delete_model(self, request: HttpRequest, obj: User) -> None:
-        if Run.objects.filter(owner_id=obj.pk, state=Run.State.OPEN).exists():
-            raise ValidationError(
-                gettext("A run of a mailing of %(user)s is under way; cancel it first.") % {"user": obj}
-            )
-        super().delete_model(request, obj)
+        end_account(obj)
+
+
+@admin.register(AccountLetter)
+class AccountLetterAdmin(LedgerAdmin):
+    """Never with the content: it holds links that open accounts."""
+
+    list_display = ("recipient", "subject", "state", "created_at", "attempts", "answer")
+    search_fields = ("recipient__exact",)
+    search_help_text = _("A whole address.")
+    fields = (
+        "recipient", "subject", "key", "state", "attempts", "code", "answer", "created_at", "due_at", "claimed_at",
+        "settled_at",
+    )  # fmt: skip
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AccountLetter]:
+        return super().get_queryset(request).defer("content")

@@ -1,0 +1,91 @@
+"""What allauth does otherwise here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from allauth.account import app_settings
+from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.models import EmailAddress
+from allauth.utils import build_absolute_uri
+from django.conf import settings
+from django.contrib import messages
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
+from django.db import IntegrityError, transaction
+from django.forms import BaseForm
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse, translate_url
+from django.utils import translation
+
+from vestnik.accounts import verbs
+from vestnik.accounts.models import User
+from web.accounts.copies import align
+
+
+class AccountAdapter(DefaultAccountAdapter):
+    """Keeps people in the core's User, and writes to them in their own language."""
+
+    def clean_email(self, email: str) -> str:
+        return User._meta.get_field("email").to_python(email)
+
+    def save_user(self, request: HttpRequest, user: Any, form: BaseForm, commit: bool = True) -> User:
+        said = form.cleaned_data
+        about = {name: said[name] for name in ("full_name", "language", "time_zone")}
+        return User.objects.create_user(said["email"], said["password1"], confirmed_at=None, **about)
+
+    def pre_login(self, request: HttpRequest, user: Any, **kwargs: Any) -> HttpResponse | None:
+        response = super().pre_login(request, user, **kwargs)
+        if response is None:
+            align(user)
+        return response
+
+    def reauthenticate(self, user: Any, password: str) -> bool:
+        align(user)
+        return super().reauthenticate(user, password)
+
+    def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
+        """Take the address over, unless it has become somebody else's, or an administrator has written another."""
+        user: Any = email_address.user
+        outdated = email_address.primary and email_address.email != user.email
+        try:
+            with transaction.atomic():
+                if not outdated and super().confirm_email(request, email_address):
+                    verbs.confirm(user)
+                    return True
+        except IntegrityError:  # User.email is unique
+            outdated = True
+        if outdated:
+            template = "account/messages/email_confirmation_failed.txt"
+            self.add_message(request, messages.ERROR, template, {"email": email_address.email})
+        return False
+
+    def get_password_change_redirect_url(self, request: HttpRequest) -> str:
+        return reverse("profile")
+
+    def get_client_ip(self, request: HttpRequest) -> str:
+        """Who asks, for limits; of what did not come through the proxies, the peer."""
+        try:
+            return super().get_client_ip(request)
+        except (ImproperlyConfigured, PermissionDenied):
+            return str(request.META.get("REMOTE_ADDR", ""))
+
+    def send_unknown_account_mail(self, email: str) -> None:
+        """Tell whoever reads `email` that nobody has an account with it."""
+        signup_url = build_absolute_uri(self.request, reverse("account_signup"))
+        self.send_mail("account/email/unknown_account", email, {"signup_url": signup_url})
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        user = context.get("user")
+        language = user.language if user else translation.get_language()
+        links = {name: translate_url(value, language) for name, value in context.items() if name.endswith("_url")}
+        with translation.override(language):
+            super().send_mail(
+                template_prefix,
+                email,
+                {
+                    **context,
+                    **links,
+                    "days": app_settings.EMAIL_CONFIRMATION_EXPIRE_DAYS,
+                    "hours": settings.PASSWORD_RESET_TIMEOUT // 3600,
+                },
+            )

@@ -1,0 +1,9 @@
+from django.urls import include, path
+
+from web.accounts import views
+
+urlpatterns = [
+    path("confirm-email/", views.LetterSent.as_view(), name="account_email_verification_sent"),
+    path("email/", views.ChangeEmail.as_view(), name="account_email"),
+    path("", include("allauth.account.urls")),
+]

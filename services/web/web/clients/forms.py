@@ -1,0 +1,115 @@
+"""The forms of a client and of a file of clients."""
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from vestnik.clients import verbs
+from vestnik.clients.background import start_import
+from vestnik.clients.models import Client, ClientImport, ClientList
+from web.forms import VerbForm
+
+INDENT = "  "
+
+
+def written(attributes: dict[str, str]) -> str:
+    """Attributes as people write them: one a line, “name: value”; what is indented goes on with the value above it."""
+    return "\n".join(f"{name}: {text}".replace("\n", f"\n{INDENT}") for name, text in attributes.items())
+
+
+def parsed(text: str) -> dict[str, str]:
+    """The attributes that were written so. Raises ValidationError, which names the line."""
+    attributes: dict[str, str] = {}
+    name = ""
+    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
+        if name and line.startswith(INDENT):
+            attributes[name] += f"\n{line[len(INDENT) :]}"
+        elif line.strip():
+            name, colon, value = (part.strip() for part in line.partition(":"))
+            if not colon:
+                raise ValidationError(_("Line %(number)d has no colon; write “name: value”.") % {"number": number})
+            if name in attributes:
+                raise ValidationError(
+                    _("Line %(number)d: “%(name)s” stands there for the second time.")
+                    % {"number": number, "name": name}
+                )
+            attributes[name] = value
+    return {name: stripped for name, value in attributes.items() if (stripped := value.strip())}
+
+
+class AttributesField(forms.CharField):
+    """A dictionary of texts in a text area."""
+
+    widget = forms.Textarea({"rows": 4, "class": "font-monospace"})
+
+    def prepare_value(self, value: Any) -> Any:
+        return written(value) if isinstance(value, dict) else value
+
+    def to_python(self, value: Any) -> Any:
+        return parsed(super().to_python(value) or "")
+
+
+class ClientForm(VerbForm):
+    about_all = "email"
+    attributes = AttributesField(
+        label=gettext_lazy("Attributes"),
+        required=False,
+        strip=False,
+        help_text=gettext_lazy("One a line, for example “city: Oslo”. A message can name them: {{ attributes.city }}."),
+    )
+    lists = forms.ModelMultipleChoiceField(
+        ClientList.objects.none(), label=gettext_lazy("Lists"), required=False, widget=forms.CheckboxSelectMultiple
+    )
+
+    class Meta:
+        model = Client
+        fields = ("email", "full_name", "comment", "attributes")
+        widgets = {"comment": forms.Textarea({"rows": 3})}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        client = self.instance
+        self.fields["lists"].queryset = ClientList.objects.filter(owner=client.owner_id).order_by("name")  # type: ignore[attr-defined]
+        if client.pk:
+            self.initial["lists"] = list(client.lists.values_list("pk", flat=True))
+
+    def by_verb(self) -> Client:
+        return verbs.save_client(self.instance, self.cleaned_data["lists"])
+
+
+class ImportForm(VerbForm):
+    about_all = "file"
+    file = forms.FileField(
+        label=gettext_lazy("File"),
+        widget=forms.FileInput({"accept": ".csv,.txt,.tsv,text/csv,text/plain,text/tab-separated-values"}),
+    )
+    client_list = forms.ModelChoiceField(
+        ClientList.objects.none(),
+        label=gettext_lazy("Put them on the list"),
+        required=False,
+        empty_label=gettext_lazy("no list, or the one named below"),
+    )
+    list_name = forms.CharField(
+        label=gettext_lazy("Or on a new list called"),
+        required=False,
+        max_length=200,
+    )
+
+    field_order = ("file", "client_list", "list_name")
+
+    class Meta:
+        model = ClientImport
+        fields = ("client_list", "list_name")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["client_list"].queryset = ClientList.objects.filter(owner=self.owner).order_by("name")  # type: ignore[attr-defined]
+
+    def by_verb(self) -> ClientImport:
+        uploaded = self.cleaned_data["file"]
+        return start_import(
+            self.owner, uploaded, uploaded.name, self.cleaned_data["list_name"], self.cleaned_data["client_list"]
+        )

@@ -1,0 +1,193 @@
+from collections.abc import Iterator
+from typing import Any
+
+from django.contrib import messages
+from django.db.models import F, Func, Prefetch, Q, QuerySet, TextField
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict, StreamingHttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.functional import cached_property
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from vestnik import spreadsheets
+from vestnik.clients import verbs
+from vestnik.clients.models import Client, ClientList, name_key
+from vestnik.mailings import history
+from web.clients.forms import ClientForm
+from web.pages import ChangePage, CreatePage, DeletePage, ListPage, OwnersPage, ThingPage
+
+NAMED = 10
+"""How many of the clients that are about to be deleted are named."""
+
+
+class Clients(ListPage):
+    """One's own clients; `list` in the address narrows to those on a list."""
+
+    model = Client
+    template_name = "clients/list.html"
+    table_template = "clients/_table.html"
+    sorts = {
+        "name": ("name_key", "pk"),
+        "-name": ("-name_key", "-pk"),
+        "email": ("email",),
+        "-email": ("-email",),
+        "-added": ("-pk",),
+        "added": ("pk",),
+    }
+
+    def search(self, things: Any, text: str) -> Any:
+        return things.filter(Q(email__contains=text.lower()) | Q(name_key__contains=name_key(text)))
+
+    def narrow(self, things: Any) -> Any:
+        things = things.filter(owner=self.request.user)
+        if self.client_list:
+            things = things.filter(memberships__client_list=self.client_list)
+        return things.prefetch_related(Prefetch("lists", ClientList.objects.order_by("name")))
+
+    @cached_property
+    def lists(self) -> list[ClientList]:
+        user: Any = self.request.user
+        return list(ClientList.objects.filter(owner=user).order_by("name"))
+
+    @cached_property
+    def client_list(self) -> ClientList | None:
+        """The list that was asked for, if any."""
+        asked = self.request.GET.get("list", "")
+        chosen = [client_list for client_list in self.lists if str(client_list.pk) == asked]
+        if asked and not chosen:
+            raise Http404
+        return chosen[0] if chosen else None
+
+
+class ExportClients(Clients):
+    """All pages of what was searched for, as a table for spreadsheets that can be imported again."""
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        found = self.get_queryset().prefetch_related(None)
+        keys = Func(F("attributes"), function="jsonb_object_keys", output_field=TextField(), set_returning=True)
+        names = sorted(found.order_by().values_list(keys, flat=True).distinct())
+        return csv_answer("clients.csv", spreadsheets.lines(_table(found, names)))
+
+
+class ClientPage(ThingPage):
+    """A client, their lists, and the last letters to them."""
+
+    model = Client
+    room = "clients"
+    template_name = "clients/thing.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        client = self.object
+        return super().get_context_data(
+            lists=client.lists.order_by("name"), letters=history.letters_to(client), **kwargs
+        )
+
+
+class NewClient(CreatePage):
+    form_class = ClientForm
+    template_name = "clients/form.html"
+
+    def get_initial(self) -> dict[str, Any]:
+        return {"lists": self.request.GET.getlist("list")}
+
+    def get_success_url(self) -> str:
+        return reverse("clients:thing", args=[self.object.pk])
+
+    def success(self, thing: Client) -> str:
+        return _("The client is added.")
+
+
+class ChangeClient(ChangePage):
+    model = Client
+    room = "clients"
+    form_class = ClientForm
+    template_name = "clients/form.html"
+
+    def get_success_url(self) -> str:
+        return self.address_of(self.object)
+
+    def success(self, thing: Client) -> str:
+        return _("The client is saved.")
+
+
+class DeleteClient(DeletePage):
+    model = Client
+    room = "clients"
+    what_goes = gettext_lazy(
+        "The client goes for good, off all lists and mailings. Letters that still wait for them are cancelled; "
+        "what was sent stays in the statistics."
+    )
+
+    def delete_by_verb(self, thing: Client) -> str:
+        verbs.delete_clients(thing.owner, [thing])
+        return _("The client is deleted.")
+
+
+class TickedPage(OwnersPage):
+    """Does something to the clients that were ticked in a table, and goes back to it."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        return self.back()  # after signing in again nothing is ticked any more
+
+    def back(self) -> HttpResponse:
+        """To the table, searched and sorted as it was."""
+        return HttpResponseRedirect(f"{reverse('clients:list')}?{QueryDict(self.request.POST.get('back')).urlencode()}")
+
+    @cached_property
+    def ticked(self) -> "QuerySet[Client]":
+        user: Any = self.request.user
+        own = Client.objects.visible_to(user).filter(owner=user)
+        return own.filter(pk__in=ticked(self.request)).order_by("name_key", "pk")
+
+
+class PutOnList(TickedPage):
+    def post(self, request: HttpRequest) -> HttpResponse:
+        asked = request.POST.get("list", "")
+        lists = ClientList.objects.visible_to(request.user).filter(owner=request.user)  # type: ignore[misc]
+        client_list = lists.filter(pk=asked).first() if asked.isdecimal() else None
+        if client_list is None:
+            messages.error(request, _("Choose the list they are to be put on."))
+            return self.back()
+        count = verbs.add_to_list(client_list, self.ticked)
+        said = ngettext("%(count)d client was put on “%(name)s”.", "%(count)d clients were put on “%(name)s”.", count)
+        messages.success(request, said % {"count": count, "name": client_list.name})
+        return self.back()
+
+
+class DeleteClients(TickedPage):
+    """Asks first: the table's button leads here, and this page's own, `sure`, deletes."""
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        clients = list(self.ticked)
+        if not clients:
+            messages.error(request, _("Tick those who are to be deleted."))
+            return self.back()
+        if "sure" not in request.POST:
+            context = {"clients": clients, "named": clients[:NAMED], "more": len(clients[NAMED:])}
+            return render(request, "clients/delete_many.html", {**context, "back": request.POST.get("back", "")})
+        verbs.delete_clients(clients[0].owner, clients)
+        said = ngettext("%(count)d client is deleted.", "%(count)d clients are deleted.", len(clients))
+        messages.success(request, said % {"count": len(clients)})
+        return self.back()
+
+
+def ticked(request: HttpRequest) -> list[int]:
+    """The ids of the clients that were ticked."""
+    return [int(pk) for pk in request.POST.getlist("client") if pk.isdecimal()]
+
+
+def csv_answer(file_name: str, lines: Iterator[bytes]) -> StreamingHttpResponse:
+    """A file that is made while it is downloaded."""
+    return StreamingHttpResponse(
+        lines,
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{file_name}"'},
+    )
+
+
+def _table(clients: Any, names: list[str]) -> Iterator[list[str]]:
+    yield ["email", "full_name", "comment", *names]
+    rows = clients.values_list("email", "full_name", "comment", "attributes")
+    for email, full_name, comment, attributes in rows.iterator():
+        yield [email, full_name, comment, *(attributes.get(name, "") for name in names)]

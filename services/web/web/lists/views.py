@@ -1,0 +1,136 @@
+from typing import Any
+
+from django.contrib import messages
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+from django.http import QueryDict
+from django.shortcuts import get_object_or_404
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.functional import cached_property
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from vestnik import access
+from vestnik.clients import verbs
+from vestnik.clients.models import Client, ClientList, Membership
+from vestnik.mailings.models import Mailing
+from web.clients.views import Clients, ticked
+from web.lists.forms import ListForm, MembersForm
+from web.pages import ActionPage, ChangePage, CreatePage, DeletePage, ListPage
+
+
+def with_sizes(lists: "QuerySet[ClientList]") -> Any:
+    """The lists annotated with `size`: how many clients are on each. Only those that are shown are counted."""
+    sizes = Membership.objects.filter(client_list=OuterRef("pk")).order_by().values("client_list")
+    return lists.annotate(size=Coalesce(Subquery(sizes.annotate(number=Count("pk")).values("number")), 0))
+
+
+class Lists(ListPage):
+    model = ClientList
+    template_name = "lists/list.html"
+    table_template = "lists/_table.html"
+    sorts = {
+        "name": ("name", "pk"),
+        "-name": ("-name", "-pk"),
+        "-added": ("-pk",),
+        "added": ("pk",),
+    }
+
+    def search(self, things: Any, text: str) -> Any:
+        return things.filter(name__icontains=text)
+
+    def narrow(self, things: Any) -> Any:
+        return with_sizes(things.select_related("owner"))
+
+
+class Members(Clients):
+    """A list with the clients on it, as far as its reader may see clients."""
+
+    template_name = "lists/thing.html"
+    table_template = "lists/_members.html"
+
+    def narrow(self, things: Any) -> Any:
+        return things.filter(memberships__client_list=self.client_list)
+
+    @cached_property
+    def client_list(self) -> ClientList:
+        user: Any = self.request.user
+        found: ClientList = get_object_or_404(with_sizes(ClientList.objects.visible_to(user)), pk=self.kwargs["pk"])
+        return found
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        user = self.request.user
+        return super().get_context_data(
+            may_change=access.may(user, "change", self.client_list),
+            may_delete=access.may(user, "delete", self.client_list),
+            **kwargs,
+        )
+
+
+class NewList(CreatePage):
+    form_class = ListForm
+    template_name = "lists/form.html"
+
+    def get_success_url(self) -> str:
+        return reverse("lists:thing", args=[self.object.pk])
+
+    def success(self, thing: ClientList) -> str:
+        return _("The list is there, and still empty.")
+
+
+class ChangeList(ChangePage):
+    model = ClientList
+    room = "lists"
+    form_class = ListForm
+    template_name = "lists/form.html"
+
+    def get_success_url(self) -> str:
+        return self.address_of(self.object)
+
+    def success(self, thing: ClientList) -> str:
+        return _("The list is renamed.")
+
+
+class AddMembers(ChangePage):
+    model = ClientList
+    room = "lists"
+    form_class = MembersForm
+    template_name = "lists/add.html"
+
+    def saved(self, form: Any) -> str:
+        client_list = form.save()
+        said = ngettext("%(count)d client is new on the list.", "%(count)d clients are new on the list.", form.added)
+        messages.success(self.request, said % {"count": form.added})
+        return self.address_of(client_list)
+
+
+class TakeOff(ActionPage):
+    model = ClientList
+    room = "lists"
+
+    def act(self, thing: ClientList) -> str:
+        user: Any = self.request.user
+        clients = Client.objects.visible_to(user).filter(memberships__client_list=thing, pk__in=ticked(self.request))
+        count = verbs.remove_from_list(thing, clients)
+        return ngettext(
+            "%(count)d client was taken off the list.", "%(count)d clients were taken off the list.", count
+        ) % {"count": count}
+
+    def back(self, thing: ClientList) -> str:
+        return f"{self.address_of(thing)}?{QueryDict(self.request.POST.get('back')).urlencode()}"
+
+
+class DeleteList(DeletePage):
+    model = ClientList
+    room = "lists"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        planned = Mailing.objects.visible_to(self.request.user).filter(lists=self.object, next_at__isnull=False)
+        goes = {"size": self.object.memberships.count(), "mailings": planned.order_by("name")}
+        self.what_goes = render_to_string("lists/_what_goes.html", goes)
+        return super().get_context_data(**kwargs)
+
+    def delete_by_verb(self, thing: ClientList) -> str:
+        verbs.delete_list(thing)
+        return _("The list is deleted. Its clients are still there.")

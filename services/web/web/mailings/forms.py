@@ -1,0 +1,132 @@
+"""The form of a mailing: its times are the wall clock of the zone it names."""
+
+from __future__ import annotations
+
+import re
+import zoneinfo
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy as _
+
+from vestnik import addresses, clock, zones
+from vestnik.accounts.models import User
+from vestnik.clients.models import Client, ClientList
+from vestnik.mailings import verbs
+from vestnik.mailings.models import Mailing, Message
+from web.forms import VerbForm
+
+CLOCK = "%Y-%m-%dT%H:%M"
+
+
+class WallClockField(forms.DateTimeField):
+    """A date and time without a zone: another field says which one is meant."""
+
+    widget = forms.DateTimeInput(attrs={"type": "datetime-local"}, format=CLOCK)
+
+    def to_python(self, value: Any) -> Any:
+        moment = forms.Field.to_python(self, value)
+        if isinstance(moment, str):
+            try:
+                moment = datetime.fromisoformat(moment.strip()) if moment.strip() else None
+            except ValueError:
+                raise ValidationError(self.error_messages["invalid"], code="invalid") from None
+        return moment.replace(tzinfo=None) if moment else None
+
+
+class AddressesField(forms.CharField):
+    """Addresses of one's own clients, between commas, spaces or line breaks; its value is those clients."""
+
+    widget = forms.Textarea({"rows": 3, "placeholder": "anna@example.org, boris@example.org"})
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=100_000, **kwargs)
+        self.owner: User | None = None
+
+    def clean(self, value: Any) -> Any:
+        written = [word for word in re.split(r"[\s,;]+", super().clean(value)) if word]
+        try:
+            wanted = list(dict.fromkeys(addresses.normalise(word) for word in written))
+        except addresses.InvalidAddress as error:
+            raise ValidationError(str(error)) from None
+        found = {client.email: client for client in Client.objects.filter(owner=self.owner, email__in=wanted)}
+        if strangers := [address for address in wanted if address not in found]:
+            named = ", ".join(strangers[:5]) + (" …" if len(strangers) > 5 else "")
+            raise ValidationError(_("None of your clients: %(named)s. Add them first."), params={"named": named})
+        return list(found.values())
+
+
+class MailingForm(VerbForm):
+    start = WallClockField(label=_("Start"))
+    end = WallClockField(label=_("End"), help_text=_("What was not sent by then is not sent late."))
+    single = AddressesField(
+        label=_("Single clients"), required=False, help_text=_("Addresses of clients beside the lists.")
+    )
+    time_zone = forms.ChoiceField(label=_("Time zone"))
+
+    class Meta:
+        model = Mailing
+        fields = ("name", "message", "lists", "sender_name", "periodicity")
+        widgets = {"lists": forms.CheckboxSelectMultiple, "periodicity": forms.Select}
+
+    def __init__(self, *args: Any, owner: User, **kwargs: Any) -> None:
+        super().__init__(*args, owner=owner, **kwargs)
+        mailing = self.instance
+        self.owner = mailing.owner
+        is_owner = self.owner == owner
+        self.fields["message"].queryset = (  # type: ignore[attr-defined]
+            Message.objects.visible_to(owner).only("subject").order_by("-updated_at", "-pk")
+        )
+        self.fields["message"].empty_label = _("Choose a message")  # type: ignore[attr-defined]
+        self.fields["lists"].queryset = ClientList.objects.filter(owner=self.owner).order_by("name")  # type: ignore[attr-defined]
+        self.fields["single"].owner = self.owner  # type: ignore[attr-defined]
+        self.fields["time_zone"].choices = zones.choices(mailing.time_zone if mailing.pk else owner.time_zone)  # type: ignore[attr-defined]
+        self.fields["sender_name"].widget.attrs["placeholder"] = self.owner.get_full_name()
+        if not is_owner:  # the audience is the owner's, who alone chooses it
+            del self.fields["lists"], self.fields["single"]
+        if mailing.pk is None:
+            now = clock.now().astimezone(zoneinfo.ZoneInfo(owner.time_zone)).replace(tzinfo=None, second=0)
+            defaults = {"start": now, "end": now + timedelta(days=1), "time_zone": owner.time_zone}
+            self.initial = {**defaults, **self.initial}
+        else:
+            self.initial = {**self.initial, **self._written(mailing)}
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        zone = zoneinfo.ZoneInfo(cleaned.get("time_zone") or "UTC")
+        for name in ("start", "end"):
+            if (moment := cleaned.get(name)) is not None:
+                setattr(self.instance, name, self._instant(name, moment, zone))
+        if cleaned.get("time_zone"):
+            self.instance.time_zone = cleaned["time_zone"]
+        if {"lists", "single"} <= cleaned.keys() and not cleaned["lists"] and not cleaned["single"]:
+            self.add_error("lists", _("Choose at least one list, or name single clients."))
+        return cleaned
+
+    def by_verb(self) -> Mailing:
+        return verbs.save_mailing(
+            self.instance, lists=self.cleaned_data.get("lists"), clients=self.cleaned_data.get("single")
+        )
+
+    def _instant(self, name: str, moment: datetime, zone: zoneinfo.ZoneInfo) -> datetime:
+        """The instant that the wall clock means; what was not changed stays as it was, to the microsecond."""
+        before: datetime | None = getattr(self.instance, name)
+        if before is not None and self.instance.pk and f"{before.astimezone(zone):{CLOCK}}" == f"{moment:{CLOCK}}":
+            return before
+        try:
+            return moment.replace(tzinfo=zone).astimezone(UTC)
+        except OverflowError:
+            self.add_error(name, _("This is beyond the calendar."))
+            return before or clock.now()
+
+    def _written(self, mailing: Mailing) -> dict[str, Any]:
+        zone = zoneinfo.ZoneInfo(mailing.time_zone)
+        single = "\n".join(mailing.clients.order_by("email").values_list("email", flat=True))
+        return {
+            "start": mailing.start.astimezone(zone).replace(tzinfo=None),
+            "end": mailing.end.astimezone(zone).replace(tzinfo=None),
+            "time_zone": mailing.time_zone,
+            "single": single,
+        }

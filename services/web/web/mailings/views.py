@@ -1,0 +1,232 @@
+import uuid
+from datetime import timedelta
+from typing import Any, cast
+
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_POST
+
+from vestnik import clock
+from vestnik.accounts.models import User
+from vestnik.mailings import audience, calendar, statistics, verbs
+from vestnik.mailings.models import Mailing
+from vestnik.mailings.records import RunState
+from web.mailings.forms import MailingForm
+from web.pages import ActionPage, CappedPaginator, ChangePage, CreatePage, DeletePage, ListPage, ThingPage
+
+NEXT = 5
+RUNS = 20
+
+
+class MailingList(ListPage):
+    model = Mailing
+    template_name = "mailings/list.html"
+    table_template = "mailings/_table.html"
+    sorts = {
+        "-created": ("-pk",),
+        "created": ("pk",),
+        "name": ("name", "pk"),
+        "-name": ("-name", "-pk"),
+        "next": ("next_at", "-pk"),
+        "-next": ("-next_at", "-pk"),
+    }
+
+    def search(self, things: Any, text: str) -> Any:
+        return things.filter(name__icontains=text)
+
+    def narrow(self, things: Any) -> Any:
+        things = things.with_status().select_related("owner")
+        status = self.request.GET.get("status")
+        return things.filter(status=status) if status in Mailing.Status.values else things
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        context = super().get_context_data(
+            statuses=Mailing.Status.choices, status=self.request.GET.get("status", ""), **kwargs
+        )
+        totals = statistics.of_mailings([mailing.pk for mailing in context["page_obj"]])
+        for mailing in context["page_obj"]:
+            mailing.totals = totals[mailing.pk]
+        return context
+
+
+class MailingPage(ThingPage):
+    """The settings, what comes next, and the runs."""
+
+    model = Mailing
+    template_name = "mailings/thing.html"
+
+    def get_queryset(self) -> Any:
+        return super().get_queryset().with_status().select_related("owner", "message", "switched_off_by")
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        mailing = self.object
+        page = CappedPaginator(mailing.runs.order_by("-pk"), RUNS).get_page(self.request.GET.get("page"))
+        totals = statistics.of_runs([run.pk for run in page])
+        for run in page:
+            run.totals = totals[run.pk]
+        return super().get_context_data(
+            page_obj=page,
+            chart=_chart(list(page)),
+            open_run=mailing.runs.filter(state=RunState.OPEN).first(),
+            recipients=audience.of(mailing).count(),
+            lists=mailing.lists.order_by("name"),
+            singles=mailing.clients.count(),
+            upcoming=_upcoming(mailing),
+            is_over=mailing.end <= clock.now(),
+            request_id=uuid.uuid4(),
+            **kwargs,
+        )
+
+
+class NewMailing(CreatePage):
+    form_class = MailingForm
+    template_name = "mailings/form.html"
+
+    def get_initial(self) -> dict[str, Any]:
+        """What the address says: a message or lists to send, or a mailing to make another of (`copy`)."""
+        asked, person = self.request.GET, cast(User, self.request.user)
+        initial: dict[str, Any] = {"message": asked.get("message"), "lists": asked.getlist("list")}
+        copied = asked.get("copy", "")
+        original = Mailing.objects.visible_to(person).filter(pk=copied).first() if copied.isdigit() else None
+        if original is not None:
+            initial = {
+                "name": _("Copy of %(name)s") % {"name": original.name},
+                "message": original.message_id,
+                "lists": [found.pk for found in original.lists.all() if found.owner == person],
+                "single": "\n".join(original.clients.filter(owner=person).values_list("email", flat=True)),
+                "sender_name": original.sender_name,
+                "periodicity": original.periodicity,
+                "time_zone": original.time_zone,
+            }
+            initial["name"] = initial["name"][:200]
+        return initial
+
+    def get_success_url(self) -> str:
+        return reverse("mailings:thing", args=[self.object.pk])
+
+    def success(self, thing: Mailing) -> str:
+        if thing.next_at and thing.next_at <= clock.now() + timedelta(seconds=1):
+            return _("The mailing is saved, and its first letters are on their way.")
+        return _("The mailing is saved. It starts by itself.")
+
+
+class ChangeMailing(ChangePage):
+    model = Mailing
+    room = "mailings"
+    form_class = MailingForm
+    template_name = "mailings/form.html"
+
+    def get_success_url(self) -> str:
+        return self.address_of(self.object)
+
+    def success(self, thing: Mailing) -> str:
+        return _("The mailing is saved.")
+
+
+class DeleteMailing(DeletePage):
+    model = Mailing
+    room = "mailings"
+    what_goes = gettext_lazy("The mailing and what it planned go for good. Its runs and their letters stay on record.")
+
+    def delete_by_verb(self, thing: Mailing) -> str:
+        verbs.delete_mailing(thing)
+        return _("The mailing is deleted.")
+
+
+class Pause(ActionPage):
+    model = Mailing
+    room = "mailings"
+
+    def act(self, thing: Mailing) -> str:
+        verbs.pause(thing)
+        return _("Paused. What is queued stays queued.")
+
+
+class Resume(ActionPage):
+    model = Mailing
+    room = "mailings"
+
+    def act(self, thing: Mailing) -> str:
+        verbs.resume(thing)
+        return _("It goes on.")
+
+
+class Cancel(ActionPage):
+    model = Mailing
+    room = "mailings"
+
+    def act(self, thing: Mailing) -> str:
+        verbs.cancel(thing)
+        return _("The run is cancelled: what was queued is not sent.")
+
+
+class SendNow(ActionPage):
+    """Makes a run outside the calendar and shows it; a second click finds the first one's run."""
+
+    model = Mailing
+    room = "mailings"
+    run_address = ""
+
+    def act(self, thing: Mailing) -> str:
+        try:
+            request_id = uuid.UUID(self.request.POST.get("request_id", ""))
+        except ValueError:
+            raise ValidationError(_("This button was not pressed on its page; try again from there.")) from None
+        run = verbs.send_now(thing, request_id)
+        self.run_address = reverse("runs:thing", args=[run.pk])
+        return _("The letters are on their way.")
+
+    def back(self, thing: Mailing) -> str:
+        return self.run_address or super().back(thing)
+
+
+@login_required
+@require_POST
+def plan(request: HttpRequest) -> HttpResponse:
+    """What the form that is being filled in would do: its next occurrences, and how many would get it."""
+    person = cast(User, request.user)
+    mailing = None
+    if (pk := request.GET.get("mailing", "")).isdigit():
+        mailing = Mailing.objects.visible_to(person).filter(pk=pk).first()
+    form = MailingForm(request.POST, instance=mailing, owner=person)
+    form.is_valid()
+    cleaned, draft = form.cleaned_data, form.instance
+    context: dict[str, Any] = {"zone": draft.time_zone}
+    if {"start", "end", "time_zone", "periodicity"} <= cleaned.keys() and draft.end > draft.start:
+        context["upcoming"] = _upcoming(draft)
+        context["starts_at_once"] = mailing is None and draft.start <= clock.now() < draft.end
+    if {"lists", "single"} <= cleaned.keys():
+        context["recipients"] = audience.would_be(draft.owner_id, cleaned["lists"], cleaned["single"]).count()
+    return render(request, "mailings/_plan.html", context)
+
+
+def _upcoming(mailing: Mailing) -> list[Any]:
+    return calendar.upcoming(mailing.schedule, clock.now(), NEXT)
+
+
+def _chart(runs: list[Any]) -> dict[str, Any]:
+    """What became of the letters of these runs, the oldest first."""
+    runs = [run for run in reversed(runs) if run.totals.total]
+    series = (
+        (_("sent"), "green", "sent"),
+        (_("failed"), "red", "failed"),
+        (_("expired"), "orange", "expired"),
+        (_("cancelled"), "gray-400", "cancelled"),
+        (_("unknown"), "yellow", "unknown"),
+        (_("to go"), "blue", "left"),
+    )
+    return {
+        "labels": [date_format(timezone.localtime(run.occurrence or run.opened_at), "j M H:i") for run in runs],
+        "series": [
+            {"name": name, "colour": colour, "values": [getattr(run.totals, key) for run in runs]}
+            for name, colour, key in series
+            if any(getattr(run.totals, key) for run in runs)
+        ],
+    }

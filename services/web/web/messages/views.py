@@ -1,0 +1,103 @@
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.db.models import Count
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.decorators import method_decorator
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_POST
+
+from vestnik.mailings import verbs
+from vestnik.mailings.models import Message
+from web.messages.forms import MessageForm
+from web.messages.letters import UnknownPlaceholder, framed, letter, previewed
+from web.pages import ChangePage, CreatePage, DeletePage, ListPage, ThingPage
+
+
+class MessageList(ListPage):
+    model = Message
+    template_name = "messages/list.html"
+    table_template = "messages/_table.html"
+    sorts = {
+        "-changed": ("-updated_at", "-pk"),
+        "changed": ("updated_at", "pk"),
+        "subject": ("subject", "pk"),
+        "-subject": ("-subject", "-pk"),
+    }
+
+    def search(self, things: Any, text: str) -> Any:
+        return things.filter(subject__icontains=text)
+
+    def narrow(self, things: Any) -> Any:
+        return things.annotate(mailing_count=Count("mailings")).defer("html", "text")
+
+
+class MessagePage(ThingPage):
+    model = Message
+    room = "messages"
+    template_name = "messages/thing.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        message = self.object
+        preview = previewed(self.request.user, message.subject, message.html, message.text)
+        mailings = message.mailings.visible_to(self.request.user).with_status().order_by("-pk")[:10]
+        return super().get_context_data(preview=preview, mailings=mailings, **kwargs)
+
+
+@method_decorator(framed, "dispatch")
+class MessageLetter(ThingPage):
+    """The saved message, filled in for a client."""
+
+    model = Message
+
+    def render_to_response(self, context: Any, **_kwargs: Any) -> HttpResponse:
+        message = self.object
+        return letter(self.request, previewed(self.request.user, message.subject, message.html, message.text))
+
+
+@framed
+@login_required
+@require_POST
+def preview(request: HttpRequest) -> HttpResponse:
+    """What is being written, filled in for a client; nothing is saved."""
+    written = {name: request.POST.get(name, "") for name in ("subject", "html", "text")}
+    try:
+        return letter(request, previewed(request.user, **written))
+    except UnknownPlaceholder as error:
+        return letter(request, None, fault=str(error))
+
+
+class NewMessage(CreatePage):
+    form_class = MessageForm
+    template_name = "messages/form.html"
+
+    def get_success_url(self) -> str:
+        return reverse("messages:thing", args=[self.object.pk])
+
+    def success(self, thing: Message) -> str:
+        return _("The message is saved.")
+
+
+class ChangeMessage(ChangePage):
+    model = Message
+    room = "messages"
+    form_class = MessageForm
+    template_name = "messages/form.html"
+
+    def get_success_url(self) -> str:
+        return self.address_of(self.object)
+
+    def success(self, thing: Message) -> str:
+        return _("The message is saved. Runs that are under way keep the text they began with.")
+
+
+class DeleteMessage(DeletePage):
+    model = Message
+    room = "messages"
+    what_goes = gettext_lazy("The message goes for good. What was sent of it stays in the statistics of its mailings.")
+
+    def delete_by_verb(self, thing: Message) -> str:
+        verbs.delete_message(thing)
+        return _("The message is deleted.")

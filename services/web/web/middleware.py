@@ -1,0 +1,33 @@
+"""What a signed-in person's pages follow: their own language and clock."""
+
+import zoneinfo
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone, translation
+from django.utils.cache import patch_vary_headers
+from django_htmx.http import HttpResponseClientRefresh
+
+
+class ProfileMiddleware:
+    """Shows pages in the language and time zone of who is signed in; where the address names a language, in that."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if translation.get_language_from_path(request.path_info):
+            return self.get_response(request)
+        if not request.user.is_authenticated:
+            response = self.get_response(request)
+            # Somebody was signed out: the whole page goes to the sign-in page, not the fragment htmx asked for.
+            fragment = request.htmx and response.status_code == 302  # type: ignore[attr-defined]
+            return HttpResponseClientRefresh() if fragment else response
+        user = request.user
+        with translation.override(user.language), timezone.override(zoneinfo.ZoneInfo(user.time_zone)):
+            request.LANGUAGE_CODE = user.language
+            response = self.get_response(request)
+            response.headers.setdefault("Content-Language", user.language)
+            # A fragment has its page's address: without this, the Back button shows the fragment for the page.
+            patch_vary_headers(response, ["HX-Request"])
+            return response

@@ -1,0 +1,241 @@
+"""What signed-in pages have in common: who may open them, how things are listed, how a verb's refusal is shown."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.contrib.auth.mixins import LoginRequiredMixin
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.paginator import Paginator
+from django.forms import BaseForm
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.functional import cached_property
+from django.views.generic import CreateView, DeleteView, DetailView, ListView, UpdateView, View
+
+from vestnik import access
+from vestnik.accounts.submissions import once
+from web.forms import VerbForm
+
+PAGE = 50
+
+
+class CappedPaginator(Paginator):
+    """Counts no further than its cap, however many rows there are; what lies beyond is found by searching."""
+
+    cap = 10_000
+
+    @cached_property
+    def count(self) -> int:
+        rows: Any = self.object_list
+        return int(rows.order_by()[: self.cap].count())
+
+    @property
+    def is_capped(self) -> bool:
+        """Whether there may be more than was counted."""
+        return self.count >= self.cap
+
+
+class OwnersPage(LoginRequiredMixin, View):
+    """A page on which things are made or changed: for those who may own any."""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        if request.user.is_authenticated and request.method not in ("GET", "HEAD") and not access.may_own(request.user):
+            raise PermissionDenied
+        return super().dispatch(request, *args, **kwargs)
+
+
+class Visible(LoginRequiredMixin):
+    """Finds the page's thing among those its reader may see, and may do `action` to: for others it does not exist.
+
+    `room` is the namespace of its addresses: ROOM:list, ROOM:thing, ROOM:change, ROOM:delete.
+    """
+
+    model: Any
+    room = ""
+    action: access.Action = "view"
+    request: HttpRequest
+
+    def get_queryset(self) -> Any:
+        return self.model.objects.visible_to(self.request.user)
+
+    def get_object(self, queryset: Any = None) -> Any:
+        thing = super().get_object(queryset)  # type: ignore[misc]
+        if not access.may(self.request.user, self.action, thing):
+            raise Http404
+        return thing
+
+    def address_of(self, thing: Any) -> str:
+        """Where the thing is seen."""
+        return reverse(f"{self.room}:thing", args=[thing.pk])
+
+
+class ListPage(Visible, ListView):
+    """Things in a table: searched by `q`, sorted by one of `sorts`, in pages. htmx gets the table alone.
+
+    `sorts` maps the address's word to the fields it means; the first is what nobody asked for.
+    """
+
+    paginate_by = PAGE
+    paginator_class = CappedPaginator
+    sorts: dict[str, tuple[str, ...]] = {}
+    table_template = ""
+
+    def get_template_names(self) -> list[str]:
+        htmx: Any = self.request.htmx  # type: ignore[attr-defined]
+        if htmx and not htmx.boosted and not htmx.history_restore_request:
+            return [self.table_template]
+        return super().get_template_names()
+
+    def get_queryset(self) -> Any:
+        found = super().get_queryset()
+        if self.text:
+            found = self.search(found, self.text)
+        return self.narrow(found).order_by(*self.sorts[self.sort])
+
+    def search(self, things: Any, text: str) -> Any:
+        """Those of the queryset that `text` finds."""
+        raise NotImplementedError
+
+    def narrow(self, things: Any) -> Any:
+        """The queryset by what else the address says."""
+        return things
+
+    @cached_property
+    def text(self) -> str:
+        return self.request.GET.get("q", "").replace("\x00", "").strip()[:200]
+
+    @cached_property
+    def sort(self) -> str:
+        asked = self.request.GET.get("sort", "")
+        return asked if asked in self.sorts else next(iter(self.sorts))
+
+    def paginate_queryset(self, queryset: Any, page_size: int) -> Any:
+        """A page beyond the last, or none at all, is the nearest there is."""
+        page = self.get_paginator(queryset, page_size).get_page(self.request.GET.get(self.page_kwarg))
+        return page.paginator, page, page.object_list, page.has_other_pages()
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        may_own = access.may_own(self.request.user)
+        return super().get_context_data(text=self.text, sort=self.sort, may_own=may_own, **kwargs)
+
+
+class FormPage(OwnersPage):
+    """Saves by the form's verb. What it refuses is said beside the fields, and what was typed stays."""
+
+    request: HttpRequest
+    object: Any
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        return {**super().get_form_kwargs(), "owner": self.request.user}  # type: ignore[misc]
+
+    def form_valid(self, form: VerbForm) -> HttpResponse:
+        try:
+            return HttpResponseRedirect(self.saved(form))
+        except ValidationError as refusal:
+            form.refuse(refusal)
+            return self.form_invalid(form)  # type: ignore[attr-defined,no-any-return]
+
+    def saved(self, form: VerbForm) -> str:
+        """Save; the address of what to look at next. Raises ValidationError."""
+        self.object = form.save()
+        messages.success(self.request, self.success(self.object))
+        return str(self.get_success_url())  # type: ignore[attr-defined]
+
+    def success(self, thing: Any) -> str:
+        """What is said when it is saved."""
+        raise NotImplementedError
+
+
+class CreatePage(FormPage, CreateView):
+    """Makes a thing, and of one form only one, however often its button is pressed."""
+
+    def saved(self, form: VerbForm) -> str:
+        save = super().saved
+        user: Any = self.request.user
+        address, _first = once(user, form.cleaned_data["form_key"], lambda: save(form))
+        return address
+
+    def get_form(self, form_class: Any = None) -> Any:
+        return with_key(super().get_form(form_class))
+
+
+class ChangePage(Visible, FormPage, UpdateView):
+    """Changes a thing."""
+
+    action = "change"
+
+
+class ThingPage(Visible, DetailView):
+    """Shows a thing."""
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        may_change = access.may(self.request.user, "change", self.object)
+        may_delete = access.may(self.request.user, "delete", self.object)
+        return super().get_context_data(may_change=may_change, may_delete=may_delete, **kwargs)
+
+
+class DeletePage(Visible, OwnersPage, DeleteView):
+    """Asks, and deletes by a verb. A refusal is said on the page that asks."""
+
+    action = "delete"
+    template_name = "delete.html"
+    what_goes: Any = ""
+
+    def form_valid(self, form: BaseForm) -> HttpResponse:
+        try:
+            said = self.delete_by_verb(self.object)
+        except ValidationError as refusal:
+            form.add_error(None, refusal)
+            return self.form_invalid(form)
+        messages.success(self.request, said)
+        return HttpResponseRedirect(str(self.get_success_url()))
+
+    def get_success_url(self) -> str:
+        return reverse(f"{self.room}:list")
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(back=self.address_of(self.object), what_goes=self.what_goes, **kwargs)
+
+    def delete_by_verb(self, thing: Any) -> str:
+        """Delete it; what is said then. Raises ValidationError."""
+        raise NotImplementedError
+
+
+class ActionPage(Visible, OwnersPage):
+    """Does one thing to a thing when its button is pressed (POST), and goes back to where it is seen."""
+
+    action = "change"
+    http_method_names = ["post"]
+    kwargs: dict[str, Any]
+
+    def get_object(self, queryset: Any = None) -> Any:
+        thing = self.get_queryset().filter(pk=self.kwargs["pk"]).first()
+        if thing is None or not access.may(self.request.user, self.action, thing):
+            raise Http404
+        return thing
+
+    def post(self, request: HttpRequest, **_kwargs: Any) -> HttpResponse:
+        thing = self.get_object()
+        try:
+            messages.success(request, self.act(thing))
+        except ValidationError as refusal:
+            messages.error(request, " ".join(refusal.messages))
+        return HttpResponseRedirect(self.back(thing))
+
+    def act(self, thing: Any) -> str:
+        """Do it; what is said then. Raises ValidationError."""
+        raise NotImplementedError
+
+    def back(self, thing: Any) -> str:
+        """The address of what to look at next."""
+        return self.address_of(thing)
+
+
+def with_key(form: Any) -> Any:
+    """The form with a hidden key that tells its second submission from another form's first."""
+    form.fields["form_key"] = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
+    return form

@@ -1,0 +1,11 @@
+from django import forms
+
+from vestnik.mailings.records import DeliveryState
+
+
+class TryAgainForm(forms.Form):
+    """Which letters of a run are to be tried again: all in one state, or of these one."""
+
+    state = forms.ChoiceField(choices=[(state, state) for state in (DeliveryState.FAILED, DeliveryState.UNKNOWN)])
+    delivery = forms.IntegerField(required=False)
+    request_id = forms.UUIDField()

@@ -1,0 +1,102 @@
+"""A run's letters as their reader may see them: the owner everything; others no address whole, and no names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from django.http import QueryDict
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from vestnik import addresses
+from vestnik.clients.models import Client
+from vestnik.mailings import statistics
+from vestnik.mailings.records import Attempt, Delivery, DeliveryState, Run
+
+if TYPE_CHECKING:
+    from vestnik.accounts.models import User
+
+
+@dataclass(frozen=True)
+class Line:
+    """One letter: to whom, and what was answered last."""
+
+    delivery: Delivery
+    address: str
+    name: str
+    last: Attempt | None
+    answer: str
+
+
+class Journal:
+    """The letters of a run for one reader, narrowed by what the address says: `state`, `q`, `after`."""
+
+    def __init__(self, run: Run, reader: User, asked: QueryDict) -> None:
+        self.run = run
+        self.whole = reader.pk == run.owner_id
+        self.state = asked.get("state", "") if asked.get("state") in DeliveryState.values else ""
+        self.text = asked.get("q", "").replace("\x00", "").strip()[: addresses.MAX_LENGTH] if self.whole else ""
+        after = asked.get("after", "")
+        self.after = int(after) if after.isdecimal() and len(after) < 19 else None
+
+    @property
+    def query(self) -> str:
+        """What narrows it, for addresses."""
+        return urlencode({key: value for key, value in (("state", self.state), ("q", self.text)) if value})
+
+    def page(self) -> tuple[list[Line], int | None]:
+        """A page of lines, and where the next one begins."""
+        deliveries, following = statistics.journal(self.run, self.state, self.text, self.after)
+        last = statistics.last_attempts([delivery.pk for delivery in deliveries])
+        names = self._names([delivery.client_id for delivery in deliveries])
+        lines = [
+            Line(
+                delivery,
+                self.shown(delivery.address),
+                names.get(delivery.client_id, ""),
+                attempt := last.get(delivery.pk),
+                self.shown(attempt.answer, delivery.address) if attempt else "",
+            )
+            for delivery in deliveries
+        ]
+        return lines, following
+
+    def shown(self, text: str, address: str = "") -> str:
+        """An address, or an answer that may quote `address`, as the reader may see it."""
+        return text if self.whole else addresses.masked(text, address)
+
+    def rows(self) -> Iterator[list[str]]:
+        """All of it, for a spreadsheet. What is translated is so before the first row is asked for."""
+        header = [
+            _("address"),
+            _("name"),
+            _("state"),
+            _("tries"),
+            _("settled at"),
+            _("code"),
+            _("last answer"),
+        ]
+        states = {state.value: str(state.label) for state in DeliveryState}
+        return self._rows(header, states, timezone.get_current_timezone())
+
+    def _rows(self, header: list[str], states: dict[str, str], zone: Any) -> Iterator[list[str]]:
+        yield header
+        for row in statistics.export(self.run, self.state, self.text):
+            yield [
+                self.shown(row.address),
+                row.full_name if self.whole else "",
+                states[row.state],
+                str(row.attempts),
+                f"{row.settled_at.astimezone(zone):%Y-%m-%d %H:%M:%S}" if row.settled_at else "",
+                "" if row.code is None else str(row.code),
+                self.shown(row.answer, row.address),
+            ]
+
+    def _names(self, client_ids: list[int]) -> dict[int, str]:
+        if not self.whole:
+            return {}
+        found = Client.objects.filter(owner_id=self.run.owner_id, pk__in=client_ids)
+        return dict(found.values_list("pk", "full_name"))

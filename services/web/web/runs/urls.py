@@ -1,0 +1,14 @@
+from django.urls import path
+
+from web.runs import views
+
+app_name = "runs"
+urlpatterns = [
+    path("<int:pk>/", views.thing, name="thing"),
+    path("<int:pk>/live/", views.live, name="live"),
+    path("<int:pk>/letter/", views.letter, name="letter"),
+    path("<int:pk>/try-again/", views.TryAgain.as_view(), name="try-again"),
+    path("<int:pk>/letters/", views.letters, name="letters"),
+    path("<int:pk>/letters.csv", views.letters_csv, name="csv"),
+    path("<int:pk>/letters/<int:delivery_pk>/", views.delivery, name="delivery"),
+]

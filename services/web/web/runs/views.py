@@ -1,0 +1,174 @@
+"""A run as it goes, its message, its letters one by one, and a second try for those that failed."""
+
+import uuid
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import ValidationError
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+from django_htmx.http import HttpResponseClientRefresh
+
+from vestnik import access, clock, spreadsheets
+from vestnik.clients.models import Client
+from vestnik.mailings import runs, statistics, verbs
+from vestnik.mailings.records import Delivery, DeliveryState, Run, RunState, message_id
+from vestnik.mailings.rendering import Preview
+from web.messages import letters as letter_pages
+from web.pages import ActionPage
+from web.runs.figures import tiles
+from web.runs.forms import TryAgainForm
+from web.runs.journal import Journal
+
+CHUNK = 500
+AGAIN = (DeliveryState.FAILED, DeliveryState.UNKNOWN)
+
+
+def seen(request: HttpRequest, pk: int) -> Run:
+    """The run, for who may see it; for others it does not exist."""
+    return get_object_or_404(runs.visible_to(request.user).select_related("mailing__owner"), pk=pk)
+
+
+@login_required
+@require_safe
+def thing(request: HttpRequest, pk: int) -> HttpResponse:
+    """All about a run."""
+    run = seen(request, pk)
+    context = _live(run)
+    totals = context["progress"]
+    again = _may_change(request, run) and run.state in (RunState.OPEN, RunState.FINISHED)
+    return render(
+        request,
+        "runs/thing.html",
+        {
+            **context,
+            **_journal(request, run),
+            "may_change": _may_change(request, run),
+            "again": [(state, getattr(totals, state)) for state in AGAIN if again and getattr(totals, state)],
+            "reasons": statistics.reasons(run) if totals.failed else [],
+            "request_id": uuid.uuid4(),
+        },
+    )
+
+
+@login_required
+@require_safe
+def live(request: HttpRequest, pk: int) -> HttpResponse:
+    """How far the run is, alone. Who watched it to its end gets the whole page anew: its buttons are others now."""
+    run = seen(request, pk)
+    if run.state != RunState.OPEN:
+        return HttpResponseClientRefresh()
+    return render(request, "runs/_live.html", _live(run))
+
+
+@letter_pages.framed
+@login_required
+@require_safe
+def letter(request: HttpRequest, pk: int) -> HttpResponse:
+    """The message as the run froze it, for a frame."""
+    run = seen(request, pk)
+    return letter_pages.letter(request, Preview(subject=run.subject, html=run.html, text=run.text))
+
+
+@login_required
+@require_safe
+def letters(request: HttpRequest, pk: int) -> HttpResponse:
+    """The run's letters, by state or address. htmx gets the table alone."""
+    run = seen(request, pk)
+    htmx: Any = request.htmx  # type: ignore[attr-defined]
+    alone = htmx and not htmx.history_restore_request
+    return render(request, "runs/_letters.html" if alone else "runs/letters.html", _journal(request, run))
+
+
+@login_required
+@require_safe
+def letters_csv(request: HttpRequest, pk: int) -> StreamingHttpResponse:
+    """The run's letters as a table for spreadsheets, streamed."""
+    journal = Journal(seen(request, pk), request.user, request.GET)  # type: ignore[arg-type]
+    return table(journal.rows(), f"run-{pk}")
+
+
+@login_required
+@require_safe
+def delivery(request: HttpRequest, pk: int, delivery_pk: int) -> HttpResponse:
+    """One letter, and every try to hand it over."""
+    run = seen(request, pk)
+    found = get_object_or_404(Delivery, run=run, pk=delivery_pk)
+    journal = Journal(run, request.user, request.GET)  # type: ignore[arg-type]
+    clients = Client.objects.filter(owner_id=run.owner_id, pk=found.client_id)
+    return render(
+        request,
+        "runs/delivery.html",
+        {
+            "run": run,
+            "journal": journal,
+            "again": found.state in AGAIN and _may_change(request, run),
+            "request_id": uuid.uuid4(),
+            "delivery": found,
+            "address": journal.shown(found.address),
+            "tries": [
+                (attempt, journal.shown(attempt.answer, found.address)) for attempt in statistics.attempts(found)
+            ],
+            "client": clients.first() if journal.whole else None,
+            "message_id": message_id(found.pk, run.key, run.sender),
+        },
+    )
+
+
+class TryAgain(ActionPage):
+    """Sends dead letters once more: in this run, or where its window has closed, in a new one."""
+
+    run: Run
+
+    def get_object(self, queryset: Any = None) -> Run:
+        run = seen(self.request, self.kwargs["pk"])
+        if not _may_change(self.request, run):
+            raise Http404
+        return run
+
+    def act(self, thing: Run) -> str:
+        form = TryAgainForm(self.request.POST)
+        if not form.is_valid():
+            raise ValidationError(_("This button was not pressed on its page; try again from there."))
+        asked = form.cleaned_data
+        chosen = None if asked["delivery"] is None else [asked["delivery"]]
+        self.run = verbs.try_again(thing, (asked["state"],), chosen, asked["request_id"])
+        return _("The letters are on their way again.")
+
+    def back(self, thing: Run) -> str:
+        return reverse("runs:thing", args=[getattr(self, "run", thing).pk])
+
+
+def table(rows: Iterable[Iterable[str]], name: str) -> StreamingHttpResponse:
+    """The rows as a CSV file to be saved, sent some hundreds at once."""
+    lines = spreadsheets.lines(rows)
+    return StreamingHttpResponse(
+        iter(lambda: b"".join(islice(lines, CHUNK)), b""),
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}.csv"'},
+    )
+
+
+def _may_change(request: HttpRequest, run: Run) -> bool:
+    return run.mailing is not None and access.may(request.user, "change", run.mailing)
+
+
+def _live(run: Run) -> dict[str, Any]:
+    progress = statistics.progress(run)
+    return {
+        "run": run,
+        "progress": progress,
+        "tiles": tiles(progress),
+        "lasted": (run.finished_at or clock.now()) - run.opened_at,
+    }
+
+
+def _journal(request: HttpRequest, run: Run) -> dict[str, Any]:
+    journal = Journal(run, request.user, request.GET)  # type: ignore[arg-type]
+    lines, following = journal.page()
+    return {"run": run, "journal": journal, "lines": lines, "following": following, "states": DeliveryState.choices}

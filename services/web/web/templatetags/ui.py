@@ -1,0 +1,123 @@
+"""What every template may use: icons, states, times, and links that keep the rest of the address."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from django import template
+from django.core.paginator import Paginator
+from django.templatetags.static import static
+from django.urls import translate_url
+from django.utils.html import format_html
+from django.utils.safestring import mark_safe
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+register = template.Library()
+
+COLOURS = {
+    # of mailings
+    "created": "secondary",
+    "running": "blue",
+    "completed": "green",
+    "paused": "yellow",
+    "switched off": "red",
+    # of runs
+    "open": "blue",
+    "finished": "green",
+    "missed": "red",
+    "skipped": "secondary",
+    # of letters
+    "queued": "secondary",
+    "sending": "blue",
+    "sent": "green",
+    "failed": "red",
+    "expired": "orange",
+    "cancelled": "secondary",
+    "unknown": "yellow",
+    # of attempts
+    "accepted": "green",
+    "temporary": "orange",
+    "permanent": "red",
+    # of imports
+    "done": "green",
+    "refused": "red",
+}
+
+
+@register.simple_tag
+def icon(name: str) -> str:
+    """An icon of the sprite that `npm ci` makes of the names found here and in the templates."""
+    return format_html(
+        '<svg class="icon" aria-hidden="true"><use href="{}#{}"></use></svg>', static("web/vendor/icons.svg"), name
+    )
+
+
+@register.simple_tag
+def state(value: str, label: Any = None) -> str:
+    """A state as a coloured word; `label` is the word where it is not the value itself."""
+    return format_html('<span class="status status-{}">{}</span>', COLOURS.get(value, "secondary"), label or _(value))
+
+
+@register.simple_tag(takes_context=True)
+def sorted_by(context: Any, key: str, label: str) -> str:
+    """A column's heading that sorts by it, the other way round at the second click."""
+    parameters = context["request"].GET.copy()
+    now = context["sort"]
+    parameters["sort"] = f"-{key}" if now == key else key
+    parameters.pop("page", None)
+    direction = {key: "ascending", f"-{key}": "descending"}.get(now, "")
+    mark = {"ascending": " ↑", "descending": " ↓"}.get(direction, "")
+    return format_html('<a class="text-reset" href="?{}">{}{}</a>', parameters.urlencode(), label, mark)
+
+
+@register.filter
+def duration(value: timedelta | float | None) -> str:
+    """A length of time in its two largest units, rounded down: “3 min 20 s”."""
+    if value is None:
+        return "–"
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if 0 < seconds < 1:
+        return _("%(number).2f s") % {"number": seconds}
+    units: tuple[tuple[int, Callable[[int], str]], ...] = (
+        (86400, lambda n: ngettext("%(n)d day", "%(n)d days", n) % {"n": n}),
+        (3600, lambda n: _("%(n)d h") % {"n": n}),
+        (60, lambda n: _("%(n)d min") % {"n": n}),
+        (1, lambda n: _("%(n)d s") % {"n": n}),
+    )
+    words: list[str] = []
+    rest = int(seconds)
+    for length, say in units:
+        count, rest = divmod(rest, length)
+        if count or (length == 1 and not words):
+            words.append(say(count))
+        elif words:
+            break
+    return " ".join(words[:2])
+
+
+@register.simple_tag(takes_context=True)
+def menu_item(context: Any, address: str, icon_name: str, label: str) -> str:
+    """An entry of the main menu, marked where the page belongs to it."""
+    here = context["request"].path.startswith(address)
+    return format_html(
+        '<li class="nav-item{}"><a class="nav-link" href="{}"{}><span class="nav-link-icon">{}</span>'
+        '<span class="nav-link-title">{}</span></a></li>',
+        " active" if here else "",
+        address,
+        mark_safe(' aria-current="page"') if here else "",
+        icon(icon_name),
+        label,
+    )
+
+
+@register.simple_tag(takes_context=True)
+def in_language(context: Any, code: str) -> str:
+    """This page's address in another language."""
+    return str(translate_url(context["request"].get_full_path(), code))
+
+
+@register.filter
+def elided(paginator: Paginator, number: int) -> Any:
+    """The page numbers around `number`, the first and the last, with gaps."""
+    return paginator.get_elided_page_range(number, on_each_side=1, on_ends=1)

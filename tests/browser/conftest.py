@@ -1,0 +1,92 @@
+"""A real browser in front of everything that `make run` starts."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+
+from tests.local.helpers import ask_json, eventually, free_port, open_folder
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+OWN = ("SECRET_KEY", "DATABASE_URL", "REDIS_URL", "CACHE_URL", "MAIL_SERVICE_URL", "DJANGO_SETTINGS_MODULE")
+
+
+@dataclass(frozen=True)
+class Vestnik:
+    """What `make run` started, empty."""
+
+    web: str
+    inbox_port: int
+
+    def letters(self, address: str) -> list[dict[str, Any]]:
+        """What the inbox got for an address, the newest first."""
+        return list(ask_json(self.inbox_port, f"/api/letters?to={address}"))
+
+    def text_of(self, letter: dict[str, Any]) -> str:
+        """The plain text of a letter in the inbox."""
+        return str(ask_json(self.inbox_port, f"/api/letters/{letter['id']}")["text"])
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium, or whatever of its kind is there."""
+    if CHROMIUM is None:
+        if os.environ.get("CI"):
+            pytest.fail("Chromium is not installed, and CI must not skip what it is to prove.")
+        pytest.skip("no Chromium is installed (on Debian: apt install chromium)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"], env={**os.environ, "TZ": "UTC"}
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def vestnik(tmp_path: Path) -> Iterator[Vestnik]:
+    """An empty Vestnik with all its processes."""
+    ports = {name: str(free_port()) for name in ("WEB_PORT", "INBOX_SMTP_PORT", "INBOX_PORT")}
+    environment = {name: value for name, value in os.environ.items() if name not in OWN} | ports
+    log = tmp_path / "log"
+    with open_folder() as folder, log.open("wb") as file:
+        environment |= {"LOCAL_DATA": str(folder), "PYTHON_DOTENV_DISABLED": "1", "BULK_PROCESSES": "1", "DEMO": "0"}
+        process = subprocess.Popen([sys.executable, "-m", "local.run"], env=environment, stdout=file, stderr=file)
+        try:
+            eventually(lambda: "Ctrl-C stops it" in log.read_text() or process.poll() is not None, 90)
+            assert process.poll() is None, log.read_text()
+            yield Vestnik(f"http://127.0.0.1:{ports['WEB_PORT']}", int(ports["INBOX_PORT"]))
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(30)
+
+
+@pytest.fixture
+def faults() -> list[str]:
+    """What the browser complained of: scripts and styles that the policy refused, errors, answers of 500."""
+    return []
+
+
+def is_fault(message: ConsoleMessage) -> bool:
+    """htmx logs as an error that it gave up a request for a newer one (hx-sync), which it was told to."""
+    return message.type == "error" and not message.text.startswith(("htmx:sendAbort", "htmx:afterRequest"))
+
+
+@pytest.fixture
+def page(chromium: Browser, vestnik: Vestnik, faults: list[str]) -> Iterator[Page]:
+    """A page of a person in Riga, whose browser speaks English."""
+    context: BrowserContext = chromium.new_context(base_url=vestnik.web, locale="en-GB", timezone_id="Europe/Riga")
+    context.set_default_timeout(10_000)
+    page = context.new_page()
+    page.on("console", lambda message: faults.append(message.text) if is_fault(message) else None)
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("response", lambda answer: faults.append(answer.url) if answer.status >= 500 else None)
+    yield page
+    context.close()

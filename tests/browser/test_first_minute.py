@@ -1,0 +1,64 @@
+"""The first minute, as the README promises it: from signing up to the letter in the inbox."""
+
+import re
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Vestnik
+from tests.local.helpers import eventually
+
+PASSWORD = "a quite long password"
+
+
+def sign_up(page: Page, vestnik: Vestnik, address: str) -> None:
+    """Register, follow the link that came by mail, and sign in."""
+    page.goto("/")
+    page.get_by_role("link", name="Create an account").click()
+    page.get_by_label("E-mail").fill(address)
+    page.get_by_label("Password", exact=False).first.fill(PASSWORD)
+    page.get_by_role("button", name="Create the account").click()
+    letter = eventually(lambda: vestnik.letters(address))[0]
+    link = re.search(r"http\S+", vestnik.text_of(letter))
+    assert link
+    page.goto(link[0])
+    page.get_by_role("button", name="Confirm").click()
+    page.get_by_label("E-mail").fill(address)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+
+
+def test_the_first_minute_from_sign_up_to_the_letter_in_the_inbox(
+    page: Page, vestnik: Vestnik, faults: list[str]
+) -> None:
+    sign_up(page, vestnik, "alice@example.org")
+
+    page.goto("/clients/new/")
+    page.get_by_label("E-mail").fill("anna@example.net")
+    page.get_by_label("Full name").fill("Анна Сергеева")
+    page.get_by_role("button", name="Save").click()
+
+    page.goto("/messages/new/")
+    page.get_by_label("Subject").fill("News for {{ full_name }}")
+    page.get_by_label("HTML").fill('<p style="color: teal">Hello, {{ full_name }}!</p>')
+    page.get_by_role("button", name="Show").click()
+    expect(page.frame_locator("iframe[name=preview]").get_by_text("Hello, Анна Сергеева!")).to_be_visible()
+    page.get_by_role("button", name="Save").click()
+
+    page.get_by_role("link", name="Send it").click()
+    page.get_by_label("Name", exact=True).fill("First mailing")
+    page.get_by_label("Single clients").fill("anna@example.net")
+    page.get_by_label("Single clients").blur()
+    expect(page.get_by_text("1 client", exact=True)).to_be_visible()
+    expect(page.get_by_text("At once, when you save it")).to_be_visible()
+    expect(page.get_by_label("Time zone")).to_have_value("Europe/Riga")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("heading", name="First mailing")).to_be_visible()
+
+    letter = eventually(lambda: vestnik.letters("anna@example.net"))[0]
+    assert letter["subject"] == "News for Анна Сергеева"
+
+    eventually(lambda: page.reload() and page.get_by_text("finished").count())
+    page.get_by_role("row", name="finished").get_by_role("link").first.click()
+    expect(page.get_by_text("anna@example.net")).to_be_visible()
+    assert not faults

@@ -1,0 +1,206 @@
+"""The pages on which messages are written and read."""
+
+import uuid
+from typing import Any
+
+import pytest
+from django.test import Client as Browser
+from django.urls import reverse
+
+from vestnik.accounts.models import User
+from vestnik.mailings import verbs
+from vestnik.mailings.models import Message
+from vestnik.testing import factories
+
+pytestmark = pytest.mark.usefixtures("valkey")
+
+SCRIPT = "<script>alert(1)</script>"
+
+
+@pytest.fixture
+def browser(alice: User) -> Browser:
+    browser = Browser()
+    browser.force_login(alice)
+    return browser
+
+
+def written(**fields: Any) -> dict[str, Any]:
+    return {"subject": "News", "text": "Hello.", "html": "", "form_key": uuid.uuid4(), **fields}
+
+
+def test_a_message_is_written_and_shown(browser: Browser, alice: User) -> None:
+    answer = browser.post(reverse("messages:new"), written(subject="News for {{ full_name }}"), follow=True)
+
+    message = Message.objects.get()
+    assert (message.owner, message.subject) == (alice, "News for {{ full_name }}")
+    assert answer.redirect_chain[-1][0] == reverse("messages:thing", args=[message.pk])
+    assert "News for Anna Sergeeva" in answer.content.decode()
+
+
+def test_a_double_click_makes_one_message(browser: Browser) -> None:
+    form = written()
+    first, second = (browser.post(reverse("messages:new"), form) for _ in range(2))
+
+    assert Message.objects.count() == 1
+    assert first["Location"] == second["Location"]
+
+
+def test_what_is_wrong_stands_beside_its_field_and_what_was_typed_is_kept(browser: Browser) -> None:
+    answer = browser.post(reverse("messages:new"), written(subject="News for {{ name }}", text="Some text"))
+
+    assert answer.status_code == 200
+    assert "Unknown placeholders: name" in str(answer.context["form"].errors["subject"])
+    assert "Some text" in answer.content.decode()
+    assert not Message.objects.exists()
+
+
+def test_a_subject_of_ten_thousand_characters_is_refused(browser: Browser) -> None:
+    answer = browser.post(reverse("messages:new"), written(subject="x" * 10_000))
+
+    assert "at most 250 characters" in str(answer.context["form"].errors["subject"])
+
+
+def test_a_message_without_a_text_is_refused(browser: Browser) -> None:
+    answer = browser.post(reverse("messages:new"), written(text=" "))
+
+    assert answer.context["form"].errors["text"]
+
+
+def test_a_form_that_was_corrected_is_saved(browser: Browser) -> None:
+    form = written(text="")
+    browser.post(reverse("messages:new"), form)
+    browser.post(reverse("messages:new"), {**form, "text": "Now with a text"})
+
+    assert Message.objects.get().text == "Now with a text"
+
+
+def test_a_message_is_changed(browser: Browser, alice: User) -> None:
+    message = factories.make_message(alice)
+    browser.post(reverse("messages:change", args=[message.pk]), written(subject="Better news"))
+
+    message.refresh_from_db()
+    assert message.subject == "Better news"
+
+
+def test_a_message_is_deleted_after_a_question(browser: Browser, alice: User) -> None:
+    message = factories.make_message(alice)
+    address = reverse("messages:delete", args=[message.pk])
+
+    assert message.subject in browser.get(address).content.decode()
+    assert Message.objects.exists()
+    browser.post(address)
+    assert not Message.objects.exists()
+
+
+def test_a_message_in_use_stays_and_the_page_says_why(browser: Browser, alice: User) -> None:
+    mailing = factories.make_mailing(alice)
+    answer = browser.post(reverse("messages:delete", args=[mailing.message_id]))
+
+    assert "A mailing uses this message" in answer.content.decode()
+    assert Message.objects.exists()
+
+
+@pytest.mark.parametrize("page", ["thing", "letter", "change", "delete"])
+def test_for_a_stranger_a_message_does_not_exist(alice: User, bob: User, page: str) -> None:
+    message = factories.make_message(alice)
+    browser = Browser()
+    browser.force_login(bob)
+
+    for answer in (browser.get(reverse(f"messages:{page}", args=[message.pk])),):
+        assert answer.status_code == 404
+    if page in ("change", "delete"):
+        assert browser.post(reverse(f"messages:{page}", args=[message.pk]), written()).status_code == 404
+    assert Message.objects.get().subject == message.subject
+
+
+def test_a_visitor_is_asked_to_sign_in(db: None) -> None:
+    answer = Browser().get(reverse("messages:new"))
+
+    assert answer.status_code == 302
+    assert answer["Location"].endswith("?next=/messages/new/")
+
+
+def test_who_has_not_confirmed_the_mailbox_makes_nothing(alice: User) -> None:
+    User.objects.filter(pk=alice.pk).update(confirmed_at=None)
+    browser = Browser()
+    browser.force_login(alice)
+
+    assert browser.post(reverse("messages:new"), written()).status_code == 403
+    assert not Message.objects.exists()
+
+
+def test_scripts_in_subject_and_text_are_shown_and_not_run(browser: Browser, alice: User) -> None:
+    message = factories.make_message(alice, subject=SCRIPT, text=SCRIPT)
+
+    for address in (reverse("messages:list"), reverse("messages:thing", args=[message.pk])):
+        page = browser.get(address).content.decode()
+        assert SCRIPT not in page
+        assert "&lt;script&gt;" in page
+
+
+def test_a_letters_html_is_only_shown_in_a_sandbox(browser: Browser, alice: User) -> None:
+    message = verbs.create_message(alice, subject="HTML", html=f"<b>Hi {{{{ full_name }}}}</b>{SCRIPT}")
+    page = browser.get(reverse("messages:thing", args=[message.pk])).content.decode()
+    letter = browser.get(reverse("messages:letter", args=[message.pk]))
+
+    assert "<iframe" in page
+    assert "<b>Hi" not in page
+    assert b"<b>Hi Anna Sergeeva</b>" in letter.content
+    policy = letter["Content-Security-Policy"]
+    assert "sandbox" in policy
+    assert "default-src 'none'" in policy
+    assert "script-src" not in policy
+    assert letter["X-Frame-Options"] == "SAMEORIGIN"
+
+
+def test_the_preview_shows_what_is_being_written_to_the_first_client(browser: Browser, alice: User) -> None:
+    factories.make_clients(alice, 2)
+    shown = browser.post(reverse("messages:preview"), written(html="<p>Dear {{ full_name }}</p>")).content.decode()
+    fault = browser.post(reverse("messages:preview"), written(text="{{ nothing }}")).content.decode()
+
+    assert "Dear Client" in shown
+    assert "A letter has no {{ nothing }}" in fault
+    assert not Message.objects.exists()
+
+
+def test_the_list_is_searched_and_sorted(browser: Browser, alice: User) -> None:
+    for subject in ("Winter sale", "Зимняя распродажа", "Summer"):
+        factories.make_message(alice, subject=subject)
+
+    found = browser.get(reverse("messages:list"), {"q": "зимняя"}).context["object_list"]
+    assert [message.subject for message in found] == ["Зимняя распродажа"]
+    ordered = browser.get(reverse("messages:list"), {"sort": "subject"}).context["object_list"]
+    assert [message.subject for message in ordered] == ["Summer", "Winter sale", "Зимняя распродажа"]
+    assert (
+        browser.get(reverse("messages:list"), {"sort": "owner__password", "page": "x", "q": "\0%_"}).status_code == 200
+    )
+
+
+def test_htmx_gets_the_table_alone(browser: Browser, alice: User) -> None:
+    factories.make_message(alice)
+    table = browser.get(reverse("messages:list"), headers={"HX-Request": "true"}).content.decode()
+
+    assert table.lstrip().startswith('<div id="table">')
+    assert "<html" not in table
+
+
+def test_a_page_of_messages_asks_the_same_number_of_queries_however_many_there_are(
+    browser: Browser, alice: User, django_assert_num_queries: Any, django_assert_max_num_queries: Any
+) -> None:
+    factories.make_message(alice)
+    with django_assert_max_num_queries(8) as few:
+        browser.get(reverse("messages:list"))
+    for _ in range(30):
+        factories.make_message(alice)
+    with django_assert_num_queries(len(few)):
+        browser.get(reverse("messages:list"))
+
+
+def test_a_form_left_open_over_a_sign_out_gets_a_plain_answer(alice: User) -> None:
+    browser = Browser(enforce_csrf_checks=True)
+    browser.force_login(alice)
+    answer = browser.post(reverse("messages:new"), written())
+
+    assert answer.status_code == 403
+    assert "Nothing was saved" in answer.content.decode()
+    assert not Message.objects.exists()
