@@ -15,7 +15,10 @@ SERVERS: list[PostgresServer | ValkeyServer] = []
 """PostgreSQL, then Valkey. Tests of crashes may crash and start them."""
 
 
-OURS = ("MAIL_", "TICK_", "RETRY_", "LANES_", "UNKNOWN_", "MAX_ATTEMPTS", "SLICE_", "SETBACKS", "BULK_", "DEBUG")
+OURS = (
+    *("MAIL_", "TICK_", "RETRY_", "LANES_", "UNKNOWN_", "MAX_ATTEMPTS", "SLICE_", "SETBACKS", "BULK_", "DEBUG"),
+    *("IMPORT_", "TRUSTED_"),
+)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,0 +1,55 @@
+"""Every text of the interface is there in Russian."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from babel.messages.catalog import Message
+from babel.messages.pofile import read_po
+
+ROOT = Path(__file__).resolve().parent.parent
+ROOMS = ("shared/vestnik", "services/web/web")
+NAMES = re.compile(r"%\((\w+)\)|\{\{ [\w.]+ \}\}|%[sd]")
+
+
+def messages(room: Path) -> list[Message]:
+    with (room / "locale/ru/LC_MESSAGES/django.po").open("rb") as file:
+        return [message for message in read_po(file, locale="ru") if message.id]
+
+
+def strings(message: Message) -> tuple[str, ...]:
+    return message.string if isinstance(message.string, tuple) else (message.string,)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_no_text_of_the_code_waits_for_its_translation(room: str, tmp_path: Path) -> None:
+    if shutil.which("xgettext") is None:
+        if os.environ.get("CI"):
+            pytest.fail("gettext is not installed, and CI must not skip what it is to prove.")
+        pytest.skip("gettext is not installed (on Debian: apt install gettext)")
+    copy = tmp_path / "room"
+    shutil.copytree(ROOT / room, copy, ignore=shutil.ignore_patterns("static", "__pycache__", "*.mo"))
+    make = [sys.executable, "-m", "django", "makemessages", "--locale", "ru", "--no-obsolete", "--verbosity", "0"]
+    subprocess.run(make, cwd=copy, check=True, env={**os.environ, "DJANGO_SETTINGS_MODULE": ""})
+
+    waiting = [message.id for message in messages(copy) if message.fuzzy or not all(strings(message))]
+    assert not waiting, "`make messages` gathers these; translate them"
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_translations_name_what_their_texts_name(room: str) -> None:
+    for message in messages(ROOT / room):
+        singular = message.id[-1] if message.pluralizable else message.id
+        for string in strings(message):
+            assert set(NAMES.findall(string)) == set(NAMES.findall(singular)), message.id
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_plurals_have_all_their_forms(room: str) -> None:
+    for message in messages(ROOT / room):
+        if message.pluralizable:
+            assert len(message.string) >= 3, message.id
