@@ -30,25 +30,34 @@ class VisibleQuerySet(models.QuerySet[Object]):
         visible: Self = visible_to(user, self)
         return visible
 
+    def own_or_shared(self, user: User | AnonymousUser) -> Self:
+        found: Self = own_or_shared(user, self)
+        return found
+
 
 def visible_to(user: User | AnonymousUser, objects: Any) -> Any:
-    """Those of the queryset `objects` that `user` may see, as a queryset.
+    """Those of the queryset `objects` that `user` may see, as a queryset."""
+    if user.is_active and user.has_perm(permission("view", objects.model)):
+        return objects
+    return own_or_shared(user, objects)
+
+
+def own_or_shared(user: User | AnonymousUser, objects: Any) -> Any:
+    """Those of the queryset `objects` that are the user's own or were shared with them, whatever else they may see.
 
     Owned objects are found by the owner column, not by the owner's grants: guardian's own list queries do not scale.
     """
-    if not isinstance(user, AnonymousUser) and user.is_active:
-        if user.has_perm(_permission("view", objects.model)):
-            return objects
-        own = objects.model._default_manager.filter(owner=user)
-        grants = _grants(objects.model)
-        if grants is None:
-            return objects.filter(owner=user)
-        granted = [
-            table._default_manager.filter(permission__codename=_codename("view", objects.model), **holder)
-            for table, holder in zip(grants, ({"user": user}, {"group__in": user.groups.all()}), strict=True)
-        ]
-        return objects.filter(pk__in=own.values("pk").union(*[held.values("content_object_id") for held in granted]))
-    return objects.none()
+    if isinstance(user, AnonymousUser) or not user.is_active:
+        return objects.none()
+    grants = grants_on(objects.model)
+    if grants is None:
+        return objects.filter(owner=user)
+    own = objects.model._default_manager.filter(owner=user)
+    granted = [
+        table._default_manager.filter(permission__codename=codename("view", objects.model), **holder)
+        for table, holder in zip(grants, ({"user": user}, {"group__in": user.groups.all()}), strict=True)
+    ]
+    return objects.filter(pk__in=own.values("pk").union(*[held.values("content_object_id") for held in granted]))
 
 
 def may(user: User | AnonymousUser, action: Action, thing: models.Model) -> bool:
@@ -57,12 +66,12 @@ def may(user: User | AnonymousUser, action: Action, thing: models.Model) -> bool
         return False
     if action != "view" and not may_own(user):
         return False
-    permission = _permission(action, type(thing))
-    if user.has_perm(permission):
+    wanted = permission(action, type(thing))
+    if user.has_perm(wanted):
         return True
-    if _grants(type(thing)) is None:
-        return bool(getattr(thing, "owner_id", None) == user.pk)
-    return user.has_perm(permission, thing)
+    if grants_on(type(thing)) is None:
+        return _owns(user, thing)
+    return user.has_perm(wanted, thing)
 
 
 def may_own(user: User | AnonymousUser) -> bool:
@@ -72,21 +81,51 @@ def may_own(user: User | AnonymousUser) -> bool:
     return user.is_superuser or (user.is_confirmed and not user.is_manager)
 
 
+def may_share(user: User | AnonymousUser, thing: models.Model) -> bool:
+    """Whether `user` may share `thing` with others: its owner alone, never those it was shared with."""
+    return may_own(user) and _owns(user, thing) and grants_on(type(thing)) is not None
+
+
+def may_choose_audience(user: User | AnonymousUser, mailing: models.Model) -> bool:
+    """Whether `user` may say who gets `mailing`: its owner, not those it was shared with to edit."""
+    return may_own(user) and (user.is_superuser or _owns(user, mailing))
+
+
+def may_see_addresses(user: User | AnonymousUser, owner_id: int) -> bool:
+    """Whether `user` may see whole addresses of this owner's clients; for others they are masked, and lists closed."""
+    return user.is_active and (user.is_superuser or user.pk == owner_id)
+
+
+def may_supervise(user: User | AnonymousUser) -> bool:
+    """Whether `user` may open the panel, switch mailings off and block people."""
+    if isinstance(user, AnonymousUser) or not user.is_active:
+        return False
+    return user.is_superuser or (user.is_confirmed and user.is_manager)
+
+
+def may_block(user: User, whom: User) -> bool:
+    """Whether `user` may block `whom`: nobody blocks themself, and only a superuser a manager or a superuser."""
+    protected = whom.is_superuser or whom.is_manager
+    return may_supervise(user) and user.pk != whom.pk and (user.is_superuser or not protected)
+
+
 def grant_to_owner(thing: Any) -> None:
     """Give the owner of a new object every right on it. Called by the verb that creates, in its transaction."""
     for action in ACTIONS:
-        assign_perm(_permission(action, type(thing)), thing.owner, thing)
+        assign_perm(permission(action, type(thing)), thing.owner, thing)
 
 
-def _codename(action: Action, model: type[models.Model]) -> str:
+def codename(action: Action, model: type[models.Model]) -> str:
+    """The permission's name within its app, as Django has it: view_mailing."""
     return f"{action}_{model._meta.model_name}"
 
 
-def _permission(action: Action, model: type[models.Model]) -> str:
-    return f"{model._meta.app_label}.{_codename(action, model)}"
+def permission(action: Action, model: type[models.Model]) -> str:
+    """The permission's whole name: mailings.view_mailing."""
+    return f"{model._meta.app_label}.{codename(action, model)}"
 
 
-def _grants(model: type[models.Model]) -> list[Any] | None:
+def grants_on(model: type[models.Model]) -> list[Any] | None:
     """guardian's direct tables of grants on `model`, to users and groups; None where rights follow from the owner."""
     try:
         return [
@@ -95,3 +134,7 @@ def _grants(model: type[models.Model]) -> list[Any] | None:
         ]
     except FieldDoesNotExist:
         return None
+
+
+def _owns(user: User | AnonymousUser, thing: models.Model) -> bool:
+    return bool(getattr(thing, "owner_id", None) == user.pk)

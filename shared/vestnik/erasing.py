@@ -12,8 +12,9 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 from guardian.models import UserObjectPermission
 
-from vestnik import access, clock, jobs
-from vestnik.accounts.models import AccountLetter, Submission, User
+from vestnik import clock, jobs, sharing
+from vestnik.accounts.letters import AccountLetter, AccountLetterState
+from vestnik.accounts.models import Share, Submission, User
 from vestnik.clients.models import (
     Client,
     ClientList,
@@ -22,6 +23,7 @@ from vestnik.clients.models import (
     Membership,
 )
 from vestnik.clients.uploads import ClientImport, ImportPiece
+from vestnik.mailings import verbs
 from vestnik.mailings.models import (
     Mailing,
     MailingGroupObjectPermission,
@@ -59,6 +61,8 @@ OF_ACCOUNT: Belongings = (
     (User.groups.through, "user"),
     (User.user_permissions.through, "user"),
     (Submission, "user"),
+    (Share, "owner"),
+    (Share, "user"),
 )
 
 
@@ -91,10 +95,13 @@ def delete_account(user: User) -> None:
     user.save(update_fields=["email", "full_name", "is_active", "is_staff", "is_superuser", "password", "deleted_at"])
     user.groups.clear()
     user.user_permissions.clear()
+    sharing.forget(user)
     Run.objects.filter(owner_id=user.pk, state=RunState.OPEN, cancelled_at=None).update(cancelled_at=Now())
-    AccountLetter.objects.filter(recipient=address, settled_at__isnull=False).update(
-        recipient=user.email, subject="", answer=""
+    letters = AccountLetter.objects.filter(recipient=address)
+    letters.filter(state=AccountLetterState.QUEUED).update(
+        state=AccountLetterState.EXPIRED, due_at=None, content=b"", settled_at=Now()
     )
+    letters.filter(settled_at__isnull=False).update(recipient=user.email, subject="", answer="")
     jobs.erase(user.pk)
 
 
@@ -105,17 +112,4 @@ def deleted_accounts() -> list[int]:
 
 def hand_over_messages(user_id: int) -> None:
     """Give those whose mailings use a message that this user shared with them a copy of their own."""
-    for mailing in (
-        Mailing.objects.filter(message__owner=user_id)
-        .exclude(owner=user_id)
-        .order_by("message", "owner")
-        .distinct("message", "owner")
-        .select_related("message")
-    ):
-        shared = mailing.message
-        with transaction.atomic():
-            copy = Message.objects.create(
-                owner_id=mailing.owner_id, subject=shared.subject, html=shared.html, text=shared.text
-            )
-            access.grant_to_owner(copy)
-            Mailing.objects.filter(message=shared, owner=mailing.owner_id).update(message=copy)
+    verbs.hand_over(Mailing.objects.filter(message__owner=user_id).exclude(owner=user_id))

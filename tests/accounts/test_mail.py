@@ -160,6 +160,16 @@ def test_an_address_that_is_none_is_logged_and_left_out(db, caplog):
     assert "Hello" not in caplog.text
 
 
+@pytest.mark.parametrize("wrong", ["Nobody <nobody>", "a b@example.org", "Ян <.@-.example>", "x@" + "й" * 70 + ".рф"])
+def test_an_address_that_is_none_does_not_keep_others_from_their_letter(db, wrong):
+    assert EmailMessage("Hi", "Hello.", None, ["Анна <anna@example.org>", wrong], cc=[wrong, "b@example.org"]).send()
+    letters = AccountLetter.objects.order_by("id")
+    assert [letter.recipient for letter in letters] == ["anna@example.org", "b@example.org"]
+    for letter in letters:
+        assert [address.addr_spec for address in parsed(letter)["To"].addresses] == ["anna@example.org"]
+        assert parsed(letter)["Cc"] == "b@example.org"
+
+
 def test_the_database_keeps_no_content_of_a_letter_that_has_an_end(db):
     send_mail("Reset", "https://vestnik.test/secret", None, ["alice@example.org"])
     with pytest.raises(IntegrityError, match="account_letter_ends_without_content"), transaction.atomic():

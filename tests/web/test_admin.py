@@ -10,15 +10,15 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from vestnik import access
-from vestnik.accounts.models import User
+from vestnik import access, sharing
+from vestnik.accounts.models import AuditEntry, Share, User
 from vestnik.clients.models import Client, ClientList, Membership
 from vestnik.mailings import runs, verbs
 from vestnik.mailings.models import Attempt, Delivery, Mailing, Message, Run, Tally, Worker
 from vestnik.testing import factories
 
 OWN = [User, Client, ClientList, Message, Mailing]
-LEDGER = [Run, Delivery, Attempt, Tally, Worker]
+LEDGER = [Run, Delivery, Attempt, Tally, Worker, AuditEntry, Share]
 PAGES = [*OWN, Group, *LEDGER]
 DAY = timedelta(days=1)
 
@@ -45,6 +45,7 @@ def fill(owner, number):
         User.objects.create_user(f"user{count}@example.org")
         Group.objects.create(name=f"group {count}")
         mailing = factories.make_mailing(owner, 1)
+        sharing.share(mailing, owner, "somebody@example.org", "view")
         worker = Worker.objects.create(name=f"worker {count}", provider="smtp")
         run = runs.open_run(mailing, mailing.end)
         Tally.objects.create(run=run, worker_id=worker.pk, hour=timezone.now(), sent=1, attempts=1)
@@ -58,6 +59,49 @@ def fill(owner, number):
 
 def said(response):
     return [str(message) for message in response.context["messages"]]
+
+
+# Signing in
+
+
+def sign_in(client, next_page, email="root@example.org"):
+    """Follow the admin site to where one signs in, and do."""
+    client.get(client.get(next_page).url, follow=True)
+    login = client.get(client.get(next_page).url)
+    assert login.url.startswith("/en/accounts/login/?next=")
+    return client.post(login.url, {"login": email, "password": "a long password"})
+
+
+@pytest.mark.usefixtures("valkey")
+def test_one_signs_in_where_everybody_does_and_comes_back(client, superuser):
+    answer = sign_in(client, "/admin/accounts/user/?q=root")
+    assert client.get(answer.url, follow=True).request["PATH_INFO"] == "/admin/accounts/user/"
+    assert client.get("/admin/login/?next=/admin/clients/").url == "/admin/"
+
+
+@pytest.mark.usefixtures("valkey")
+def test_guessing_at_the_admin_site_is_guessing_at_the_sign_in_page(client, superuser):
+    form = {"username": superuser.email, "password": "a long password"}
+    answer = client.post("/admin/login/?next=/admin/", form)
+    assert answer.url == "/en/accounts/login/?next=%2Fadmin%2F"
+    assert "_auth_user_id" not in client.session
+
+
+@pytest.mark.usefixtures("valkey")
+@pytest.mark.parametrize("what", ["confirmed_at", "is_active"])
+def test_an_unconfirmed_or_blocked_superuser_does_not_get_in(client, superuser, what):
+    User.objects.update(**{what: None if what == "confirmed_at" else False})
+    sign_in(client, "/admin/")
+    assert "_auth_user_id" not in client.session
+
+
+def test_a_superuser_who_may_not_open_the_admin_site_is_told_so_and_not_led_to_it(client, superuser):
+    User.objects.update(is_staff=False)
+    client.force_login(superuser)
+    assert reverse("admin:index") not in client.get("/overview/").content.decode()
+    answer = client.get("/admin/", follow=True)
+    assert answer.status_code == 403
+    assert len(answer.redirect_chain) == 1
 
 
 # Looking
@@ -134,6 +178,20 @@ def test_the_ledgers_search_takes_anything(browser, alice, model):
     fill(alice, 1)
     for term in ("1", "x", "9" * 30, "' OR 1", "²"):
         assert browser.get(page("changelist", model), {"q": term}).status_code == 200
+
+
+def test_a_nul_finds_nothing_and_breaks_nothing(browser, alice):
+    fill(alice, 1)
+    run = Run.objects.get()
+    for model in PAGES:
+        for query in ("q=%00", "e=%00", "p=%00", "o=%00"):
+            assert browser.get(f"{page('changelist', model)}?{query}").status_code in (200, 302)
+    of_run = f"{page('changelist', Delivery)}?run__id__exact={run.pk}"
+    assert browser.get(f"{of_run}&state=%00").context["cl"].result_count == 1
+    wanted = "app_label=mailings&model_name=mailing&field_name=clients"
+    for term in ("%00", "%00client"):
+        found = browser.get(f"/admin/autocomplete/?{wanted}&term={term}")
+        assert len(found.json()["results"]) == 1
 
 
 def test_a_run_shows_its_totals_and_leads_to_its_letters(browser, alice):
@@ -359,7 +417,8 @@ def test_mailings_messages_and_lists_can_be_deleted(browser, alice):
 
 
 def test_actions_speak_of_each_mailing(browser, alice):
-    idle, busy = (factories.make_mailing(alice, 0, name=name) for name in ("Idle", "Busy"))
+    later = timezone.now() + timedelta(hours=1)
+    idle, busy = (factories.make_mailing(alice, 0, name=name, start=later) for name in ("Idle", "Busy"))
     verbs.send_now(busy)
 
     def act(action):
@@ -372,3 +431,59 @@ def test_actions_speak_of_each_mailing(browser, alice):
     assert act("cancel") == ["The run of “Busy” is cancelled.", "“Idle”: No run of this mailing is under way."]
     assert act("send_now") == ["“Busy”: A run of this mailing is under way already.", "“Idle” is being sent."]
     assert Run.objects.filter(mailing=idle).count() == 1
+
+
+def change_user(browser, user, **changes):
+    """Post the page of a user with what it shows, but for `changes`; an empty value is an unticked box."""
+    form = browser.get(page("change", User, user.pk)).context["adminform"].form
+    shown = {name: form.get_initial_for_field(field, name) for name, field in form.fields.items()}
+    data = {name: value for name, value in (shown | changes).items() if value not in (None, "", False)}
+    data |= {f"confirmed_at_{part}": value for part, value in enumerate(("2026-01-01", "12:00"))}
+    del data["confirmed_at"], data["password"]
+    return browser.post(page("change", User, user.pk), data)
+
+
+def test_blocking_on_a_users_page_goes_by_the_verb(browser, alice):
+    response = change_user(browser, alice, is_active=False)
+    assert "reason" in response.context["adminform"].form.errors
+    alice.refresh_from_db()
+    assert alice.is_active
+    assert change_user(browser, alice, is_active=False, reason="Complaints").status_code == 302
+    alice.refresh_from_db()
+    assert (alice.is_active, alice.sessions_from) == (False, 1)
+    entry = AuditEntry.objects.get()
+    assert (entry.actor_address, entry.action, entry.reason) == ("root@example.org", "blocked", "Complaints")
+    assert entry.from_address == "127.0.0.1"
+    assert change_user(browser, alice, is_active=True).status_code == 302
+    alice.refresh_from_db()
+    assert (alice.is_active, alice.sessions_from) == (True, 1)
+    assert list(AuditEntry.objects.order_by("pk").values_list("action", flat=True)) == ["blocked", "unblocked"]
+
+
+def test_changing_a_users_name_blocks_nobody(browser, alice):
+    assert change_user(browser, alice, full_name="Alice Baker").status_code == 302
+    alice.refresh_from_db()
+    assert (alice.full_name, alice.is_active) == ("Alice Baker", True)
+    assert not AuditEntry.objects.exists()
+
+
+def test_a_superuser_who_would_block_themself_is_told_so(browser, superuser):
+    response = change_user(browser, superuser, is_active=False, reason="Tired")
+    assert "cannot block yourself" in response.content.decode()
+    superuser.refresh_from_db()
+    assert superuser.is_active
+
+
+def test_a_mailing_is_switched_off_with_a_reason_and_on_again(browser, alice):
+    mailing = factories.make_mailing(alice, 0, name="Sale")
+
+    def act(action, reason=""):
+        chosen = {"action": action, "_selected_action": [mailing.pk], "reason": reason}
+        return said(browser.post(page("changelist", Mailing), chosen, follow=True))
+
+    assert "Say why" in act("switch_off")[0]
+    assert act("switch_off", "Complaints") == ["“Sale” is switched off."]
+    mailing.refresh_from_db()
+    assert mailing.switched_off_reason == "Complaints"
+    assert act("switch_on") == ["“Sale” is switched on."]
+    assert AuditEntry.objects.count() == 2

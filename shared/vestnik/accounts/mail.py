@@ -41,20 +41,23 @@ class EmailBackend(BaseEmailBackend):
 
 def _letters(message: EmailMessage) -> Iterator[AccountLetter]:
     subject = " ".join(str(message.subject).split())[:SUBJECT_LENGTH]
-    for recipient in _recipients(message):
+    message = copy.copy(message)
+    found: dict[str, bool] = {}  # each address once, in their order
+    for field in ("to", "cc", "bcc"):
+        setattr(message, field, [to for to in getattr(message, field) if _is_taken(str(to), found)])
+    for recipient in found:
         key = f"{secrets.token_hex(16)}@{addresses.domain(settings.MAIL_FROM)}"
         yield AccountLetter(recipient=recipient, subject=subject, key=key, content=_content(message, key))
 
 
-def _recipients(message: EmailMessage) -> list[str]:
-    """The normalised addresses, each once."""
-    found = {}
-    for recipient in message.recipients():
-        try:
-            found[addresses.normalise(parseaddr(str(recipient))[1])] = True
-        except addresses.InvalidAddress as error:
-            logger.error("a letter of Vestnik's own cannot be sent: %s", error)
-    return list(found)
+def _is_taken(recipient: str, found: dict[str, bool]) -> bool:
+    """Whether it may stand in the header; its normalised address joins those `found`."""
+    try:
+        found[addresses.normalise(parseaddr(recipient)[1])] = True
+    except addresses.InvalidAddress as error:
+        logger.error("a letter of Vestnik's own cannot be sent: %s", error)
+        return "\r" in recipient or "\n" in recipient  # for Django to refuse the whole
+    return True
 
 
 def _content(message: EmailMessage, key: str) -> bytes:

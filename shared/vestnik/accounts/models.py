@@ -8,14 +8,19 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.db import models
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 from guardian.mixins import GuardianUserMixin
 
 from vestnik import fields
+from vestnik.accounts.audit import AuditEntry
+from vestnik.accounts.groups import MANAGERS
 from vestnik.accounts.letters import AccountLetter
+from vestnik.accounts.shares import Share
 from vestnik.accounts.submissions import Submission
 
-__all__ = ["AccountLetter", "Submission", "User", "UserManager"]
+__all__ = ["AccountLetter", "AuditEntry", "Share", "Submission", "User", "UserManager"]
 
 
 class UserManager(BaseUserManager["User"]):
@@ -44,7 +49,10 @@ class User(GuardianUserMixin, AbstractBaseUser, PermissionsMixin):
         _("e-mail"), unique=True, error_messages={"unique": _("A user with this address exists already.")}
     )
     full_name = fields.one_line(
-        _("name"), 200, blank=True, help_text=_("The sender's name of letters, where a mailing names no other.")
+        pgettext_lazy("person", "name"),
+        200,
+        blank=True,
+        help_text=_("The sender's name of letters, where a mailing names no other."),
     )
     time_zone = fields.time_zone_field(_("time zone"), default="UTC")
     language = models.CharField(
@@ -58,6 +66,8 @@ class User(GuardianUserMixin, AbstractBaseUser, PermissionsMixin):
     )
     is_staff = models.BooleanField(_("staff"), default=False, help_text=_("May open the admin site."))
     date_joined = models.DateTimeField(_("registered at"), default=timezone.now, editable=False)
+    last_seen_at = models.DateTimeField(_("last seen at"), null=True, editable=False)  # to some five minutes
+    sessions_from = models.PositiveIntegerField(default=0, editable=False)  # one more ends every session there is
     deleted_at = models.DateTimeField(_("deleted at"), null=True, editable=False)  # what it owns is being erased
 
     USERNAME_FIELD = "email"
@@ -69,6 +79,7 @@ class User(GuardianUserMixin, AbstractBaseUser, PermissionsMixin):
     class Meta:
         verbose_name = _("user")
         verbose_name_plural = _("users")
+        permissions = [("block_user", _("Can block and unblock a user"))]
         indexes = [
             # The tick: what is yet to be erased.
             models.Index(fields=["deleted_at"], name="user_deleted", condition=models.Q(deleted_at__isnull=False)),
@@ -85,8 +96,13 @@ class User(GuardianUserMixin, AbstractBaseUser, PermissionsMixin):
     def is_manager(self) -> bool:
         """Whether the account is for supervision, and so changes nothing of its own."""
         if not hasattr(self, "_is_manager"):
-            self._is_manager = self.groups.filter(name="managers").exists()
+            self._is_manager = self.groups.filter(name=MANAGERS).exists()
         return self._is_manager
+
+    def _get_session_auth_hash(self, secret: Any = None) -> str:
+        """What a session must know to be this user's: Django drops those that know what was before."""
+        known = f"{self.sessions_from}:{self.password}"
+        return salted_hmac("vestnik.accounts.sessions", known, secret=secret, algorithm="sha256").hexdigest()
 
     def get_full_name(self) -> str:
         return self.full_name or self.email

@@ -24,7 +24,8 @@ class Submission(models.Model):
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", db_index=False)
     key = models.UUIDField()  # made with the form, one for each time it is shown
-    address = models.CharField(max_length=2000, blank=True)  # a URL's path; empty until the transaction ends
+    # A URL's path, or a run's number (verbs.try_again); empty until the transaction ends.
+    address = models.CharField(max_length=2000, blank=True)
     at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -41,7 +42,7 @@ class Submission(models.Model):
 def once(user: User, key: uuid.UUID, do: Callable[[], str]) -> tuple[str, bool]:
     """Do what the user's form asks for, unless it was sent before: where it led, and whether it was done by this call.
 
-    `do` creates something and returns the path of its page. If it raises, nothing of it stays, and the form can be sent
+    `do` creates something and returns what leads to it. If it raises, nothing of it stays, and the form can be sent
     again. A form that is sent a second time while the first is at work waits for it: the unique index sees to that.
     """
     with transaction.atomic():

@@ -1,7 +1,16 @@
-"""What people do with their own account. Bad input is a ValidationError, keyed by field."""
+"""What people do with their own account, and what is noted of them. Bad input is a ValidationError, keyed by field."""
 
-from vestnik import clock
+from datetime import timedelta
+
+from django.contrib.auth.models import Group
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from vestnik import clock, sharing
 from vestnik.accounts.models import User
+
+SEEN_EVERY = timedelta(minutes=5)
+"""How old `last_seen_at` may be before a page writes it anew."""
 
 
 def save_profile(user: User, *, full_name: str, language: str, time_zone: str) -> User:
@@ -15,7 +24,30 @@ def save_profile(user: User, *, full_name: str, language: str, time_zone: str) -
 
 
 def confirm(user: User) -> None:
-    """Note that the user's mailbox is theirs; when it was noted first stays."""
+    """Note that the user's mailbox is theirs, and give them what was shared with its address; when it was noted first
+    stays.
+    """
     if user.confirmed_at is None:
         user.confirmed_at = clock.now()
         user.save(update_fields=["confirmed_at"])
+    sharing.receive(user)
+
+
+def note_seen(user: User) -> None:
+    """Note that the user is here, unless it was noted a moment ago."""
+    stale = Q(last_seen_at=None) | Q(last_seen_at__lt=Now() - SEEN_EVERY)
+    User.objects.filter(stale, pk=user.pk).update(last_seen_at=Now())
+
+
+def join(user: User, group: str) -> bool:
+    """Put the user in the group of this name (`accounts.groups`); False if they were in it."""
+    was = user.groups.filter(name=group).exists()
+    user.groups.add(Group.objects.get(name=group))
+    return not was
+
+
+def leave(user: User, group: str) -> bool:
+    """Take the user out of the group of this name; False if they were not in it."""
+    was = user.groups.filter(name=group).exists()
+    user.groups.remove(Group.objects.get(name=group))
+    return was

@@ -10,12 +10,12 @@ from functools import partial
 
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
-from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from vestnik import clock
+from vestnik import clock, supervision
+from vestnik.accounts import groups, verbs
 from vestnik.accounts.models import User
 from vestnik.clients import verbs as clients
 from vestnik.clients.models import Client, ClientList
@@ -34,8 +34,10 @@ class Account:
 
 
 OWNER = Account("demo@vestnik.test", "Daria Demo", "has clients, messages and mailings")
-MANAGER = Account("manager@vestnik.test", "Максим Ревизор", "manager: looks after everybody's mailings", "managers")
-EDITOR = Account("editor@vestnik.test", "Edith Editor", "content manager: writes the blog", "content managers")
+MANAGER = Account(
+    "manager@vestnik.test", "Максим Ревизор", "manager: looks after everybody's mailings", groups.MANAGERS
+)
+EDITOR = Account("editor@vestnik.test", "Edith Editor", "content manager: writes the blog", groups.CONTENT_MANAGERS)
 ADMIN = Account("admin@vestnik.test", "Anton Admin", "administrator: the admin site")
 ACCOUNTS = (OWNER, MANAGER, EDITOR, ADMIN)
 
@@ -82,7 +84,7 @@ def _user(account: Account) -> User:
     make = User.objects.create_superuser if account == ADMIN else User.objects.create_user
     user = make(account.email, full_name=account.full_name, time_zone="Europe/Moscow")
     if account.group:
-        user.groups.add(Group.objects.get_or_create(name=account.group)[0])
+        verbs.join(user, account.group)
     return user
 
 
@@ -120,7 +122,7 @@ def _world(owner: User, manager: User) -> None:
     )
     mailings.pause(confirmations)
     sale = mailing(name="Half price this weekend", message=newsletter, lists=[customers, vip], end=now + 7 * DAY)
-    mailings.switch_off(sale, manager, REASON)
+    supervision.switch_off(sale, manager, REASON)
 
 
 def _list(owner: User, name: str, members: Sequence[Client]) -> ClientList:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlencode
 
+from allauth.account.adapter import get_adapter
 from django.contrib import admin, messages
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import models, transaction
@@ -12,6 +13,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html
 
+from vestnik.accounts.models import User
 from web.pages import CappedPaginator
 
 
@@ -95,6 +97,11 @@ class VerbAdmin(SuperusersOnly, admin.ModelAdmin):
         """What a person chose to delete, without the thousands of rows that go with it."""
         counts = {self.opts.verbose_name_plural: len(objs)}
         return [str(thing) for thing in objs[:100]], counts, set(), []
+
+
+def asked_by(request: HttpRequest) -> tuple[User, str]:
+    """Whom the audit log names, and the IP address it was asked from."""
+    return cast(User, request.user), str(get_adapter(request).get_client_ip(request))
 
 
 def address(page: str, model: type[models.Model], *args: Any, **filters: Any) -> str:

@@ -10,6 +10,7 @@ from django.contrib import admin
 from django.db.models import Q
 from django.forms.models import BaseInlineFormSet
 from django.http import HttpRequest
+from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -94,7 +95,8 @@ class ClientListAdmin(VerbAdmin):
     @admin.display(description=_("see"))
     def used(self, client_list: ClientList) -> str:
         clients = link(_("its clients"), "changelist", Client, lists__id__exact=client_list.pk)
-        return clients + ", " + link(_("its mailings"), "changelist", Mailing, lists__id__exact=client_list.pk)
+        mailings = link(_("its mailings"), "changelist", Mailing, lists__id__exact=client_list.pk)
+        return format_html("{}, {}", clients, mailings)
 
     def save_model(self, request: HttpRequest, obj: ClientList, form: Any, change: bool) -> None:
         verbs.save_list(obj)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ActionForm
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -15,10 +17,10 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from vestnik import clock
+from vestnik import clock, supervision
 from vestnik.mailings import calendar, verbs
 from vestnik.mailings.models import Mailing, Message, Run
-from web.admin.base import VerbAdmin, link
+from web.admin.base import VerbAdmin, asked_by, link
 
 
 @admin.register(Message)
@@ -43,6 +45,10 @@ class MessageAdmin(VerbAdmin):
         verbs.delete_message(obj)
 
 
+class ReasonForm(ActionForm):
+    reason = forms.CharField(label=_("Reason (to switch off):"), required=False, strip=True)
+
+
 @admin.register(Mailing)
 class MailingAdmin(VerbAdmin):
     fieldsets = (
@@ -64,7 +70,8 @@ class MailingAdmin(VerbAdmin):
     list_filter = ("periodicity", ("paused_at", admin.EmptyFieldListFilter), ("next_at", admin.EmptyFieldListFilter))
     ordering = ("-pk",)
     search_fields = ("name",)
-    actions = ("pause", "resume", "cancel", "send_now")
+    actions = ("pause", "resume", "cancel", "send_now", "switch_off", "switch_on")
+    action_form = ReasonForm
 
     def get_queryset(self, request: HttpRequest) -> Any:
         mailings: Any = super().get_queryset(request)
@@ -118,6 +125,25 @@ class MailingAdmin(VerbAdmin):
     @admin.action(description=_("Send now"), permissions=["change"])
     def send_now(self, request: HttpRequest, queryset: QuerySet[Mailing]) -> None:
         self._each(request, queryset, verbs.send_now, gettext("“%(name)s” is being sent."))
+
+    @admin.action(description=_("Switch off"), permissions=["change"])
+    def switch_off(self, request: HttpRequest, queryset: QuerySet[Mailing]) -> None:
+        by, address = asked_by(request)
+        reason = request.POST.get("reason", "")
+
+        def verb(mailing: Mailing) -> None:
+            supervision.switch_off(mailing, by, reason, address)
+
+        self._each(request, queryset, verb, gettext("“%(name)s” is switched off."))
+
+    @admin.action(description=_("Switch on"), permissions=["change"])
+    def switch_on(self, request: HttpRequest, queryset: QuerySet[Mailing]) -> None:
+        by, address = asked_by(request)
+
+        def verb(mailing: Mailing) -> None:
+            supervision.switch_on(mailing, by, address)
+
+        self._each(request, queryset, verb, gettext("“%(name)s” is switched on."))
 
     def _each(self, request: HttpRequest, chosen: Any, verb: Callable[[Mailing], Any], done: str) -> None:
         for mailing in chosen:

@@ -1,0 +1,315 @@
+from __future__ import annotations
+
+from datetime import datetime, time, timedelta
+from typing import Any
+
+from allauth.account.adapter import get_adapter
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.db.models import F, Q
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.decorators import method_decorator
+from django.utils.functional import cached_property
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.generic import View
+
+from vestnik import access, supervision
+from vestnik.accounts.audit import AuditAction, AuditEntry
+from vestnik.accounts.models import User
+from vestnik.mailings import audience, statistics
+from vestnik.mailings.models import Mailing
+from vestnik.mailings.rendering import Preview
+from vestnik.mailings.statistics import Totals
+from web.lists.views import with_sizes
+from web.mailings import charts
+from web.messages import letters
+from web.pages import TablePage, ThingPage, Visible
+from web.panel import figures
+from web.panel.forms import MailingFilter, ReasonForm
+
+LATEST = 10
+STATES = {
+    "active": (Q(is_active=True, confirmed_at__isnull=False), gettext_lazy("active")),
+    "blocked": (Q(is_active=False), gettext_lazy("blocked")),
+    "unconfirmed": (Q(confirmed_at=None), gettext_lazy("not confirmed")),
+    "managers": (Q(groups__name="managers"), gettext_lazy("managers")),
+}
+"""The address's word for a state of users, who is in it, and the reader's word."""
+
+
+class Supervisors(Visible):
+    """For managers and superusers: for others who are signed in there is no such page."""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        if request.user.is_authenticated and not access.may_supervise(request.user):
+            raise Http404
+        return super().dispatch(request, *args, **kwargs)
+
+
+class Mailings(Supervisors):
+    model: Any = Mailing
+
+    def get_queryset(self) -> Any:
+        return super().get_queryset().with_status().select_related("owner")
+
+    def address_of(self, thing: Mailing) -> str:
+        return reverse("panel:mailing", args=[thing.pk])
+
+
+class People(Supervisors):
+    model: Any = User
+
+    def get_queryset(self) -> Any:
+        return User.objects.filter(deleted_at=None)
+
+    def address_of(self, thing: User) -> str:
+        return reverse("panel:user", args=[thing.pk])
+
+
+class Log(Supervisors):
+    model: Any = AuditEntry
+
+    def get_queryset(self) -> Any:
+        return AuditEntry.objects.all()
+
+
+class MailingList(TablePage, Mailings):
+    template_name = "panel/mailings.html"
+    table_template = "panel/_mailings.html"
+    sorts = {
+        "-created": ("-pk",),
+        "created": ("pk",),
+        "name": ("name", "pk"),
+        "-name": ("-name", "-pk"),
+        "owner": ("owner__email", "-pk"),
+        "-owner": ("-owner__email", "-pk"),
+        "start": ("start", "pk"),
+        "-start": ("-start", "-pk"),
+    }
+
+    def search(self, things: Any, text: str) -> Any:
+        return things.filter(Q(name__icontains=text) | Q(owner__email__icontains=text))
+
+    def narrow(self, things: Any) -> Any:
+        asked = self.filter.cleaned_data
+        if status := asked.get("status"):
+            things = things.filter(status=status)
+        if owner := asked.get("owner"):
+            things = things.filter(owner=owner)
+        if since := asked.get("since"):
+            things = things.filter(end__gte=_midnight(since))
+        if until := asked.get("until"):
+            things = things.filter(start__lt=_midnight(until + timedelta(days=1)))
+        return _held(things, asked.get("held", ""))
+
+    @cached_property
+    def filter(self) -> MailingFilter:
+        form = MailingFilter(self.request.GET)
+        form.is_valid()
+        return form
+
+    @cached_property
+    def owner(self) -> User | None:
+        """Whose mailings alone are shown."""
+        asked = self.filter.cleaned_data.get("owner")
+        return User.objects.filter(pk=asked).first() if asked else None
+
+    def totals(self) -> dict[str, int]:
+        return figures.of_installation()
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        context = super().get_context_data(narrowed=any(self.filter.cleaned_data.values()), **kwargs)
+        _add_totals(context["page_obj"])
+        return context
+
+
+class MailingPage(ThingPage, Mailings):
+    """A mailing as its owner set it up, what became of it, and the switch."""
+
+    template_name = "panel/mailing.html"
+
+    def get_queryset(self) -> Any:
+        return super().get_queryset().select_related("message", "switched_off_by")
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        mailing = self.object
+        return super().get_context_data(
+            **charts.of_runs(mailing, self.request.GET.get("page")),
+            totals=statistics.of_mailings([mailing.pk])[mailing.pk],
+            recipients=audience.size(mailing),
+            lists=with_sizes(mailing.lists.order_by("name")),
+            singles=mailing.clients.count(),
+            upcoming=charts.upcoming(mailing),
+            **{"form": ReasonForm(), **kwargs},
+        )
+
+
+@method_decorator(letters.framed, "dispatch")
+class MailingLetter(ThingPage, Mailings):
+    """The mailing's message as it was written, for a frame."""
+
+    def render_to_response(self, context: Any, **_kwargs: Any) -> HttpResponse:
+        message = self.object.message
+        return letters.letter(self.request, Preview(subject=message.subject, html=message.html, text=message.text))
+
+
+class UserList(TablePage, People):
+    template_name = "panel/users.html"
+    table_template = "panel/_users.html"
+    sorts = {
+        "-registered": ("-date_joined", "-pk"),
+        "registered": ("date_joined", "pk"),
+        "address": ("email",),
+        "-address": ("-email",),
+        "-seen": (F("last_seen_at").desc(nulls_last=True), "-pk"),
+        "seen": (F("last_seen_at").asc(nulls_first=True), "pk"),
+    }
+
+    def search(self, things: Any, text: str) -> Any:
+        return things.filter(Q(email__icontains=text) | Q(full_name__icontains=text))
+
+    def narrow(self, things: Any) -> Any:
+        return things.filter(STATES[self.state][0]) if self.state else things
+
+    @cached_property
+    def state(self) -> str:
+        asked = self.request.GET.get("state", "")
+        return asked if asked in STATES else ""
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        states = [(value, label) for value, (_who, label) in STATES.items()]
+        context = super().get_context_data(state=self.state, states=states, **kwargs)
+        _add_figures(context["page_obj"])
+        return context
+
+
+class UserPage(ThingPage, People):
+    """A person's account, their mailings, and the lever that blocks."""
+
+    template_name = "panel/user.html"
+    context_object_name = "person"  # not Django's choice, `user`: that is who looks
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        person = self.object
+        reader: Any = self.request.user
+        _add_figures([person])
+        mailings = Mailing.objects.visible_to(reader).filter(owner=person).with_status().order_by("-pk")[:LATEST]
+        _add_totals(mailings)
+        deeds = AuditEntry.objects.filter(kind=AuditEntry.Kind.USER, object_id=person.pk).order_by("-pk")
+        return super().get_context_data(
+            mailings=mailings,
+            may_block=access.may_block(reader, person),
+            blocked=None if person.is_active else deeds.filter(action=AuditAction.BLOCKED).first(),
+            **{"form": ReasonForm(), **kwargs},
+        )
+
+
+class Lever(Supervisors, View):
+    """Pulls a lever when its button is pressed, and goes back to the page it stands on. What is refused is said there,
+    with what was typed.
+    """
+
+    http_method_names = ["post", "get"]
+    form_class: type[forms.Form] = forms.Form
+    object: Any
+
+    def get(self, request: HttpRequest, *_args: Any, **_kwargs: Any) -> HttpResponse:
+        """Does nothing: it is where one lands who signed in again to press the button."""
+        return HttpResponseRedirect(self.address_of(self.get_object()))
+
+    def post(self, request: HttpRequest, *_args: Any, **_kwargs: Any) -> HttpResponse:
+        self.object = self.get_object()
+        form = self.form_class(request.POST)
+        if form.is_valid():
+            try:
+                said = self.pull(request.user, get_adapter().get_client_ip(request), **form.cleaned_data)
+            except ValidationError as refusal:
+                form.add_error(None, refusal)
+                self.object = self.get_object()  # somebody may have been faster
+            else:
+                messages.success(request, said)
+                return HttpResponseRedirect(self.address_of(self.object))
+        if not form.fields:  # nothing was typed that should stay
+            messages.error(request, " ".join(map(str, form.non_field_errors())))
+            return HttpResponseRedirect(self.address_of(self.object))
+        return self.render_to_response(self.get_context_data(form=form))  # type: ignore[attr-defined,no-any-return]
+
+    def pull(self, by: Any, address: str, **reason: str) -> str:
+        """Do it, from this IP address; what is said then. Raises ValidationError."""
+        raise NotImplementedError
+
+
+class SwitchOff(Lever, MailingPage):
+    form_class = ReasonForm
+
+    def pull(self, by: Any, address: str, **reason: str) -> str:
+        supervision.switch_off(self.object, by, reason["reason"], address)
+        return _("Switched off: nothing more of it is sent. Its owner is told.")
+
+
+class SwitchOn(Lever, MailingPage):
+    def pull(self, by: Any, address: str, **_reason: str) -> str:
+        supervision.switch_on(self.object, by, address)
+        return _("Switched on: it goes on. Its owner is told.")
+
+
+class Block(Lever, UserPage):
+    form_class = ReasonForm
+
+    def pull(self, by: Any, address: str, **reason: str) -> str:
+        supervision.block(self.object, by, reason["reason"], address)
+        return _("Blocked: signed out everywhere, and nothing more of theirs is sent. They are told.")
+
+
+class Unblock(Lever, UserPage):
+    def pull(self, by: Any, address: str, **_reason: str) -> str:
+        supervision.unblock(self.object, by, address)
+        return _("Unblocked: they can sign in again, and their mailings go on. They are told.")
+
+
+class AuditList(TablePage, Log):
+    template_name = "panel/audit.html"
+    table_template = "panel/_audit.html"
+    sorts = {"-at": ("-pk",), "at": ("pk",)}
+
+    def search(self, things: Any, text: str) -> Any:
+        where = ("actor_address", "person_address", "label", "reason")
+        return things.filter(Q.create([(f"{name}__icontains", text) for name in where], connector=Q.OR))
+
+    def narrow(self, things: Any) -> Any:
+        return things.filter(action=self.action_asked) if self.action_asked else things
+
+    @cached_property
+    def action_asked(self) -> str:
+        asked = self.request.GET.get("action", "")
+        return asked if asked in AuditAction.values else ""
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(actions=AuditAction.choices, asked=self.action_asked, **kwargs)
+
+
+def _midnight(day: Any) -> datetime:
+    return timezone.make_aware(datetime.combine(day, time()))
+
+
+def _held(mailings: Any, how: str) -> Any:
+    off, paused = Q(switched_off_at__isnull=False), Q(paused_at__isnull=False)
+    blocked = Q(owner__is_active=False)
+    wanted = {"off": off, "paused": paused, "blocked": blocked, "free": ~off & ~paused & ~blocked}
+    return mailings.filter(wanted.get(how, Q()))
+
+
+def _add_totals(mailings: Any) -> None:
+    totals = statistics.of_mailings([mailing.pk for mailing in mailings])
+    for mailing in mailings:
+        mailing.totals = totals.get(mailing.pk, Totals())
+
+
+def _add_figures(people: Any) -> None:
+    mailings, sent = figures.of_users([person.pk for person in people])
+    for person in people:
+        person.mailing_count, person.sent_count = mailings.get(person.pk, 0), sent.get(person.pk, 0)

@@ -1,0 +1,11 @@
+"""The form that shares a thing."""
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+
+class ShareForm(forms.Form):
+    address = forms.CharField(
+        label=_("E-mail"), max_length=254, widget=forms.EmailInput, help_text=_("Of whom it is to be shared with.")
+    )
+    level = forms.ChoiceField(label=_("They may"), choices=[("view", _("see it")), ("edit", _("see and change it"))])

@@ -1,0 +1,90 @@
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.functional import cached_property
+from django.utils.translation import gettext as _
+from django.views.generic import FormView, View
+
+from vestnik import sharing
+from vestnik.clients.models import ClientList
+from vestnik.mailings.models import Mailing, Message
+from web.pages import OwnersPage, number
+from web.sharing.forms import ShareForm
+
+KINDS: dict[str, tuple[Any, str]] = {
+    "mailing": (Mailing, "mailings:thing"),
+    "message": (Message, "messages:thing"),
+    "list": (ClientList, "lists:thing"),
+}
+"""The address's word for a kind of thing, what it is, and where such a thing is seen."""
+
+
+class OwnThing(OwnersPage):
+    """Of a thing of one's own: to share it is its owner's right alone."""
+
+    request: HttpRequest
+    kwargs: dict[str, Any]
+
+    @cached_property
+    def thing(self) -> Any:
+        if self.kwargs["kind"] not in KINDS:
+            raise Http404
+        model, _address = KINDS[self.kwargs["kind"]]
+        thing = model.objects.filter(owner=self.request.user, pk=self.kwargs["pk"]).first()
+        if thing is None:
+            raise Http404
+        return thing
+
+    @property
+    def here(self) -> str:
+        return reverse("sharing:thing", kwargs=self.kwargs)
+
+
+class Sharing(OwnThing, FormView):
+    """Whom a thing is shared with, and a form that shares it with one more."""
+
+    form_class = ShareForm
+    template_name = "sharing/thing.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(
+            thing=self.thing,
+            kind=self.kwargs["kind"],
+            back=reverse(KINDS[self.kwargs["kind"]][1], args=[self.thing.pk]),
+            shares=sharing.shares_of(self.thing),
+            **kwargs,
+        )
+
+    def form_valid(self, form: ShareForm) -> HttpResponse:
+        user: Any = self.request.user
+        try:
+            share = sharing.share(self.thing, user, form.cleaned_data["address"], form.cleaned_data["level"])
+        except ValidationError as refusal:
+            form.add_error(None, refusal)
+            return self.form_invalid(form)
+        messages.success(
+            self.request,
+            _("Shared with %(address)s: at once if they have an account, else as soon as they have one.")
+            % {"address": share.address},
+        )
+        return redirect(self.here)
+
+
+class TakeBack(OwnThing, View):
+    """Ends a share."""
+
+    def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        return HttpResponseRedirect(self.here if self.thing else "")
+
+    def post(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        user: Any = request.user
+        wanted = number(request.POST.get("share"))
+        for share in sharing.shares_of(self.thing):
+            if share.pk == wanted:
+                sharing.unshare(share, user)
+                messages.success(request, _("No longer shared with %(address)s.") % {"address": share.address})
+        return HttpResponseRedirect(self.here)

@@ -1,0 +1,81 @@
+"""The audit log: who did what to whom, when, from where and why. It is added to, and never changed.
+
+Plain values, no references: an entry says the same when its actor or its subject are long gone. A trigger refuses
+changes (see the migration).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db import models
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
+
+if TYPE_CHECKING:
+    from vestnik.accounts.models import User
+
+
+class AuditAction(models.TextChoices):
+    SWITCHED_OFF = "switched off", pgettext_lazy("action", "switched off")
+    SWITCHED_ON = "switched on", pgettext_lazy("action", "switched on")
+    BLOCKED = "blocked", pgettext_lazy("action", "blocked")
+    UNBLOCKED = "unblocked", pgettext_lazy("action", "unblocked")
+    SHARED = "shared", pgettext_lazy("action", "shared")
+    UNSHARED = "unshared", pgettext_lazy("action", "no longer shared")
+
+
+class AuditKind(models.TextChoices):
+    USER = "user", _("user")
+    MAILING = "mailing", _("mailing")
+    MESSAGE = "message", _("message")
+    CLIENT_LIST = "clientlist", _("client list")
+
+
+class AuditEntry(models.Model):
+    """One deed."""
+
+    Action = AuditAction
+    Kind = AuditKind
+
+    at = models.DateTimeField(_("when"), db_default=Now())
+    actor_id = models.BigIntegerField()
+    actor_address = models.CharField(_("who"), max_length=254)
+    action = models.CharField(_("action"), max_length=16, choices=Action.choices)
+    kind = models.CharField(_("kind"), max_length=16, choices=Kind.choices)
+    object_id = models.BigIntegerField()
+    label = models.CharField(_("what"), max_length=250)  # the mailing's name, the person's name
+    person_address = models.CharField(_("whom"), max_length=254)  # the owner's, the blocked person's, the receiver's
+    from_address = models.CharField(_("from where"), max_length=64, blank=True)  # an IP address
+    reason = models.TextField(_("why"), blank=True)
+
+    class Meta:
+        verbose_name = _("audit entry")
+        verbose_name_plural = _("audit log")
+        indexes = [
+            # The levers: who was there first.
+            models.Index(fields=["kind", "object_id", "-id"], name="audit_of_object"),
+            # The panel: the latest of one action.
+            models.Index(fields=["action", "-id"], name="audit_by_action"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.actor_address}: {self.action} {self.label}"
+
+
+def write(action: AuditAction, by: User, thing: Any, person: str, *, address: str = "", reason: str = "") -> AuditEntry:
+    """Note that `by` did `action` to `thing`, which is the person's with the address `person`; in the caller's
+    transaction. `address` is the IP address it was done from.
+    """
+    return AuditEntry.objects.create(
+        actor_id=by.pk,
+        actor_address=by.email,
+        action=action,
+        kind=AuditKind(thing._meta.model_name),
+        object_id=thing.pk,
+        label=str(getattr(thing, "full_name", "") or thing)[:250],
+        person_address=person,
+        from_address=address[:64],
+        reason=reason,
+    )

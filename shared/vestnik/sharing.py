@@ -1,0 +1,151 @@
+"""Sharing mailings, messages and client lists with others, by their address: to view, or to edit.
+
+A share is kept whether or not somebody has the address, and looks the same: it tells nobody who is registered. Rights
+are given at once to whoever has confirmed the address, else as soon as somebody does (`receive`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from django.contrib.auth.models import Permission
+from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import ValidationError
+from django.db import connection, models, transaction
+from django.db.models import Q
+from django.utils.translation import gettext as _
+
+from vestnik import access
+from vestnik.accounts import audit
+from vestnik.accounts.models import User
+from vestnik.accounts.shares import Share, ShareLevel
+from vestnik.clients.models import ClientList
+from vestnik.mailings import verbs as mailings
+from vestnik.mailings.models import Mailing, Message
+
+ALLOWED: dict[str, tuple[access.Action, ...]] = {ShareLevel.VIEW: ("view",), ShareLevel.EDIT: ("view", "change")}
+
+# Whoever shares with an address and whoever confirms it wait for each other: one of them sees what the other did.
+LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('vestnik.share', hashtextextended(%s, 0)))"
+
+
+@transaction.atomic
+def share(thing: Any, by: User, address: str, level: str, from_address: str = "") -> Share:
+    """Share the owner's `thing` with whoever has `address`, at this level ("view" or "edit"); a share that is there
+    gets the level. `from_address` is the IP address it was asked from.
+
+    Raises ValidationError: for `address` if it is none or one's own, for `level`, and if the thing is not one's own.
+    """
+    _refuse_others(thing, by)
+    wanted = Share(
+        content_type=ContentType.objects.get_for_model(thing),
+        object_id=thing.pk,
+        owner=by,
+        address=address,
+        level=level,
+    )
+    wanted.clean_fields()
+    if wanted.address == by.email:
+        raise ValidationError({"address": _("This is your own address: you have all rights already.")})
+    _lock(wanted.address)
+    key = {"content_type": wanted.content_type, "object_id": thing.pk, "address": wanted.address}
+    found = Share.objects.select_for_update(no_key=True).filter(**key).first()
+    if found is not None and found.level == wanted.level:
+        return found
+    made = found or wanted
+    made.level = wanted.level
+    if made.user_id is None:
+        made.user = User.objects.filter(email=made.address, is_active=True, confirmed_at__isnull=False).first()
+    made.save()
+    if made.user_id is not None:
+        _grant(made.user_id, made.content_type, [thing.pk])
+    audit.write(audit.AuditAction.SHARED, by, thing, made.address, address=from_address, reason=made.level)
+    return made
+
+
+@transaction.atomic
+def unshare(share: Share, by: User, from_address: str = "") -> None:
+    """Take a share back; twice is once. Mailings of whom it was taken from go on with copies of a message they use.
+
+    Raises ValidationError if the thing is not one's own.
+    """
+    thing = share.thing
+    if thing is None:
+        return  # deleted, and the share with it
+    _refuse_others(thing, by)
+    found = Share.objects.select_for_update().filter(pk=share.pk).first()
+    if found is None:
+        return
+    found.delete()
+    if found.user_id is not None:
+        _grant(found.user_id, found.content_type, [thing.pk])
+        if isinstance(thing, Message):
+            mailings.hand_over(Mailing.objects.filter(message=thing, owner=found.user_id))
+    audit.write(audit.AuditAction.UNSHARED, by, thing, found.address, address=from_address)
+
+
+def shares_of(thing: Any) -> list[Share]:
+    """With whom a thing is shared, by address."""
+    return list(thing.shares.order_by("address"))
+
+
+@transaction.atomic
+def receive(user: User) -> None:
+    """Give a user what waits for their address; nothing while they are blocked or have not confirmed it. Idempotent."""
+    if not (user.is_active and user.is_confirmed):
+        return
+    _lock(user.email)
+    waiting = Share.objects.select_for_update().filter(address=user.email, user=None).exclude(owner=user)
+    things: dict[ContentType, list[int]] = {}
+    taken = []
+    for found in waiting.select_related("content_type").order_by("pk"):
+        things.setdefault(found.content_type, []).append(found.object_id)
+        taken.append(found.pk)
+    Share.objects.filter(pk__in=taken).update(user=user)
+    for content_type, ids in things.items():
+        _grant(user.pk, content_type, ids)
+
+
+@transaction.atomic
+def forget(user: User) -> None:
+    """End all that a user has shared, and all that was shared with them; their account is being deleted."""
+    Share.objects.filter(Q(owner=user) | Q(user=user)).delete()
+    for model in (Mailing, Message, ClientList):
+        table = _grants_to_users(model)
+        table.objects.filter(content_object__owner=user).exclude(user=user).delete()
+        table.objects.filter(user=user).exclude(content_object__owner=user).delete()
+
+
+def _refuse_others(thing: Any, by: User) -> None:
+    if not access.may_share(by, thing):
+        raise ValidationError(_("Only its owner says with whom it is shared."))
+
+
+def _lock(address: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK, [address])
+
+
+def _grant(user_id: int, content_type: ContentType, ids: Collection[int]) -> None:
+    """Make the user's rights on these things what the shares say: somebody may have two addresses, and two shares."""
+    model: Any = content_type.model_class()
+    table = _grants_to_users(model)
+    table.objects.filter(user=user_id, content_object__in=ids).delete()
+    names = {action: access.codename(action, model) for action in access.ACTIONS}
+    permissions = dict(
+        Permission.objects.filter(content_type=content_type, codename__in=names.values()).values_list("codename", "pk")
+    )
+    table.objects.bulk_create(
+        (
+            table(user_id=user_id, content_object_id=held.object_id, permission_id=permissions[names[action]])
+            for held in Share.objects.filter(content_type=content_type, object_id__in=ids, user=user_id)
+            for action in ALLOWED[held.level]
+        ),
+        ignore_conflicts=True,
+    )
+
+
+def _grants_to_users(model: type[models.Model]) -> Any:
+    [to_users, _to_groups] = access.grants_on(model) or []
+    return to_users

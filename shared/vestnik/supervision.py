@@ -1,0 +1,210 @@
+"""What managers do: switch a mailing off and on, block a person and unblock them.
+
+Each deed is one transaction: what it changes, its line in the audit log, the letter to the person it is about, and the
+hints to the dispatcher. Two who do the same at once do it once; the second is told who was first.
+"""
+
+from __future__ import annotations
+
+import zoneinfo
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.mail import send_mail
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Now
+from django.utils import formats, timezone, translation
+from django.utils.translation import gettext as _
+
+from vestnik import access, clock, fields, jobs, sharing
+from vestnik.accounts import audit
+from vestnik.accounts.audit import AuditAction, AuditEntry
+from vestnik.accounts.models import User
+from vestnik.mailings import verbs
+from vestnik.mailings.models import Mailing
+from vestnik.mailings.records import RunState
+
+LONGEST_REASON = 1000
+HINTED = 100
+"""Mailings that are launched at once when their owner is unblocked; the tick finds the others within its minute."""
+
+SWITCH, BLOCK = "mailings.switch_mailing", "accounts.block_user"
+
+
+@transaction.atomic
+def switch_off(mailing: Mailing, by: User, reason: str, address: str = "") -> None:
+    """Stop a mailing, in the middle of a run too, until a manager switches it on. `address` is the IP it came from.
+
+    Raises ValidationError: without a reason (`reason`; at most 1,000 characters), for whoever is no manager, and if it
+    is off already.
+    """
+    reason = _checked(reason)
+    _refuse(by, SWITCH)
+    mailing = _locked(mailing)
+    if mailing.switched_off_at:
+        raise ValidationError(_told(AuditAction.SWITCHED_OFF, mailing, _("This mailing is switched off already.")))
+    verbs.switch_off(mailing, by, reason)
+    entry = audit.write(AuditAction.SWITCHED_OFF, by, mailing, mailing.owner.email, address=address, reason=reason)
+    _write_to(mailing.owner, by, entry)
+
+
+@transaction.atomic
+def switch_on(mailing: Mailing, by: User, address: str = "") -> None:
+    """Let a mailing go on: what is inside its window is sent. Raises ValidationError as `switch_off` does."""
+    _refuse(by, SWITCH)
+    mailing = _locked(mailing)
+    if not mailing.switched_off_at:
+        raise ValidationError(_told(AuditAction.SWITCHED_ON, mailing, _("This mailing is switched on already.")))
+    verbs.switch_on(mailing)
+    entry = audit.write(AuditAction.SWITCHED_ON, by, mailing, mailing.owner.email, address=address)
+    _write_to(mailing.owner, by, entry)
+
+
+@transaction.atomic
+def block(user: User, by: User, reason: str, address: str = "") -> None:
+    """Block a person: every session of theirs ends for good, and nothing more of theirs is sent.
+
+    Raises ValidationError: without a reason (`reason`; at most 1,000 characters), for whoever is no manager, for
+    oneself, for a manager or superuser (whom only a superuser blocks), and if they are blocked already.
+    """
+    reason = _checked(reason)
+    user, by = _locked_people(user, by)
+    _refuse(by, BLOCK)
+    if user.pk == by.pk:
+        raise ValidationError(_("You cannot block yourself."))
+    if not access.may_block(by, user):
+        raise ValidationError(_("Managers and administrators cannot be blocked by a manager."))
+    if not user.is_active:
+        raise ValidationError(_told(AuditAction.BLOCKED, user, _("This user is blocked already.")))
+    User.objects.filter(pk=user.pk).update(is_active=False, sessions_from=F("sessions_from") + 1)
+    entry = audit.write(AuditAction.BLOCKED, by, user, user.email, address=address, reason=reason)
+    _write_to(user, by, entry)
+
+
+@transaction.atomic
+def unblock(user: User, by: User, address: str = "") -> None:
+    """Unblock a person: what is inside its window goes on. Sessions of before stay dead. Raises ValidationError for
+    whoever is no manager, for a manager or superuser (whom only a superuser unblocks), and if they are not blocked.
+    """
+    user, by = _locked_people(user, by)
+    _refuse(by, BLOCK)
+    if not access.may_block(by, user):
+        raise ValidationError(_("Managers and administrators cannot be unblocked by a manager."))
+    if user.is_active:
+        raise ValidationError(_told(AuditAction.UNBLOCKED, user, _("This user is not blocked.")))
+    user.is_active = True
+    user.save(update_fields=["is_active"])
+    entry = audit.write(AuditAction.UNBLOCKED, by, user, user.email, address=address)
+    _write_to(user, by, entry)
+    sharing.receive(user)
+    _go_on(user)
+
+
+def _checked(reason: str) -> str:
+    """The reason as it is stored; raises ValidationError for `reason`."""
+    reason = reason.replace("\r\n", "\n").strip()
+    if not reason:
+        raise ValidationError({"reason": _("Say why: the person is told, and it stays in the audit log.")})
+    if len(reason) > LONGEST_REASON:
+        raise ValidationError({"reason": _("At most %(limit)d characters, please.") % {"limit": LONGEST_REASON}})
+    try:
+        fields.validate_text(reason)
+    except ValidationError as refusal:
+        raise ValidationError({"reason": refusal}) from None
+    return reason
+
+
+def _refuse(by: User, permission: str) -> None:
+    if not (access.may_supervise(by) and by.has_perm(permission)):
+        raise ValidationError(_("Only managers and administrators may do this."))
+
+
+def _locked(mailing: Mailing) -> Mailing:
+    """The mailing as it is now, kept from others who would switch it."""
+    mailings = Mailing.objects.select_for_update(of=("self",), no_key=True).select_related("owner")
+    found = mailings.filter(pk=mailing.pk).first()
+    if found is None:
+        raise ValidationError(_("The mailing was deleted."))
+    return found
+
+
+def _locked_people(user: User, by: User) -> tuple[User, User]:
+    """Both as they are now, kept from others who would block one of them."""
+    people = User.objects.select_for_update(no_key=True).filter(pk__in=[user.pk, by.pk], deleted_at=None)
+    found = {person.pk: person for person in people.order_by("pk")}
+    if not {user.pk, by.pk} <= found.keys():
+        raise ValidationError(_("This account was deleted."))
+    return found[user.pk], found[by.pk]
+
+
+def _told(action: AuditAction, thing: Any, otherwise: str) -> str:
+    """Who did it first, and when, where that is known."""
+    kind = thing._meta.model_name
+    done = AuditEntry.objects.filter(kind=kind, object_id=thing.pk, action__in=_PAIRS[action]).order_by("-pk").first()
+    if done is None or done.action != action:
+        return otherwise
+    said = _("%(who)s has done this already: %(when)s.")
+    return said % {"who": done.actor_address, "when": _moment(done)}
+
+
+_PAIRS = {
+    action: pair
+    for pair in ((AuditAction.SWITCHED_OFF, AuditAction.SWITCHED_ON), (AuditAction.BLOCKED, AuditAction.UNBLOCKED))
+    for action in pair
+}
+
+
+def _moment(entry: AuditEntry) -> str:
+    return str(formats.date_format(timezone.localtime(entry.at), "DATETIME_FORMAT"))
+
+
+def _write_to(person: User, by: User, entry: AuditEntry) -> None:
+    """Tell the person, in their language and by their clock, what was done, when, by whom and why."""
+    with translation.override(person.language), timezone.override(zoneinfo.ZoneInfo(person.time_zone)):
+        subject, what, so = _letter(AuditAction(entry.action), entry.label)
+        lines = [what, "", _("When: %(when)s") % {"when": _moment(entry)}]
+        lines.append(_("By: %(who)s") % {"who": by.full_name or _("a manager")})
+        if entry.reason:
+            lines.append(_("Why: %(reason)s") % {"reason": entry.reason})
+        send_mail(subject, "\n".join([*lines, "", so, ""]), None, [person.email])
+
+
+def _letter(action: AuditAction, name: str) -> tuple[str, str, str]:
+    """A letter's subject, what happened, and what follows."""
+    if action == AuditAction.SWITCHED_OFF:
+        return (
+            _("Your mailing “%(name)s” was switched off") % {"name": name},
+            _("Your mailing “%(name)s” was switched off.") % {"name": name},
+            _("Nothing more of it is sent until a manager switches it on. What is queued stays queued."),
+        )
+    if action == AuditAction.SWITCHED_ON:
+        return (
+            _("Your mailing “%(name)s” was switched on") % {"name": name},
+            _("Your mailing “%(name)s” was switched on again.") % {"name": name},
+            _("It goes on; what should have been sent in the meantime is sent if its time is not over."),
+        )
+    if action == AuditAction.BLOCKED:
+        return (
+            _("Your account was blocked"),
+            _("Your account was blocked."),
+            _("You are signed out everywhere, and nothing of yours is sent until you are unblocked."),
+        )
+    return (
+        _("Your account was unblocked"),
+        _("Your account was unblocked."),
+        _("You can sign in again. Your mailings go on; what should have been sent is sent if its time is not over."),
+    )
+
+
+def _go_on(owner: User) -> None:
+    """Hint at what an unblocked owner's mailings have to do; what they have missed, they have missed by being held."""
+    now = clock.now()
+    theirs = Mailing.objects.filter(owner=owner)
+    theirs.filter(next_at__lte=now).update(released_at=Now())
+    for mailing in theirs.due(now + jobs.horizon())[:HINTED]:
+        verbs.hint(mailing, now)
+    asked = theirs.filter(runs__state=RunState.OPEN, runs__filled_at=None)
+    for mailing_id in asked.values_list("pk", flat=True)[:HINTED]:
+        jobs.launch(mailing_id)
+    jobs.wake(owner.pk)

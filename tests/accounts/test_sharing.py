@@ -1,0 +1,238 @@
+import threading
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+
+from tests.dispatcher.test_races import elsewhere
+from vestnik import access, erasing, sharing
+from vestnik.accounts import verbs as accounts
+from vestnik.accounts.models import AuditEntry, Share, User
+from vestnik.clients import verbs as clients
+from vestnik.mailings import verbs
+from vestnik.mailings.models import Mailing, MailingUserObjectPermission, Message
+from vestnik.testing.factories import make_list, make_mailing, make_message
+
+
+@pytest.fixture
+def message(alice):
+    return make_message(alice)
+
+
+@pytest.fixture
+def carol(db):
+    """She has registered, and has not confirmed her address."""
+    return User.objects.create_user("carol@example.org", "a long password", confirmed_at=None)
+
+
+def rights(user, thing):
+    user = User.objects.get(pk=user.pk)
+    return [action for action in access.ACTIONS if access.may(user, action, thing)]
+
+
+def test_sharing_gives_rights_at_once_and_taking_back_ends_them(alice, bob, message):
+    share = sharing.share(message, alice, " BOB@Example.org ", "view")
+    assert (share.address, share.level) == ("bob@example.org", "view")
+    assert rights(bob, message) == ["view"]
+    assert sharing.shares_of(message) == [share]
+    sharing.unshare(share, alice)
+    assert rights(bob, message) == []
+    assert sharing.shares_of(message) == []
+    sharing.unshare(share, alice)
+
+
+def test_a_share_says_the_same_whoever_has_the_address(alice, bob, carol, message):
+    shares = [sharing.share(message, alice, address, "edit") for address in (bob.email, carol.email, "no@example.org")]
+    assert {(share.level, str(share).partition("→")[0]) for share in shares} == {("edit", str(shares[0])[:-17])}
+    assert sharing.shares_of(message) == sorted(shares, key=lambda share: share.address)
+    entries = AuditEntry.objects.order_by("pk").values_list("action", "person_address", "label", "reason")
+    assert list(entries) == [("shared", share.address, "News", "edit") for share in shares]
+
+
+def test_what_waits_for_an_address_is_given_when_it_is_confirmed(alice, carol, message):
+    friends = make_list(alice)
+    sharing.share(message, alice, carol.email, "edit")
+    sharing.share(friends, alice, carol.email, "view")
+    assert rights(carol, message) == []
+    accounts.confirm(carol)
+    assert rights(carol, message) == ["view", "change"]
+    assert rights(carol, friends) == ["view"]
+    accounts.confirm(carol)
+    assert rights(carol, message) == ["view", "change"]
+
+
+def test_what_waits_for_an_address_is_given_by_a_handful_of_statements(alice, carol, django_assert_max_num_queries):
+    for number in range(10):
+        sharing.share(make_message(alice, subject=str(number)), alice, carol.email, "view")
+    with django_assert_max_num_queries(12):
+        accounts.confirm(carol)
+    assert Message.objects.own_or_shared(carol).count() == 10
+
+
+def test_the_blocked_get_nothing_while_they_are(alice, bob, message):
+    User.objects.filter(pk=bob.pk).update(is_active=False)
+    sharing.share(message, alice, bob.email, "view")
+    accounts.confirm(User.objects.get(pk=bob.pk))
+    User.objects.filter(pk=bob.pk).update(is_active=True)
+    assert rights(bob, message) == []
+    sharing.receive(User.objects.get(pk=bob.pk))
+    assert rights(bob, message) == ["view"]
+
+
+def test_a_second_share_raises_the_level_or_lowers_it(alice, bob, message):
+    first = sharing.share(message, alice, bob.email, "view")
+    assert sharing.share(message, alice, bob.email, "edit") == first
+    assert rights(bob, message) == ["view", "change"]
+    sharing.share(message, alice, bob.email, "view")
+    assert rights(bob, message) == ["view"]
+    sharing.share(message, alice, bob.email, "view")
+    assert Share.objects.count() == 1
+    assert AuditEntry.objects.count() == 3
+
+
+@pytest.mark.parametrize(
+    ("address", "level", "field"),
+    [
+        ("alice@example.org", "view", "address"),
+        ("ALICE@example.org", "view", "address"),
+        ("alice", "view", "address"),
+        ("", "view", "address"),
+        (f"{'a' * 300}@example.org", "view", "address"),
+        ("bob@example.org\nBcc: x@example.org", "view", "address"),
+        ("bob@example.org", "delete", "level"),
+        ("bob@example.org", "", "level"),
+    ],
+)
+def test_what_is_wrong_is_said_beside_its_field(alice, bob, message, address, level, field):
+    with pytest.raises(ValidationError) as refusal:
+        sharing.share(message, alice, address, level)
+    assert set(refusal.value.message_dict) == {field}
+    assert not Share.objects.exists()
+    assert not AuditEntry.objects.exists()
+
+
+def test_only_its_owner_shares_a_thing_and_takes_it_back(alice, bob, maria, message):
+    share = sharing.share(message, alice, bob.email, "edit")
+    for other in (bob, maria, User.objects.create_superuser("root@example.org", "a long password")):
+        with pytest.raises(ValidationError, match="Only its owner"):
+            sharing.share(message, other, "dora@example.org", "view")
+        with pytest.raises(ValidationError, match="Only its owner"):
+            sharing.unshare(share, other)
+    assert rights(bob, message) == ["view", "change"]
+
+
+def test_who_changes_their_address_keeps_what_was_shared_with_them(alice, bob, message):
+    share = sharing.share(message, alice, bob.email, "view")
+    bob.email = "robert@example.org"
+    bob.save()
+    accounts.confirm(bob)
+    other = User.objects.create_user("bob@example.org", "a long password")
+    sharing.receive(other)
+    assert (rights(bob, message), rights(other, message)) == (["view"], [])
+    sharing.unshare(share, alice)
+    assert rights(bob, message) == []
+
+
+def test_of_two_shares_with_one_person_the_stronger_counts(alice, bob, message):
+    sharing.share(message, alice, bob.email, "view")
+    strong = sharing.share(message, alice, "robert@example.org", "edit")
+    bob.email = "robert@example.org"
+    bob.save()
+    accounts.confirm(bob)
+    assert rights(bob, message) == ["view", "change"]
+    sharing.unshare(strong, alice)
+    assert rights(bob, message) == ["view"]
+
+
+def test_an_owner_who_takes_over_an_address_keeps_their_rights(alice, message):
+    share = sharing.share(message, alice, "other@example.org", "view")
+    alice.email = "other@example.org"
+    alice.save()
+    accounts.confirm(alice)
+    sharing.unshare(share, alice)
+    assert rights(alice, message) == ["view", "change", "delete"]
+
+
+def test_a_shared_message_can_be_sent_and_is_still_there_when_it_is_taken_back(alice, bob, message):
+    share = sharing.share(message, alice, bob.email, "view")
+    mailing = make_mailing(bob, message=message)
+    sharing.unshare(share, alice)
+    mailing.refresh_from_db()
+    assert mailing.message.owner == bob
+    assert (mailing.message.subject, mailing.message.text) == (message.subject, message.text)
+    assert rights(bob, mailing.message) == ["view", "change", "delete"]
+    verbs.save_mailing(mailing)
+
+
+def test_a_shared_message_can_be_deleted_and_others_go_on_with_copies(alice, bob, message):
+    sharing.share(message, alice, bob.email, "view")
+    mailing = make_mailing(bob, message=message)
+    verbs.delete_message(message)
+    mailing.refresh_from_db()
+    assert mailing.message.owner == bob
+
+
+def test_shares_go_with_what_was_shared(alice, bob):
+    mailing = make_mailing(alice, 1)
+    message, client_list = mailing.message, mailing.lists.get()
+    for thing in (mailing, message, client_list):
+        sharing.share(thing, alice, bob.email, "view")
+    verbs.delete_mailing(mailing)
+    verbs.delete_message(message)
+    clients.delete_list(client_list)
+    assert not Share.objects.exists()
+
+
+@pytest.mark.parametrize("end", ["owner", "receiver"])
+def test_shares_go_with_an_account_at_either_end(alice, bob, end):
+    mailing, his = make_mailing(alice, 1), make_message(bob)
+    for thing in (mailing, mailing.message, mailing.lists.get()):
+        sharing.share(thing, alice, bob.email, "edit")
+    kept = sharing.share(his, bob, "dora@example.org", "view") if end == "owner" else None
+    erasing.delete_account(alice if end == "owner" else bob)
+    assert list(Share.objects.all()) == ([kept] if kept else [])
+    assert rights(bob, mailing) == []
+    assert not MailingUserObjectPermission.objects.filter(user=bob).exists()
+    assert MailingUserObjectPermission.objects.filter(user=alice, content_object=mailing).count() == 3
+
+
+def test_who_registers_anew_does_not_get_what_was_shared_before(alice, bob, message):
+    sharing.share(message, alice, bob.email, "view")
+    erasing.delete_account(bob)
+    again = User.objects.create_user("bob@example.org", "a long password")
+    sharing.receive(again)
+    assert rights(again, message) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_sharing_and_confirming_at_once_lose_nothing(alice, carol, message, monkeypatch):
+    """The owner's transaction is open, its share not yet to be seen, when the other confirms."""
+    began, finish, grant = threading.Event(), threading.Event(), sharing.audit.write
+
+    def slow_write(*args, **kwargs):
+        began.set()
+        finish.wait(10)
+        return grant(*args, **kwargs)
+
+    monkeypatch.setattr(sharing.audit, "write", slow_write)
+    sharer = elsewhere(lambda: sharing.share(message, alice, carol.email, "view"), 0)
+    began.wait(10)
+    carol.confirmed_at = timezone.now()
+    carol.save()
+    confirmer = elsewhere(lambda: sharing.receive(carol), 0.3)
+    assert confirmer.is_alive()
+    finish.set()
+    sharer.join(10)
+    confirmer.join(10)
+    assert rights(carol, message) == ["view"]
+
+
+def test_the_owner_of_a_shared_mailing_stays_who_it_was(alice, bob):
+    mailing = make_mailing(alice, 1)
+    sharing.share(mailing, alice, bob.email, "edit")
+    mailing.name = "Bob's idea"
+    verbs.save_mailing(mailing, by=bob)
+    assert Mailing.objects.get().owner == alice
+    verbs.pause(mailing)
+    verbs.resume(mailing)
+    assert rights(alice, mailing) == ["view", "change", "delete"]
