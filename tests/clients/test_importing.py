@@ -166,7 +166,7 @@ def test_clients_are_put_on_the_list_once_whether_new_or_known(alice):
     known = verbs.create_client(alice, "ann@example.org", [friends])
     verbs.create_client(alice, "bob@example.org")
     text = "email\nann@example.org\nbob@example.org\ncat@example.org\nCat@example.org\n"
-    report = import_clients(alice, sheet(text), friends)
+    report = import_clients(alice, sheet(text), lambda: friends)
     assert (report.created, report.unchanged, report.listed) == (1, 2, 2)
     assert known in friends.clients.all()
     assert friends.clients.count() == 3
@@ -174,7 +174,7 @@ def test_clients_are_put_on_the_list_once_whether_new_or_known(alice):
 
 def test_somebody_elses_list_is_refused(alice, bob):
     with pytest.raises(ValidationError, match="not the owner's"):
-        import_clients(alice, sheet("email\nann@example.org\n"), verbs.create_list(bob, "Foes"))
+        import_clients(alice, sheet("email\nann@example.org\n"), lambda: verbs.create_list(bob, "Foes"))
     assert not Client.objects.exists()
 
 
@@ -267,7 +267,7 @@ def test_a_failure_half_way_leaves_nothing(alice, monkeypatch):
     friends = verbs.create_list(alice, "Friends")
     monkeypatch.setattr(importing, "MERGE_MEMBERSHIPS", "SELECT 1 / (%s - %s) FROM nowhere")
     with pytest.raises(Exception, match="nowhere"):
-        import_clients(alice, sheet("email\nann@example.org\n"), friends)
+        import_clients(alice, sheet("email\nann@example.org\n"), lambda: friends)
     assert not Client.objects.exists()
 
 

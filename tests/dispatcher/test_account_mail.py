@@ -19,7 +19,7 @@ from dispatcher.providers.smtp import SmtpProvider
 from dispatcher.providers.url import SmtpConfig
 from tests.smtp_servers import Drop, RecordingServer, Say
 from tests.system.processes import wait_until
-from vestnik import clock
+from vestnik import clock, erasing
 from vestnik.accounts.letters import AccountLetter
 
 SECRET = "https://vestnik.test/reset/secret"
@@ -128,7 +128,9 @@ def test_a_temporary_failure_is_tried_again_later_with_the_same_id(service, post
     assert [received.message_id.strip("<>") for received in service.letters] == [key]
 
 
-def test_what_is_refused_for_good_is_a_dead_letter_and_logged_once_without_its_secrets(service, post_office, caplog):
+def test_what_is_refused_for_good_is_a_dead_letter_and_logged_once_without_its_secrets(
+    service, post_office, caplog, alice, bob
+):
     service.always("rcpt", Say(550, "5.1.1 no such user"), recipient="bob@example.org")
     write("alice@example.org", "bob@example.org")
     post_office.work()
@@ -254,15 +256,16 @@ def test_a_letter_stored_at_the_last_moment_is_not_forgotten():
 def test_what_a_dead_process_left_is_sent_again_with_the_same_id(service, post_office, caplog):
     write()
     account_mail._execute(account_mail.CLAIM, give_up_after=account_mail.GIVE_UP_AFTER)
-    ticking.tick()
-    assert states() == ["sending"], "it may be in good hands"
     redis.Redis.from_url(configured.REDIS_URL).flushdb()
-    shift(account_mail.abandoned_after(), "claimed_at")
     ticking.tick()
-    assert states() == ["queued"]
-    assert hints("vestnik:control.msgs") == 1
-    assert "in hand of a process that died" in caplog.text
     post_office.work()
+    assert states() == ["sending"], "it may be in good hands"
+    assert hints("vestnik:control.msgs") == 0
+    shift(account_mail.GRACE, "claimed_at")
+    ticking.tick()
+    assert hints("vestnik:control.msgs") == 1
+    post_office.work()
+    assert "in hand of a process that died" in caplog.text
     letter = AccountLetter.objects.get()
     assert (letter.state, letter.claim, letter.attempts) == ("sent", 2, 1)
     assert [received.message_id.strip("<>") for received in service.letters] == [letter.key]
@@ -280,12 +283,52 @@ def test_the_tick_hints_at_what_is_due_and_only_then(service):
     assert hints("vestnik:control.msgs") == 1
 
 
-def test_a_letter_is_never_taken_for_abandoned_while_a_slow_service_may_have_it(settings):
-    assert account_mail.abandoned_after() == timedelta(seconds=360)
-    settings.MAIL_SERVICE_URL = "smtp://127.0.0.1?timeout=600"
-    assert account_mail.abandoned_after() == timedelta(hours=2)
-    settings.MAIL_SERVICE_URL = "smtp://127.0.0.1?timeout=1"
-    assert account_mail.abandoned_after() == timedelta(minutes=5)
+def test_a_process_that_lost_the_lock_keeps_what_it_has_in_hand(service, post_office):
+    service.hold()
+    write()
+    with at_work(post_office.work):
+        service.wait_until(lambda: len(service.held) == 1)
+        lose_the_lock()
+        shift(account_mail.GRACE, "claimed_at")
+        write("bob@example.org")
+        with at_work(post_office.work):
+            service.wait_until(lambda: len(service.held) == 2)
+            service.release()
+    assert states() == ["sent", "sent"]
+    assert {letter.claim for letter in AccountLetter.objects.all()} == {1}
+    assert sorted(letter.recipient for letter in service.letters) == ["alice@example.org", "bob@example.org"]
+
+
+def lose_the_lock():
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_locks"
+            " JOIN pg_database ON pg_database.oid = database AND datname = current_database()"
+            " WHERE locktype = 'advisory'"
+        )
+        assert cursor.fetchall() == [(True,)]
+
+
+def test_a_connection_that_breaks_between_two_letters_is_come_back_from(post_office, service, monkeypatch):
+    write("alice@example.org", "bob@example.org")
+    execute, claims = account_mail._execute, []
+
+    def breaking(statement, **parameters):
+        if statement == account_mail.CLAIM:
+            claims.append(statement)
+            if len(claims) == 2:
+                with at_work(lose_the_lock):
+                    pass
+        return execute(statement, **parameters)
+
+    monkeypatch.setattr(account_mail, "_execute", breaking)
+    with at_work(post_office.work):
+        pass
+    assert hints() == 1
+    with at_work(post_office.work):
+        pass
+    assert states() == ["sent", "sent"]
+    assert len(service.letters) == 2
 
 
 @pytest.mark.parametrize(
@@ -299,8 +342,7 @@ def test_a_late_receipt_for_good_ends_a_letter_that_was_queued_again(service, re
     write()
     with at_work(AccountMail(provider).work):
         service.wait_until(lambda: len(service.held) == 1)
-        shift(account_mail.abandoned_after(), "claimed_at")
-        account_mail.tidy()
+        account_mail._execute(account_mail.RECOVER, grace=timedelta(), in_hand=[])  # elsewhere, by who has the lock
         assert states() == ["queued"]
         shift(timedelta(hours=-1), "due_at")
         service.release()
@@ -315,13 +357,7 @@ def test_a_receipt_waits_for_a_database_that_is_away(service, caplog):
     write()
     with at_work(post_office.work):
         service.wait_until(lambda: len(service.held) == 1)
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_locks"
-                " JOIN pg_database ON pg_database.oid = database AND datname = current_database()"
-                " WHERE locktype = 'advisory'"
-            )
-            assert cursor.fetchall() == [(True,)]
+        lose_the_lock()
         service.release()
     assert states() == ["sent"]
     assert len(service.letters) == 1
@@ -366,3 +402,39 @@ def test_a_process_that_stops_writes_down_what_it_cuts_off(service, post_office)
     assert {letter.attempts for letter in AccountLetter.objects.all()} == {0, 1}
     post_office.work()
     assert states().count("queued") == 3
+
+
+@pytest.mark.parametrize("end", ["sent", "failed", "expired"])
+def test_a_letter_that_ends_when_nobody_has_its_address_any_more_says_nothing_of_anybody(
+    service, post_office, alice, bob, end
+):
+    if end == "failed":
+        service.always("rcpt", Say(550, "5.1.1 alice@example.org: no such user"))
+    service.hold()
+    write("alice@example.org", "bob@example.org")
+    with at_work(post_office.work):
+        if end != "failed":
+            service.wait_until(lambda: len(service.held) == 1)
+            erasing.delete_account(alice)
+        else:
+            alice.email = "elsewhere@example.org"
+            alice.save()
+        service.release()
+    if end == "expired":
+        write()
+        shift(timedelta(days=3), "created_at", "due_at")
+        account_mail.tidy()
+    gone = AccountLetter.objects.exclude(recipient="bob@example.org")
+    assert set(gone.values_list("recipient", "subject", "answer")) == {("", "", "")}
+    assert end in gone.values_list("state", flat=True)
+    kept = AccountLetter.objects.get(recipient="bob@example.org")
+    assert (kept.subject, kept.code) == ("Reset your password", 550 if end == "failed" else 250)
+
+
+def test_what_was_queued_for_a_deleted_account_is_never_sent(service, post_office, alice):
+    write()
+    erasing.delete_account(alice)
+    post_office.work()
+    letter = AccountLetter.objects.get()
+    assert service.letters == []
+    assert (letter.state, letter.recipient, letter.subject, bytes(letter.content)) == ("expired", alice.email, "", b"")

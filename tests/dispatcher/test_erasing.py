@@ -161,7 +161,8 @@ def test_letters_in_hand_are_waited_for(alice, engine):
     run = launched(make_mailing(alice, 10))
     claimed = ledger.claim(run.pk, engine.lease.worker_id, 4, None)
     core.delete_account(alice)
-    erasing.erase(alice.pk)
+    for _ in range(3):  # the first job, and ticks
+        erasing.erase(alice.pk)
     assert hints("control.DQ") == 1
     assert Counter(run.deliveries.values_list("state", flat=True)) == {"sending": 4, "cancelled": 6}
     assert "" not in run.deliveries.values_list("address", flat=True)

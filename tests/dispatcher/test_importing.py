@@ -6,14 +6,15 @@ from datetime import timedelta
 
 import pytest
 from django.db.models import F
+from dramatiq.middleware import Shutdown
 
 from dispatcher import ticking
 from tests.dispatcher.test_races import elsewhere
 from vestnik import jobs
 from vestnik.accounts.models import User
-from vestnik.clients import background
+from vestnik.clients import background, import_files, importing, verbs
 from vestnik.clients.background import run_import, start_import
-from vestnik.clients.models import Client, ClientImport
+from vestnik.clients.models import Client, ClientImport, ClientList
 
 
 @pytest.fixture
@@ -65,6 +66,79 @@ def at_work(monkeypatch, *works):
         go_on.set()
         for thread in threads:
             thread.join(20)
+
+
+def in_the_middle_of(monkeypatch, work, function):
+    """Do the import; while its rows are read, `function` is called elsewhere. Whether that had to wait."""
+    threads = []
+
+    def progress(_import_id):
+        return lambda _rows: threads.append(elsewhere(function, seconds=2))
+
+    monkeypatch.setattr(background, "_progress", progress)
+    monkeypatch.setattr(importing, "PROGRESS_EVERY", 2)
+    run_import(work.pk)
+    (thread,) = threads
+    waited = thread.is_alive()
+    thread.join()
+    return waited
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_list_of_the_same_name_can_be_made_while_the_file_is_read(alice, hints, monkeypatch):
+    work = start_import(alice, [b"email\nann@example.org\nbea@example.org\n"], "clients.csv", list_name="Friends")
+    waited = in_the_middle_of(monkeypatch, work, lambda: verbs.create_list(alice, "Friends"))
+    assert not waited
+    assert state(work) == "done"
+    assert work.client_list == ClientList.objects.get()
+    assert ClientList.objects.get().clients.count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_import_onto_a_list_that_is_deleted_meanwhile_is_refused(alice, hints, monkeypatch):
+    friends = verbs.create_list(alice, "Friends")
+    work = start_import(alice, [b"email\nann@example.org\nbea@example.org\n"], "clients.csv", client_list=friends)
+    assert not in_the_middle_of(monkeypatch, work, lambda: verbs.delete_list(friends))
+    assert (state(work), work.reason) == ("refused", "The list was deleted while the file was being imported.")
+    assert not Client.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_list_is_not_deleted_while_clients_are_put_on_it(alice, hints, monkeypatch):
+    friends = verbs.create_list(alice, "Friends")
+    work = start_import(alice, [b"email\nann@example.org\n"], "clients.csv", client_list=friends)
+    find, threads = import_files._find_list, []
+
+    def find_and_delete(*args):
+        found = find(*args)
+        threads.append(elsewhere(lambda: verbs.delete_list(friends), seconds=0.3))
+        return found
+
+    monkeypatch.setattr(import_files, "_find_list", find_and_delete)
+    run_import(work.pk)
+    threads[0].join()
+    assert (state(work), work.listed, work.client_list) == ("done", 1, None)
+    assert not ClientList.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_import_that_deployments_broke_off_is_done_all_the_same(alice, hints, monkeypatch):
+    work = upload(alice)
+    with monkeypatch.context() as patch:
+        patch.setattr(background, "import_file", raises(Shutdown))
+        for _ in range(background.TRIES + 1):
+            with pytest.raises(Shutdown):
+                run_import(work.pk)
+    assert state(work) == "running"
+    run_import(work.pk)
+    assert (state(work), work.tries) == ("done", 1)
+
+
+def raises(error):
+    def function(*_args):
+        raise error
+
+    return function
 
 
 def older(seconds):

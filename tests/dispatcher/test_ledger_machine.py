@@ -108,8 +108,9 @@ class LedgerMachine(RuleBasedStateMachine):
         letter.tries[hand.claim] = outcome.value
         letter.uncharged.discard(hand.claim)
         after = self._after(outcome, letter, retry)
-        set_aside = letter.state == "unknown" and corrects and after in ("sent", "failed")
-        if letter.claim != hand.claim or not (letter.state in ("sending", "queued") or set_aside):
+        ended = {"unknown": ("sent", "failed"), "expired": ("sent",), "cancelled": ("sent",)}.get(letter.state, ())
+        known_better = corrects and after in ended
+        if letter.claim != hand.claim or not (letter.state in ("sending", "queued") or known_better):
             return
         letter.attempts += 1
         letter.holder = None

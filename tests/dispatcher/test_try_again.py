@@ -354,3 +354,90 @@ def test_a_launch_beside_it_makes_no_second_open_run(alice, engine, provider):
     run.refresh_from_db()
     assert run.state == "finished"
     assert len(launching.launch(run.mailing_id)) == 1
+
+
+def test_a_first_letter_that_was_accepted_after_all_is_not_tried_again_from_a_later_run(
+    alice, engine, provider, settings
+):
+    settings.UNKNOWN_OUTCOMES = "hold"
+    run = launched(make_mailing(alice, 1))
+    provider.hold()
+    with lane(engine, alice):
+        provider.wait_for(1)
+        Worker.objects.update(ended_at=timezone.now(), died=True)
+        ticking.recover()
+        window_over(run)
+        again = verbs.try_again(run, ["unknown"])
+        again.deliveries.update(state="failed", due_at=None, settled_at=timezone.now())
+        closing.close(again.pk)
+        window_over(again)
+        provider.release()
+    assert (states(run), states(again)) == (["sent"], ["failed"])
+    with pytest.raises(ValidationError, match="no letters"):
+        verbs.try_again(again)
+
+
+def test_what_an_earlier_run_may_have_written_was_known_and_does_not_keep_a_later_one_from_trying(
+    alice, engine, provider, settings
+):
+    settings.UNKNOWN_OUTCOMES = "hold"
+    run = launched(make_mailing(alice, 1))
+    address = run.deliveries.get().address
+    provider.answers(address, memory.UNKNOWN)
+    slice_of(engine, alice)
+    window_over(run)
+    again = verbs.try_again(run, ["unknown"])
+    provider.answers(address, memory.PERMANENT)
+    slice_of(engine, alice)
+    assert (states(run), states(again)) == (["unknown"], ["failed"])
+    assert verbs.try_again(again).pk == again.pk
+
+
+@pytest.mark.parametrize("ask", [verbs.try_again, lambda run: verbs.send_now(run.mailing)], ids=["again", "now"])
+@pytest.mark.parametrize("after", [False, True], ids=["inside the window", "after it"])
+def test_an_occurrence_that_is_due_goes_first(alice, engine, provider, ask, after):
+    run = run_with_failures(alice, engine, provider, end=timezone.now() + 3 * DAY, periodicity="daily")
+    if after:
+        window_over(run)
+    past = timezone.now() - DAY
+    Mailing.objects.update(start=past, next_at=past + DAY)
+    with pytest.raises(ValidationError, match="just about to start"):
+        ask(run)
+    (occurrence,) = launching.launch(run.mailing_id)
+    slice_of(engine, alice)
+    assert states(occurrence) == ["sent"] * 4
+    ask(run)
+
+
+def test_requests_that_come_again_in_any_order_do_their_work_once(failed, alice, engine, provider):
+    first, second = uuid.uuid4(), uuid.uuid4()
+    for click in (first, second):
+        for delivery in failed.deliveries.filter(state="failed"):
+            provider.answers(delivery.address, memory.PERMANENT)
+        verbs.try_again(failed, request_id=click)
+        slice_of(engine, alice)
+    assert verbs.try_again(failed, request_id=first).pk == failed.pk
+    assert states(failed) == ["failed", "failed", "sent", "sent"]
+
+
+def test_a_request_that_was_refused_can_be_made_again(failed):
+    click = uuid.uuid4()
+    verbs.pause(failed.mailing)
+    with pytest.raises(ValidationError):
+        verbs.try_again(failed, request_id=click)
+    verbs.resume(failed.mailing)
+    verbs.try_again(failed, request_id=click)
+    assert states(failed) == ["queued", "queued", "sent", "sent"]
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["inside the window", "after it"])
+def test_letters_go_to_the_addresses_their_clients_have_by_now(failed, alice, engine, provider, after):
+    if after:
+        window_over(failed)
+    client = Client.objects.get(pk=failed.deliveries.filter(state="failed").first().client_id)
+    client.email = "mended@example.org"
+    clients.save_client(client)
+    again = verbs.try_again(failed)
+    slice_of(engine, alice)
+    assert "mended@example.org" in [letter.recipient for letter in provider.letters]
+    assert again.deliveries.get(client_id=client.pk).address == "mended@example.org"

@@ -7,7 +7,7 @@ and leaves the others to launches. It has a provider of its own: the lanes' conn
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -15,7 +15,7 @@ from typing import Any
 
 import dramatiq
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
+from django.db import Error, InterfaceError, OperationalError, connection, transaction
 from dramatiq.middleware import Middleware
 
 from dispatcher import pacing
@@ -31,13 +31,22 @@ CONNECTIONS = 2
 PARTING_SECONDS = 5.0
 """How long a process that stops waits for the receipts of letters that it has cut off."""
 DATABASE_RETRY_SECONDS = 0.5
+GRACE = timedelta(seconds=10)
+"""How long after its claim a letter is left to another process that has lost the lock and may yet settle it."""
 
 # Of the session and not of a transaction: none is open while the service is talked to. It ends with the process.
 LOCK = "SELECT pg_try_advisory_lock(hashtextextended('vestnik.account_mail', 0))"
 UNLOCK = "SELECT pg_advisory_unlock(hashtextextended('vestnik.account_mail', 0))"
 
 WAITING = "state = 'queued' AND created_at > statement_timestamp() - %(give_up_after)s::interval"
-DUE = f"SELECT EXISTS (SELECT FROM accounts_accountletter WHERE {WAITING} AND due_at <= statement_timestamp())"
+# Whoever has the lock is alone: what others have in hand they left behind, but for those who lost their connection.
+ABANDONED = """
+    state = 'sending' AND claimed_at < statement_timestamp() - %(grace)s::interval AND id <> ALL(%(in_hand)s::bigint[])
+"""
+DUE = f"""
+    SELECT EXISTS (SELECT FROM accounts_accountletter WHERE {WAITING} AND due_at <= statement_timestamp())
+        OR EXISTS (SELECT FROM accounts_accountletter WHERE {ABANDONED})
+"""
 
 # One at a time, when a connection is ready for it: what is claimed is in hand, and nothing has to be given back.
 CLAIM = f"""
@@ -56,9 +65,9 @@ PUT_OFF = """
     WHERE state = 'queued' AND due_at < statement_timestamp() + %(wait)s::interval
 """
 
-RECOVER = """
+RECOVER = f"""
     UPDATE accounts_accountletter SET state = 'queued', due_at = statement_timestamp(), claimed_at = NULL
-    WHERE state = 'sending' AND claimed_at < statement_timestamp() - %(abandoned_after)s::interval
+    WHERE {ABANDONED}
     RETURNING id
 """
 EXPIRE = """
@@ -66,6 +75,11 @@ EXPIRE = """
     SET state = 'expired', due_at = NULL, content = '', settled_at = statement_timestamp()
     WHERE state = 'queued' AND created_at <= statement_timestamp() - %(give_up_after)s::interval
     RETURNING id, recipient, code, answer
+"""
+# Letters that ended: whom they went to is of no use where nobody has that address (a deleted account, a mistyped one).
+FORGET = """
+    UPDATE accounts_accountletter SET recipient = '', subject = '', answer = ''
+    WHERE id = ANY(%(letters)s::bigint[]) AND NOT EXISTS (SELECT FROM accounts_user WHERE email = recipient)
 """
 
 
@@ -76,13 +90,14 @@ class AccountMail:
         self._provider = provider or _provider()
         self._setbacks = 0
         self._halted = False
+        self._in_hand: set[int] = set()
         self._at_rest = threading.Event()
         self._at_rest.set()
 
     def work(self) -> None:
         """Hand over everything that is due, unless somebody is at it, who will look for it once more when done."""
         try:
-            while not self._halted and something_is_due():
+            while not self._halted and something_is_due(self._in_hand):
                 with _alone() as alone:
                     if not alone:
                         return
@@ -91,7 +106,7 @@ class AccountMail:
                         self._hand_over()
                     finally:
                         self._at_rest.set()
-        except DatabaseError as error:
+        except Error as error:
             jobs.ACCOUNT_MAIL.enqueue(delay=self._set_back(error))
 
     def halt(self) -> None:
@@ -105,14 +120,22 @@ class AccountMail:
         self._at_rest.wait(PARTING_SECONDS)
 
     def _hand_over(self) -> None:
+        for (letter_id,) in _execute(RECOVER, grace=GRACE, in_hand=list(self._in_hand)):
+            logger.warning(
+                "account letter %d was in hand of a process that died; should it go twice, its Message-ID is the same",
+                letter_id,
+            )
+        claimed: set[int] = set()
         try:
-            for receipt in self._provider.deliver(self._letters()):
+            for receipt in self._provider.deliver(self._letters(claimed)):
                 self._setbacks = 0
                 settle(receipt)
         except ProviderError as error:
             wait = self._set_back(error)
             _execute(PUT_OFF, wait=wait)
             jobs.ACCOUNT_MAIL.enqueue(delay=wait)
+        finally:
+            self._in_hand -= claimed
 
     def _set_back(self, error: Exception) -> timedelta:
         """Once more in a row: for how long to stay away."""
@@ -122,9 +145,11 @@ class AccountMail:
         log("no account mail can be handed over for %.0f s: %s", wait.total_seconds(), error)
         return wait
 
-    def _letters(self) -> Iterator[Letter]:
-        while not self._halted and (claimed := _execute(CLAIM, give_up_after=GIVE_UP_AFTER)):
-            ((letter_id, claim, key, recipient, content),) = claimed
+    def _letters(self, claimed: set[int]) -> Iterator[Letter]:
+        while not self._halted and (found := _execute(CLAIM, give_up_after=GIVE_UP_AFTER)):
+            ((letter_id, claim, key, recipient, content),) = found
+            claimed.add(letter_id)
+            self._in_hand.add(letter_id)
             yield Letter(letter_id, claim, key, settings.MAIL_FROM, recipient, bytes(content))
 
 
@@ -165,6 +190,8 @@ def _settle(receipt: Receipt) -> None:
         else:
             letter.content, letter.settled_at = b"", now
         letter.save()
+        if letter.settled_at:
+            _execute(FORGET, letters=[letter.pk])
     if letter.state in (AccountLetterState.FAILED, AccountLetterState.EXPIRED):
         _log_end(letter.pk, letter.recipient, letter.state, letter.code, letter.answer)
 
@@ -177,27 +204,20 @@ def _verdict(outcome: Outcome, letter: AccountLetter, in_time: bool) -> AccountL
     return AccountLetterState.QUEUED if in_time else AccountLetterState.EXPIRED
 
 
-def something_is_due() -> bool:
-    """Whether a letter could be handed over now."""
-    return bool(_execute(DUE, give_up_after=GIVE_UP_AFTER)[0][0])
+def something_is_due(in_hand: Collection[int] = ()) -> bool:
+    """Whether a letter could be handed over now. `in_hand`: those this process has, which nobody left behind."""
+    return bool(_execute(DUE, give_up_after=GIVE_UP_AFTER, grace=GRACE, in_hand=list(in_hand))[0][0])
 
 
 def tidy() -> None:
-    """What the tick does here: take over what a dead process left, give up what is too old, hint at what is due."""
-    for (letter_id,) in _execute(RECOVER, abandoned_after=abandoned_after()):
-        logger.warning(
-            "account letter %d was in hand of a process that died; should it go twice, its Message-ID is the same",
-            letter_id,
-        )
-    for letter_id, recipient, code, answer in _execute(EXPIRE, give_up_after=GIVE_UP_AFTER):
+    """What the tick does here: give up what is too old, hint at what is due, or was in hand of a process that died."""
+    with transaction.atomic():
+        given_up = _execute(EXPIRE, give_up_after=GIVE_UP_AFTER)
+        _execute(FORGET, letters=[letter_id for letter_id, *_ in given_up])
+    for letter_id, recipient, code, answer in given_up:
         _log_end(letter_id, recipient, AccountLetterState.EXPIRED, code, answer)
     if something_is_due():
         jobs.account_mail()
-
-
-def abandoned_after() -> timedelta:
-    """For how long no living process has a letter in hand: beyond a hand-over at its slowest, with a new connection."""
-    return max(timedelta(minutes=5), timedelta(seconds=12 * url.parse(settings.MAIL_SERVICE_URL).timeout))
 
 
 @contextmanager

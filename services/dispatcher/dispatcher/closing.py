@@ -7,9 +7,11 @@ from vestnik import jobs
 
 
 def close(run_id: int) -> bool:
-    """End what may no longer be sent, and the run if nothing is left; whether the run is over by this call."""
-    ledger.close_out(run_id)
-    return finish(run_id)
+    """End what may no longer be sent, and the run if nothing is left; whether the run is over by this call.
+
+    Gives up at once if somebody else is closing the run: whoever ends the last letter finishes it.
+    """
+    return ledger.close_out(run_id) and finish(run_id)
 
 
 def finish(run_id: int) -> bool:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
+from django.core.cache import cache
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, connection, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
@@ -78,11 +79,11 @@ def erase(user_id: int) -> None:
 def _erase(user_id: int) -> bool:
     """Whether nothing is left."""
     if not _end_runs(user_id):
-        jobs.erase(user_id, AGAIN)
+        _come_back(user_id)
         return False
     _delete_mailings(user_id)
     if not _end_runs(user_id):  # launched while the account was being deleted
-        jobs.erase(user_id, AGAIN)
+        _come_back(user_id)
         return False
     _empty_ledger(user_id)
     erasing.hand_over_messages(user_id)
@@ -93,6 +94,12 @@ def _erase(user_id: int) -> bool:
         logger.error("account %d is erased but for its row, for something refers to it: %s", user_id, error)
         return False
     return True
+
+
+def _come_back(user_id: int) -> None:
+    """Enqueue one job for later, however many were here meanwhile: the tick sends one each time."""
+    if cache.add(f"vestnik:erase:{user_id}", True, AGAIN.total_seconds()):
+        jobs.erase(user_id, AGAIN)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import DatabaseError, connections
+from django.db import Error, connections
 
 from dispatcher import launching, ledger, pacing, sending, ticking
 from dispatcher.engine import Engine
@@ -65,7 +65,7 @@ def send(engine: Engine, run_ids: Sequence[int]) -> None:
             setbacks = 0
             if engine.settler.taken > taken:
                 service.clear_setback()
-        except (ProviderError, DatabaseError) as error:
+        except (ProviderError, Error) as error:
             setbacks += 1
             if setbacks > len(settings.SETBACKS):
                 raise Away(str(error)) from None
@@ -110,6 +110,6 @@ class Watch:
 
     def _keep(self) -> None:
         while not self._over.wait(0.5):
-            with suppress(DatabaseError):  # who sends says so, and waits for it
+            with suppress(Error):  # who sends says so, and waits for it
                 self._show(runs.totals(*self._run_ids), False)
         connections.close_all()

@@ -13,7 +13,7 @@ from functools import cache
 
 import redis
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import Error
 
 from dispatcher import engine, ledger, pacing, sending
 from dispatcher.providers.errors import ProviderError, Unavailable
@@ -63,7 +63,7 @@ def run_slice(owner_id: int, slot: int, token: str, setbacks: int = 0) -> None:
         setbacks = 0
         if sender.settler.taken > taken:
             service.clear_setback()
-    except (ProviderError, DatabaseError) as error:
+    except (ProviderError, Error) as error:
         more = True
         setbacks += 1
         delay = timedelta(seconds=pacing.setback(setbacks))

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from django.conf import settings
-from django.db import DatabaseError, connection, connections
+from django.db import Error, connection, connections
 
 from vestnik.mailings.records import Worker
 
@@ -65,7 +65,7 @@ class Lease:
                 with self._beat_once_more:
                     self._beat_once_more.notify_all()
                 self._on_beat()
-            except DatabaseError as error:
+            except Error as error:
                 logger.warning("no heartbeat, nothing is handed over until there is one: %s", error)
                 connections.close_all()
         connections.close_all()

@@ -67,21 +67,26 @@ CLAIM = """
               coalesce(c.full_name, ''), coalesce(c.attributes, '{}')::text, c.id IS NOT NULL
 """
 
-# Many receipts in one round trip. The attempt comes first and decides: a receipt that was written before (the answer to
-# the first settlement was lost) writes nothing again. A receipt of a worker that was only believed dead corrects the
+# Many receipts in one round trip. Their letters are locked first, in one order, and seen as they are then: whoever
+# recovers them, or queues them again, is waited for. The attempt decides: a receipt that was written before (the answer
+# to the first settlement was lost) writes nothing again. A receipt of a worker that was only believed dead corrects the
 # `unknown` attempt that recovery wrote for it, and settles the letter if nobody has claimed it since; one that was set
-# aside only by a receipt that says for good what became of it.
+# aside only by a receipt that says for good what became of it, one that has expired or was cancelled only by one that
+# says it was taken. Where the address was erased (erasing.py), the answer is not kept either: it may quote it.
 SETTLE = f"""
-    WITH receipt AS (
-        SELECT * FROM unnest(
+    WITH receipt AS MATERIALIZED (
+        SELECT r.*, d.run_id, d.state AS was, d.settled_at AS was_at, d.attempts, d.address, d.claim = r.claim AS counts
+        FROM unnest(
             %(deliveries)s::bigint[], %(claims)s::integer[], %(workers)s::bigint[], %(outcomes)s::text[],
             %(codes)s::smallint[], %(answers)s::text[], %(ages)s::float8[], %(durations)s::float8[],
             %(retries)s::float8[]
         ) AS r (delivery_id, claim, worker_id, outcome, code, answer, age, duration, retry_after)
+        JOIN mailings_delivery d ON d.id = r.delivery_id
+        ORDER BY d.id FOR NO KEY UPDATE OF d
     ), attempt AS (
         INSERT INTO mailings_attempt
             (delivery_id, claim, outcome, charged, code, answer, began_at, duration, worker_id)
-        SELECT delivery_id, claim, outcome, true, code, answer,
+        SELECT delivery_id, claim, outcome, true, code, CASE WHEN address <> '' THEN answer ELSE '' END,
                clock_timestamp() - age * interval '1 second', duration, worker_id
         FROM receipt
         ON CONFLICT (delivery_id, claim) DO UPDATE SET
@@ -90,29 +95,29 @@ SETTLE = f"""
             WHERE NOT mailings_attempt.charged
         RETURNING delivery_id, claim, (xmax = 0) AS is_new
     ), verdict AS (
-        SELECT d.id, d.state AS was, d.settled_at AS was_at, r.claim, r.worker_id, is_new::int AS tries, run.filled_at,
+        SELECT delivery_id, was, was_at, r.worker_id, is_new::int AS tries, run.filled_at,
                statement_timestamp() + r.retry_after * interval '1 second' AS retry_at,
                CASE
                    WHEN r.outcome = 'accepted' THEN 'sent'
                    WHEN r.outcome = 'permanent' THEN 'failed'
                    WHEN r.outcome = 'unknown' AND %(hold)s THEN 'unknown'
-                   WHEN d.attempts + 1 >= %(max_attempts)s THEN 'failed'
+                   WHEN r.attempts + 1 >= %(max_attempts)s THEN 'failed'
                    WHEN run.cancelled_at IS NOT NULL THEN 'cancelled'
                    WHEN statement_timestamp() + r.retry_after * interval '1 second' >= run.window_end THEN 'expired'
                    ELSE 'queued'
                END AS state
-        FROM receipt r JOIN attempt USING (delivery_id, claim)
-        JOIN mailings_delivery d ON d.id = r.delivery_id
-        JOIN mailings_run run ON run.id = d.run_id
+        FROM receipt r JOIN attempt USING (delivery_id, claim) JOIN mailings_run run ON run.id = r.run_id
+        WHERE r.counts
     ), settled AS (
         UPDATE mailings_delivery d SET
             state = v.state, worker_id = NULL, attempts = d.attempts + 1,
             due_at = CASE WHEN v.state = 'queued' THEN v.retry_at END,
             settled_at = CASE WHEN v.state <> 'queued' THEN statement_timestamp() END
         FROM verdict v
-        WHERE d.id = v.id AND d.claim = v.claim AND d.state = v.was
-          AND (d.state IN ('sending', 'queued')
-               OR d.state = 'unknown' AND v.tries = 0 AND v.state IN ('sent', 'failed'))
+        WHERE d.id = v.delivery_id
+          AND (v.was IN ('sending', 'queued')
+               OR v.was = 'unknown' AND v.tries = 0 AND v.state IN ('sent', 'failed')
+               OR v.was IN ('expired', 'cancelled') AND v.tries = 0 AND v.state = 'sent')
         RETURNING d.run_id, v.worker_id AS worker, d.state, v.tries, v.was, v.was_at,
                   CASE WHEN v.state = 'sent' THEN date_part('epoch', d.settled_at - v.filled_at) END AS seconds
     )
@@ -194,25 +199,29 @@ TO_CLOSE = """
     ORDER BY id
 """
 
-# The queued letters of a run that was cancelled or whose window has closed, some thousands a statement. A run that goes
-# on has none of its letters looked at, or locked.
+# The queued letters of a run that was cancelled or whose window has closed, some thousands a statement, by one closer
+# at a time. A run that goes on has none of its letters looked at, or locked. What is locked is not asked for its state
+# again: by statistics from before these letters were queued the planner expects hardly any, and would compare each of
+# them with each.
 CLOSE_OUT = f"""
     WITH over AS MATERIALIZED (
         SELECT cancelled_at FROM mailings_run
         WHERE id = %(run)s AND (cancelled_at IS NOT NULL OR window_end <= statement_timestamp())
+    ), alone AS MATERIALIZED (
+        SELECT cancelled_at FROM over WHERE pg_try_advisory_xact_lock(hashtextextended('vestnik.close', %(run)s))
     ), chosen AS MATERIALIZED (
         SELECT id FROM mailings_delivery
-        WHERE run_id = %(run)s AND state = 'queued' AND EXISTS (SELECT FROM over)
+        WHERE run_id = %(run)s AND state = 'queued' AND EXISTS (SELECT FROM alone)
         ORDER BY due_at, id LIMIT %(chunk)s FOR UPDATE
     ), settled AS (
         UPDATE mailings_delivery d SET
             state = CASE WHEN over.cancelled_at IS NOT NULL THEN 'cancelled' ELSE 'expired' END,
             due_at = NULL, settled_at = statement_timestamp()
         FROM chosen CROSS JOIN over
-        WHERE d.id = chosen.id AND d.state = 'queued'
+        WHERE d.id = chosen.id
         RETURNING d.run_id, 0::bigint AS worker, d.state, {NOT_TRIED}
     ), counted AS ({COUNT})
-    SELECT count(*) FROM settled
+    SELECT count(*), EXISTS (SELECT FROM over) AND NOT EXISTS (SELECT FROM alone) FROM settled
 """
 
 # A run is over at once when its last letter is. Two statements: whoever reopens letters holds the run's row, and only
@@ -307,12 +316,12 @@ def recover() -> list[int]:
     return [run_id for (run_id,) in rows]
 
 
-def close_out(run_id: int) -> int:
-    """End what is queued in a run that was cancelled or whose window has closed; how many letters that were."""
-    ended = 0
-    while count := _execute(CLOSE_OUT, run=run_id, chunk=CHUNK)[0][0]:
-        ended += count
-    return ended
+def close_out(run_id: int) -> bool:
+    """End what is queued in a run that was cancelled or whose window has closed; False if somebody else is at it."""
+    while True:
+        ((ended, others_turn),) = _execute(CLOSE_OUT, run=run_id, chunk=CHUNK)
+        if not ended:
+            return not others_turn
 
 
 def to_close() -> list[int]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 
 from dispatcher import entries, ledger
 
@@ -99,7 +99,7 @@ class Hand:
         try:
             with self._doubting():
                 ledger.give_back(keys)
-        except DatabaseError as error:
+        except Error as error:
             logger.warning("%d letters wait to be given back: %s", len(keys), error)
         self.let_go(keys)
 
@@ -130,7 +130,7 @@ class Hand:
     def _doubting(self) -> Iterator[None]:
         try:
             yield
-        except DatabaseError:
+        except Error:
             self._doubt_until = time.monotonic() + self.DOUBT_SECONDS
             raise
 

@@ -16,9 +16,11 @@ INSTALLED_APPS = [*INSTALLED_APPS, "dispatcher"]
 # when the plan was made.
 _options = DATABASES["default"].setdefault("OPTIONS", {})
 _options["prepare_threshold"] = 1_000_000
+# A session that holds a lock ends within a minute of its host's vanishing.
 _options["options"] = (
-    f"{_options.get('options', '')} -c plan_cache_mode=force_generic_plan -c enable_seqscan=off".strip()
-)
+    f"{_options.get('options', '')} -c plan_cache_mode=force_generic_plan -c enable_seqscan=off"
+    " -c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
+).strip()
 
 # The external service: smtp://, smtp+starttls:// or smtps://user:password@host:port?connections=20&timeout=30
 MAIL_SERVICE_URL: str = read("str", "MAIL_SERVICE_URL")

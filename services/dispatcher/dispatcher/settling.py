@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 
-from django.db import DatabaseError, connections
+from django.db import Error, connections
 
 from dispatcher import entries, ledger, pacing
 
@@ -75,7 +75,7 @@ class Settler:
             try:
                 ledger.settle(batch, time.monotonic())
                 return
-            except DatabaseError as error:
+            except Error as error:
                 logger.error("%d receipts wait for the database: %s", len(batch), error)
                 connections.close_all()
                 time.sleep(RETRY_SECONDS)

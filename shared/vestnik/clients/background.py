@@ -9,12 +9,11 @@ from __future__ import annotations
 import logging
 import math
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
 
-import redis
 from django.conf import settings
 from django.core.cache import cache
 from django.core.exceptions import ValidationError
@@ -24,6 +23,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import translation
 from django.utils.translation import gettext as _
+from dramatiq.middleware import Shutdown
 
 from vestnik import access, jobs
 from vestnik.accounts.models import User
@@ -92,7 +92,11 @@ def run_import(import_id: int) -> None:
             return
         if not works.update(state=ImportState.RUNNING, tries=F("tries") + 1):
             return
-        _do(ClientImport.objects.select_related("owner", "client_list").get(pk=import_id))
+        try:
+            _do(ClientImport.objects.select_related("owner", "client_list").get(pk=import_id))
+        except Shutdown:
+            works.update(tries=F("tries") - 1)  # not its fault: a try that was broken off from outside is none
+            raise
     for waiting in to_do():
         jobs.import_clients(waiting)
 
@@ -110,10 +114,7 @@ def forget_refused_rows() -> None:
 
 def progress(import_id: int) -> int | None:
     """How many rows of an import were read so far; None where nobody knows. A hint, kept in the cache."""
-    try:
-        rows: int | None = cache.get(_progress_key(import_id))
-    except (redis.RedisError, OSError):
-        return None
+    rows: int | None = cache.get(_progress_key(import_id))
     return rows
 
 
@@ -181,7 +182,7 @@ def _import(work: ClientImport) -> None:
     with uploads.opened(work, PieceKind.SOURCE) as source, tempfile.TemporaryFile() as file:
         rejected = Rejected(lambda: file)
         report, client_list = import_file(
-            work.owner, source, rejected, work.client_list, work.list_name or None, _Progress(work.pk)
+            work.owner, source, rejected, work.client_list, work.list_name or None, _progress(work.pk)
         )
         file.seek(0)
         uploads.store(work, PieceKind.REFUSED, iter(lambda: file.read(uploads.PIECE), b""))
@@ -208,18 +209,6 @@ def _progress_key(import_id: int) -> str:
     return f"vestnik:import:{import_id}"
 
 
-class _Progress:
-    """Tells the cache how many rows were read. Once it was away, it is left alone: every call might wait for it."""
-
-    def __init__(self, import_id: int) -> None:
-        self._key = _progress_key(import_id)
-        self._away = False
-
-    def __call__(self, rows: int) -> None:
-        if self._away:
-            return
-        try:
-            cache.set(self._key, rows, _PROGRESS_LIVES)
-        except (redis.RedisError, OSError) as error:
-            self._away = True
-            logger.warning("the cache does not take the progress of %s: %s", self._key, error)
+def _progress(import_id: int) -> Callable[[int], None]:
+    """Tells the cache how many rows were read."""
+    return lambda rows: cache.set(_progress_key(import_id), rows, _PROGRESS_LIVES)

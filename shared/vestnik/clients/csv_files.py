@@ -1,8 +1,9 @@
 """Reading a file of clients: its encoding, its delimiter, what its columns mean, and its rows, one at a time.
 
 A file is UTF-8 (with or without a byte order mark) or else cp1251; its header line decides between comma, semicolon
-and tab. Whatever stands in it, memory stays flat: no line is longer than a megabyte, and a quote that is opened and
-never closed costs its own row, not the rest of the file.
+and tab. The apostrophes that Vestnik's own tables have before formulas are dropped. Whatever stands in the file, memory
+stays flat: no line is longer than a megabyte, and a quote that is opened and never closed costs its own row, not the
+rest of the file.
 """
 
 import codecs
@@ -19,6 +20,8 @@ from typing import BinaryIO, NamedTuple
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
+from vestnik.spreadsheets import as_written
+
 MAX_LINE = 1 << 20
 MAX_ROW_LINES = 200
 ATTRIBUTE_LENGTH = 64
@@ -28,7 +31,6 @@ REFUSED_BECAUSE = "refused because"
 
 _CHUNK = 1 << 20
 _DELIMITERS = ",;\t"
-_GUARDED = re.compile(r"'[=+\-@]")
 
 
 def _words(text: str) -> frozenset[str]:
@@ -89,7 +91,6 @@ class Sheet:
             raise ImportRefused(_("The file is empty."))
         self.delimiter, self.header = _read_header(line)
         self.columns = _understand(self.header)
-        self._guarded = REFUSED_BECAUSE in self.header
 
     def rows(self) -> Iterator[Row]:
         """The rows that are not blank, in their order."""
@@ -107,11 +108,8 @@ class Sheet:
                 number += 1
             else:
                 if "".join(cells).strip():
-                    yield Row(number, self._unguard(cells) if self._guarded else cells)
+                    yield Row(number, [as_written(cell) for cell in cells])
                 number += len(lines.taken)
-
-    def _unguard(self, cells: list[str]) -> list[str]:
-        return [cell[1:] if _GUARDED.match(cell) else cell for cell in cells]
 
 
 @contextmanager
@@ -235,7 +233,7 @@ def _key(name: str) -> str:
 
 
 def _listed(names: list[str]) -> str:
-    shown = [f"“{name if len(name) <= 40 else name[:39] + '…'}”" for name in names[:10]]
+    shown = [_("“%(name)s”") % {"name": name if len(name) <= 40 else name[:39] + "…"} for name in names[:10]]
     return ", ".join(shown) + (" …" if len(names) > 10 else "")
 
 

@@ -1,13 +1,15 @@
 """From a file to clients on a list, and to a file of the rows that were refused: what every import does."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import IO, BinaryIO
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from vestnik.accounts.models import User
 from vestnik.clients import csv_files, verbs
-from vestnik.clients.importing import ImportReport, import_clients
+from vestnik.clients.importing import ImportRefused, ImportReport, import_clients
 from vestnik.clients.models import ClientList
 from vestnik.spreadsheets import Writer
 
@@ -49,14 +51,29 @@ def import_file(
     """Import the seekable CSV file `source`, onto `client_list` or the owner's list called `list_name`.
 
     Returns what it did, and the list. That list is made if there is none, unless no row is good. Raises ImportRefused,
-    and ValidationError for a name that no list can have.
+    also where `client_list` is deleted meanwhile, and ValidationError for a name that no list can have.
     """
-    given = client_list
-    if list_name is not None:
-        client_list = ClientList.objects.filter(owner=owner, name=list_name.strip()).first()
-        client_list = client_list or verbs.create_list(owner, list_name)
-    report = import_clients(owner, source, client_list, rejected.add, on_progress, rejected.begin)
-    if report.clients:
-        return report, client_list
-    transaction.set_rollback(True)  # and no empty list is left
-    return report, given
+    find_list = None
+    if client_list is not None:
+        find_list = partial(_find_list, client_list)
+    elif list_name is not None:
+        new = ClientList(owner=owner, name=list_name.strip())
+        new.clean_fields(exclude=["owner"])
+        find_list = partial(_find_or_make_list, new)
+    report = import_clients(owner, source, find_list, rejected.add, on_progress, rejected.begin)
+    if list_name is not None and report.clients:
+        client_list = ClientList.objects.get(owner=owner, name=list_name.strip())
+    return report, client_list
+
+
+def _find_list(client_list: ClientList) -> ClientList:
+    """The list, which nobody deletes until the transaction ends."""
+    found = ClientList.objects.select_for_update(no_key=True).filter(pk=client_list.pk).first()
+    if found is None:
+        raise ImportRefused(_("The list was deleted while the file was being imported."))
+    return found
+
+
+def _find_or_make_list(new: ClientList) -> ClientList:
+    lists = ClientList.objects.select_for_update(no_key=True)
+    return lists.filter(owner=new.owner, name=new.name).first() or verbs.save_list(new)

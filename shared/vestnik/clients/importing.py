@@ -56,19 +56,18 @@ def _ignore(*_args: object) -> None:
 def import_clients(
     owner: User,
     source: BinaryIO,
-    client_list: ClientList | None = None,
+    find_list: Callable[[], ClientList] | None = None,
     on_refused: Callable[[int, list[str], str], None] = _ignore,
     on_progress: Callable[[int], None] | None = None,
     on_header: Callable[[list[str], str], None] = _ignore,
 ) -> ImportReport:
-    """Import the seekable CSV file `source` into the owner's clients, and onto `client_list`.
+    """Import the seekable CSV file `source` into the owner's clients, and onto the list that `find_list` gives.
 
+    That is asked last, and only if a row is good, so that nobody waits for the list's row while the file is read.
     `on_header` is told the columns' names and the delimiter, `on_refused` each refused row's line number, cells and
     reason, `on_progress` now and then how many rows were read. None of them may use the database: a COPY is under way.
     Raises ImportRefused.
     """
-    if client_list is not None and client_list.owner_id != owner.pk:
-        raise ValidationError(_("The list is not the owner's."))
     with connection.cursor() as cursor, csv_files.opened(source) as sheet:
         on_header(sheet.header, sheet.delimiter)
         cursor.execute(CREATE_INCOMING)
@@ -87,7 +86,10 @@ def import_clients(
         cursor.execute(MERGE_CLIENTS, [owner.pk])
         created, updated, total = cursor.fetchone()
         listed = 0
-        if client_list is not None:
+        if find_list and total:
+            client_list = find_list()
+            if client_list.owner_id != owner.pk:
+                raise ValidationError(_("The list is not the owner's."))
             cursor.execute(MERGE_MEMBERSHIPS, [client_list.pk, owner.pk])
             listed = cursor.rowcount
         cursor.execute(DROP_INCOMING)
@@ -125,8 +127,8 @@ def _client(columns: Columns, row: Row) -> tuple[str, str, str, str, str]:
     )
 
 
-def _sentence(fault: ValidationError | ValueError) -> str:
-    return " ".join(fault.messages) if isinstance(fault, ValidationError) else str(fault)
+def _sentence(fault: ValidationError | addresses.InvalidAddress) -> str:
+    return " ".join(fault.messages) if isinstance(fault, ValidationError) else fault.reason
 
 
 # `row` keeps the file's order. Dropped by hand as well, for a second import in one transaction.

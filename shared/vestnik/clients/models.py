@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
+from django.contrib.contenttypes.fields import GenericRelation
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -85,6 +86,7 @@ class ClientList(models.Model):
         Client, through="Membership", related_name="lists", verbose_name=_("clients")
     )
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    shares = GenericRelation("accounts.Share")
 
     objects = access.VisibleQuerySet.as_manager()
 

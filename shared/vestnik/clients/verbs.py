@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
-from django.utils.translation import ngettext
+from django.utils.translation import gettext as _
 
 from vestnik import access, addresses
 from vestnik.accounts.models import User
@@ -56,8 +56,11 @@ def save_list(client_list: ClientList) -> ClientList:
     return client_list
 
 
+@transaction.atomic
 def delete_list(client_list: ClientList) -> None:
     """Delete a list; its clients stay. A mailing that uses it goes to the rest of its audience from the next run on."""
+    # An import that puts clients on it is waited for, and then they are taken off with the others.
+    ClientList.objects.select_for_update().filter(pk=client_list.pk).first()
     client_list.delete()
 
 
@@ -80,11 +83,9 @@ def add_addresses_to_list(client_list: ClientList, written: Iterable[str]) -> in
     found = dict(Client.objects.filter(owner=client_list.owner_id, email__in=wanted).values_list("email", "pk"))
     unknown += sorted(wanted - found.keys())
     if unknown:
-        said = ngettext(
-            "Nobody was added: you have no client with the address %(named)s.",
-            "Nobody was added: you have no clients with these %(number)d addresses: %(named)s.",
-            len(unknown),
-        )
+        said = _("Nobody was added: you have no clients with these %(number)d addresses: %(named)s.")
+        if len(unknown) == 1:
+            said = _("Nobody was added: you have no client with the address %(named)s.")
         named = [address[: addresses.MAX_LENGTH] for address in unknown[:NAMED]] + ["…"] * (len(unknown) > NAMED)
         raise ValidationError({"addresses": said % {"number": len(unknown), "named": ", ".join(named)}})
     return _put([client_list.pk], list(found.values()))

@@ -11,16 +11,25 @@ from vestnik.mailings.models import Mailing
 
 def of(mailing: Mailing) -> "QuerySet[Client]":
     """The clients of the mailing's lists and its single clients, each once, all of the mailing's owner."""
+    on_lists, single = _ids_of(mailing)
+    return Client.objects.filter(owner=mailing.owner_id, pk__in=on_lists.union(single))
+
+
+def size(mailing: Mailing) -> int:
+    """How many they are. Members of a list are its owner's clients, so none of them needs to be looked up."""
+    on_lists, single = _ids_of(mailing)
+    return on_lists.union(single).count()
+
+
+def would_be(lists: Iterable[ClientList], clients: Iterable[Client]) -> int:
+    """How many it would be for a mailing of one owner's lists and clients that is not saved yet."""
+    return _on(lists).union(Client.objects.filter(pk__in=[client.pk for client in clients]).values("pk")).count()
+
+
+def _ids_of(mailing: Mailing) -> "tuple[QuerySet[Any, Any], QuerySet[Any, Any]]":
     single = Mailing.clients.through.objects.filter(mailing=mailing).values("client_id")
-    return _chosen(mailing.owner_id, mailing.lists.all(), single)
+    return _on(mailing.lists.all()), single
 
 
-def would_be(owner_id: int, lists: Iterable[ClientList], clients: Iterable[Client]) -> "QuerySet[Client]":
-    """The same for a mailing that is not saved yet."""
-    single = Client.objects.filter(owner=owner_id, pk__in=[client.pk for client in clients]).values("pk")
-    return _chosen(owner_id, lists, single)
-
-
-def _chosen(owner_id: int, lists: Iterable[ClientList], single: "QuerySet[Any, Any]") -> "QuerySet[Client]":
-    on_lists = Membership.objects.filter(client_list__in=lists).values("client_id")
-    return Client.objects.filter(owner=owner_id, pk__in=on_lists.union(single))
+def _on(lists: Iterable[ClientList]) -> "QuerySet[Any, Any]":
+    return Membership.objects.filter(client_list__in=lists).values("client_id")

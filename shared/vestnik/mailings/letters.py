@@ -24,26 +24,32 @@ CANCEL = f"""
     SELECT DISTINCT run_id FROM settled ORDER BY run_id
 """
 
-# Of the letters of a run: those in these states, or of these those, to clients who are still there. One to whom a later
-# run that tried these letters again has written, or may have, is not written to once more.
+# Of the letters of a run: those in these states, or of these those, to clients who are still there. Nobody is among
+# them to whom another run of the same letters has written, nor to whom a later one may have, by what its attempts say:
+# that an earlier one may have was known when this run was asked for.
 CHOSEN = """
     FROM mailings_delivery d JOIN clients_client client ON client.id = d.client_id AND client.owner_id = %(owner)s
     WHERE d.run_id = %(run)s AND d.state = ANY(%(states)s)
       AND (%(ids)s::bigint[] IS NULL OR d.id = ANY(%(ids)s::bigint[]))
       AND NOT EXISTS (
-          SELECT FROM mailings_run later JOIN mailings_delivery again ON again.run_id = later.id
-          WHERE later.again_of_id = %(first)s AND later.id <> %(run)s AND again.client_id = d.client_id
-            AND again.state NOT IN ('failed', 'expired', 'cancelled')
+          SELECT FROM mailings_run other JOIN mailings_delivery again ON again.run_id = other.id
+          WHERE (other.again_of_id = %(first)s OR other.id = %(first)s) AND other.id <> %(run)s
+            AND again.client_id = d.client_id
+            AND (again.state IN ('queued', 'sending', 'sent') OR EXISTS (
+                SELECT FROM mailings_attempt attempt WHERE attempt.delivery_id = again.id
+                  AND (attempt.outcome = 'accepted' OR attempt.outcome = 'unknown' AND other.id > %(run)s)
+            ))
       )
 """
 
 # A letter that is locked is being settled by a receipt that comes late: that decides.
 QUEUE_AGAIN = f"""
     WITH chosen AS MATERIALIZED (
-        SELECT d.id, d.state, d.settled_at {CHOSEN} ORDER BY d.id FOR NO KEY UPDATE OF d SKIP LOCKED
+        SELECT d.id, d.state, d.settled_at, client.email {CHOSEN} ORDER BY d.id FOR NO KEY UPDATE OF d SKIP LOCKED
     ), settled AS (
         UPDATE mailings_delivery d SET
-            state = 'queued', due_at = statement_timestamp(), attempts = 0, recoveries = 0, settled_at = NULL
+            state = 'queued', due_at = statement_timestamp(), attempts = 0, recoveries = 0, settled_at = NULL,
+            address = chosen.email
         FROM chosen WHERE d.id = chosen.id
         RETURNING d.run_id, 0::bigint AS worker, d.state, 0 AS tries, chosen.state AS was, chosen.settled_at AS was_at,
                   NULL::float8 AS seconds
@@ -69,7 +75,9 @@ def cancel_to(owner_id: int, client_ids: Iterable[int]) -> list[int]:
 
 
 def queue_again(run: Run, states: Collection[str], ids: Collection[int] | None) -> int:
-    """Queue the run's letters in these states (of these ids) again, with fresh attempts; how many."""
+    """Queue the run's letters in these states (of these ids) again, with fresh attempts, to the addresses their clients
+    have by now; how many.
+    """
     ((count,),) = _execute(QUEUE_AGAIN, **_choice(run, states, ids))
     return int(count)
 

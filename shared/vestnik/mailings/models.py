@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import zoneinfo
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Self
 
 from django.conf import settings
+from django.contrib.contenttypes.fields import GenericRelation
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Exists, F, OuterRef, Q
@@ -22,6 +23,13 @@ from vestnik.mailings.records import Attempt, Delivery, Run, Tally, Worker
 __all__ = ["Attempt", "Delivery", "Mailing", "Message", "Run", "Tally", "Worker"]
 
 
+LONGEST_TEXT = 1_000_000
+"""Characters of a message's text or HTML: what is longer belongs on a web page."""
+
+FIRST_YEAR, LAST_YEAR = 2000, 2199
+"""A mailing starts and ends in these: nothing that pages add to or take from its times falls off the calendar."""
+
+
 class Message(models.Model):
     """A subject and a body, to be sent by any number of mailings."""
 
@@ -31,6 +39,7 @@ class Message(models.Model):
     text = models.TextField(_("plain text"), blank=True, validators=[fields.validate_text])
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     updated_at = models.DateTimeField(_("changed at"), auto_now=True)
+    shares = GenericRelation("accounts.Share")
 
     objects = access.VisibleQuerySet.as_manager()
 
@@ -44,7 +53,11 @@ class Message(models.Model):
     def clean(self) -> None:
         if not self.html.strip() and not self.text.strip():
             raise ValidationError({"text": _("A message needs a text, plain or HTML.")})
-        faults = {}
+        faults = {
+            name: ValidationError(_("At most %(limit)d characters can be sent."), params={"limit": LONGEST_TEXT})
+            for name in ("html", "text")
+            if len(getattr(self, name)) > LONGEST_TEXT
+        }
         for name in ("subject", "html", "text"):
             try:
                 rendering.check(getattr(self, name))
@@ -126,6 +139,7 @@ class Mailing(models.Model):
     released_at = models.DateTimeField(null=True, blank=True, editable=False)  # when a pause or switch-off last ended
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     updated_at = models.DateTimeField(_("changed at"), auto_now=True)
+    shares = GenericRelation("accounts.Share")
 
     objects = MailingQuerySet.as_manager()
 
@@ -150,6 +164,12 @@ class Mailing(models.Model):
         return str(self.name)
 
     def clean(self) -> None:
+        for name in ("start", "end"):
+            moment = getattr(self, name)
+            if moment and not FIRST_YEAR <= moment.astimezone(UTC).year <= LAST_YEAR:
+                raise ValidationError(
+                    {name: _("A year from %(first)d to %(last)d is wanted.") % {"first": FIRST_YEAR, "last": LAST_YEAR}}
+                )
         if self.start and self.end and self.end <= self.start:
             raise ValidationError({"end": _("The end must be after the start.")})
 

@@ -10,26 +10,26 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import gettext_noop
+from django.utils.translation import pgettext_lazy
 
 from vestnik import addresses
 
-# Why nothing is sent (`Mailing.hold`, `Run.reason`), as it is stored; pages translate it.
+# Why nothing is sent (`Mailing.hold`, `Run.reason`), as it is stored; pages translate it, as a "reason".
 REASONS = (
-    gettext_noop("paused"),
-    gettext_noop("switched off"),
-    gettext_noop("paused or switched off"),
-    gettext_noop("owner blocked"),
-    gettext_noop("owner not confirmed"),
-    gettext_noop("the service was not running"),
-    gettext_noop("the audience is empty"),
+    pgettext_lazy("reason", "paused"),
+    pgettext_lazy("reason", "switched off"),
+    pgettext_lazy("reason", "paused, switched off or blocked"),
+    pgettext_lazy("reason", "owner blocked"),
+    pgettext_lazy("reason", "owner not confirmed"),
+    pgettext_lazy("reason", "the service was not running"),
+    pgettext_lazy("reason", "the audience is empty"),
 )
 
 
 class RunState(models.TextChoices):
     OPEN = "open", _("open")
     FINISHED = "finished", _("finished")
-    CANCELLED = "cancelled", _("cancelled")
+    CANCELLED = "cancelled", pgettext_lazy("run", "cancelled")
     MISSED = "missed", _("missed")
     SKIPPED = "skipped", _("skipped")
 
@@ -80,7 +80,6 @@ class Run(models.Model):
     occurrence = models.DateTimeField(_("planned for"), null=True)  # None: sent by hand
     request_id = models.UUIDField(null=True)  # of a "send now": a double click makes one run
     again_of = models.ForeignKey("self", models.PROTECT, null=True, related_name="+")  # tries that run's letters again
-    again_id = models.UUIDField(null=True)  # of the last request to try letters of this run again: a double click, too
     state = models.CharField(_("state"), max_length=9, choices=RunState.choices)
     reason = models.CharField(_("reason"), max_length=200, blank=True)
     opened_at = models.DateTimeField(_("opened at"), db_default=Now())

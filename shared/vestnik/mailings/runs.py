@@ -11,7 +11,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.db import connection
 from django.db.models import Q, QuerySet, Sum
 
-from vestnik import jobs
+from vestnik import access, jobs
 from vestnik.accounts.models import User
 from vestnik.mailings import calendar
 from vestnik.mailings.models import Mailing
@@ -57,7 +57,7 @@ def record_passed(mailing: Mailing, now: datetime) -> None:
         if window_end > now:
             return
         released_late = mailing.released_at is not None and mailing.released_at >= window_end
-        held = mailing.hold or ("paused or switched off" if released_late else "")
+        held = mailing.hold or ("paused, switched off or blocked" if released_late else "")
         _run, new = Run.objects.get_or_create(
             mailing=mailing,
             occurrence=occurrence,
@@ -76,7 +76,14 @@ def record_passed(mailing: Mailing, now: datetime) -> None:
 
 def visible_to(user: User | AnonymousUser) -> QuerySet[Run]:
     """The runs that `user` may see: those of mailings they may see, and their own, of deleted mailings as well."""
-    mailings = Mailing.objects.visible_to(user)
+    if user.is_active and user.has_perm(access.permission("view", Run)):
+        return Run.objects.all()
+    return own_or_shared(user)
+
+
+def own_or_shared(user: User | AnonymousUser) -> QuerySet[Run]:
+    """Those of the user's own mailings, deleted ones as well, and of mailings that were shared with them."""
+    mailings = Mailing.objects.own_or_shared(user)
     own = Q(owner_id=user.pk) if user.is_active else Q()
     return Run.objects.filter(Q(mailing__in=mailings) | own)
 

@@ -10,11 +10,13 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import Max, Q, QuerySet, RestrictedError
+from django.db.models import Max, QuerySet, RestrictedError
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from vestnik import access, clock, jobs
+from vestnik.accounts import submissions
 from vestnik.accounts.models import User
 from vestnik.clients.models import Client, ClientList
 from vestnik.mailings import calendar, letters, runs
@@ -50,11 +52,26 @@ def save_message(message: Message) -> Message:
 
 
 def delete_message(message: Message) -> None:
-    """Delete a message that no mailing uses."""
+    """Delete a message that no mailing of its owner's uses; others', with whom it was shared, get copies."""
     try:
-        message.delete()
+        with transaction.atomic():
+            hand_over(Mailing.objects.filter(message=message).exclude(owner=message.owner_id))
+            message.delete()
     except RestrictedError:
         raise ValidationError(_("A mailing uses this message; choose another for it, or delete it, first.")) from None
+
+
+def hand_over(mailings: QuerySet[Mailing]) -> None:
+    """Give the owners of these mailings, which use messages of others, copies of their own to go on with."""
+    uses = mailings.order_by("message", "owner").distinct("message", "owner").select_related("message")
+    for mailing in uses:
+        shared = mailing.message
+        with transaction.atomic():
+            copy = Message.objects.create(
+                owner_id=mailing.owner_id, subject=shared.subject, html=shared.html, text=shared.text
+            )
+            access.grant_to_owner(copy)
+            Mailing.objects.filter(message=shared, owner=mailing.owner_id).update(message=copy)
 
 
 def create_mailing(
@@ -66,12 +83,17 @@ def create_mailing(
 
 @transaction.atomic
 def save_mailing(
-    mailing: Mailing, *, lists: Iterable[ClientList] | None = None, clients: Iterable[Client] | None = None
+    mailing: Mailing,
+    *,
+    lists: Iterable[ClientList] | None = None,
+    clients: Iterable[Client] | None = None,
+    by: User | None = None,
 ) -> Mailing:
     """Save a new or changed mailing, with its audience where one is given, and plan what comes next.
 
     A changed message or audience counts from the next run; a changed end or periodicity also moves the window of the
-    open run; a changed start or zone counts for the occurrences after the last planned one.
+    open run; a changed start or zone counts for the occurrences after the last planned one. `by` is who changes it, if
+    not its owner: one with whom it was shared leaves the audience alone, and chooses a message that both may see.
     """
     now = clock.now()
     before = Mailing.objects.select_for_update(no_key=True).get(pk=mailing.pk) if mailing.pk else None
@@ -82,8 +104,11 @@ def save_mailing(
     mailing.full_clean()
     if replan and mailing.end <= now:
         raise ValidationError({"end": _("The end is in the past: nothing would be sent.")})
-    if not access.may(mailing.owner, "view", mailing.message):
-        raise ValidationError({"message": _("Only a message of one's own, or a shared one, can be chosen.")})
+    if before is None or before.message_id != mailing.message_id:
+        _check_message(mailing, by or mailing.owner)
+    chooses = lists is not None or clients is not None
+    if by and chooses and not access.may_choose_audience(by, mailing):
+        raise ValidationError(_("Only its owner says who gets this mailing."))
     _check_audience(mailing.owner, lists, clients)
     if replan:
         planned = None
@@ -109,7 +134,8 @@ def delete_mailing(mailing: Mailing) -> None:
     """Delete a mailing; its runs stay in the ledger. Refused while one is open, or being opened."""
     with transaction.atomic():
         runs.lock_launches(mailing.pk, wait=True)
-        Mailing.objects.select_for_update(no_key=True).get(pk=mailing.pk)
+        if not Mailing.objects.select_for_update(no_key=True).filter(pk=mailing.pk).exists():
+            return  # somebody was faster
         if mailing.runs.filter(state=RunState.OPEN).exists():
             raise ValidationError(_("A run of this mailing is under way; cancel it first."))
         mailing.delete()
@@ -147,8 +173,8 @@ def cancel(mailing: Mailing) -> None:
         run = Run.objects.select_for_update(no_key=True).filter(mailing=mailing, state=RunState.OPEN).first()
         if run is None:
             raise ValidationError(_("No run of this mailing is under way."))
-        Run.objects.filter(pk=run.pk, cancelled_at=None).update(cancelled_at=Now())
-        jobs.close(run.pk)
+        if Run.objects.filter(pk=run.pk, cancelled_at=None).update(cancelled_at=Now()):
+            jobs.close(run.pk)
 
 
 def send_now(mailing: Mailing, request_id: uuid.UUID | None = None) -> Run:
@@ -160,6 +186,7 @@ def send_now(mailing: Mailing, request_id: uuid.UUID | None = None) -> Run:
         now = clock.now()
         _refuse_if_held_or_over(mailing, now)
         _refuse_beside(mailing.runs.all())
+        _refuse_before_launch(mailing, now)
         window_end = calendar.window_end(mailing.schedule, now)
         run = runs.open_run(mailing, window_end, request_id=request_id or uuid.uuid4())
         jobs.launch(mailing.pk)
@@ -176,9 +203,9 @@ def try_again(
     they are queued again with fresh attempts, and the run is open again; after it a new run is made of just their
     clients, with the message as it is now. The run they are in.
 
-    Letters to deleted clients stay as they are, and so do those that a later run of this kind has brought home. One
-    request id does it once; the second time answers with the same run. A receipt that comes late decides, if it is
-    being written at this moment.
+    Letters to deleted clients stay as they are, and so do those that another run of the same letters has brought home,
+    or a later one may have. The others go to the addresses their clients have by now. One request id does it once; the
+    second time answers with the same run. A receipt that comes late decides, if it is being written at this moment.
     """
     if not TRIED_AGAIN.issuperset(states):
         raise ValidationError(_("Only failed and unknown letters can be tried again."))
@@ -186,31 +213,12 @@ def try_again(
         raise ValidationError(_("The mailing was deleted."))
     with transaction.atomic():
         mailing = _lock(run.mailing_id)
-        run = Run.objects.select_for_update(no_key=True).get(pk=run.pk)
-        if request_id and (asked := mailing.runs.filter(Q(request_id=request_id) | Q(again_id=request_id)).first()):
-            return asked
-        now = clock.now()
-        _refuse_if_held_or_over(mailing, now)
-        if run.cancelled_at:
-            raise ValidationError(_("This run was cancelled; its letters are not tried again."))
-        window_end = calendar.window_end(mailing.schedule, now)
-        if now < run.window_end:
-            _refuse_beside(mailing.runs.exclude(pk=run.pk))
-            count = letters.queue_again(run, states, delivery_ids)
-            run.state, run.finished_at = RunState.OPEN, None
-            run.window_end = min(run.window_end, window_end)  # edits moved that of open runs only
-            run.again_id = request_id or run.again_id
-            run.save(update_fields=["state", "finished_at", "window_end", "again_id"])
-        else:
-            _refuse_beside(mailing.runs.all())
-            again = runs.open_run(mailing, window_end, request_id=request_id or uuid.uuid4())
-            count = letters.write_again(again, run, states, delivery_ids)
-            run = again
-        if not count:
-            raise ValidationError(_("There are no letters to try again."))
-        jobs.wake(run.owner_id)
-        run.refresh_from_db()
-        return run
+        if request_id is None:
+            return _try_again(mailing, run.pk, states, delivery_ids)
+        made, _first = submissions.once(
+            mailing.owner, request_id, lambda: str(_try_again(mailing, run.pk, states, delivery_ids).pk)
+        )
+        return Run.objects.get(pk=made)
 
 
 def cancel_letters_to(owner_id: int, client_ids: Iterable[int]) -> None:
@@ -228,6 +236,31 @@ def hint(mailing: Mailing, now: datetime) -> None:
         jobs.launch(mailing.pk, wait if wait.total_seconds() > 0 else None)
 
 
+def _try_again(mailing: Mailing, run_id: int, states: Collection[str], delivery_ids: Collection[int] | None) -> Run:
+    run = Run.objects.select_for_update(no_key=True).get(pk=run_id)
+    now = clock.now()
+    _refuse_if_held_or_over(mailing, now)
+    if run.cancelled_at:
+        raise ValidationError(_("This run was cancelled; its letters are not tried again."))
+    _refuse_beside(mailing.runs.exclude(pk=run.pk) if now < run.window_end else mailing.runs.all())
+    _refuse_before_launch(mailing, now)
+    window_end = calendar.window_end(mailing.schedule, now)
+    if now < run.window_end:
+        count = letters.queue_again(run, states, delivery_ids)
+        run.state, run.finished_at = RunState.OPEN, None
+        run.window_end = min(run.window_end, window_end)  # edits moved that of open runs only
+        run.save(update_fields=["state", "finished_at", "window_end"])
+    else:
+        again = runs.open_run(mailing, window_end)
+        count = letters.write_again(again, run, states, delivery_ids)
+        run = again
+    if not count:
+        raise ValidationError(_("There are no letters to try again."))
+    jobs.wake(run.owner_id)
+    run.refresh_from_db()
+    return run
+
+
 def _lock(mailing_id: int) -> Mailing:
     """The mailing, kept from launches, edits and deletion until the transaction ends. Launches come first: one that is
     at it opens a run, and then asks for the mailing's row.
@@ -242,7 +275,8 @@ def _lock(mailing_id: int) -> Mailing:
 
 def _refuse_if_held_or_over(mailing: Mailing, now: datetime) -> None:
     if mailing.hold:
-        raise ValidationError(_("Nothing of this mailing may be sent now: %(why)s.") % {"why": _(mailing.hold)})
+        why = pgettext("reason", mailing.hold)
+        raise ValidationError(_("Nothing of this mailing may be sent now: %(why)s.") % {"why": why})
     if mailing.end <= now:
         raise ValidationError(_("The mailing is over; move its end first."))
 
@@ -252,10 +286,21 @@ def _refuse_beside(others: QuerySet[Run]) -> None:
         raise ValidationError(_("A run of this mailing is under way already."))
 
 
+def _refuse_before_launch(mailing: Mailing, now: datetime) -> None:
+    """A run of another kind would stand in the way of an occurrence that is due, and that might be over before it."""
+    if mailing.next_at is not None and mailing.next_at <= now:
+        raise ValidationError(_("The next run is just about to start; wait until it has."))
+
+
 def _go_on(mailing: Mailing) -> None:
     mailing.refresh_from_db()
     hint(mailing, clock.now())
     jobs.wake(mailing.owner_id)
+
+
+def _check_message(mailing: Mailing, by: User) -> None:
+    if not all(access.may(person, "view", mailing.message) for person in (mailing.owner, by)):
+        raise ValidationError({"message": _("Only a message of one's own, or a shared one, can be chosen.")})
 
 
 def _check_audience(owner: User, lists: Iterable[ClientList] | None, clients: Iterable[Client] | None) -> None:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from django.core.cache import cache
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from vestnik import clock
@@ -131,4 +132,4 @@ def _somebody_works(now: datetime) -> bool:
 def _moment(moment: datetime, now: datetime) -> str:
     """In the reader's zone; with its date, if that is not today."""
     moment, now = timezone.localtime(moment), timezone.localtime(now)
-    return f"{moment:%H:%M:%S}" if moment.date() == now.date() else f"{moment:%Y-%m-%d %H:%M:%S}"
+    return date_format(moment, "H:i:s" if moment.date() == now.date() else _("j M Y, H:i:s"))
