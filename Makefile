@@ -79,10 +79,10 @@ $(STAMP): requirements/local.txt $(PACKAGES)
 
 # The libraries of the pages, and a sprite of the icons that the templates name. Where there is no Node.js, one from PyPI.
 $(ASSETS): $(WEB)/package-lock.json $(WEB)/vendor.mjs $(shell find $(WEB)/web -name '*.html' -o -name '*.py') | $(STAMP)
-	@node -e 'process.exit(process.versions.node.split(".")[0] < 18)' 2>/dev/null && command -v npm >/dev/null || \
+	@node -e 'process.exit(+(process.versions.node.split(".")[0] < 18))' 2>/dev/null && command -v npm >/dev/null || \
 		{ echo "Fetching Node.js …" && $(PIP) install --require-hashes -r requirements/node.txt; }
 	@export PATH="$(CURDIR)/$(BIN):$$PATH" && cd $(WEB) && if [ node_modules/.package-lock.json -nt package-lock.json ]; \
-		then node vendor.mjs; else echo "Fetching what pages load …" && npm ci --silent; fi
+		then node vendor.mjs; else echo "Fetching what pages load …" && npm ci --loglevel=error; fi
 	@touch $@
 
 $(WORDS): $(shell find shared $(WEB)/web -name '*.po') | $(STAMP)

@@ -13,26 +13,20 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def alice(db: None) -> User:
-    from vestnik.accounts.models import User
-
-    return User.objects.create_user("alice@example.org", "a long password", full_name="Alice Archer")
+    return _person("alice", "Alice Archer")
 
 
 @pytest.fixture
 def bob(db: None) -> User:
-    from vestnik.accounts.models import User
-
-    return User.objects.create_user("bob@example.org", "a long password", full_name="Bob Baker")
+    return _person("bob", "Bob Baker")
 
 
 @pytest.fixture
 def maria(db: None) -> User:
     from django.contrib.auth.models import Group
 
-    from vestnik.accounts.models import User
-
-    user = User.objects.create_user("maria@example.org", "a long password", full_name="Мария Менеджер")
-    user.groups.add(Group.objects.get_or_create(name="managers")[0])
+    user = _person("maria", "Мария Менеджер")
+    user.groups.add(Group.objects.get(name="managers"))
     return user
 
 
@@ -46,3 +40,14 @@ def valkey() -> Iterator[None]:
     client.flushall()
     yield
     client.flushall()
+
+
+def _person(name: str, full_name: str) -> User:
+    from django.utils import timezone
+
+    from vestnik.accounts.models import User
+
+    # Seen just now: none of their pages begins by noting it, and what pages ask of the database can be counted.
+    return User.objects.create_user(
+        f"{name}@example.org", "a long password", full_name=full_name, last_seen_at=timezone.now()
+    )

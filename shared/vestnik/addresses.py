@@ -2,6 +2,7 @@
 
 import re
 
+from django.utils.translation import gettext, gettext_lazy
 from email_validator import EmailNotValidError, validate_email
 from email_validator.types import ValidatedEmail
 
@@ -16,8 +17,34 @@ _WRITTEN = re.compile(r"([^\s@<>(),:;\[\]])[^\s@<>(),:;\[\]]*(?=@\S)")  # what s
 _REVIEWED = re.compile(r"(?:^|\.)(?:xn--|..--)|\.(?:arpa|invalid|local|localhost|onion|test)$")
 
 
+# The library's sentences that people meet, up to a colon: characters are named after it.
+_SENTENCES = (
+    gettext_lazy("An email address must have an @-sign."),
+    gettext_lazy("There must be something before the @-sign."),
+    gettext_lazy("There must be something after the @-sign."),
+    gettext_lazy("An email address cannot have two periods in a row."),
+    gettext_lazy("An email address cannot have a period immediately before the @-sign."),
+    gettext_lazy("An email address cannot have a period immediately after the @-sign."),
+    gettext_lazy("An email address cannot start with a period."),
+    gettext_lazy("An email address cannot end with a period."),
+    gettext_lazy("The email address contains invalid characters before the @-sign"),
+    gettext_lazy("The part after the @-sign contains invalid characters"),
+    gettext_lazy("Internationalized characters before the @-sign are not supported"),
+    gettext_lazy("The part after the @-sign is not valid. It should have a period."),
+    gettext_lazy("The part after the @-sign is not valid. It is not within a valid top-level domain."),
+    gettext_lazy("The part after the @-sign is a special-use or reserved name that cannot be used with email."),
+    gettext_lazy("A display name and angle brackets around the email address are not permitted here."),
+)
+
+
 class InvalidAddress(ValueError):
     """No letter can be sent there; the text says why, in a sentence for people."""
+
+    @property
+    def reason(self) -> str:
+        """The same in the reader's language, where the sentence is known."""
+        sentence, colon, characters = str(self).partition(": ")
+        return f"{gettext(sentence)}{colon}{characters}"
 
 
 def normalise(address: str) -> str:

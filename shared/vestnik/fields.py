@@ -59,7 +59,7 @@ class AddressField(_CharField):
             return addresses.normalise(value)
         except addresses.InvalidAddress as error:
             raise ValidationError(
-                self.error_messages["invalid"], code="invalid", params={"reason": str(error)}
+                self.error_messages["invalid"], code="invalid", params={"reason": error.reason}
             ) from None
 
     def get_prep_value(self, value: Any) -> Any:

@@ -1,21 +1,30 @@
 """Tables for spreadsheets: CSV that opens with its letters intact and in which nothing is a formula."""
 
 import csv
+import re
 from collections.abc import Iterable, Iterator
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# Where a formula begins: at the cell's start, and behind what stands between cells in files of other countries, for
+# their spreadsheets split the cell there, quoted or not. Quotes and apostrophes may lie between.
+_FORMULA = re.compile(r"""(^["']*(?=[=+\-@\t\r])|[;,\t\r\n]["']*(?=[=+\-@]))""")
+_GUARDED = re.compile(r"""(^["']*)'(?=[=+\-@\t\r])|([;,\t\r\n]["']*)'(?=[=+\-@])""")
 
 
 def harmless(cell: str) -> str:
-    """The cell, with an apostrophe before what a spreadsheet would take for a formula."""
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell
+    """The cell, with an apostrophe before whatever a spreadsheet could take for a formula."""
+    return _FORMULA.sub(r"\1'", cell)
+
+
+def as_written(cell: str) -> str:
+    """The cell before it was made harmless."""
+    return _GUARDED.sub(r"\1\2", cell) if "'" in cell else cell
 
 
 class Writer:
-    """Makes rows into lines of CSV: harmless cells, UTF-8, a byte order mark before the first line."""
+    """Makes rows into lines of CSV: harmless cells in quotes, UTF-8, a byte order mark before the first line."""
 
     def __init__(self, delimiter: str = ",") -> None:
-        self._csv = csv.writer(_Given(), delimiter=delimiter)
+        self._csv = csv.writer(_Given(), delimiter=delimiter, quoting=csv.QUOTE_ALL)
         self._encoding = "utf-8-sig"
 
     def line(self, cells: Iterable[str]) -> bytes:

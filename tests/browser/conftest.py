@@ -35,7 +35,7 @@ class Vestnik:
         return str(ask_json(self.inbox_port, f"/api/letters/{letter['id']}")["text"])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # it keeps an event loop running: other tests want their own
 def chromium() -> Iterator[Browser]:
     """Debian's Chromium, or whatever of its kind is there."""
     if CHROMIUM is None:

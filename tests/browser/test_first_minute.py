@@ -11,7 +11,7 @@ PASSWORD = "a quite long password"
 
 
 def sign_up(page: Page, vestnik: Vestnik, address: str) -> None:
-    """Register, follow the link that came by mail, and sign in."""
+    """Register, follow the link that came by mail, and type the password there."""
     page.goto("/")
     page.get_by_role("link", name="Create an account").click()
     page.get_by_label("E-mail").fill(address)
@@ -21,10 +21,8 @@ def sign_up(page: Page, vestnik: Vestnik, address: str) -> None:
     link = re.search(r"http\S+", vestnik.text_of(letter))
     assert link
     page.goto(link[0])
-    page.get_by_role("button", name="Confirm").click()
-    page.get_by_label("E-mail").fill(address)
     page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Confirm and sign in").click()
     expect(page.get_by_role("heading", name="Overview")).to_be_visible()
 
 
@@ -61,4 +59,34 @@ def test_the_first_minute_from_sign_up_to_the_letter_in_the_inbox(
     eventually(lambda: page.reload() and page.get_by_text("finished").count())
     page.get_by_role("row", name="finished").get_by_role("link").first.click()
     expect(page.get_by_text("anna@example.net")).to_be_visible()
+    assert not faults
+
+
+def test_a_runs_page_follows_it_by_itself(page: Page, vestnik: Vestnik, faults: list[str]) -> None:
+    sign_up(page, vestnik, "alice@example.org")
+    page.goto("/clients/new/")
+    page.get_by_label("E-mail").fill("anna@busy.example")  # the inbox asks to come again later
+    page.get_by_role("button", name="Save").click()
+    page.goto("/messages/new/")
+    page.get_by_label("Subject").fill("News")
+    page.get_by_label("Plain text").fill("Hello.")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("link", name="Send it").click()
+    page.get_by_label("Name", exact=True).fill("Later")
+    page.get_by_label("Single clients").fill("anna@busy.example")
+    page.get_by_role("button", name="Save").click()
+    mailing = page.url
+    eventually(lambda: page.reload() and page.get_by_text("open", exact=True).count())
+    page.get_by_role("row", name="open").get_by_role("link").first.click()
+
+    live = page.locator("#live")
+    expect(live).to_contain_text("next try")
+    another = page.context.new_page()
+    another.goto(mailing)
+    another.on("dialog", lambda dialog: dialog.accept())
+    another.get_by_role("button", name="Cancel the run").click()
+    expect(another.get_by_text("The run is cancelled")).to_be_visible()
+
+    expect(page.get_by_text("cancelled", exact=True).first).to_be_visible()
+    expect(live).not_to_have_attribute("hx-get", re.compile("."))
     assert not faults

@@ -50,6 +50,11 @@ def is_signed_in(client):
     return "_auth_user_id" in client.session
 
 
+def confirm(client, password=NEW["password1"], letter=None):
+    """Open the link in the last letter, and type the password there."""
+    return client.post(link(letter), {"password": password})
+
+
 def link(letter=None):
     """The path of the link in the last letter."""
     found = re.search(r"https?://\S+/accounts/\S+", (letter or mail.outbox[-1]).body)
@@ -71,7 +76,7 @@ def hashings(settings, do):
 # Signing up
 
 
-def test_a_visitor_signs_up_confirms_the_address_and_signs_in(client):
+def test_a_visitor_signs_up_and_confirms_the_address_and_is_in(client):
     answer = sign_up(client, next="/clients/")
     assert answer.status_code == 302
     assert "Look into your mailbox" in client.get(answer.url).content.decode()
@@ -79,23 +84,69 @@ def test_a_visitor_signs_up_confirms_the_address_and_signs_in(client):
     assert (eve.full_name, eve.time_zone, eve.language) == ("Eve Adams", "Europe/Moscow", "en")
     assert not eve.is_confirmed
 
-    assert sign_in(client, "eve@example.org", NEW["password1"]).url == answer.url
-    assert not is_signed_in(client)
-
     [letter] = mail.outbox
     assert letter.to == ["eve@example.org"]
     assert "http://testserver/en/accounts/confirm-email/" in letter.body
     assert "holds for 3 days" in letter.body
-    page = client.get(link(letter))
-    assert "Yes, confirm it" in page.content.decode()
+    page = Client().get(link(letter))
+    assert "Confirm and sign in" in page.content.decode()
     eve.refresh_from_db()
     assert not eve.is_confirmed, "programs that look into mailboxes open links"
 
-    assert client.post(link(letter)).url == "/en/accounts/login/"
+    reader = Client()
+    answer = confirm(reader, letter=letter)
+    assert answer.url == "/overview/"
     eve.refresh_from_db()
     assert eve.is_confirmed
+    assert is_signed_in(reader)
+    assert reader.session.get_expire_at_browser_close()
+    assert not is_signed_in(client), "the browser that signed up may be another's"
+    assert "eve@example.org is confirmed" in reader.get(answer.url).content.decode()
     assert sign_in(client, "EVE@example.org ", NEW["password1"]).url == "/overview/"
     assert is_signed_in(client)
+
+
+def test_nobody_confirms_an_account_whose_password_they_do_not_know(client):
+    sign_up(mallory := Client(), email="victim@example.org")
+    assert "did not sign up" in mail.outbox[-1].body
+    for browser in (client, mallory):
+        refused = confirm(browser, "the victim's own idea")
+        assert refused.context["form"].errors["password"]
+        assert reverse("account_reset_password") in refused.content.decode()
+        assert client.post(link()).status_code == 200
+        assert not is_signed_in(browser)
+    assert not User.objects.get().is_confirmed
+    assert not is_signed_in(sign_in(mallory, "victim@example.org", NEW["password1"]).client)
+
+
+def test_the_password_on_the_confirmation_page_is_guessed_only_so_often(client):
+    sign_up(client)
+    for _ in range(5):
+        confirm(client, "wrong")
+    refused = confirm(client)
+    assert "Too many failed" in refused.content.decode()
+    assert not User.objects.get().is_confirmed
+
+
+def test_a_link_that_was_used_signs_nobody_in(client):
+    sign_up(client)
+    confirm(Client())
+    assert confirm(client).status_code == 404
+    assert not is_signed_in(client)
+
+
+def test_who_is_blocked_before_confirming_is_told_so(client):
+    sign_up(client)
+    User.objects.update(is_active=False)
+    assert "This account is blocked" in client.get(confirm(client).url).content.decode()
+    assert not is_signed_in(client)
+
+
+def test_who_confirms_while_another_is_signed_in_takes_their_place(client, alice):
+    sign_up(client)
+    sign_in(client)
+    assert confirm(client).url == "/overview/"
+    assert client.session["_auth_user_id"] == str(User.objects.get(email="eve@example.org").pk)
 
 
 def test_the_form_speaks_the_pages_language_and_offers_it(client):
@@ -169,7 +220,7 @@ def test_a_link_that_is_no_longer_good_says_so(client, settings, link_is):
     sign_up(client)
     address = link()
     if link_is == "used":
-        client.post(address)
+        confirm(client)
     elif link_is == "old":
         settings.ACCOUNT_EMAIL_CONFIRMATION_EXPIRE_DAYS = 0
     else:
@@ -189,7 +240,7 @@ def test_the_letter_is_sent_once_more_and_not_at_every_click(client):
     assert "A letter is on its way to eve@example.org" in answers[0].content.decode()
     assert "a moment ago" in answers[1].content.decode()
     assert len(mail.outbox) == 2
-    Client().post(link())
+    confirm(Client())
     assert User.objects.get().is_confirmed
 
 
@@ -236,9 +287,11 @@ def test_who_has_an_address_from_an_administrator_signs_in_with_that_one_alone(c
 def test_whose_confirmation_was_taken_back_confirms_anew(client, alice):
     sign_in(Client())
     User.objects.filter(pk=alice.pk).update(confirmed_at=None)
-    assert sign_in(client).url == reverse("account_email_verification_sent")
-    client.post(link())
-    assert sign_in(client).url == "/overview/"
+    assert "not confirmed yet" in sign_in(client).content.decode()
+    client.post(reverse("account_email_verification_sent"), {"email": alice.email})
+    assert confirm(client, PASSWORD).url == "/overview/"
+    assert is_signed_in(client)
+    assert sign_in(Client()).url == "/overview/"
 
 
 def test_an_address_in_another_form_is_the_same_address(client):
@@ -254,6 +307,25 @@ def test_a_wrong_password_and_an_unknown_address_look_alike(client, settings, al
     wrong, unknown = map(plain, answers)
     assert wrong.replace("alice@", "nobody@") == unknown
     assert answers[0].context["form"].non_field_errors()
+
+
+def test_whether_an_address_was_free_is_not_told_by_signing_up_and_in_with_it(client, settings, alice):
+    answers = {}
+    for number, email in enumerate(("free@example.org", alice.email)):
+        mallory = Client(REMOTE_ADDR=f"192.0.2.{number}")
+        sign_up(mallory, email=email)
+        tries = []
+
+        def attempt(mallory=mallory, email=email, tries=tries):
+            tries.append(sign_in(mallory, email, NEW["password1"]))
+
+        assert [hashings(settings, attempt) for _ in range(7)] == [1] * 5 + [0] * 2
+        answers[email] = [(each.status_code, plain(each).replace(email, "")) for each in tries]
+        assert reverse("account_email_verification_sent") in tries[0].content.decode()
+    free, registered = answers.values()
+    assert free == registered
+    assert "not confirmed yet" in free[0][1]
+    assert not any("confirm-email" in letter.body for letter in mail.outbox[1:]), "no letter is sent by signing in"
 
 
 @pytest.mark.parametrize("remember", [True, False])
@@ -292,6 +364,18 @@ def test_the_blocked_are_told_so_and_are_signed_out(client, alice):
     assert sign_in(Client(), password="wrong").status_code == 200
 
 
+def test_whose_account_is_blocked_reads_so_in_every_letter_they_ask_for(client, alice):
+    User.objects.filter(pk=alice.pk).update(is_active=False, language="ru")
+    client.post("/en/accounts/password/reset/", {"email": alice.email})
+    client.post(reverse("account_email_verification_sent"), {"email": alice.email})
+    sign_up(client, email=alice.email)
+    assert len(mail.outbox) == 3
+    assert {(letter.to[0], letter.subject) for letter in mail.outbox} == {
+        (alice.email, "Ваша учётная запись заблокирована")
+    }
+    assert not any("/accounts/" in letter.body for letter in mail.outbox)
+
+
 def test_a_form_left_open_over_a_sign_out_is_refused_with_a_word(alice):
     browser = Client(enforce_csrf_checks=True)
     browser.force_login(alice)
@@ -300,6 +384,19 @@ def test_a_form_left_open_over_a_sign_out_is_refused_with_a_word(alice):
     answer = browser.post("/profile/", {"full_name": "Mallory", "csrfmiddlewaretoken": token})
     assert answer.status_code == 403
     assert "This form was open for too long" in answer.content.decode()
+
+
+def test_who_is_signed_in_keeps_the_menu_where_there_is_nothing_to_see(client, alice, maria):
+    assert "Sign in" in client.get("/nothing/").content.decode()
+    client.force_login(alice)
+    page = client.get("/nothing/")
+    assert page.status_code == 404
+    assert "Sign in" not in page.content.decode()
+    assert reverse("clients:list") in page.content.decode()
+    client.force_login(maria)
+    page = client.get("/clients/new/")
+    assert page.status_code == 403
+    assert "Sign out" in page.content.decode()
 
 
 def test_the_unconfirmed_make_nothing_even_with_a_session(client):
@@ -330,6 +427,28 @@ def test_a_forgotten_password_is_replaced_and_every_session_ends(client, alice):
     assert sign_in(client).status_code == 200
     assert sign_in(client, password="trumpets at dawn").url == "/overview/"
     assert "This link is no longer good" in Client().get(address).content.decode()
+
+
+def test_who_takes_over_what_a_stranger_signed_up_for_keeps_the_stranger_out(client):
+    sign_up(mallory := Client(), email="victim@example.org")
+    client.post("/en/accounts/password/reset/", {"email": "victim@example.org"})
+    form = client.get(link(), follow=True)
+    client.post(form.redirect_chain[-1][0], {"password1": "quite another one"})
+    assert User.objects.get().is_confirmed, "the letter was theirs, and now the password is"
+    assert sign_in(client, "victim@example.org", "quite another one").url == "/overview/"
+    assert confirm(mallory, letter=mail.outbox[0]).status_code == 404
+    assert sign_in(mallory, "victim@example.org", NEW["password1"]).status_code == 200
+
+
+def test_a_new_password_opens_what_others_have_closed_by_wrong_ones(client, settings, alice):
+    settings.ACCOUNT_RATE_LIMITS = {**settings.ACCOUNT_RATE_LIMITS, "login_failed_anywhere": "2/h/key"}
+    for number in range(2):
+        sign_in(Client(REMOTE_ADDR=f"192.0.2.{number}"), password="wrong")
+    assert "Too many failed" in sign_in(client).content.decode()
+    client.post("/en/accounts/password/reset/", {"email": alice.email})
+    form = client.get(link(), follow=True)
+    client.post(form.redirect_chain[-1][0], {"password1": "trumpets at dawn"})
+    assert sign_in(client, password="trumpets at dawn").url == "/overview/"
 
 
 def test_asking_for_a_new_password_does_not_tell_who_is_registered(client, alice):
@@ -398,6 +517,22 @@ def test_an_address_is_changed_when_the_new_one_is_confirmed_and_not_before(clie
     assert sign_in(Client(), "archer@example.org").url == "/overview/"
 
 
+@pytest.mark.parametrize("with_another_signed_in", [False, True])
+def test_where_no_session_shows_whose_the_new_address_is_the_password_does(client, alice, bob, with_another_signed_in):
+    sign_in(client)
+    change_address(client)
+    elsewhere = Client()
+    if with_another_signed_in:
+        elsewhere.force_login(bob)
+    assert confirm(elsewhere, "wrong").context["form"].errors["password"]
+    alice.refresh_from_db()
+    assert alice.email == "alice@example.org"
+    assert confirm(elsewhere, PASSWORD).url == "/overview/"
+    alice.refresh_from_db()
+    assert alice.email == "archer@example.org"
+    assert elsewhere.session["_auth_user_id"] == str(alice.pk)
+
+
 def test_the_password_is_asked_for_before_the_address_is_changed(client, alice):
     sign_in(client)
     answer = client.post("/en/accounts/email/", {"action_add": "", "email": "mallory@example.org"})
@@ -437,23 +572,22 @@ def test_an_address_that_is_only_wished_for_opens_nothing_and_keeps_nobody_out(c
     eve = User.objects.get(email="eve@example.org")
     page = reverse("account_email_verification_sent")
     visitor.post(page, {"email": "eve@example.org"})
-    visitor.post(link())
+    assert confirm(visitor).url == "/overview/"
     eve.refresh_from_db()
     assert eve.is_confirmed
-    assert sign_in(visitor, "eve@example.org", NEW["password1"]).url == "/overview/"
 
 
 def test_the_link_of_an_address_that_an_administrator_has_corrected_is_dead(client):
     sign_up(client, email="eev@example.org")
     User.objects.update(email="eve@example.org")
-    Client().post(link())
+    confirm(Client())
     [eve] = User.objects.all()
     assert (eve.email, eve.is_confirmed) == ("eve@example.org", False)
 
 
-def test_a_session_from_the_admin_site_can_change_the_address(client):
+def test_a_session_that_began_elsewhere_can_change_the_address(client):
     root = User.objects.create_superuser("root@example.org", PASSWORD)
-    client.post("/admin/login/", {"username": root.email, "password": PASSWORD})
+    client.force_login(root)
     assert "Waiting for" not in client.get("/en/accounts/email/").content.decode()
     change_address(client)
     client.post(link())
@@ -491,12 +625,22 @@ def test_no_letter_breaks_over_a_name(client):
 # Limits
 
 
-def test_too_many_wrong_passwords_for_an_address_close_it_for_a_while_wherever_they_come_from(alice):
-    for number in range(5):
-        sign_in(Client(REMOTE_ADDR=f"192.0.2.{number}"), password="wrong")
-    answer = sign_in(Client(REMOTE_ADDR="192.0.2.99"))
+def test_too_many_wrong_passwords_close_an_address_for_who_typed_them_and_nobody_else(alice):
+    guesser = Client(REMOTE_ADDR="192.0.2.1")
+    for _ in range(5):
+        sign_in(guesser, password="wrong")
+    answer = sign_in(guesser)
     assert answer.status_code == 200
     assert "Too many failed" in answer.content.decode()
+    assert sign_in(Client(REMOTE_ADDR="192.0.2.99")).url == "/overview/"
+
+
+def test_guesses_from_very_many_places_are_limited_too(settings, alice):
+    settings.ACCOUNT_RATE_LIMITS = {**settings.ACCOUNT_RATE_LIMITS, "login_failed_anywhere": "20/h/key"}
+    for number in range(20):
+        assert sign_in(Client(REMOTE_ADDR=f"192.0.2.{number}")).url == "/overview/", "what is right does not count"
+        sign_in(Client(REMOTE_ADDR=f"192.0.2.{number}"), password="wrong")
+    assert "Too many failed" in sign_in(Client(REMOTE_ADDR="192.0.2.99")).content.decode()
 
 
 def tries(browser, number, **headers):
@@ -549,7 +693,7 @@ def test_signing_in_and_up_do_without_the_cache(client, settings, alice, caplog)
     assert sign_in(client).url == "/overview/"
     assert time.monotonic() - before < 3
     assert len(mail.outbox) == 1
-    said = [record.message for record in caplog.records if record.name == "web.cache"]
+    said = [record.message for record in caplog.records if record.name == "vestnik.cache"]
     assert len(said) == 1
     assert "limits are not kept" in said[0]
 
@@ -557,7 +701,7 @@ def test_signing_in_and_up_do_without_the_cache(client, settings, alice, caplog)
 def test_limits_are_kept_again_when_the_cache_is_back(settings, monkeypatch, tmp_path):
     server = ValkeyServer(tmp_path, durable=False)
     settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": server.cache_url}}
-    monkeypatch.setattr("web.cache.PAUSE_SECONDS", 0)
+    monkeypatch.setattr("vestnik.cache.PAUSE_SECONDS", 0)
     assert tries(Client(), 31) == [200] * 31
     server.start()
     try:

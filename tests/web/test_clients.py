@@ -13,6 +13,8 @@ from django.urls import reverse
 
 from vestnik.accounts.models import User
 from vestnik.clients import verbs
+from vestnik.clients.background import start_import
+from vestnik.clients.importing import import_clients
 from vestnik.clients.models import Client, ClientList
 from vestnik.mailings import runs
 from vestnik.mailings.models import Delivery
@@ -202,11 +204,20 @@ def test_htmx_gets_the_table_alone(browser: Browser, alice: User) -> None:
     assert 'id="export"' in answer
 
 
+def test_the_back_button_gets_the_whole_page(browser: Browser, alice: User) -> None:
+    work = start_import(alice, [b"email\n"], "a.csv")
+    back = {"HX-Request": "true", "HX-History-Restore-Request": "true"}
+    for address in (reverse("clients:list"), reverse("clients:import-thing", args=[work.pk])):
+        page = browser.get(address, headers=back).content.decode()
+        assert "<html" in page
+        assert page.count('id="export"') <= 1
+        assert "<html" not in browser.get(address, headers={"HX-Request": "true"}).content.decode()
+
+
 def test_a_page_of_clients_takes_the_same_queries_however_many_there_are(browser: Browser, alice: User) -> None:
     factories.make_list(alice, 1)
-    with CaptureQueriesContext(
-        connection,
-    ) as few:
+    browser.get(reverse("clients:list"))  # notes when the user was seen
+    with CaptureQueriesContext(connection) as few:
         browser.get(reverse("clients:list"))
     for _number in range(3):
         factories.make_list(alice, 10)
@@ -270,7 +281,7 @@ def test_ticked_clients_are_put_on_a_list(browser: Browser, alice: User, bob: Us
     assert set(friends.clients.all()) == {anna, boris}
 
 
-@pytest.mark.parametrize("asked", ["", "x", str(HUGE), "stranger's"])
+@pytest.mark.parametrize("asked", ["", "x", str(HUGE), "9" * 5_000, "²", "\x00", "stranger's"])
 def test_ticked_clients_are_put_on_ones_own_lists_only(browser: Browser, alice: User, bob: User, asked: str) -> None:
     foes = verbs.create_list(bob, "Foes")
     (anna,) = factories.make_clients(alice, 1)
@@ -296,6 +307,39 @@ def test_deleting_many_asks_first(browser: Browser, alice: User, bob: User) -> N
     answer = browser.post(reverse("clients:delete-many"), {**form, "sure": "1"}, follow=True)
     assert "11 clients are deleted" in answer.content.decode()
     assert set(Client.objects.all()) == {clients[11], stranger}
+
+
+@pytest.mark.parametrize("written", ["", "x", "-1", str(HUGE), "9" * 5_000, "²", "\x00"])
+def test_what_is_no_client_cannot_be_ticked(browser: Browser, alice: User, written: str) -> None:
+    friends = verbs.create_list(alice, "Friends")
+    for name in ("delete-many", "put-on-list"):
+        form = {"client": written, "list": friends.pk, "sure": "1"}
+        assert browser.post(reverse(f"clients:{name}"), form).status_code == 302
+    assert browser.post(reverse("lists:take-off", args=[friends.pk]), {"client": written}).status_code == 302
+
+
+def test_thousands_can_be_ticked(browser: Browser, alice: User) -> None:
+    form = {"client": [client.pk for client in factories.make_clients(alice, 3_000)], "sure": "1"}
+
+    assert browser.post(reverse("clients:delete-many"), form).status_code == 302
+    assert not Client.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "back", ["x" * 20_000, "q=" + "é" * 1_000, "&".join(f"a={number}" for number in range(20_000)), "\x00", "\r\na: b"]
+)
+def test_one_goes_back_to_the_table_whatever_stood_in_its_address(browser: Browser, alice: User, back: str) -> None:
+    friends = factories.make_list(alice, 1)
+    form = {"client": friends.clients.get().pk, "list": friends.pk, "back": back}
+    for address, table in (
+        (reverse("clients:put-on-list"), reverse("clients:list")),
+        (reverse("lists:take-off", args=[friends.pk]), reverse("lists:thing", args=[friends.pk])),
+    ):
+        answer = browser.post(address, form)
+        assert answer.status_code == 302
+        assert answer["Location"].partition("?")[0] == table
+        assert browser.get(answer["Location"]).status_code == 200
+    assert browser.post(reverse("clients:delete-many"), form).status_code == 200
 
 
 def test_deleting_nobody_says_so(browser: Browser) -> None:
@@ -326,6 +370,18 @@ def test_clients_are_exported_with_their_attributes_and_without_formulas(
     boris = {"email": "boris@example.org", "full_name": "Б", "comment": "", "city": "Oslo", "город": ""}
     assert exported(browser) == [anna, boris]
     assert [next(iter(row.values())) for row in exported(browser, q="boris")] == ["boris@example.org"]
+
+
+def test_what_was_exported_and_is_imported_again_is_as_it_was(browser: Browser, alice: User) -> None:
+    written = {"full_name": "-Anna", "comment": "= not\n+1;'=2\t@x", "attributes": {"phone": "+47 123", "t": "x;=1+1"}}
+    verbs.create_client(alice, "anna@example.org", **written)
+    content = b"".join(browser.get(reverse("clients:export")))  # type: ignore[arg-type]
+
+    assert import_clients(alice, io.BytesIO(content)).unchanged == 1
+    Client.objects.all().delete()
+    assert import_clients(alice, io.BytesIO(content)).created == 1
+    client = Client.objects.get()
+    assert {name: getattr(client, name) for name in written} == written
 
 
 def test_the_export_keeps_to_the_list_and_its_order(browser: Browser, alice: User) -> None:

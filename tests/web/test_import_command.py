@@ -59,7 +59,7 @@ def test_refused_rows_go_with_their_reasons_to_a_file_beside_the_input(alice, fi
     assert first[0] == "4"
     assert "@" in first[1]
     assert first[2:] == ["nobody", "'=cmd|calc"]
-    assert second[2:] == ["'+7 999", "'@x", "'\t-1"]
+    assert second[2:] == ["'+7 999", "'@x", "'\t'-1"]
     assert "Rows refused: 2; see" in capsys.readouterr().out
 
 

@@ -10,6 +10,7 @@ from django.test import Client as Browser
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
+from guardian.shortcuts import assign_perm
 
 from vestnik.accounts.models import User
 from vestnik.clients import verbs
@@ -110,6 +111,7 @@ def test_a_page_takes_the_same_queries_however_many_rows_there_are(
 ) -> None:
     address = reverse("lists:list") if page == "list" else at("thing", friends)
     factories.make_clients(alice, 1, friends)
+    browser.get(address)  # notes when the user was seen
     with CaptureQueriesContext(connection) as few:
         browser.get(address)
     factories.make_clients(alice, 29, friends)
@@ -204,6 +206,23 @@ def test_deleting_says_what_goes_and_leaves_the_clients(browser: Browser, alice:
 # Who may
 
 
+def test_who_may_change_a_shared_list_does_not_learn_or_change_who_is_on_it(alice: User, bob: User) -> None:
+    friends = factories.make_list(alice, 1, "Friends")
+    verbs.create_client(alice, "secret@example.org")
+    for action in ("view", "change", "delete"):
+        assign_perm(f"clients.{action}_clientlist", bob, friends)
+    browser = browser_of(bob)
+
+    page = browser.get(at("thing", friends)).content.decode()
+    assert "1 client is on this list" in page
+    for name in ("add", "take-off", "change", "delete"):
+        assert at(name, friends) not in page
+        form = {"addresses": "secret@example.org", "client": friends.clients.get().pk, "name": "Mine"}
+        assert browser.post(at(name, friends), form).status_code == 404
+    assert friends.clients.count() == 1
+    assert ClientList.objects.get().name == "Friends"
+
+
 def test_a_strangers_list_does_not_exist(bob: User, friends: ClientList) -> None:
     stranger = browser_of(bob)
 
@@ -235,8 +254,6 @@ def test_managers_and_the_unconfirmed_look_and_change_nothing(alice: User, maria
 
 
 def test_who_may_see_a_list_but_not_its_clients_is_told_so(alice: User, bob: User) -> None:
-    from guardian.shortcuts import assign_perm
-
     friends = factories.make_list(alice, 1, "Friends")
     assign_perm("clients.view_clientlist", bob, friends)
     page = browser_of(bob).get(at("thing", friends)).content.decode()

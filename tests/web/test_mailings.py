@@ -10,7 +10,8 @@ from django.urls import reverse
 
 from vestnik import clock
 from vestnik.accounts.models import User
-from vestnik.mailings import verbs
+from vestnik.clients import verbs as clients
+from vestnik.mailings import audience, verbs
 from vestnik.mailings.models import Mailing
 from vestnik.mailings.records import Run
 from vestnik.testing import factories
@@ -233,12 +234,6 @@ def test_a_stranger_and_a_manager_move_nothing(alice: User, bob: User, maria: Us
     assert mailing.released_at is None
 
 
-def test_levers_are_pulled_by_post_alone(browser: Browser, alice: User) -> None:
-    mailing = factories.make_mailing(alice, 1)
-
-    assert browser.get(reverse("mailings:pause", args=[mailing.pk])).status_code == 405
-
-
 def test_why_a_manager_switched_it_off_is_told_to_the_owner(browser: Browser, alice: User, maria: User) -> None:
     mailing = factories.make_mailing(alice, 1)
     verbs.switch_off(mailing, maria, "Complaints <b>came</b>")
@@ -265,6 +260,7 @@ def test_a_page_of_mailings_asks_the_same_number_of_queries_however_many_there_a
     browser: Browser, alice: User, django_assert_num_queries: Any, django_assert_max_num_queries: Any
 ) -> None:
     mailing = factories.make_mailing(alice, 1)
+    browser.get(reverse("mailings:list"))  # once a while it also notes when somebody was last seen
     with django_assert_max_num_queries(10) as few:
         browser.get(reverse("mailings:list"))
     for n in range(30):
@@ -287,9 +283,54 @@ def test_a_mailings_page_asks_the_same_number_of_queries_however_many_runs_there
 
     add_run(1)
     address = reverse("mailings:thing", args=[mailing.pk])
+    browser.get(address)  # once a while it also notes when somebody was last seen
     with django_assert_max_num_queries(30) as few:
         browser.get(address)
     for number in range(2, 20):
         add_run(number)
     with django_assert_num_queries(len(few)):
         browser.get(address)
+
+
+@pytest.mark.parametrize(("field", "moment"), [("end", "9999-12-31T23:59"), ("start", "1999-12-31T00:00")])
+def test_a_date_at_the_calendars_edge_is_refused(browser: Browser, alice: User, field: str, moment: str) -> None:
+    answer = browser.post(reverse("mailings:new"), filled(alice, **{field: moment}))
+
+    assert "A year from 2000 to 2199" in str(answer.context["form"].errors[field])
+
+
+@pytest.mark.parametrize("odd", ["²", "9" * 5000, "-1", "x", ""])
+def test_odd_numbers_in_addresses_name_nothing(browser: Browser, alice: User, odd: str) -> None:
+    assert browser.get(reverse("mailings:new"), {"copy": odd}).status_code == 200
+    assert browser.post(reverse("mailings:plan") + f"?mailing={odd}", filled(alice)).status_code == 200
+
+
+def test_a_mailing_that_somebody_deleted_meanwhile_is_deleted(alice: User) -> None:
+    mailing = factories.make_mailing(alice, 1)
+    again = Mailing.objects.get()
+    verbs.delete_mailing(mailing)
+    verbs.delete_mailing(again)
+
+    assert not Mailing.objects.exists()
+
+
+def test_a_button_pressed_after_a_sign_out_does_nothing_and_leads_back(browser: Browser, alice: User) -> None:
+    mailing = factories.make_mailing(alice, 1)
+    pause = reverse("mailings:pause", args=[mailing.pk])
+
+    assert Browser().post(pause).status_code == 403
+    assert browser.get(pause)["Location"] == reverse("mailings:thing", args=[mailing.pk])
+    mailing.refresh_from_db()
+    assert mailing.paused_at is None
+
+
+def test_who_is_on_two_lists_and_single_counts_once(alice: User) -> None:
+    mailing = factories.make_mailing(alice, 3)
+    members = list(mailing.lists.get().clients.all())
+    second = factories.make_list(alice, 1)
+    clients.add_to_list(second, members[:2])
+    mailing.lists.add(second)
+    mailing.clients.add(members[0])
+
+    assert audience.size(mailing) == audience.of(mailing).count() == 4
+    assert audience.would_be([second], members) == 4

@@ -188,6 +188,7 @@ def test_a_page_of_messages_asks_the_same_number_of_queries_however_many_there_a
     browser: Browser, alice: User, django_assert_num_queries: Any, django_assert_max_num_queries: Any
 ) -> None:
     factories.make_message(alice)
+    browser.get(reverse("messages:list"))  # once a while it also notes when somebody was last seen
     with django_assert_max_num_queries(8) as few:
         browser.get(reverse("messages:list"))
     for _ in range(30):
@@ -204,3 +205,49 @@ def test_a_form_left_open_over_a_sign_out_gets_a_plain_answer(alice: User) -> No
     assert answer.status_code == 403
     assert "Nothing was saved" in answer.content.decode()
     assert not Message.objects.exists()
+
+
+def test_who_goes_back_and_writes_something_else_makes_another(browser: Browser) -> None:
+    form = written(subject="Anna")
+    browser.post(reverse("messages:new"), form)
+    browser.post(reverse("messages:new"), {**form, "subject": "Boris"})
+
+    assert {message.subject for message in Message.objects.all()} == {"Anna", "Boris"}
+
+
+def test_a_forged_key_hinders_nobody(browser: Browser) -> None:
+    browser.post(reverse("messages:new"), written(form_key="forged"))
+
+    assert Message.objects.count() == 1
+
+
+def test_what_is_sent_after_a_sign_out_is_answered_plainly(db: None) -> None:
+    answer = Browser().post(reverse("messages:new"), written())
+
+    assert answer.status_code == 403
+    assert "Nothing was saved" in answer.content.decode()
+
+
+def test_a_text_of_more_than_a_million_characters_is_refused_beside_it(browser: Browser) -> None:
+    answer = browser.post(reverse("messages:new"), written(html="й" * 1_000_001))
+
+    assert "At most 1000000 characters" in str(answer.context["form"].errors["html"])
+
+
+def test_a_request_beyond_all_measure_gets_a_plain_answer(browser: Browser) -> None:
+    answer = browser.post(reverse("messages:new"), written(html="x" * (21 << 20)))
+
+    assert answer.status_code == 400
+    assert "Nothing was saved" in answer.content.decode()
+
+
+def test_a_form_that_may_not_be_sent_is_not_offered(maria: User) -> None:
+    browser = Browser()
+    browser.force_login(maria)
+
+    assert browser.get(reverse("messages:new")).status_code == 403
+    assert reverse("messages:new") not in browser.get(reverse("messages:list")).content.decode()
+
+
+def test_no_proxy_keeps_a_private_page(browser: Browser) -> None:
+    assert "private" in browser.get(reverse("messages:list"))["Cache-Control"]

@@ -15,6 +15,7 @@ from vestnik.accounts.models import User
 from vestnik.mailings import verbs as mailings
 from vestnik.mailings.models import Run
 from vestnik.testing.factories import make_clients, make_list, make_mailing, make_message
+from web.accounts.copies import align
 
 pytestmark = pytest.mark.usefixtures("db", "valkey")
 
@@ -78,8 +79,7 @@ def test_deleting_says_first_what_goes(browser, alice, bob):
     assert "1,234 clients" in page
     assert "0 messages" in page
     assert "under way" not in page
-    mailing = make_mailing(alice, 2)
-    mailings.send_now(mailing)
+    mailings.send_now(make_mailing(alice, 2, start=timezone.now() + timedelta(hours=1)))
     page = browser.get("/profile/delete/").content.decode()
     assert "1,236 clients" in page
     assert "1 list<" in page
@@ -130,6 +130,7 @@ def test_deleting_wants_the_password_and_has_it_guessed_only_so_often(browser, a
 def test_the_last_administrator_stays_and_nothing_of_theirs_goes(client):
     root = User.objects.create_superuser("root@example.org", PASSWORD)
     client.force_login(root)
+    align(root)
     answer = client.post("/profile/delete/", {"password": PASSWORD})
     assert answer.status_code == 200
     assert "last administrator" in answer.content.decode()

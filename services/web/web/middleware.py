@@ -1,12 +1,14 @@
-"""What a signed-in person's pages follow: their own language and clock."""
+"""What a signed-in person's pages follow: their own language and clock. And that they were seen."""
 
 import zoneinfo
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone, translation
-from django.utils.cache import patch_vary_headers
+from django.utils.cache import patch_cache_control, patch_vary_headers
 from django_htmx.http import HttpResponseClientRefresh
+
+from vestnik.accounts import verbs
 
 
 class ProfileMiddleware:
@@ -24,10 +26,14 @@ class ProfileMiddleware:
             fragment = request.htmx and response.status_code == 302  # type: ignore[attr-defined]
             return HttpResponseClientRefresh() if fragment else response
         user = request.user
+        if user.last_seen_at is None or timezone.now() - user.last_seen_at > verbs.SEEN_EVERY:
+            verbs.note_seen(user)
         with translation.override(user.language), timezone.override(zoneinfo.ZoneInfo(user.time_zone)):
             request.LANGUAGE_CODE = user.language
             response = self.get_response(request)
             response.headers.setdefault("Content-Language", user.language)
             # A fragment has its page's address: without this, the Back button shows the fragment for the page.
             patch_vary_headers(response, ["HX-Request"])
+            # No proxy keeps it; the browser asks anew, but still has what was typed when one goes back.
+            patch_cache_control(response, private=True, no_cache=True)
             return response

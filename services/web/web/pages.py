@@ -10,6 +10,7 @@ from django.contrib import messages
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
+from django.db.models.expressions import OrderBy
 from django.forms import BaseForm
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -18,6 +19,7 @@ from django.views.generic import CreateView, DeleteView, DetailView, ListView, U
 
 from vestnik import access
 from vestnik.accounts.submissions import once
+from web.errors import stale_form
 from web.forms import VerbForm
 
 PAGE = 50
@@ -39,16 +41,29 @@ class CappedPaginator(Paginator):
         return self.count >= self.cap
 
 
-class OwnersPage(LoginRequiredMixin, View):
+class SignedIn(LoginRequiredMixin):
+    """For those who are signed in. What somebody sends who was signed out meanwhile is not thrown away silently: the
+    answer says so, and their browser still has it.
+    """
+
+    request: HttpRequest
+
+    def handle_no_permission(self) -> Any:
+        if self.request.method == "POST" and not self.request.user.is_authenticated:
+            return stale_form(self.request)
+        return super().handle_no_permission()
+
+
+class OwnersPage(SignedIn, View):
     """A page on which things are made or changed: for those who may own any."""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        if request.user.is_authenticated and request.method not in ("GET", "HEAD") and not access.may_own(request.user):
+        if request.user.is_authenticated and not access.may_own(request.user):
             raise PermissionDenied
         return super().dispatch(request, *args, **kwargs)
 
 
-class Visible(LoginRequiredMixin):
+class Visible(SignedIn):
     """Finds the page's thing among those its reader may see, and may do `action` to: for others it does not exist.
 
     `room` is the namespace of its addresses: ROOM:list, ROOM:thing, ROOM:change, ROOM:delete.
@@ -73,7 +88,7 @@ class Visible(LoginRequiredMixin):
         return reverse(f"{self.room}:thing", args=[thing.pk])
 
 
-class ListPage(Visible, ListView):
+class TablePage(Visible, ListView):
     """Things in a table: searched by `q`, sorted by one of `sorts`, in pages. htmx gets the table alone.
 
     `sorts` maps the address's word to the fields it means; the first is what nobody asked for.
@@ -81,7 +96,7 @@ class ListPage(Visible, ListView):
 
     paginate_by = PAGE
     paginator_class = CappedPaginator
-    sorts: dict[str, tuple[str, ...]] = {}
+    sorts: dict[str, tuple[str | OrderBy, ...]] = {}
     table_template = ""
 
     def get_template_names(self) -> list[str]:
@@ -91,10 +106,14 @@ class ListPage(Visible, ListView):
         return super().get_template_names()
 
     def get_queryset(self) -> Any:
-        found = super().get_queryset()
+        found = self.things()
         if self.text:
             found = self.search(found, self.text)
         return self.narrow(found).order_by(*self.sorts[self.sort])
+
+    def things(self) -> Any:
+        """All that is listed here, as a queryset."""
+        return super().get_queryset()
 
     def search(self, things: Any, text: str) -> Any:
         """Those of the queryset that `text` finds."""
@@ -121,6 +140,35 @@ class ListPage(Visible, ListView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         may_own = access.may_own(self.request.user)
         return super().get_context_data(text=self.text, sort=self.sort, may_own=may_own, **kwargs)
+
+
+class ListPage(TablePage):
+    """One's own things, and those that were shared with one; only these or those if the address says so (`whose`),
+    whatever else one may see.
+    """
+
+    def things(self) -> Any:
+        found = self.model.objects.own_or_shared(self.request.user)
+        if self.whose == "own":
+            found = found.filter(owner=self.request.user)
+        elif self.whose == "shared":
+            found = found.exclude(owner=self.request.user)
+        return found
+
+    @cached_property
+    def whose(self) -> str:
+        asked = self.request.GET.get("whose", "")
+        return asked if asked in ("own", "shared") else ""
+
+    @cached_property
+    def has_shared(self) -> bool:
+        """Whether something of this kind was shared with the reader."""
+        shareable = access.grants_on(self.model) is not None
+        everything = self.model.objects.own_or_shared(self.request.user)
+        return shareable and bool(everything.exclude(owner=self.request.user).exists())
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(whose=self.whose, has_shared=self.has_shared, **kwargs)
 
 
 class FormPage(OwnersPage):
@@ -156,11 +204,20 @@ class CreatePage(FormPage, CreateView):
     def saved(self, form: VerbForm) -> str:
         save = super().saved
         user: Any = self.request.user
-        address, _first = once(user, form.cleaned_data["form_key"], lambda: save(form))
+        address, _first = once(user, self._key(form.cleaned_data["form_key"]), lambda: save(form))
         return address
 
     def get_form(self, form_class: Any = None) -> Any:
-        return with_key(super().get_form(form_class))
+        form = super().get_form(form_class)
+        form.fields["form_key"] = KeyField()
+        return form
+
+    def _key(self, form_key: uuid.UUID) -> uuid.UUID:
+        """Of the form and what stands in it: who goes back and sends it with something else means another thing."""
+        sent = [(name, values) for name, values in self.request.POST.lists() if name != "csrfmiddlewaretoken"]
+        uploaded: Any = self.request.FILES
+        files = [(name, file.name, file.size) for name, file in uploaded.items()]
+        return uuid.uuid5(form_key, repr((self.request.path, sorted(sent), sorted(files))))
 
 
 class ChangePage(Visible, FormPage, UpdateView):
@@ -175,7 +232,13 @@ class ThingPage(Visible, DetailView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         may_change = access.may(self.request.user, "change", self.object)
         may_delete = access.may(self.request.user, "delete", self.object)
-        return super().get_context_data(may_change=may_change, may_delete=may_delete, **kwargs)
+        return super().get_context_data(
+            may_change=may_change,
+            may_delete=may_delete,
+            may_own=access.may_own(self.request.user),
+            may_share=access.may_share(self.request.user, self.object),
+            **kwargs,
+        )
 
 
 class DeletePage(Visible, OwnersPage, DeleteView):
@@ -209,7 +272,7 @@ class ActionPage(Visible, OwnersPage):
     """Does one thing to a thing when its button is pressed (POST), and goes back to where it is seen."""
 
     action = "change"
-    http_method_names = ["post"]
+    http_method_names = ["post", "get"]
     kwargs: dict[str, Any]
 
     def get_object(self, queryset: Any = None) -> Any:
@@ -217,6 +280,10 @@ class ActionPage(Visible, OwnersPage):
         if thing is None or not access.may(self.request.user, self.action, thing):
             raise Http404
         return thing
+
+    def get(self, request: HttpRequest, **_kwargs: Any) -> HttpResponse:
+        """Does nothing: it is where one lands who signed in again to press the button."""
+        return HttpResponseRedirect(self.address_of(self.get_object()))
 
     def post(self, request: HttpRequest, **_kwargs: Any) -> HttpResponse:
         thing = self.get_object()
@@ -235,7 +302,23 @@ class ActionPage(Visible, OwnersPage):
         return self.address_of(thing)
 
 
-def with_key(form: Any) -> Any:
-    """The form with a hidden key that tells its second submission from another form's first."""
-    form.fields["form_key"] = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
-    return form
+class KeyField(forms.UUIDField):
+    """The hidden key that tells a form's second submission from another form's first. One that was lost is made anew:
+    its form is sent once all the same, only not told from itself.
+    """
+
+    widget = forms.HiddenInput
+
+    def __init__(self) -> None:
+        super().__init__(initial=uuid.uuid4)
+
+    def clean(self, value: Any) -> Any:
+        try:
+            return super().clean(value)
+        except ValidationError:
+            return uuid.uuid4()
+
+
+def number(text: str | None) -> int:
+    """The id that an address names; 0, which nothing has, where it names none."""
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else 0

@@ -7,6 +7,8 @@ from typing import Any
 from allauth.account import app_settings
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.models import EmailAddress
+from allauth.core import context, ratelimit
+from allauth.core.internal.ratelimit import get_ip
 from allauth.utils import build_absolute_uri
 from django.conf import settings
 from django.contrib import messages
@@ -16,6 +18,7 @@ from django.forms import BaseForm
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse, translate_url
 from django.utils import translation
+from django.utils.translation import gettext_lazy as _
 
 from vestnik.accounts import verbs
 from vestnik.accounts.models import User
@@ -24,6 +27,11 @@ from web.accounts.copies import align
 
 class AccountAdapter(DefaultAccountAdapter):
     """Keeps people in the core's User, and writes to them in their own language."""
+
+    error_messages = {
+        **DefaultAccountAdapter.error_messages,
+        "email_password_mismatch": _("The address or the password is wrong, or the address is not confirmed yet."),
+    }
 
     def clean_email(self, email: str) -> str:
         return User._meta.get_field("email").to_python(email)
@@ -40,8 +48,27 @@ class AccountAdapter(DefaultAccountAdapter):
         return response
 
     def reauthenticate(self, user: Any, password: str) -> bool:
-        align(user)
-        return super().reauthenticate(user, password)
+        """Whether it is the password of `user`, whose session or letter somebody has."""
+        found = self.authenticate(context.request, email=user.email, password=password, unconfirmed=True)
+        return found is not None and found.pk == user.pk
+
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        """Refuse who failed too often; and everybody, where too many failed for one address."""
+        if not ratelimit.consume(request, action="login_failed_anywhere", key=credentials["email"], dry_run=True):
+            raise self.validation_error("too_many_login_attempts")
+        super().pre_authenticate(request, **credentials)
+
+    def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
+        ratelimit.consume(request, action="login_failed_anywhere", key=credentials["email"])
+
+    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
+        """What tries are counted by: the address and who tries, so that nobody can close it for its owner."""
+        return f"{super()._get_login_attempts_cache_key(request, **credentials)} {get_ip(request)}"
+
+    def set_password(self, user: Any, password: str) -> None:
+        """A new password has not been guessed at yet."""
+        super().set_password(user, password)
+        ratelimit.clear(self.request, action="login_failed_anywhere", key=user.email)
 
     def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
         """Take the address over, unless it has become somebody else's, or an administrator has written another."""
@@ -73,6 +100,17 @@ class AccountAdapter(DefaultAccountAdapter):
         """Tell whoever reads `email` that nobody has an account with it."""
         signup_url = build_absolute_uri(self.request, reverse("account_signup"))
         self.send_mail("account/email/unknown_account", email, {"signup_url": signup_url})
+
+    def send_account_already_exists_mail(self, email: str) -> None:
+        if not self.send_blocked_mail(email):
+            super().send_account_already_exists_mail(email)
+
+    def send_blocked_mail(self, email: str) -> bool:
+        """If the account with this address is blocked, write so to it. Returns whether it is."""
+        user = User.objects.filter(email=email, is_active=False).first()
+        if user:
+            self.send_mail("account/email/account_blocked", email, {"user": user})
+        return user is not None
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         user = context.get("user")

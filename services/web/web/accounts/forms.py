@@ -15,6 +15,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from vestnik import addresses, zones
+from vestnik.accounts import verbs
 from vestnik.accounts.models import User
 from web.accounts.copies import align
 
@@ -105,6 +106,10 @@ class ResetPasswordForm(Worded, allauth.ResetPasswordForm):
         self.users = list(User.objects.filter(email=email, is_active=True))
         return email
 
+    def save(self, request: HttpRequest, **kwargs: Any) -> str:
+        email: str = self.cleaned_data["email"]
+        return email if get_adapter().send_blocked_mail(email) else super().save(request, **kwargs)
+
 
 class ResendForm(forms.Form):
     email = forms.EmailField(label=_("E-mail"))
@@ -126,7 +131,11 @@ class SetPasswordForm(Worded, allauth.SetPasswordForm):
 
 
 class ResetPasswordKeyForm(Worded, allauth.ResetPasswordKeyForm):
-    pass
+    def save(self) -> None:
+        """The link was in a letter: whoever has it has the mailbox."""
+        super().save()
+        verbs.confirm(self.user)
+        align(self.user)
 
 
 class ReauthenticateForm(Worded, allauth.ReauthenticateForm):

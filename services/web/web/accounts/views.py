@@ -7,19 +7,22 @@ from typing import Any
 from allauth.account.adapter import get_adapter
 from allauth.account.internal.stagekit import unstash_login
 from allauth.account.models import EmailAddress
-from allauth.account.views import EmailView
+from allauth.account.utils import perform_login
+from allauth.account.views import ConfirmEmailView, EmailView
 from allauth.core import ratelimit
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import reverse_lazy
+from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
+from django.views.decorators.debug import sensitive_post_parameters
 from django.views.generic import FormView
 
 from vestnik.accounts.models import User
 from web.accounts.adapter import AccountAdapter
 from web.accounts.copies import align
-from web.accounts.forms import ResendForm
+from web.accounts.forms import ReauthenticateForm, ResendForm
 
 
 class LetterSent(FormView):
@@ -50,12 +53,44 @@ class LetterSent(FormView):
         adapter: AccountAdapter = get_adapter()
         user = User.objects.filter(email=email, is_active=True).first()
         if user is None:
-            adapter.send_unknown_account_mail(email)
+            if not adapter.send_blocked_mail(email):
+                adapter.send_unknown_account_mail(email)
         elif user.is_confirmed:
             adapter.send_account_already_exists_mail(email)
         else:
             align(user)
             EmailAddress.objects.get(user=user, primary=True).send_confirmation(self.request, signup=True)
+
+
+@method_decorator(sensitive_post_parameters("password"), name="dispatch")
+class ConfirmEmail(ConfirmEmailView):
+    """Confirms an address for who has the letter and also the account: its session, or else its password.
+
+    The letter alone is not enough. A stranger may have signed up with the address: its owner's click would open an
+    account to which the stranger has the password.
+    """
+
+    @property
+    def user(self) -> Any:
+        return self.object.email_address.user
+
+    def post(self, *args: Any, **kwargs: Any) -> HttpResponse:
+        self.object = self.get_object()
+        if self.request.user == self.user:
+            return super().post(*args, **kwargs)
+        form = ReauthenticateForm(self.request.POST, user=self.user)
+        if not form.is_valid():
+            return self.render_to_response(self.get_context_data(form=form))
+        if not self.object.confirm(self.request):
+            return self.respond(False)
+        response = perform_login(self.request, User.objects.get(pk=self.user.pk))  # as stored, for the session's hash
+        self.request.session.set_expiry(0)  # nobody has asked to stay signed in
+        return response
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        if self.object and self.request.user != self.user:
+            kwargs.setdefault("form", ReauthenticateForm(user=self.user))
+        return super().get_context_data(**kwargs)
 
 
 class ChangeEmail(EmailView):

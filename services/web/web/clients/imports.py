@@ -12,12 +12,14 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from vestnik.clients import background, uploads
-from vestnik.clients.csv_files import REFUSED_LINE
+from vestnik.clients.csv_files import REFUSED_BECAUSE
 from vestnik.clients.models import ClientImport
 from vestnik.clients.uploads import UNFINISHED, PieceKind
+from vestnik.spreadsheets import as_written
 from web.clients.forms import ImportForm
-from web.clients.views import csv_answer
+from web.htmx import wants_fragment
 from web.pages import CreatePage, ListPage, ThingPage
+from web.tables import csv_file
 
 SHOWN = 50
 """How many of the refused rows stand on the page."""
@@ -63,8 +65,7 @@ class ImportPage(ThingPage):
         return super().get_queryset().select_related("client_list")
 
     def get_template_names(self) -> list[str]:
-        htmx: Any = self.request.htmx  # type: ignore[attr-defined]
-        return ["clients/_import.html"] if htmx else super().get_template_names()
+        return ["clients/_import.html"] if wants_fragment(self.request) else super().get_template_names()
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         work = self.object
@@ -86,7 +87,7 @@ class RefusedRows(ThingPage):
         work = self.object
         if not work.pieces.filter(kind=PieceKind.REFUSED).exists():
             raise Http404
-        return csv_answer(f"refused-rows-{work.pk}.csv", uploads.read(work, PieceKind.REFUSED))
+        return csv_file(f"refused-rows-{work.pk}", uploads.read(work, PieceKind.REFUSED))
 
 
 def _first_refused_rows(work: ClientImport) -> list[tuple[str, str, str]]:
@@ -95,10 +96,10 @@ def _first_refused_rows(work: ClientImport) -> list[tuple[str, str, str]]:
     if piece is None:
         return []
     text = bytes(piece.data).decode("utf-8-sig", "ignore")  # its end may be cut
-    delimiter = text[len(REFUSED_LINE)]
+    delimiter = text.partition(REFUSED_BECAUSE)[0].rstrip('"')[-1]
     table = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     rows = []
     with suppress(csv.Error):  # a cell too long to be read is among the reasons to refuse a row
         for line, reason, *cells in islice(table, 1, SHOWN + 1):
-            rows.append((line, reason, delimiter.join(cells)))
+            rows.append((line, reason, delimiter.join(map(as_written, cells))))
     return rows

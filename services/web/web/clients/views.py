@@ -3,19 +3,20 @@ from typing import Any
 
 from django.contrib import messages
 from django.db.models import F, Func, Prefetch, Q, QuerySet, TextField
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from vestnik import spreadsheets
 from vestnik.clients import verbs
 from vestnik.clients.models import Client, ClientList, name_key
 from vestnik.mailings import history
 from web.clients.forms import ClientForm
-from web.pages import ChangePage, CreatePage, DeletePage, ListPage, OwnersPage, ThingPage
+from web.htmx import wants_fragment
+from web.pages import ChangePage, CreatePage, DeletePage, ListPage, OwnersPage, ThingPage, number
+from web.tables import back_to, csv_table
 
 NAMED = 10
 """How many of the clients that are about to be deleted are named."""
@@ -45,6 +46,9 @@ class Clients(ListPage):
             things = things.filter(memberships__client_list=self.client_list)
         return things.prefetch_related(Prefetch("lists", ClientList.objects.order_by("name")))
 
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(fragment=wants_fragment(self.request), **kwargs)
+
     @cached_property
     def lists(self) -> list[ClientList]:
         user: Any = self.request.user
@@ -67,7 +71,7 @@ class ExportClients(Clients):
         found = self.get_queryset().prefetch_related(None)
         keys = Func(F("attributes"), function="jsonb_object_keys", output_field=TextField(), set_returning=True)
         names = sorted(found.order_by().values_list(keys, flat=True).distinct())
-        return csv_answer("clients.csv", spreadsheets.lines(_table(found, names)))
+        return csv_table("clients", _table(found, names))
 
 
 class ClientPage(ThingPage):
@@ -131,8 +135,7 @@ class TickedPage(OwnersPage):
         return self.back()  # after signing in again nothing is ticked any more
 
     def back(self) -> HttpResponse:
-        """To the table, searched and sorted as it was."""
-        return HttpResponseRedirect(f"{reverse('clients:list')}?{QueryDict(self.request.POST.get('back')).urlencode()}")
+        return HttpResponseRedirect(back_to(reverse("clients:list"), self.request.POST.get("back")))
 
     @cached_property
     def ticked(self) -> "QuerySet[Client]":
@@ -143,9 +146,8 @@ class TickedPage(OwnersPage):
 
 class PutOnList(TickedPage):
     def post(self, request: HttpRequest) -> HttpResponse:
-        asked = request.POST.get("list", "")
         lists = ClientList.objects.visible_to(request.user).filter(owner=request.user)  # type: ignore[misc]
-        client_list = lists.filter(pk=asked).first() if asked.isdecimal() else None
+        client_list = lists.filter(pk=number(request.POST.get("list"))).first()
         if client_list is None:
             messages.error(request, _("Choose the list they are to be put on."))
             return self.back()
@@ -164,8 +166,10 @@ class DeleteClients(TickedPage):
             messages.error(request, _("Tick those who are to be deleted."))
             return self.back()
         if "sure" not in request.POST:
-            context = {"clients": clients, "named": clients[:NAMED], "more": len(clients[NAMED:])}
-            return render(request, "clients/delete_many.html", {**context, "back": request.POST.get("back", "")})
+            back = request.POST.get("back", "")
+            context = {"clients": clients, "named": clients[:NAMED], "more": len(clients[NAMED:]), "back": back}
+            context["table"] = back_to(reverse("clients:list"), back)
+            return render(request, "clients/delete_many.html", context)
         verbs.delete_clients(clients[0].owner, clients)
         said = ngettext("%(count)d client is deleted.", "%(count)d clients are deleted.", len(clients))
         messages.success(request, said % {"count": len(clients)})
@@ -174,16 +178,7 @@ class DeleteClients(TickedPage):
 
 def ticked(request: HttpRequest) -> list[int]:
     """The ids of the clients that were ticked."""
-    return [int(pk) for pk in request.POST.getlist("client") if pk.isdecimal()]
-
-
-def csv_answer(file_name: str, lines: Iterator[bytes]) -> StreamingHttpResponse:
-    """A file that is made while it is downloaded."""
-    return StreamingHttpResponse(
-        lines,
-        content_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{file_name}"'},
-    )
+    return [number(pk) for pk in request.POST.getlist("client")]
 
 
 def _table(clients: Any, names: list[str]) -> Iterator[list[str]]:

@@ -71,18 +71,16 @@ def _scheduler() -> Part:
 def _dispatcher() -> Part:
     try:
         beating = timezone.now() - WORKER_IS_LATE_AFTER
-        workers = list(Worker.objects.filter(ended_at=None, beat_at__gt=beating).values_list("provider", flat=True))
+        workers = Worker.objects.filter(ended_at=None, beat_at__gt=beating).count()
     except DatabaseError:
         return Part(_("Dispatcher"), False, _("unknown without the database"))
     if not workers:
         return Part(_("Dispatcher"), True, _("no worker has letters to send"))
-    count = ngettext("%(count)d worker sends", "%(count)d workers send", len(workers)) % {"count": len(workers)}
-    return Part(_("Dispatcher"), True, f"{count}: {', '.join(sorted(set(workers)))}")
+    count = ngettext("%(count)d worker sends", "%(count)d workers send", workers) % {"count": workers}
+    return Part(_("Dispatcher"), True, count)
 
 
 def _mail_service() -> list[Part]:
-    note = service.setback()
-    if note is None:
+    if service.setback() is None:
         return []
-    words = _("takes nothing at the moment: %(words)s") % {"words": note.words}
-    return [Part(_("Mail service"), False, words)]
+    return [Part(_("Mail service"), False, _("takes nothing at the moment"))]  # in whose words is not for visitors

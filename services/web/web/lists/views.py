@@ -3,7 +3,7 @@ from typing import Any
 from django.contrib import messages
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
-from django.http import QueryDict
+from django.http import Http404
 from django.shortcuts import get_object_or_404
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -17,7 +17,8 @@ from vestnik.clients.models import Client, ClientList, Membership
 from vestnik.mailings.models import Mailing
 from web.clients.views import Clients, ticked
 from web.lists.forms import ListForm, MembersForm
-from web.pages import ActionPage, ChangePage, CreatePage, DeletePage, ListPage
+from web.pages import ActionPage, ChangePage, CreatePage, DeletePage, ListPage, Visible
+from web.tables import back_to
 
 
 def with_sizes(lists: "QuerySet[ClientList]") -> Any:
@@ -60,10 +61,12 @@ class Members(Clients):
         return found
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        user = self.request.user
+        user, found = self.request.user, self.client_list
+        open_to = access.may_see_addresses(user, found.owner_id)
         return super().get_context_data(
-            may_change=access.may(user, "change", self.client_list),
-            may_delete=access.may(user, "delete", self.client_list),
+            may_change=open_to and access.may(user, "change", found),
+            may_delete=open_to and access.may(user, "delete", found),
+            may_share=access.may_share(user, found),
             **kwargs,
         )
 
@@ -79,7 +82,19 @@ class NewList(CreatePage):
         return _("The list is there, and still empty.")
 
 
-class ChangeList(ChangePage):
+class Whole(Visible):
+    """Of lists, those that their reader sees whole. Of one that is only shared, the rest is its owner's business: who
+    may add an address to it would learn who is among the owner's clients.
+    """
+
+    def get_object(self, queryset: Any = None) -> Any:
+        client_list = super().get_object(queryset)
+        if not access.may_see_addresses(self.request.user, client_list.owner_id):
+            raise Http404
+        return client_list
+
+
+class ChangeList(Whole, ChangePage):
     model = ClientList
     room = "lists"
     form_class = ListForm
@@ -92,7 +107,7 @@ class ChangeList(ChangePage):
         return _("The list is renamed.")
 
 
-class AddMembers(ChangePage):
+class AddMembers(Whole, ChangePage):
     model = ClientList
     room = "lists"
     form_class = MembersForm
@@ -105,7 +120,7 @@ class AddMembers(ChangePage):
         return self.address_of(client_list)
 
 
-class TakeOff(ActionPage):
+class TakeOff(Whole, ActionPage):
     model = ClientList
     room = "lists"
 
@@ -118,18 +133,18 @@ class TakeOff(ActionPage):
         ) % {"count": count}
 
     def back(self, thing: ClientList) -> str:
-        return f"{self.address_of(thing)}?{QueryDict(self.request.POST.get('back')).urlencode()}"
+        return back_to(self.address_of(thing), self.request.POST.get("back"))
 
 
-class DeleteList(DeletePage):
+class DeleteList(Whole, DeletePage):
     model = ClientList
     room = "lists"
 
-    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+    @cached_property
+    def what_goes(self) -> str:
         planned = Mailing.objects.visible_to(self.request.user).filter(lists=self.object, next_at__isnull=False)
         goes = {"size": self.object.memberships.count(), "mailings": planned.order_by("name")}
-        self.what_goes = render_to_string("lists/_what_goes.html", goes)
-        return super().get_context_data(**kwargs)
+        return render_to_string("lists/_what_goes.html", goes)
 
     def delete_by_verb(self, thing: ClientList) -> str:
         verbs.delete_list(thing)

@@ -9,9 +9,10 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
-from vestnik import addresses, clock, zones
+from vestnik import access, addresses, clock, zones
 from vestnik.accounts.models import User
 from vestnik.clients.models import Client, ClientList
 from vestnik.mailings import verbs
@@ -47,15 +48,20 @@ class AddressesField(forms.CharField):
 
     def clean(self, value: Any) -> Any:
         written = [word for word in re.split(r"[\s,;]+", super().clean(value)) if word]
-        try:
-            wanted = list(dict.fromkeys(addresses.normalise(word) for word in written))
-        except addresses.InvalidAddress as error:
-            raise ValidationError(str(error)) from None
+        wanted = list(dict.fromkeys(map(_normalised, written)))
         found = {client.email: client for client in Client.objects.filter(owner=self.owner, email__in=wanted)}
         if strangers := [address for address in wanted if address not in found]:
             named = ", ".join(strangers[:5]) + (" …" if len(strangers) > 5 else "")
             raise ValidationError(_("None of your clients: %(named)s. Add them first."), params={"named": named})
         return list(found.values())
+
+
+def _normalised(word: str) -> str:
+    try:
+        return addresses.normalise(word)
+    except addresses.InvalidAddress as error:
+        refusal = _("“%(word)s” is not an address: %(reason)s")
+        raise ValidationError(refusal, params={"word": word[:100], "reason": error.reason}) from None
 
 
 class MailingForm(VerbForm):
@@ -74,17 +80,14 @@ class MailingForm(VerbForm):
     def __init__(self, *args: Any, owner: User, **kwargs: Any) -> None:
         super().__init__(*args, owner=owner, **kwargs)
         mailing = self.instance
-        self.owner = mailing.owner
-        is_owner = self.owner == owner
-        self.fields["message"].queryset = (  # type: ignore[attr-defined]
-            Message.objects.visible_to(owner).only("subject").order_by("-updated_at", "-pk")
-        )
+        self.editor, self.owner = owner, mailing.owner
+        self.fields["message"].queryset = self._messages(owner).only("subject").order_by("-updated_at", "-pk")  # type: ignore[attr-defined]
         self.fields["message"].empty_label = _("Choose a message")  # type: ignore[attr-defined]
         self.fields["lists"].queryset = ClientList.objects.filter(owner=self.owner).order_by("name")  # type: ignore[attr-defined]
         self.fields["single"].owner = self.owner  # type: ignore[attr-defined]
         self.fields["time_zone"].choices = zones.choices(mailing.time_zone if mailing.pk else owner.time_zone)  # type: ignore[attr-defined]
         self.fields["sender_name"].widget.attrs["placeholder"] = self.owner.get_full_name()
-        if not is_owner:  # the audience is the owner's, who alone chooses it
+        if not access.may_choose_audience(owner, mailing):
             del self.fields["lists"], self.fields["single"]
         if mailing.pk is None:
             now = clock.now().astimezone(zoneinfo.ZoneInfo(owner.time_zone)).replace(tzinfo=None, second=0)
@@ -92,6 +95,13 @@ class MailingForm(VerbForm):
             self.initial = {**defaults, **self.initial}
         else:
             self.initial = {**self.initial, **self._written(mailing)}
+
+    def _messages(self, editor: User) -> QuerySet[Message]:
+        """What both the mailing's owner and who fills the form in may choose, and what was chosen before."""
+        offered = Message.objects.own_or_shared(self.owner)
+        if editor != self.owner:
+            offered &= Message.objects.visible_to(editor)
+        return offered | Message.objects.filter(pk=self.instance.message_id)
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
@@ -107,7 +117,10 @@ class MailingForm(VerbForm):
 
     def by_verb(self) -> Mailing:
         return verbs.save_mailing(
-            self.instance, lists=self.cleaned_data.get("lists"), clients=self.cleaned_data.get("single")
+            self.instance,
+            lists=self.cleaned_data.get("lists"),
+            clients=self.cleaned_data.get("single"),
+            by=self.editor,
         )
 
     def _instant(self, name: str, moment: datetime, zone: zoneinfo.ZoneInfo) -> datetime:

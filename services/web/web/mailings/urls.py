@@ -8,6 +8,7 @@ urlpatterns = [
     path("new/", views.NewMailing.as_view(), name="new"),
     path("plan/", views.plan, name="plan"),
     path("<int:pk>/", views.MailingPage.as_view(), name="thing"),
+    path("<int:pk>/letter/", views.MailingLetter.as_view(), name="letter"),
     path("<int:pk>/change/", views.ChangeMailing.as_view(), name="change"),
     path("<int:pk>/delete/", views.DeleteMailing.as_view(), name="delete"),
     path("<int:pk>/pause/", views.Pause.as_view(), name="pause"),

@@ -1,4 +1,5 @@
 import uuid
+import zoneinfo
 from datetime import timedelta
 from typing import Any, cast
 
@@ -7,22 +8,20 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils import timezone
-from django.utils.formats import date_format
+from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
-from vestnik import clock
+from vestnik import access, clock
 from vestnik.accounts.models import User
-from vestnik.mailings import audience, calendar, statistics, verbs
+from vestnik.mailings import audience, statistics, verbs
 from vestnik.mailings.models import Mailing
 from vestnik.mailings.records import RunState
+from web.mailings import charts
 from web.mailings.forms import MailingForm
-from web.pages import ActionPage, CappedPaginator, ChangePage, CreatePage, DeletePage, ListPage, ThingPage
-
-NEXT = 5
-RUNS = 20
+from web.messages.letters import framed, letter, previewed
+from web.pages import ActionPage, ChangePage, CreatePage, DeletePage, ListPage, ThingPage, number
 
 
 class MailingList(ListPage):
@@ -66,23 +65,32 @@ class MailingPage(ThingPage):
         return super().get_queryset().with_status().select_related("owner", "message", "switched_off_by")
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        mailing = self.object
-        page = CappedPaginator(mailing.runs.order_by("-pk"), RUNS).get_page(self.request.GET.get("page"))
-        totals = statistics.of_runs([run.pk for run in page])
-        for run in page:
-            run.totals = totals[run.pk]
+        mailing, person, now = self.object, cast(User, self.request.user), clock.now()
         return super().get_context_data(
-            page_obj=page,
-            chart=_chart(list(page)),
+            **charts.of_runs(mailing, self.request.GET.get("page")),
             open_run=mailing.runs.filter(state=RunState.OPEN).first(),
-            recipients=audience.of(mailing).count(),
+            recipients=audience.size(mailing),
             lists=mailing.lists.order_by("name"),
             singles=mailing.clients.count(),
-            upcoming=_upcoming(mailing),
-            is_over=mailing.end <= clock.now(),
+            upcoming=charts.upcoming(mailing),
+            is_over=mailing.end <= now,
+            is_due=mailing.next_at is not None and mailing.next_at <= now,
+            may_see_message=access.may(person, "view", mailing.message),
+            whole=access.may_see_addresses(person, mailing.owner_id),
             request_id=uuid.uuid4(),
             **kwargs,
         )
+
+
+@method_decorator(framed, "dispatch")
+class MailingLetter(ThingPage):
+    """The mailing's message, for those who may see the mailing."""
+
+    model = Mailing
+
+    def render_to_response(self, context: Any, **_kwargs: Any) -> HttpResponse:
+        message = self.object.message
+        return letter(self.request, previewed(self.request.user, message.subject, message.html, message.text))
 
 
 class NewMailing(CreatePage):
@@ -93,8 +101,7 @@ class NewMailing(CreatePage):
         """What the address says: a message or lists to send, or a mailing to make another of (`copy`)."""
         asked, person = self.request.GET, cast(User, self.request.user)
         initial: dict[str, Any] = {"message": asked.get("message"), "lists": asked.getlist("list")}
-        copied = asked.get("copy", "")
-        original = Mailing.objects.visible_to(person).filter(pk=copied).first() if copied.isdigit() else None
+        original = Mailing.objects.visible_to(person).filter(pk=number(asked.get("copy"))).first()
         if original is not None:
             initial = {
                 "name": _("Copy of %(name)s") % {"name": original.name},
@@ -105,6 +112,10 @@ class NewMailing(CreatePage):
                 "periodicity": original.periodicity,
                 "time_zone": original.time_zone,
             }
+            if original.start > clock.now():  # a copy of what is planned for later does not start at once
+                zone = zoneinfo.ZoneInfo(original.time_zone)
+                for name in ("start", "end"):
+                    initial[name] = getattr(original, name).astimezone(zone).replace(tzinfo=None)
             initial["name"] = initial["name"][:200]
         return initial
 
@@ -192,41 +203,14 @@ class SendNow(ActionPage):
 def plan(request: HttpRequest) -> HttpResponse:
     """What the form that is being filled in would do: its next occurrences, and how many would get it."""
     person = cast(User, request.user)
-    mailing = None
-    if (pk := request.GET.get("mailing", "")).isdigit():
-        mailing = Mailing.objects.visible_to(person).filter(pk=pk).first()
+    mailing = Mailing.objects.visible_to(person).filter(pk=number(request.GET.get("mailing"))).first()
     form = MailingForm(request.POST, instance=mailing, owner=person)
     form.is_valid()
     cleaned, draft = form.cleaned_data, form.instance
     context: dict[str, Any] = {"zone": draft.time_zone}
     if {"start", "end", "time_zone", "periodicity"} <= cleaned.keys() and draft.end > draft.start:
-        context["upcoming"] = _upcoming(draft)
+        context["upcoming"] = charts.upcoming(draft)
         context["starts_at_once"] = mailing is None and draft.start <= clock.now() < draft.end
     if {"lists", "single"} <= cleaned.keys():
-        context["recipients"] = audience.would_be(draft.owner_id, cleaned["lists"], cleaned["single"]).count()
+        context["recipients"] = audience.would_be(cleaned["lists"], cleaned["single"])
     return render(request, "mailings/_plan.html", context)
-
-
-def _upcoming(mailing: Mailing) -> list[Any]:
-    return calendar.upcoming(mailing.schedule, clock.now(), NEXT)
-
-
-def _chart(runs: list[Any]) -> dict[str, Any]:
-    """What became of the letters of these runs, the oldest first."""
-    runs = [run for run in reversed(runs) if run.totals.total]
-    series = (
-        (_("sent"), "green", "sent"),
-        (_("failed"), "red", "failed"),
-        (_("expired"), "orange", "expired"),
-        (_("cancelled"), "gray-400", "cancelled"),
-        (_("unknown"), "yellow", "unknown"),
-        (_("to go"), "blue", "left"),
-    )
-    return {
-        "labels": [date_format(timezone.localtime(run.occurrence or run.opened_at), "j M H:i") for run in runs],
-        "series": [
-            {"name": name, "colour": colour, "values": [getattr(run.totals, key) for run in runs]}
-            for name, colour, key in series
-            if any(getattr(run.totals, key) for run in runs)
-        ],
-    }

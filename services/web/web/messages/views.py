@@ -31,7 +31,7 @@ class MessageList(ListPage):
         return things.filter(subject__icontains=text)
 
     def narrow(self, things: Any) -> Any:
-        return things.annotate(mailing_count=Count("mailings")).defer("html", "text")
+        return things.select_related("owner").annotate(mailing_count=Count("mailings")).defer("html", "text")
 
 
 class MessagePage(ThingPage):

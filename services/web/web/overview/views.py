@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext
 from django.views.decorators.http import require_safe
 from django_htmx.http import HttpResponseClientRefresh
 
@@ -24,7 +24,7 @@ from vestnik.mailings import runs, statistics
 from vestnik.mailings.models import Mailing, Message
 from vestnik.mailings.records import Run, RunState
 from web.runs.figures import ENDS, share
-from web.runs.views import table
+from web.tables import csv_table
 
 if TYPE_CHECKING:
     from vestnik.accounts.models import User
@@ -76,14 +76,14 @@ def report_csv(request: HttpRequest) -> StreamingHttpResponse:
     """The report, a row for each of its days or hours."""
     period = _period(request)
     report = _report(request.user, period)
-    header = [_("from"), *(str(label) for _key, label, _colour in ENDS)]
+    header = [pgettext("since", "from"), *(str(label) for _key, label, _colour in ENDS)]
 
     def rows() -> Iterator[list[str]]:
         yield header
         for part in report.parts:
             yield [f"{part.at:%Y-%m-%d %H:%M}", *(str(getattr(part, key)) for key, _label, _colour in ENDS)]
 
-    return table(rows(), f"report-{period}")
+    return csv_table(f"report-{period}", rows())
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ def _report_card(user: User, period: str) -> dict[str, Any]:
 
 
 def _chart(report: statistics.Report, period: str) -> dict[str, Any]:
-    form = "H:i" if period == "today" else "j M"
+    form = "H:i" if period == "today" else _("j M")
     return {
         "labels": [date_format(part.at, form) for part in report.parts],
         "series": [

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from django.http import QueryDict
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from vestnik import addresses
 from vestnik.clients.models import Client
@@ -72,7 +73,7 @@ class Journal:
         """All of it, for a spreadsheet. What is translated is so before the first row is asked for."""
         header = [
             _("address"),
-            _("name"),
+            pgettext("person", "name"),
             _("state"),
             _("tries"),
             _("settled at"),

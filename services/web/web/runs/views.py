@@ -1,8 +1,6 @@
 """A run as it goes, its message, its letters one by one, and a second try for those that failed."""
 
 import uuid
-from collections.abc import Iterable
-from itertools import islice
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
@@ -14,18 +12,19 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 from django_htmx.http import HttpResponseClientRefresh
 
-from vestnik import access, clock, spreadsheets
+from vestnik import access, clock
 from vestnik.clients.models import Client
 from vestnik.mailings import runs, statistics, verbs
 from vestnik.mailings.records import Delivery, DeliveryState, Run, RunState, message_id
 from vestnik.mailings.rendering import Preview
+from web.htmx import wants_fragment
 from web.messages import letters as letter_pages
 from web.pages import ActionPage
 from web.runs.figures import tiles
 from web.runs.forms import TryAgainForm
 from web.runs.journal import Journal
+from web.tables import csv_table
 
-CHUNK = 500
 AGAIN = (DeliveryState.FAILED, DeliveryState.UNKNOWN)
 
 
@@ -80,9 +79,8 @@ def letter(request: HttpRequest, pk: int) -> HttpResponse:
 def letters(request: HttpRequest, pk: int) -> HttpResponse:
     """The run's letters, by state or address. htmx gets the table alone."""
     run = seen(request, pk)
-    htmx: Any = request.htmx  # type: ignore[attr-defined]
-    alone = htmx and not htmx.history_restore_request
-    return render(request, "runs/_letters.html" if alone else "runs/letters.html", _journal(request, run))
+    template = "runs/_letters.html" if wants_fragment(request) else "runs/letters.html"
+    return render(request, template, _journal(request, run))
 
 
 @login_required
@@ -90,7 +88,7 @@ def letters(request: HttpRequest, pk: int) -> HttpResponse:
 def letters_csv(request: HttpRequest, pk: int) -> StreamingHttpResponse:
     """The run's letters as a table for spreadsheets, streamed."""
     journal = Journal(seen(request, pk), request.user, request.GET)  # type: ignore[arg-type]
-    return table(journal.rows(), f"run-{pk}")
+    return csv_table(f"run-{pk}", journal.rows())
 
 
 @login_required
@@ -123,6 +121,7 @@ def delivery(request: HttpRequest, pk: int, delivery_pk: int) -> HttpResponse:
 class TryAgain(ActionPage):
     """Sends dead letters once more: in this run, or where its window has closed, in a new one."""
 
+    room = "runs"
     run: Run
 
     def get_object(self, queryset: Any = None) -> Run:
@@ -142,16 +141,6 @@ class TryAgain(ActionPage):
 
     def back(self, thing: Run) -> str:
         return reverse("runs:thing", args=[getattr(self, "run", thing).pk])
-
-
-def table(rows: Iterable[Iterable[str]], name: str) -> StreamingHttpResponse:
-    """The rows as a CSV file to be saved, sent some hundreds at once."""
-    lines = spreadsheets.lines(rows)
-    return StreamingHttpResponse(
-        iter(lambda: b"".join(islice(lines, CHUNK)), b""),
-        content_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{name}.csv"'},
-    )
 
 
 def _may_change(request: HttpRequest, run: Run) -> bool:

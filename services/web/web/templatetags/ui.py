@@ -8,10 +8,13 @@ from django import template
 from django.core.paginator import Paginator
 from django.templatetags.static import static
 from django.urls import translate_url
+from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.safestring import mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
+
+from vestnik import access
 
 register = template.Library()
 
@@ -42,6 +45,14 @@ COLOURS = {
     # of imports
     "done": "green",
     "refused": "red",
+    # of users
+    "active": "green",
+    "not confirmed": "yellow",
+    # of what supervisors do
+    "switched on": "green",
+    "blocked": "red",
+    "unblocked": "green",
+    "shared": "blue",
 }
 
 
@@ -56,7 +67,8 @@ def icon(name: str) -> str:
 @register.simple_tag
 def state(value: str, label: Any = None) -> str:
     """A state as a coloured word; `label` is the word where it is not the value itself."""
-    return format_html('<span class="status status-{}">{}</span>', COLOURS.get(value, "secondary"), label or _(value))
+    colour = COLOURS.get(value, "secondary")
+    return format_html('<span class="status status-{} text-nowrap">{}</span>', colour, label or _(value))
 
 
 @register.simple_tag(takes_context=True)
@@ -78,7 +90,7 @@ def duration(value: timedelta | float | None) -> str:
         return "–"
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     if 0 < seconds < 1:
-        return _("%(number).2f s") % {"number": seconds}
+        return _("%(number)s s") % {"number": number_format(seconds, 2)}
     units: tuple[tuple[int, Callable[[int], str]], ...] = (
         (86400, lambda n: ngettext("%(n)d day", "%(n)d days", n) % {"n": n}),
         (3600, lambda n: _("%(n)d h") % {"n": n}),
@@ -101,8 +113,9 @@ def menu_item(context: Any, address: str, icon_name: str, label: str) -> str:
     """An entry of the main menu, marked where the page belongs to it."""
     here = context["request"].path.startswith(address)
     return format_html(
-        '<li class="nav-item{}"><a class="nav-link" href="{}"{}><span class="nav-link-icon">{}</span>'
-        '<span class="nav-link-title">{}</span></a></li>',
+        '<li class="nav-item{}"><a class="nav-link" href="{}"{}>'
+        '<span class="nav-link-icon d-md-none d-xl-inline-block">{}</span>'
+        '<span class="nav-link-title text-nowrap">{}</span></a></li>',
         " active" if here else "",
         address,
         mark_safe(' aria-current="page"') if here else "",
@@ -115,6 +128,12 @@ def menu_item(context: Any, address: str, icon_name: str, label: str) -> str:
 def in_language(context: Any, code: str) -> str:
     """This page's address in another language."""
     return str(translate_url(context["request"].get_full_path(), code))
+
+
+@register.filter
+def supervises(user: Any) -> bool:
+    """Whether the panel is open to this user."""
+    return access.may_supervise(user)
 
 
 @register.filter

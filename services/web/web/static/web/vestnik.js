@@ -5,7 +5,8 @@ addEventListener("submit", (event) => {
   const form = event.target;
   const elsewhere = event.submitter?.formTarget || form.target; // a preview: this page stays
   if (form.method !== "post" || elsewhere || event.defaultPrevented) return;
-  if (form.getAttribute("aria-busy") === "true") event.preventDefault();
+  if (form.getAttribute("aria-busy") === "true") return event.preventDefault();
+  if (form.dataset.confirm && !confirm(form.dataset.confirm)) return event.preventDefault();
   form.setAttribute("aria-busy", "true");
 });
 addEventListener("pageshow", () => {
@@ -45,7 +46,6 @@ const colour = (name) => {
 
 const draw = (canvas) => {
   const { labels, series } = JSON.parse(document.getElementById(canvas.dataset.chart).textContent);
-  const reduced = matchMedia("(prefers-reduced-motion: reduce)").matches;
   return new Chart(canvas, {
     type: "bar",
     data: {
@@ -55,7 +55,7 @@ const draw = (canvas) => {
       })),
     },
     options: {
-      animation: reduced ? false : { duration: 300 },
+      animation: false,
       locale: document.documentElement.lang,
       maintainAspectRatio: false,
       interaction: { mode: "index", intersect: false },

@@ -1,0 +1,35 @@
+"""Tables that go out as files for spreadsheets, and the pages one comes back to."""
+
+from collections.abc import Iterable
+from itertools import islice
+
+from django.http import QueryDict, StreamingHttpResponse
+
+from vestnik import spreadsheets
+
+CHUNK = 500
+"""Lines that are sent at once."""
+
+LONGEST_QUERY = 1_500
+"""Characters; browsers and Django take addresses of about 2,000."""
+
+
+def csv_table(name: str, rows: Iterable[Iterable[str]]) -> StreamingHttpResponse:
+    """The rows as a CSV file to be saved as NAME.csv, made while it is downloaded."""
+    lines = spreadsheets.lines(rows)
+    return csv_file(name, iter(lambda: b"".join(islice(lines, CHUNK)), b""))
+
+
+def csv_file(name: str, pieces: Iterable[bytes]) -> StreamingHttpResponse:
+    """The same of a file's pieces."""
+    return StreamingHttpResponse(
+        pieces,
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}.csv"'},
+    )
+
+
+def back_to(table: str, query: str | None) -> str:
+    """The address of a table, searched and sorted as its form says it was (`query`)."""
+    asked = QueryDict(query).urlencode() if query and len(query) <= LONGEST_QUERY else ""
+    return f"{table}?{asked}" if 0 < len(asked) <= LONGEST_QUERY else table
