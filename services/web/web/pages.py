@@ -21,6 +21,7 @@ from vestnik import access
 from vestnik.accounts.submissions import once
 from web.errors import stale_form
 from web.forms import VerbForm
+from web.htmx import wants_fragment
 
 PAGE = 50
 
@@ -100,10 +101,7 @@ class TablePage(Visible, ListView):
     table_template = ""
 
     def get_template_names(self) -> list[str]:
-        htmx: Any = self.request.htmx  # type: ignore[attr-defined]
-        if htmx and not htmx.boosted and not htmx.history_restore_request:
-            return [self.table_template]
-        return super().get_template_names()
+        return [self.table_template] if wants_fragment(self.request) else super().get_template_names()
 
     def get_queryset(self) -> Any:
         found = self.things()
