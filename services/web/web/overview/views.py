@@ -131,7 +131,7 @@ def _steps(user: User) -> list[Step]:
 
 def _under_way(user: Any) -> dict[str, Any]:
     """Open runs that the user may see, the newest first."""
-    open_runs = runs.visible_to(user).filter(state=RunState.OPEN).order_by("-pk")[:LATEST]
+    open_runs = runs.own_or_shared(user).filter(state=RunState.OPEN).order_by("-pk")[:LATEST]
     found = _with_totals(open_runs)
     return {"under_way": found, "under_way_ids": "-".join(str(run.pk) for run in found)}
 

@@ -42,10 +42,10 @@ STATES = {
 
 
 class Supervisors(Visible):
-    """For managers and superusers: for others who are signed in there is no such page."""
+    """For managers and superusers: for everybody else there is no such page."""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        if request.user.is_authenticated and not access.may_supervise(request.user):
+        if not access.may_supervise(request.user):
             raise Http404
         return super().dispatch(request, *args, **kwargs)
 
