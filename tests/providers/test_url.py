@@ -37,7 +37,7 @@ def test_a_right_address_is_read(url: str, config: SmtpConfig) -> None:
     [
         ("", "begin with one of smtp://, smtps://, smtp\\+starttls://"),
         ("mail.example.org", "begin with"),
-        ("http://mail", "begin with"),
+        ("gopher://mail", "begin with"),
         ("smtp:mail", "begin with"),
         ("smtp://", "the host is missing"),
         ("smtp://:25", "the host is missing"),

@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -247,8 +246,7 @@ def _log_end(letter_id: int, recipient: str, state: str, code: int | None, answe
 
 
 def _provider() -> Provider:
-    config = url.parse(settings.MAIL_SERVICE_URL)
-    return url.BUILDERS[config.security](replace(config, connections=min(CONNECTIONS, config.connections)))
+    return url.provider_from(settings.MAIL_SERVICE_URL, connections=CONNECTIONS)
 
 
 _account_mail: AccountMail | None = None

@@ -6,6 +6,7 @@ points at what a person can delete but by plain values.
 
 from __future__ import annotations
 
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -141,6 +142,9 @@ class Delivery(models.Model):
     attempts = models.SmallIntegerField(_("charged attempts"), db_default=0)
     recoveries = models.SmallIntegerField(_("recoveries"), db_default=0)
     settled_at = models.DateTimeField(_("settled at"), null=True)
+    dismissed_at = models.DateTimeField(
+        _("dismissed at"), null=True
+    )  # its owner lets it rest
 
     class Meta:
         verbose_name = _("letter")
@@ -201,6 +205,11 @@ class Attempt(models.Model):
             models.UniqueConstraint(fields=["delivery", "claim"], name="attempt_once_per_claim"),
             models.CheckConstraint(condition=Q(outcome__in=AttemptOutcome.values), name="attempt_outcome"),
         ]
+        indexes = [
+            # Rate limits after Redis forgot: what was handed over in the last day. Rows come in the order of time, or
+            # nearly, so a summary of each range of pages is enough, and costs an insert nothing.
+            BrinIndex(fields=["began_at"], name="attempt_lately", pages_per_range=32),
+        ]
 
     def __str__(self) -> str:
         return f"{self.outcome} {self.code or ''}".strip()
@@ -236,3 +245,19 @@ class Tally(models.Model):
 
     def __str__(self) -> str:
         return f"{self.run_id}/{self.worker_id} {self.hour:%Y-%m-%d %H}"
+
+
+class DeadLetterReport(models.Model):
+    """That operators were told: letters of this run died for this reason. Once, whatever their number."""
+
+    run = models.ForeignKey(Run, models.PROTECT, related_name="+", db_index=False)
+    reason = models.CharField(_("reason"), max_length=200)
+    reported_at = models.DateTimeField(_("reported at"), db_default=Now())
+
+    class Meta:
+        verbose_name = _("report of dead letters")
+        verbose_name_plural = _("reports of dead letters")
+        constraints = [models.UniqueConstraint(fields=["run", "reason"], name="dead_letters_reported_once")]
+
+    def __str__(self) -> str:
+        return f"{self.run_id}: {self.reason}"

@@ -1,12 +1,15 @@
 """The interface between the engine and what hands letters to the external service."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 ANSWER_LIMIT = 1024
+
+THROTTLING = frozenset({421, 450, 451, 452, 454, 429})
+"""Answers by which a service says "slower": SMTP's (RFC 5321, 4.2.3; RFC 4954, 6) and HTTP's (RFC 6585, 4)."""
 
 _ADDRESS = re.compile(r"[!-;=?-~]+")
 
@@ -43,6 +46,9 @@ class Outcome(StrEnum):
     PERMANENT = "permanent"
     UNKNOWN = "unknown"
     """Content was written and no readable answer came: it may have been taken."""
+    RETURNED = "returned"
+    """Certainly not taken, for no fault of its own: the service takes no letter now, or none with our settings. It is
+    given back, as if it had never been claimed; no attempt is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +58,27 @@ class Receipt:
     letter: Letter
     outcome: Outcome
     code: int | None
-    """The SMTP reply code; None where the service said nothing readable."""
+    """The SMTP reply code or HTTP status; None where the service said nothing readable."""
     answer: str
     """The service's own words, or what happened instead: at most 1 kB of UTF-8, control characters made visible."""
     began: float
     """time.monotonic() when the hand-over began."""
     duration: float
     """Seconds from then to the outcome."""
+    retry_after: float | None = None
+    """Seconds for which the service asked to be left alone."""
+    about_us: bool = False
+    """Whether a refusal is of our sender, or of the address at the service, and would meet every letter."""
+
+    @property
+    def throttled(self) -> bool:
+        """Does the service ask for fewer letters?"""
+        return self.outcome is Outcome.TEMPORARY and (self.retry_after is not None or self.code in THROTTLING)
+
+    @property
+    def silent(self) -> bool:
+        """Did no readable answer come?"""
+        return self.code is None and self.outcome in (Outcome.TEMPORARY, Outcome.UNKNOWN)
 
 
 class Provider(Protocol):
@@ -72,22 +92,36 @@ class Provider(Protocol):
     def connections(self) -> int:
         """How many letters can be on their way at once."""
 
-    def deliver(self, letters: Iterable[Letter | None]) -> Iterator[Receipt]:
+    def deliver(
+        self,
+        letters: Iterable[Letter | None],
+        until: float | None = None,
+        late: Callable[[Receipt], None] | None = None,
+    ) -> Iterator[Receipt]:
         """Hand the letters over; yield exactly one receipt for each letter pulled, whichever is ready first.
 
         A letter is pulled in the caller's thread, and only when a ready connection is reserved for it. `None` means
         "nothing until one of my receipts is back": letters are asked for again after the next receipt; with no
         receipt outstanding it is the end. Lanes that wait at the same time share the connections.
 
+        From `until` (time.monotonic()) no letter is pulled and no connection waited for; without it, for as long as it
+        takes. Where `late` is given too, receipts that are then still outstanding after a moment of patience go to
+        `late`, in a thread of the provider's, and the iterator ends without them: a service that keeps some letters
+        waiting ties up their connections, and nobody else.
+
         The caller ends by ending its letters and exhausts the iterator. An exception of the letters' own iterator, or
         Ctrl-C while it waits, is raised after the receipts of what was in hand. An iterator closed early waits for
         what is in hand (bounded by the provider's time limits) and logs how many receipts are lost.
 
-        Raises Unavailable or Misconfigured when no connection can be had, after the receipts of what was in hand.
+        Raises Unavailable, Misconfigured or NoRoom when no connection can be had, after the receipts of what was in
+        hand.
         """
 
     def close(self) -> None:
-        """Part from the service politely and end all threads. Safe to call twice; nothing can be delivered after."""
+        """Part from the service politely and end all threads; what is in hand is cut off, and gets its receipt.
+
+        Safe to call twice; nothing can be delivered after.
+        """
 
 
 def visible(words: str) -> str:
@@ -101,3 +135,22 @@ def visible(words: str) -> str:
     if len(words) * 4 <= ANSWER_LIMIT:
         return words
     return words.encode()[:ANSWER_LIMIT].decode(errors="ignore")
+
+
+class Slots(Protocol):
+    """How many connections all processes together may have: a provider takes one before it connects."""
+
+    def take(self) -> bool:
+        """Whether there was one to take. Safe from any thread; may wait for the network a moment."""
+
+    def release(self) -> None:
+        """The connection is gone."""
+
+
+class Unlimited:
+    """As many as each process likes."""
+
+    def take(self) -> bool:
+        return True
+
+    def release(self) -> None: ...

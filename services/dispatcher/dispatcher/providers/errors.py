@@ -1,10 +1,15 @@
-"""What a provider raises: faults that are not a letter's.
+"""What can go wrong between us and the service: one tree, whatever the service speaks.
 
-ProviderError
-├── Unavailable      the service cannot be reached or takes no letters now: try again later
-└── Misconfigured    the service is there, but not with these settings: a person must act
+What is not a letter's fault is raised:
 
-A letter's own fate is never an exception; it is a `Receipt`.
+    ProviderError
+    ├── Unavailable      the service cannot be reached or takes no letters now: try again later
+    ├── Misconfigured    the service is there, but not with these settings: a person must act
+    └── NoRoom           all connections that our processes may have are taken: it is our turn later
+
+What became of one letter is never raised; it is the `Outcome` of its receipt (base.py): `TEMPORARY`, `PERMANENT`,
+`UNKNOWN`, or `RETURNED`, which goes with one of the errors above. Each kind of provider translates the errors of its
+libraries at one place (`smtp/dial.py`, `http/faults.py`), and tests/providers/test_faults.py goes through all of them.
 """
 
 
@@ -17,4 +22,9 @@ class Unavailable(ProviderError):
 
 
 class Misconfigured(ProviderError):
-    """Login refused or not offered, certificate not trusted, STARTTLS demanded and not offered."""
+    """Login refused or not offered, certificate not trusted, STARTTLS demanded and not offered; over HTTP also: the
+    address answers that it is another one."""
+
+
+class NoRoom(ProviderError):
+    """Every connection that all processes together may have is in use."""

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from dispatcher.providers.base import Letter, Receipt
+from dispatcher.providers.base import Letter, Receipt, Slots, Unlimited
 from dispatcher.providers.errors import Unavailable
 from dispatcher.providers.smtp.pool import PARTING, Pool
 from dispatcher.providers.url import Security, SmtpConfig
@@ -22,8 +22,9 @@ else:
 class SmtpProvider:
     """Hands letters over to one SMTP service. Thread and loop start with the first `deliver`: never fork after it."""
 
-    def __init__(self, config: SmtpConfig, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, config: SmtpConfig, tls: ssl.SSLContext | None = None, slots: Slots | None = None) -> None:
         """`tls` instead of the default context, which trusts what the system trusts and checks the host's name."""
+        self._slots = slots or Unlimited()
         self.name = config.name
         self.connections = config.connections
         self._config = config
