@@ -42,8 +42,9 @@ def visible_to(user: User | AnonymousUser, objects: Any) -> Any:
     return own_or_shared(user, objects)
 
 
-def own_or_shared(user: User | AnonymousUser, objects: Any) -> Any:
-    """Those of the queryset `objects` that are the user's own or were shared with them, whatever else they may see.
+def own_or_shared(user: User | AnonymousUser, objects: Any, action: Action = "view") -> Any:
+    """Those of the queryset `objects` that are the user's own or were shared with them for `action`, whatever else they
+    may see.
 
     Owned objects are found by the owner column, not by the owner's grants: guardian's own list queries do not scale.
     """
@@ -54,7 +55,7 @@ def own_or_shared(user: User | AnonymousUser, objects: Any) -> Any:
         return objects.filter(owner=user)
     own = objects.model._default_manager.filter(owner=user)
     granted = [
-        table._default_manager.filter(permission__codename=codename("view", objects.model), **holder)
+        table._default_manager.filter(permission__codename=codename(action, objects.model), **holder)
         for table, holder in zip(grants, ({"user": user}, {"group__in": user.groups.all()}), strict=True)
     ]
     return objects.filter(pk__in=own.values("pk").union(*[held.values("content_object_id") for held in granted]))
@@ -107,6 +108,11 @@ def may_block(user: User, whom: User) -> bool:
     """Whether `user` may block `whom`: nobody blocks themself, and only a superuser a manager or a superuser."""
     protected = whom.is_superuser or whom.is_manager
     return may_supervise(user) and user.pk != whom.pk and (user.is_superuser or not protected)
+
+
+def may_requeue(user: User | AnonymousUser) -> bool:
+    """Whether `user` may try jobs again that died, or discard them."""
+    return user.is_active and user.is_superuser
 
 
 def grant_to_owner(thing: Any) -> None:

@@ -5,6 +5,7 @@ stops the start with a sentence that names its variable. Any variable may come f
 one that holds ``SECRET_KEY``.
 """
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import dj_database_url
 import periodiq
 from django.core.exceptions import ImproperlyConfigured
 from environs import EnvError, FileAwareEnv
+from sentry_sdk.utils import Dsn
 
+from vestnik import __version__
 from vestnik.addresses import InvalidAddress, normalise
 
 env = FileAwareEnv(strip_whitespace=True)
@@ -60,6 +63,17 @@ def redis_url(name: str, default: str | None = None) -> str:
 def impatient(url: str) -> str:
     """The Redis URL, for whoever rather does without it than waits for more than a third of a second."""
     return f"{url}{'&' if '?' in url else '?'}socket_connect_timeout=0.3&socket_timeout=0.3"
+
+
+def sentry_dsn(name: str) -> str:
+    """Sentry's DSN in the variable `name`; empty where there is none."""
+    dsn: str = read("str", name, "")
+    try:
+        if dsn:
+            Dsn(dsn)
+    except ValueError:  # whose words repeat it
+        raise ImproperlyConfigured(f"{name}: https://key@host/project is wanted, as Sentry shows it.") from None
+    return dsn
 
 
 def positive(kind: str, name: str, default: float) -> Any:
@@ -122,11 +136,19 @@ MAIL_FROM = address("MAIL_FROM", "vestnik@localhost.localdomain")
 EMAIL_BACKEND = "vestnik.accounts.mail.EmailBackend"
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = MAIL_FROM
 
+# How long a job that died is kept, to be looked at and tried again (vestnik.dead_messages). Whoever asks the broker for
+# anything cleans up by what is set in their own settings.
+DEAD_MESSAGE_TTL = timedelta(days=30)
+
 # Enqueueing is a hint (the tick finds in the ledger what a lost message meant), so it may not keep anybody waiting.
 # The web declares no actors: its broker needs no middleware.
 DRAMATIQ_BROKER: dict[str, Any] = {
     "BROKER": "dramatiq.brokers.redis.RedisBroker",
-    "OPTIONS": {"url": impatient(REDIS_URL), "namespace": "vestnik"},
+    "OPTIONS": {
+        "url": impatient(REDIS_URL),
+        "namespace": "vestnik",
+        "dead_message_ttl": DEAD_MESSAGE_TTL // timedelta(milliseconds=1),
+    },
     "MIDDLEWARE": [],
 }
 
@@ -141,6 +163,11 @@ try:
         raise ValueError
 except (ValueError, KeyError, IndexError):
     raise ImproperlyConfigured(f"TICK_CRON: five fields of cron are wanted, not {TICK_CRON!r}.") from None
+
+# What goes wrong is told to Sentry, or to what speaks its language, if this names a project there (vestnik.monitoring).
+SENTRY_DSN: str = sentry_dsn("SENTRY_DSN")
+SENTRY_ENVIRONMENT: str = read("str", "SENTRY_ENVIRONMENT", "production")
+SENTRY_RELEASE: str = read("str", "SENTRY_RELEASE", f"vestnik@{__version__}")
 
 LOG_LEVEL = read("str", "LOG_LEVEL", "INFO").upper()
 if LOG_LEVEL not in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"):

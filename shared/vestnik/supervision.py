@@ -1,4 +1,5 @@
-"""What managers do: switch a mailing off and on, block a person and unblock them.
+"""What managers do: switch a mailing off and on, block a person and unblock them. And what superusers alone do: try a
+job again that died, or discard it.
 
 Each deed is one transaction: what it changes, its line in the audit log, the letter to the person it is about, and the
 hints to the dispatcher. Two who do the same at once do it once; the second is told who was first.
@@ -17,10 +18,11 @@ from django.db.models.functions import Now
 from django.utils import formats, timezone, translation
 from django.utils.translation import gettext as _
 
-from vestnik import access, clock, fields, jobs, sharing
+from vestnik import access, clock, dead_messages, fields, jobs, sharing
 from vestnik.accounts import audit
 from vestnik.accounts.audit import AuditAction, AuditEntry
 from vestnik.accounts.models import User
+from vestnik.dead_messages import DeadMessage
 from vestnik.mailings import verbs
 from vestnik.mailings.models import Mailing
 from vestnik.mailings.records import RunState
@@ -99,6 +101,28 @@ def unblock(user: User, by: User, address: str = "") -> None:
     _write_to(user, by, entry)
     sharing.receive(user)
     _go_on(user)
+
+
+@transaction.atomic
+def requeue(message: DeadMessage, by: User, address: str = "") -> None:
+    """Try a job again that died. Raises ValidationError for who is no superuser and if somebody was faster, and
+    dead_messages.QueueAway.
+    """
+    _note_of_job(AuditAction.REQUEUED, message, by, address)
+    dead_messages.requeue(message)
+
+
+@transaction.atomic
+def discard(message: DeadMessage, by: User, address: str = "") -> None:
+    """Let a job that died go for good. Raises as `requeue` does."""
+    _note_of_job(AuditAction.DISCARDED, message, by, address)
+    dead_messages.discard(message)
+
+
+def _note_of_job(action: AuditAction, message: DeadMessage, by: User, address: str) -> None:
+    if not access.may_requeue(by):
+        raise ValidationError(_("Only administrators may do this."))
+    audit.write_of_job(action, by, str(message), address=address, reason=message.error)
 
 
 def _checked(reason: str) -> str:

@@ -24,6 +24,8 @@ class AuditAction(models.TextChoices):
     UNBLOCKED = "unblocked", pgettext_lazy("action", "unblocked")
     SHARED = "shared", pgettext_lazy("action", "shared")
     UNSHARED = "unshared", pgettext_lazy("action", "no longer shared")
+    REQUEUED = "requeued", pgettext_lazy("action", "tried again")
+    DISCARDED = "discarded", pgettext_lazy("action", "discarded")
 
 
 class AuditKind(models.TextChoices):
@@ -31,6 +33,7 @@ class AuditKind(models.TextChoices):
     MAILING = "mailing", _("mailing")
     MESSAGE = "message", _("message")
     CLIENT_LIST = "clientlist", _("client list")
+    JOB = "job", _("job")
 
 
 class AuditEntry(models.Model):
@@ -68,10 +71,9 @@ def write(action: AuditAction, by: User, thing: Any, person: str, *, address: st
     """Note that `by` did `action` to `thing`, which is the person's with the address `person`; in the caller's
     transaction. `address` is the IP address it was done from.
     """
-    return AuditEntry.objects.create(
-        actor_id=by.pk,
-        actor_address=by.email,
-        action=action,
+    return _add(
+        action,
+        by,
         kind=AuditKind(thing._meta.model_name),
         object_id=thing.pk,
         label=str(getattr(thing, "full_name", "") or thing)[:250],
@@ -79,3 +81,21 @@ def write(action: AuditAction, by: User, thing: Any, person: str, *, address: st
         from_address=address[:64],
         reason=reason,
     )
+
+
+def write_of_job(action: AuditAction, by: User, job: str, *, address: str = "", reason: str = "") -> AuditEntry:
+    """The same of a job of the queue, which is nobody's and has no number."""
+    return _add(
+        action,
+        by,
+        kind=AuditKind.JOB,
+        object_id=0,
+        label=job[:250],
+        person_address="",
+        from_address=address[:64],
+        reason=reason,
+    )
+
+
+def _add(action: AuditAction, by: User, **about: Any) -> AuditEntry:
+    return AuditEntry.objects.create(actor_id=by.pk, actor_address=by.email, action=action, **about)

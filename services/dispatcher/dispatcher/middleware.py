@@ -1,0 +1,101 @@
+"""What befalls jobs: those that die are kept with their reason, and those that kill their workers are set aside.
+
+Dramatiq gives what a dead worker had in hand to the next, for ever. So starts are counted in Redis, and what was begun
+without ever ending is not begun again. All of it is done without while Redis is away.
+"""
+
+import logging
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import dramatiq
+import redis
+from dramatiq.broker import MessageProxy
+from dramatiq.middleware import Middleware, Shutdown, SkipMessage
+
+from vestnik import dead_messages, monitoring
+
+logger = logging.getLogger(__name__)
+
+DEATHS = 3
+"""How many workers may die of a job. They need not have died of it: who is killed beside it counts as well."""
+
+REMEMBERED = timedelta(days=2)
+"""How long a start is: longer than any job takes, and than its worker's death goes unnoticed."""
+
+LONGEST_TRACEBACK = 8000  # characters; what is at its end counts
+LONGEST_ERROR = 300
+
+WORKER_DIED = "Its worker died three times while doing this."
+
+
+class DeadMessageMiddleware(Middleware):
+    """Stands before Retries in the list of middleware: after a job it is asked after it."""
+
+    def before_process_message(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
+        """Raises SkipMessage for a job that its workers died of."""
+        starts = 0
+        with _queue_may_be_away():
+            pipeline = dead_messages.client().pipeline()
+            pipeline.incr(_starts(message))
+            pipeline.expire(_starts(message), REMEMBERED)
+            starts = pipeline.execute()[0]
+        if starts > DEATHS:
+            logger.error("%s is not begun again. %s", message, WORKER_DIED)
+            message.fail()
+            raise SkipMessage(WORKER_DIED)
+
+    def after_process_message(
+        self,
+        broker: dramatiq.Broker,
+        message: MessageProxy,
+        *,
+        result: Any = None,
+        exception: BaseException | None = None,
+    ) -> None:
+        with _queue_may_be_away():
+            dead_messages.client().delete(_starts(message))
+        if isinstance(exception, Shutdown):
+            message.failed = False  # stopped with its process, and begun again by the tick: nothing to look at
+        elif exception is not None and not message.failed:
+            monitoring.is_tried_again()
+
+    def after_skip_message(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
+        self.after_process_message(broker, message)
+
+    def before_nack(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
+        died_of = message._exception
+        tries = message.options.get("retries", 0)
+        error, trace = "", ""
+        if isinstance(died_of, SkipMessage):
+            error, tries = WORKER_DIED, tries + DEATHS
+        elif died_of is not None:
+            error = f"{type(died_of).__name__}: {died_of}".strip().splitlines()[0]
+            trace = "".join(traceback.format_exception(died_of))
+        error, trace = monitoring.scrub(error)[:LONGEST_ERROR], monitoring.scrub(trace)[-LONGEST_TRACEBACK:]
+        with _queue_may_be_away():
+            dead_messages.note(_id(message), error, trace, tries)
+
+    def after_nack(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
+        with _queue_may_be_away():
+            dead_messages.forget_oldest(message.queue_name)
+
+
+def _id(message: MessageProxy) -> str:
+    """The broker's own: a retry of the message has another."""
+    return str(message.options["redis_message_id"])
+
+
+def _starts(message: MessageProxy) -> str:
+    return f"vestnik:starts:{_id(message)}"
+
+
+@contextmanager
+def _queue_may_be_away() -> Iterator[None]:
+    try:
+        yield
+    except (redis.RedisError, OSError) as error:
+        logger.warning("what became of a job is not noted: %s", error)

@@ -1,0 +1,87 @@
+"""The jobs that died: managers see them, superusers try them again or discard them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.generic import TemplateView
+
+from vestnik import access, dead_messages, supervision
+from vestnik.dead_messages import DeadMessage, QueueAway
+from web.pages import PAGE
+from web.panel.views import Lever, Supervisors
+
+
+class DeadMessages(Supervisors):
+    """Where the broker does not answer, the page says so."""
+
+    kwargs: dict[str, Any]
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().dispatch(request, *args, **kwargs)
+        except QueueAway:
+            return render(request, "panel/dead_messages.html", {"away": True}, status=503)
+
+    def get_object(self, queryset: Any = None) -> DeadMessage:
+        found = dead_messages.one(str(self.kwargs["pk"]))
+        if found is None:
+            raise Http404
+        return found
+
+    def address_of(self, thing: DeadMessage) -> str:
+        return reverse("panel:dead-messages")
+
+
+class DeadMessageList(DeadMessages, TemplateView):
+    template_name = "panel/dead_messages.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        page = Paginator(_Listed(), PAGE).get_page(self.request.GET.get("page"))
+        return super().get_context_data(page_obj=page, **kwargs)
+
+
+class DeadMessagePage(DeadMessages, TemplateView):
+    """One of them, what it died of, and the levers."""
+
+    template_name = "panel/dead_message.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        may_requeue = access.may_requeue(self.request.user)
+        return super().get_context_data(object=self.get_object(), may_requeue=may_requeue, **kwargs)
+
+
+class DeadMessageLever(DeadMessages, Lever):
+    def get_object(self, queryset: Any = None) -> DeadMessage:
+        if not access.may_requeue(self.request.user):
+            raise PermissionDenied
+        return super().get_object(queryset)
+
+
+class Requeue(DeadMessageLever):
+    def pull(self, by: Any, address: str, **_reason: str) -> str:
+        supervision.requeue(self.object, by, address)
+        return _("The job is in the queue again.")
+
+
+class Discard(DeadMessageLever):
+    def pull(self, by: Any, address: str, **_reason: str) -> str:
+        supervision.discard(self.object, by, address)
+        return _("The job is discarded.")
+
+
+class _Listed(Sequence[DeadMessage]):
+    """All of them, for a paginator: it asks how many there are, and for a part."""
+
+    def __len__(self) -> int:
+        return dead_messages.count()
+
+    def __getitem__(self, part: Any) -> Any:
+        return dead_messages.listed(part.stop - part.start, part.start)

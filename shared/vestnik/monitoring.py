@@ -1,0 +1,142 @@
+"""Sentry: it is told what goes wrong, if SENTRY_DSN names it, and nothing that is anybody's business.
+
+What is told names no addresses, no passwords and no tokens, holds no local variables and nothing that was sent to a
+page. A fault that a library reports many times a minute is told once in a while.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from functools import cache
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+import sentry_sdk
+from django.conf import settings
+from sentry_sdk.integrations import Integration
+from sentry_sdk.integrations.logging import ignore_logger
+from sentry_sdk.types import Event, Hint
+
+QUIET_SECONDS = 300.0
+"""How long the same line of the log, word for word, is not told again by the same process."""
+
+LEAST_SECRET = 4
+"""Characters of a password that is looked for as it stands: shorter ones are in any text."""
+
+# In this order: what holds a password with an @ in it may not be taken for an address.
+RULES = [
+    (re.compile(r"(://)[^\s/@]{1,1000}@"), r"\1[secret]@"),
+    (re.compile(r"(?i)(\bauthorization\b[\"']?\s*[:=,]\s*[\"']?)[^\n\"']+"), r"\1[secret]"),
+    (re.compile(r"(?i)\b(bearer|auth (?:plain|login|cram-md5|xoauth2))\s+[\w.~+/=-]+"), r"\1 [secret]"),
+    (re.compile(r"(?i)\b(\w*(?:password|passwd|secret|token|api_?key))=[^\s&;,)]+"), r"\1=[secret]"),
+    (re.compile(r"(/(?:key|confirm-email)/)[^/\s?\"']+"), r"\1[secret]"),
+    # The row a constraint refused, in PostgreSQL's words.
+    (re.compile(r"(Failing row contains \().*?(\)\.)", re.DOTALL), r"\1…\2"),
+    (re.compile(r"(Key \([^)]*\)=\().*?(\) )", re.DOTALL), r"\1…\2"),
+    (re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}(?:@|%40)[\w.-]+"), "[address]"),
+]
+
+
+def watch(service: str) -> None:
+    """Tell Sentry from now on what goes wrong in this process of the "web" or the "dispatcher", if SENTRY_DSN is set.
+
+    Settings call it, and so before the broker is made, which the integration would not see otherwise.
+    """
+    from vestnik import settings as common
+
+    if not common.SENTRY_DSN:
+        return
+    sentry_sdk.init(
+        dsn=common.SENTRY_DSN,
+        environment=common.SENTRY_ENVIRONMENT,
+        release=common.SENTRY_RELEASE,
+        integrations=[_integration(service)],
+        auto_enabling_integrations=False,
+        auto_session_tracking=False,
+        send_default_pii=False,
+        include_local_variables=False,
+        max_request_body_size="always" if service == "dispatcher" else "never",  # a job's is its name and arguments
+        trace_propagation_targets=[],
+        before_send=_tell,
+    )
+    sentry_sdk.set_tag("service", service)
+    ignore_logger("dramatiq.worker.WorkerThread")  # the integration tells of the same failure
+
+
+def is_tried_again() -> None:
+    """Keep to ourselves the failure of the job that is under way: Sentry hears of it when nobody tries it any more."""
+    if sentry_sdk.get_client().is_active():
+        sentry_sdk.get_isolation_scope().add_event_processor(lambda _event, _hint: None)
+
+
+def scrub(text: str) -> str:
+    """The text without addresses, passwords and tokens, and without the rows PostgreSQL names in its errors."""
+    for secret in _secrets():
+        text = text.replace(secret, "[secret]")
+    for pattern, instead in RULES:
+        text = pattern.sub(instead, text)
+    return text
+
+
+def _integration(service: str) -> Integration:
+    if service == "dispatcher":
+        # Not Django's beside it: that wraps every statement, and the ledger's are many.
+        from sentry_sdk.integrations.dramatiq import DramatiqIntegration
+
+        return DramatiqIntegration()
+    from sentry_sdk.integrations.django import DjangoIntegration
+
+    return DjangoIntegration()
+
+
+def _tell(event: Event, _hint: Hint) -> Event | None:
+    if _told_lately(event):
+        return None
+    if request := event.get("request"):
+        event["request"] = {"method": request.get("method"), "url": str(request.get("url")).partition("?")[0]}
+    cleaned: Event = _scrubbed(event)
+    cleaned["release"] = event.get("release", "")  # name@version: no address
+    return cleaned
+
+
+_told: dict[tuple[str, str], float] = {}
+
+
+def _told_lately(event: Event) -> bool:
+    """Whether this is a line of the log that was told moments ago: a queue that is away is complained of every second
+    by every consumer. Exceptions are always told.
+    """
+    entry: Any = event.get("logentry")
+    if event.get("exception") or not entry:
+        return False
+    now = time.monotonic()
+    for said in [said for said, at in _told.copy().items() if now - at > QUIET_SECONDS]:
+        _told.pop(said, None)
+    words = (str(event.get("logger")), str(entry.get("formatted") or entry.get("message")))
+    return _told.setdefault(words, now) != now
+
+
+def _scrubbed(value: Any) -> Any:
+    if isinstance(value, str):
+        return scrub(value)
+    if isinstance(value, dict):
+        return {key: _scrubbed(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_scrubbed(each) for each in value]
+    return value
+
+
+@cache
+def _secrets() -> list[str]:
+    """The installation's own passwords and tokens, as they stand and as URLs have them; the longest first."""
+    urls = [settings.REDIS_URL, settings.CACHE_URL, getattr(settings, "MAIL_SERVICE_URL", "")]
+    parts = [urlsplit(url) for url in urls]
+    found = [part.password for part in parts]
+    for part in parts:
+        if part.scheme in ("http", "https"):  # https://token@host/path, and the path may hold a key
+            found += [part.username, part.path]
+    plain = [unquote(text) for text in found if text]
+    plain += [settings.SECRET_KEY, settings.DATABASES["default"].get("PASSWORD") or ""]
+    known = {form for text in plain if len(text) >= LEAST_SECRET for form in (text, quote(text, safe=""))}
+    return sorted(known, key=len, reverse=True)
