@@ -7,13 +7,17 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
+import redis
+from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from dispatcher import closing, entries, launching, ledger
+from dispatcher.breaker import Breaker
 from dispatcher.providers.base import Outcome
+from dispatcher.providers.errors import Misconfigured
 from vestnik import clock
 from vestnik.clients import verbs as clients
 from vestnik.clients.models import Client
@@ -227,12 +231,25 @@ def test_progress_says_that_the_mailing_is_gone(alice):
     assert waiting(run) == "The mailing was deleted; its run is about to be cancelled."
 
 
-def test_progress_repeats_what_the_service_says(alice):
+def test_progress_repeats_what_the_service_says_and_when_it_is_asked_next(alice, valkey):
     run = launched(alice, 1)
-    service.note_setback("the service is at lunch", timedelta(seconds=5))
-    assert waiting(run) == "The mail service takes nothing at the moment: the service is at lunch"
-    service.clear_setback()
+    breaker = Breaker()
+    breaker.failed(Misconfigured("the service is at lunch."))
+    next_probe = timezone.localtime(service.outage().next_probe)
+    assert waiting(run) == (
+        "The mail service refuses this installation's settings: the service is at lunch. "
+        f"The next try is at {next_probe:%H:%M:%S}."
+    )
+    redis.Redis.from_url(settings.REDIS_URL).delete(service.KEY)
     assert waiting(run) == ""
+
+
+def test_progress_says_when_a_limit_lets_letters_go_again(alice, bob, valkey):
+    run = launched(alice, 1)
+    service.note_limit(bob.pk, timedelta(hours=1))
+    assert waiting(run) == ""
+    service.note_limit(alice.pk, timedelta(minutes=2))
+    assert waiting(run).startswith("A limit of letters is reached; it goes on at ")
 
 
 def test_progress_says_when_the_next_try_is(alice, worker):

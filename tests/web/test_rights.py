@@ -18,6 +18,7 @@ from django.db import transaction
 from django.test import Client as Browser
 from django.urls import get_resolver, reverse
 
+from tests.dead_jobs import bury
 from tests.web.ledger import make_run
 from vestnik import clock, sharing, supervision
 from vestnik.accounts.groups import CONTENT_MANAGERS
@@ -122,10 +123,12 @@ def address(route: str, ids: dict[str, int], run: Run) -> str:
 
     def filled(place: re.Match[str]) -> str:
         name = place[1] or place[2]
+        if name == "pk" and route.startswith("panel/dead-messages/"):
+            return bury().id  # another for each address: what was done to the queue is not undone
         if name == "pk":
             room = next(room for room in ids if route.startswith(f"{room}/"))
             return str(ids[room])
-        return {"delivery_pk": str(letter.pk), "key": "x", "uidb36": "1"}[name]
+        return {"delivery_pk": str(letter.pk), "key": "x", "uidb36": "1", "cause": "failed-permanent-550"}[name]
 
     return "/" + PLACE.sub(filled, route).replace("^", "").replace("$", "")
 

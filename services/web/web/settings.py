@@ -5,6 +5,7 @@ from pathlib import Path
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
+from vestnik import monitoring
 from vestnik.settings import *  # noqa: F403
 from vestnik.settings import INSTALLED_APPS, LOCALE_PATHS, read
 
@@ -137,3 +138,5 @@ BOOTSTRAP5 = {
     "label_class": "form-label",
     "field_renderers": {"default": "web.bootstrap.FieldRenderer"},
 }
+
+monitoring.watch("web")

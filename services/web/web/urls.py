@@ -18,6 +18,7 @@ urlpatterns = [
     path("messages/", include("web.messages.urls")),
     path("mailings/", include("web.mailings.urls")),
     path("runs/", include("web.runs.urls")),
+    path("dead-letters/", include("web.dead_letters.urls")),
     path("sharing/", include("web.sharing.urls")),
     path("panel/", include("web.panel.urls")),
     path("admin/", admin.site.urls),

@@ -142,9 +142,7 @@ class Delivery(models.Model):
     attempts = models.SmallIntegerField(_("charged attempts"), db_default=0)
     recoveries = models.SmallIntegerField(_("recoveries"), db_default=0)
     settled_at = models.DateTimeField(_("settled at"), null=True)
-    dismissed_at = models.DateTimeField(
-        _("dismissed at"), null=True
-    )  # its owner lets it rest
+    dismissed_at = models.DateTimeField(_("dismissed at"), null=True)  # its owner lets it rest
 
     class Meta:
         verbose_name = _("letter")
@@ -170,6 +168,12 @@ class Delivery(models.Model):
                 fields=["run", "state", "client_id"],
                 name="delivery_ended_unsent",
                 condition=Q(state__in=["failed", "unknown", "expired", "cancelled"]),
+            ),
+            # Dead letters, run by run; which runs have any. What was dismissed is not walked.
+            models.Index(
+                fields=["run", "client_id"],
+                name="delivery_dead",
+                condition=Q(state__in=["failed", "unknown"], dismissed_at=None),
             ),
         ]
 

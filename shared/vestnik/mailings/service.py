@@ -1,61 +1,96 @@
-"""What the external service says when it takes nothing at all: a note in the cache, left by whoever sends, for pages.
+"""Why nothing is handed over now, though much is due: kept in Redis by whoever sends, for pages.
 
-A hint, like all that Redis carries: where the cache is away there is no note, and nobody minds.
+The dispatcher's circuit breaker says what is the matter with the external service (dispatcher/breaker.py), and its
+pace, what limit is reached (dispatcher/pace.py). A hint, like all that Redis carries: where Redis is
+away nothing is known, and nobody minds.
 """
 
 from __future__ import annotations
 
-import logging
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
 
 import redis
-from django.core.cache import cache
-from django.db import DatabaseError
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
 
-from vestnik import clock
+from vestnik.settings import impatient
 
-logger = logging.getLogger(__name__)
+KEY = "vestnik:breaker"
+"""A hash; what its fields mean is said in dispatcher/breaker.py."""
 
-KEY = "vestnik:setback"
+PAUSE_SECONDS = 2.0
+"""How long a Redis that did not answer is not asked again: no page waits for it twice."""
 
-A_PROBE_TAKES = timedelta(seconds=30)
-"""How much longer a note stays than the service is left alone: the next try takes its time to fail as well."""
 
-CACHE_AWAY = (redis.RedisError, OSError)
-"""What Django's cache raises when it cannot be asked."""
+class Trouble(models.TextChoices):
+    """Why nothing is handed over."""
+
+    UNAVAILABLE = "unavailable", _("The mail service cannot be reached, or takes no letters now")
+    MISCONFIGURED = "misconfigured", _("The mail service refuses this installation's settings")
+    THROTTLED = "throttled", _("The mail service asked to be left alone for a while")
 
 
 @dataclass(frozen=True, slots=True)
-class Setback:
-    """The service takes nothing now."""
+class Outage:
+    """Nothing is handed over now."""
 
+    trouble: Trouble
     words: str
-    """One sentence, mostly the service's own; never a password."""
-    until: datetime
-    """When it is tried next."""
+    """One sentence, mostly the service's own; never a password. Not for visitors."""
+    since: datetime
+    next_probe: datetime
+    """When a letter is tried next; in the past while one is being tried."""
 
 
-def note_setback(words: str, delay: timedelta) -> None:
-    """Leave word that the service took nothing, and is left alone for `delay`. Never raises."""
-    try:
-        cache.set(KEY, (words, clock.now() + delay), timeout=(delay + A_PROBE_TAKES).total_seconds())
-    except (DatabaseError, *CACHE_AWAY) as error:
-        logger.debug("no note of a setback: %s", error)
-
-
-def clear_setback() -> None:
-    """The service takes letters. Never raises."""
-    try:
-        cache.delete(KEY)
-    except CACHE_AWAY as error:
-        logger.debug("a note of a setback may still be there: %s", error)
-
-
-def setback() -> Setback | None:
+def outage() -> Outage | None:
     """Why nothing can be handed over at the moment; None if something can, as far as is known. Never raises."""
-    try:
-        note = cache.get(KEY)
-    except CACHE_AWAY:
+    found = _ask(lambda: _redis().hmget(KEY, ["trouble", "words", "since", "next"]))
+    if found is None or None in found:
         return None
-    return None if note is None else Setback(*note)
+    trouble, words, since, next_probe = (each or b"" for each in found)
+    return Outage(Trouble(trouble.decode()), words.decode(), _moment(since), _moment(next_probe))
+
+
+def note_limit(owner_id: int | None, wait: timedelta) -> None:
+    """A limit holds up this owner's letters, or everybody's (None), for so long. Raises redis.RedisError."""
+    at = round((time.time() + wait.total_seconds()) * 1000)
+    _redis().set(_limit_key(owner_id), at, px=max(1, round(wait.total_seconds() * 1000)))
+
+
+def limited_until(owner_id: int) -> datetime | None:
+    """When the limit that holds up this owner's letters lets one go again, if one does. Never raises."""
+    found = _ask(lambda: _redis().mget(_limit_key(owner_id), _limit_key(None))) or []
+    return max((_moment(each) for each in found if each), default=None)
+
+
+def _limit_key(owner_id: int | None) -> str:
+    return f"vestnik:limited:{owner_id or 'everybody'}"
+
+
+def _ask(question: Callable[[], Any]) -> list[bytes | None] | None:
+    global _silent_since
+    if time.monotonic() - _silent_since < PAUSE_SECONDS:
+        return None
+    try:
+        return list(question())
+    except (redis.RedisError, OSError):
+        _silent_since = time.monotonic()
+        return None
+
+
+_silent_since = -PAUSE_SECONDS
+
+
+def _moment(milliseconds: bytes) -> datetime:
+    return datetime.fromtimestamp(int(milliseconds) / 1000, UTC)
+
+
+@cache
+def _redis() -> redis.Redis:
+    return redis.Redis.from_url(impatient(settings.REDIS_URL))

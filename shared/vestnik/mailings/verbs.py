@@ -20,6 +20,7 @@ from vestnik.accounts import submissions
 from vestnik.accounts.models import User
 from vestnik.clients.models import Client, ClientList
 from vestnik.mailings import calendar, letters, runs
+from vestnik.mailings.causes import Cause
 from vestnik.mailings.models import Mailing, Message
 from vestnik.mailings.records import DeliveryState, Run, RunState
 
@@ -198,14 +199,16 @@ def try_again(
     states: Collection[str] = (DeliveryState.FAILED,),
     delivery_ids: Collection[int] | None = None,
     request_id: uuid.UUID | None = None,
+    cause: Cause | None = None,
 ) -> Run:
-    """Try the run's letters in these states (`failed`, `unknown`) again, or of these those chosen: inside its window
-    they are queued again with fresh attempts, and the run is open again; after it a new run is made of just their
-    clients, with the message as it is now. The run they are in.
+    """Try the run's letters in these states (`failed`, `unknown`) again, or of these those chosen, or those that died
+    of one cause: inside its window they are queued again with fresh attempts, and the run is open again; after it a new
+    run is made of just their clients, with the message as it is now. The run they are in.
 
-    Letters to deleted clients stay as they are, and so do those that another run of the same letters has brought home,
-    or a later one may have. The others go to the addresses their clients have by now. One request id does it once; the
-    second time answers with the same run. A receipt that comes late decides, if it is being written at this moment.
+    Letters to deleted clients stay as they are; so do dismissed ones that were not chosen, and those that another run
+    of the same letters has brought home, or a later one may have. The others go to the addresses their clients have by
+    now. One request id does it once; the second time answers with the same run. A receipt that comes late decides, if
+    it is being written at this moment.
     """
     if not TRIED_AGAIN.issuperset(states):
         raise ValidationError(_("Only failed and unknown letters can be tried again."))
@@ -214,9 +217,9 @@ def try_again(
     with transaction.atomic():
         mailing = _lock(run.mailing_id)
         if request_id is None:
-            return _try_again(mailing, run.pk, states, delivery_ids)
+            return _try_again(mailing, run.pk, states, delivery_ids, cause)
         made, _first = submissions.once(
-            mailing.owner, request_id, lambda: str(_try_again(mailing, run.pk, states, delivery_ids).pk)
+            mailing.owner, request_id, lambda: str(_try_again(mailing, run.pk, states, delivery_ids, cause).pk)
         )
         return Run.objects.get(pk=made)
 
@@ -236,7 +239,9 @@ def hint(mailing: Mailing, now: datetime) -> None:
         jobs.launch(mailing.pk, wait if wait.total_seconds() > 0 else None)
 
 
-def _try_again(mailing: Mailing, run_id: int, states: Collection[str], delivery_ids: Collection[int] | None) -> Run:
+def _try_again(
+    mailing: Mailing, run_id: int, states: Collection[str], ids: Collection[int] | None, cause: Cause | None
+) -> Run:
     run = Run.objects.select_for_update(no_key=True).get(pk=run_id)
     now = clock.now()
     _refuse_if_held_or_over(mailing, now)
@@ -246,13 +251,13 @@ def _try_again(mailing: Mailing, run_id: int, states: Collection[str], delivery_
     _refuse_before_launch(mailing, now)
     window_end = calendar.window_end(mailing.schedule, now)
     if now < run.window_end:
-        count = letters.queue_again(run, states, delivery_ids)
+        count = letters.queue_again(run, states, ids, cause)
         run.state, run.finished_at = RunState.OPEN, None
         run.window_end = min(run.window_end, window_end)  # edits moved that of open runs only
         run.save(update_fields=["state", "finished_at", "window_end"])
     else:
         again = runs.open_run(mailing, window_end)
-        count = letters.write_again(again, run, states, delivery_ids)
+        count = letters.write_again(again, run, states, ids, cause)
         run = again
     if not count:
         raise ValidationError(_("There are no letters to try again."))

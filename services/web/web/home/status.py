@@ -81,6 +81,6 @@ def _dispatcher() -> Part:
 
 
 def _mail_service() -> list[Part]:
-    if service.setback() is None:
+    if service.outage() is None:
         return []
     return [Part(_("Mail service"), False, _("takes nothing at the moment"))]  # in whose words is not for visitors

@@ -48,7 +48,7 @@ def thing(request: HttpRequest, pk: int) -> HttpResponse:
             **context,
             **_journal(request, run),
             "may_change": _may_change(request, run),
-            "again": [(state, getattr(totals, state)) for state in AGAIN if again and getattr(totals, state)],
+            "again": [(state, getattr(totals, state)) for state in AGAIN if again and _has_dead(run, state)],
             "reasons": statistics.reasons(run) if totals.failed else [],
             "request_id": uuid.uuid4(),
         },
@@ -145,6 +145,11 @@ class TryAgain(ActionPage):
 
 def _may_change(request: HttpRequest, run: Run) -> bool:
     return run.mailing is not None and access.may(request.user, "change", run.mailing)
+
+
+def _has_dead(run: Run, state: str) -> bool:
+    """Whether letters of the run in this state are left that nobody has dismissed."""
+    return Delivery.objects.filter(run=run, state=state, dismissed_at=None).exists()
 
 
 def _live(run: Run) -> dict[str, Any]:

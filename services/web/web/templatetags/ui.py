@@ -14,7 +14,9 @@ from django.utils.safestring import mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from vestnik import access
+from vestnik import access, clock
+from vestnik.mailings import dead_letters as waiting
+from vestnik.mailings import service
 
 register = template.Library()
 
@@ -53,6 +55,8 @@ COLOURS = {
     "blocked": "red",
     "unblocked": "green",
     "shared": "blue",
+    "requeued": "blue",
+    "discarded": "red",
 }
 
 
@@ -109,19 +113,27 @@ def duration(value: timedelta | float | None) -> str:
 
 
 @register.simple_tag(takes_context=True)
-def menu_item(context: Any, address: str, icon_name: str, label: str) -> str:
-    """An entry of the main menu, marked where the page belongs to it."""
+def menu_item(context: Any, address: str, icon_name: str, label: str, badge: str = "") -> str:
+    """An entry of the main menu, marked where the page belongs to it; `badge` stands beside it."""
     here = context["request"].path.startswith(address)
     return format_html(
         '<li class="nav-item{}"><a class="nav-link" href="{}"{}>'
-        '<span class="nav-link-icon d-md-none d-xl-inline-block">{}</span>'
-        '<span class="nav-link-title text-nowrap">{}</span></a></li>',
+        '<span class="nav-link-icon d-lg-none d-xxl-inline-block">{}</span>'
+        '<span class="nav-link-title text-nowrap">{}</span>{}</a></li>',
         " active" if here else "",
         address,
         mark_safe(' aria-current="page"') if here else "",
         icon(icon_name),
         label,
+        format_html(' <span class="badge bg-red text-red-fg ms-1">{}</span>', badge) if badge else "",
     )
+
+
+@register.simple_tag
+def dead_letters(user: Any) -> str:
+    """How many dead letters wait for their owner, as a badge says it: nothing, 7, or 99+."""
+    count = waiting.count(user)
+    return "" if not count else str(count) if count < waiting.COUNTED else f"{waiting.COUNTED - 1}+"
 
 
 @register.simple_tag(takes_context=True)
@@ -140,3 +152,10 @@ def supervises(user: Any) -> bool:
 def elided(paginator: Paginator, number: int) -> Any:
     """The page numbers around `number`, the first and the last, with gaps."""
     return paginator.get_elided_page_range(number, on_each_side=1, on_ends=1)
+
+
+@register.inclusion_tag("panel/_outage.html")
+def outage() -> dict[str, Any]:
+    """What is the matter with the mail service, if something is."""
+    found = service.outage()
+    return {"outage": found, "trying": found is not None and found.next_probe <= clock.now()}

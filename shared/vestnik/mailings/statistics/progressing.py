@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import redis
 from django.core.cache import cache
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -79,7 +80,7 @@ def _sample(run: Run, done: int, now: datetime) -> tuple[float, int] | None:
         samples = [sample for sample in kept if 0 < moment - sample[0] <= LOOK_BACK.total_seconds()]
         if not samples or moment - samples[-1][0] >= AT_LEAST.total_seconds() / 2:
             cache.set(key, [*samples, (moment, done)], timeout=LOOK_BACK.total_seconds())
-    except service.CACHE_AWAY:
+    except (redis.RedisError, OSError):
         return None
     oldest = next(iter(samples), None)
     return oldest if oldest and moment - oldest[0] >= AT_LEAST.total_seconds() else None
@@ -97,10 +98,16 @@ def _waiting(run: Run, sending: int, now: datetime) -> str:
         return _("Its time is up; what is in hand is being settled.")
     if run.filled_at is None:
         return _("Its letters are being written.")
-    if note := service.setback():
-        return _("The mail service takes nothing at the moment: %(words)s") % {"words": note.words}
+    if outage := service.outage():
+        return _("%(trouble)s: %(words)s. The next try is at %(time)s.") % {
+            "trouble": outage.trouble.label,
+            "words": outage.words.rstrip("."),
+            "time": _moment(max(outage.next_probe, now), now),
+        }
     if sending:
         return ""
+    if (until := service.limited_until(run.owner_id)) and until > now:
+        return _("A limit of letters is reached; it goes on at %(time)s.") % {"time": _moment(until, now)}
     queued = Delivery.objects.filter(run=run, state=DeliveryState.QUEUED)
     due = queued.order_by("due_at").values_list("due_at", flat=True).first()
     if due is not None and due > now:

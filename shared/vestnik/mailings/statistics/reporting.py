@@ -10,11 +10,10 @@ from typing import Any
 
 from django.db import connection
 from django.db.models import Sum
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from vestnik.accounts.models import User
-from vestnik.mailings.records import AttemptOutcome, Run, Tally
+from vestnik.mailings import causes
+from vestnik.mailings.records import Run, Tally
 from vestnik.mailings.runs import COUNTED
 from vestnik.mailings.statistics.counting import Totals
 
@@ -22,19 +21,6 @@ BY_HOUR_UP_TO = timedelta(days=2)
 REASONS = 10
 ENDS = ("sent", "failed", "expired", "cancelled", "unknown")
 TIMES = ("seconds", "within_second", "within_minute", "within_hour")
-
-# What the codes of SMTP say about a letter (RFC 5321, 4.2.3), in a few words; others by their first digit.
-ANSWERS = {
-    421: gettext_lazy("the service was about to hang up"),
-    450: gettext_lazy("the mailbox was busy"),
-    451: gettext_lazy("the service had a fault"),
-    452: gettext_lazy("the service had no room"),
-    550: gettext_lazy("the mailbox was refused"),
-    551: gettext_lazy("the mailbox is elsewhere"),
-    552: gettext_lazy("the mailbox was full, or the letter too large"),
-    553: gettext_lazy("the address was refused"),
-    554: gettext_lazy("the letter was refused"),
-}
 
 # Failed letters by the answer to their last claim; both by index.
 FAILED = f"""
@@ -144,13 +130,4 @@ def _reasons(run_ids: Collection[int], since: datetime | None = None, until: dat
         return []
     with connection.cursor() as cursor:
         cursor.execute(FAILED, {"runs": list(run_ids), "since": since, "until": until})
-        return [Reason(code, _words(outcome, code), count, example) for outcome, code, count, example in cursor]
-
-
-def _words(outcome: str | None, code: int | None) -> str:
-    if code is not None:
-        known = ANSWERS.get(code) or (_("refused for now") if code // 100 == 4 else _("refused for good"))
-        return f"{code}: {known}"
-    if outcome == AttemptOutcome.PERMANENT:
-        return _("the letter could not be written")
-    return _("the connection broke") if outcome == AttemptOutcome.TEMPORARY else _("no answer")
+        return [Reason(code, causes.words(outcome, code), count, example) for outcome, code, count, example in cursor]

@@ -1,0 +1,117 @@
+"""Telling operators of new dead letters: once for each run and cause, however many letters and processes there are.
+
+A report is an error in the log, and so an event at Sentry. That it was made stands in the ledger: whoever writes that
+row first reports.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from typing import Any
+
+import sentry_sdk
+from django.db import Error, connection
+
+from dispatcher.providers.base import Outcome
+from vestnik.mailings.causes import Cause
+
+logger = logging.getLogger(__name__)
+
+REMEMBERED = 10_000
+"""Runs and causes of which a process knows that they were reported; then it forgets them, and asks once more."""
+
+NOTED = 10_000
+"""Letters that wait to be looked at while the database is away; of more it takes no note."""
+
+# One of the letters of each run and cause that are dead by the ledger's word, and whether this statement was the first
+# to report it. A report is not given to two: whoever comes second waits for the first one's row, and finds it there.
+REPORT = """
+    WITH dead AS MATERIALIZED (
+        SELECT DISTINCT ON (d.run_id, d.state, last.outcome, last.code)
+               d.run_id, d.state, last.outcome, last.code, d.id,
+               concat_ws('-', d.state, last.outcome, last.code) AS reason
+        FROM mailings_delivery d
+        LEFT JOIN mailings_attempt last ON last.delivery_id = d.id AND last.claim = d.claim
+        WHERE {which} AND d.dismissed_at IS NULL
+        ORDER BY d.run_id, d.state, last.outcome, last.code, d.id
+    ), reported AS (
+        INSERT INTO mailings_deadletterreport (run_id, reason)
+        SELECT run_id, reason FROM dead ORDER BY run_id, reason
+        ON CONFLICT (run_id, reason) DO NOTHING
+        RETURNING run_id, reason
+    )
+    SELECT dead.run_id, run.mailing_id, run.owner_id, dead.id, dead.state, dead.outcome, dead.code,
+           reported.reason IS NOT NULL
+    FROM dead LEFT JOIN reported USING (run_id, reason) JOIN mailings_run run ON run.id = dead.run_id
+    ORDER BY dead.run_id, dead.reason
+"""
+OF_LETTERS = REPORT.format(which="d.id = ANY(%(letters)s::bigint[]) AND d.state IN ('failed', 'unknown')")
+SET_ASIDE = REPORT.format(which="d.run_id = ANY(%(runs)s::bigint[]) AND d.state = 'unknown'")
+
+DEADLY = frozenset({Outcome.TEMPORARY, Outcome.PERMANENT, Outcome.UNKNOWN})
+"""What a letter may die of; a temporary failure is its end if it was the last attempt."""
+
+
+class Reporter:
+    """Takes note of what letters were answered, and reports those that died of it. For one thread, or with a lock."""
+
+    def __init__(self) -> None:
+        self._noted: list[int] = []
+        self._known: set[tuple[int, str | None, int | None]] = set()
+
+    def note(self, run_id: int, delivery_id: int, outcome: Outcome, code: int | None) -> None:
+        """A receipt has been written down. Asks nobody anything; `flush` does, whether the letter is dead."""
+        if outcome in DEADLY and (run_id, outcome, code) not in self._known and len(self._noted) < NOTED:
+            self._noted.append(delivery_id)
+
+    def flush(self) -> None:
+        """Report what is new among the letters that were noted; in one statement, and in none if nothing is.
+
+        Never raises: while the database is away the notes are kept.
+        """
+        if not self._noted:
+            return
+        try:
+            found = _report(OF_LETTERS, letters=self._noted)
+        except Error as error:
+            logger.warning("dead letters are reported later: %s", error)
+            return
+        self._noted = []
+        if len(self._known) + len(found) > REMEMBERED:
+            self._known.clear()
+        self._known.update((run_id, cause.outcome, cause.code) for run_id, cause in found)
+
+
+def report_set_aside(run_ids: Collection[int]) -> None:
+    """Report letters of these runs that were set aside, by recovery or under the cautious policy, where nobody has yet.
+    Raises django.db.Error.
+    """
+    if run_ids:
+        _report(SET_ASIDE, runs=list(run_ids))
+
+
+def _report(statement: str, **parameters: Any) -> list[tuple[int, Cause]]:
+    """Each run and cause of which there are dead letters; those are reported that were not yet."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        rows = cursor.fetchall()
+    found = []
+    for run_id, mailing_id, owner_id, delivery_id, state, outcome, code, is_new in rows:
+        cause = Cause(state, outcome, code)
+        found.append((run_id, cause))
+        if is_new:
+            _tell(cause, run_id=run_id, mailing_id=mailing_id, owner_id=owner_id, delivery_id=delivery_id)
+    return found
+
+
+def _tell(cause: Cause, **ids: int | None) -> None:
+    """One error in the log, which is an event of its own at Sentry, and never grouped with others."""
+    with sentry_sdk.new_scope() as scope:
+        scope.fingerprint = ["dead-letters", str(ids["run_id"]), cause.key]
+        logger.error(
+            "run %(run_id)d of mailing %(mailing_id)s, owner %(owner_id)d: dead letters, %(words)s;"
+            " letter %(delivery_id)d is one of them",
+            {**ids, "words": cause.words},
+            extra={**ids, "reason": cause.key},
+        )

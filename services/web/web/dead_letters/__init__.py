@@ -1,0 +1,1 @@
+"""What did not get through, by reason: tried again, or dismissed."""

@@ -1,0 +1,74 @@
+"""Dead letters as their reader may see them: of one's own runs everything, of others' no address whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest
+
+from vestnik import addresses
+from vestnik.mailings import dead_letters, statistics
+from vestnik.mailings.causes import Cause
+from vestnik.mailings.records import Delivery, Run
+
+if TYPE_CHECKING:
+    from vestnik.accounts.models import User
+
+
+@dataclass(frozen=True)
+class Line:
+    """One letter: to whom, and what was answered last."""
+
+    delivery: Delivery
+    address: str
+    answer: str
+
+
+def by_cause(request: HttpRequest, runs: QuerySet[Run]) -> dict[str, Any]:
+    """What a page of causes shows: each with an example of its answers."""
+    groups, may_be_more = dead_letters.groups(runs)
+    reader: Any = request.user
+    return {
+        "groups": [(group, _shown(reader, group.example, group.answer)) for group in groups],
+        "may_be_more": may_be_more,
+        "counted": dead_letters.LATEST,
+    }
+
+
+def of_cause(request: HttpRequest, runs: QuerySet[Run], key: str) -> dict[str, Any]:
+    """What a page of the letters of one cause shows. Raises Http404 where the address names none."""
+    cause = Cause.of(key)
+    if cause is None:
+        raise Http404
+    letters, following = dead_letters.page(runs, cause, _place(request.GET.get("after", "")))
+    answers = statistics.last_attempts([letter.pk for letter in letters])
+    reader: Any = request.user
+    lines = [
+        Line(
+            letter,
+            _shown(reader, letter, letter.address),
+            _shown(reader, letter, answers[letter.pk].answer) if letter.pk in answers else "",
+        )
+        for letter in letters
+    ]
+    return {
+        "cause": cause,
+        "lines": lines,
+        "after": "after" in request.GET,
+        "following": "-".join(map(str, following)) if following else "",
+    }
+
+
+def _shown(reader: User, letter: Delivery, text: str) -> str:
+    """The letter's address, or an answer that may quote it, as the reader may see it."""
+    return text if reader.pk == letter.run.owner_id else addresses.masked(text, letter.address)
+
+
+def _place(after: str) -> tuple[int, int] | None:
+    """Where a page begins: behind this run's letter to this client."""
+    numbers = after.split("-")
+    if len(numbers) != 2 or not all(part.isascii() and part.isdigit() and len(part) < 19 for part in numbers):
+        return None
+    return int(numbers[0]), int(numbers[1])
