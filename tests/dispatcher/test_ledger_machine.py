@@ -28,6 +28,7 @@ from vestnik.mailings.records import Attempt, Run, Worker
 from vestnik.testing.factories import make_mailing
 
 LETTERS = 3
+ATTEMPTED = [outcome for outcome in Outcome if outcome is not Outcome.RETURNED]
 MAX_ATTEMPTS = 3
 RECOVERIES = 3
 
@@ -95,7 +96,7 @@ class LedgerMachine(RuleBasedStateMachine):
             letter.state, letter.holder = "sending", worker_id
         return multiple(*[InHand(each.delivery_id, each.claim, worker_id) for each in claimed])
 
-    @rule(hand=hands, outcome=st.sampled_from(Outcome), retry=st.sampled_from([0.0, 600.0, 7200.0]))
+    @rule(hand=hands, outcome=st.sampled_from(ATTEMPTED), retry=st.sampled_from([0.0, 600.0, 7200.0]))
     def settle(self, hand, outcome, retry):
         now = time.monotonic()
         ledger.settle(

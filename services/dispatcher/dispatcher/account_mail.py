@@ -17,10 +17,12 @@ from django.conf import settings
 from django.db import Error, InterfaceError, OperationalError, connection, transaction
 from dramatiq.middleware import Middleware
 
-from dispatcher import pacing
+from dispatcher import pacing, slots
+from dispatcher.breaker import Open
+from dispatcher.pace import Pace
 from dispatcher.providers import url
-from dispatcher.providers.base import Letter, Outcome, Provider, Receipt
-from dispatcher.providers.errors import ProviderError, Unavailable
+from dispatcher.providers.base import Letter, Outcome, Provider, Receipt, Slots
+from dispatcher.providers.errors import NoRoom, ProviderError, Unavailable
 from vestnik import addresses, clock, jobs
 from vestnik.accounts.letters import GIVE_UP_AFTER, AccountLetter, AccountLetterState
 
@@ -86,8 +88,11 @@ class AccountMail:
     """One per process: the way of account mail to the service."""
 
     def __init__(self, provider: Provider | None = None) -> None:
-        self._provider = provider or _provider()
+        self._slots = slots.for_service()
+        self._provider = provider or _provider(self._slots)
+        self._pace = Pace(self._provider.connections)
         self._setbacks = 0
+        self._held: timedelta | None = None
         self._halted = False
         self._in_hand: set[int] = set()
         self._at_rest = threading.Event()
@@ -117,6 +122,8 @@ class AccountMail:
         self.halt()
         self._provider.close()
         self._at_rest.wait(PARTING_SECONDS)
+        self._pace.close()
+        self._slots.close()
 
     def _hand_over(self) -> None:
         for (letter_id,) in _execute(RECOVER, grace=GRACE, in_hand=list(self._in_hand)):
@@ -125,30 +132,73 @@ class AccountMail:
                 letter_id,
             )
         claimed: set[int] = set()
+        wait: timedelta | None = None
         try:
-            for receipt in self._provider.deliver(self._letters(claimed)):
-                self._setbacks = 0
-                settle(receipt)
+            with self._beating():
+                self._pace.breaker.ask()
+                for receipt in self._provider.deliver(self._letters(claimed)):
+                    self._setbacks = 0
+                    self._pace.heard(receipt)
+                    settle(receipt)
+                    self._pace.breaker.tell()
+                self._pace.breaker.ask()
+            wait = self._held
+        except Open as error:
+            wait = timedelta(seconds=error.wait)
         except ProviderError as error:
-            wait = self._set_back(error)
+            opened = None if isinstance(error, NoRoom) else self._pace.breaker.failed(error)
+            wait = self._set_back(error) if opened is None else timedelta(seconds=opened)
+        finally:
+            self._pace.breaker.leave()
+            self._in_hand -= claimed
+        if wait is not None:
             _execute(PUT_OFF, wait=wait)
             jobs.ACCOUNT_MAIL.enqueue(delay=wait)
+
+    @contextmanager
+    def _beating(self) -> Iterator[None]:
+        """As the lease of a sending process does: what is shared with others is kept while letters are in hand."""
+        over = threading.Event()
+
+        def beat() -> None:
+            while not over.wait(settings.BEAT.total_seconds()):
+                self._pace.renew()
+                self._slots.renew()
+
+        thread = threading.Thread(target=beat, name="account mail", daemon=True)
+        thread.start()
+        try:
+            yield
         finally:
-            self._in_hand -= claimed
+            over.set()
+            thread.join()
 
     def _set_back(self, error: Exception) -> timedelta:
         """Once more in a row: for how long to stay away."""
         self._setbacks += 1
         wait = timedelta(seconds=pacing.setback(self._setbacks))
-        log = logger.warning if isinstance(error, Unavailable) else logger.error
+        log = logger.warning if isinstance(error, Unavailable | NoRoom) else logger.error
         log("no account mail can be handed over for %.0f s: %s", wait.total_seconds(), error)
         return wait
 
-    def _letters(self, claimed: set[int]) -> Iterator[Letter]:
-        while not self._halted and (found := _execute(CLAIM, give_up_after=GIVE_UP_AFTER)):
+    def _letters(self, claimed: set[int]) -> Iterator[Letter | None]:
+        self._held = None
+        while not self._halted and self._pace.breaker.passes:
+            if self._pace.breaker.trying:
+                yield None
+                continue
+            grant = self._pace.take(None, 1, urgent=True)
+            if not grant.count:
+                self._held = timedelta(seconds=grant.wait)
+                return
+            found = _execute(CLAIM, give_up_after=GIVE_UP_AFTER)
+            if not found:
+                self._pace.give_back(None, 1)
+                return
             ((letter_id, claim, key, recipient, content),) = found
             claimed.add(letter_id)
             self._in_hand.add(letter_id)
+            self._pace.handed_over(None)
             yield Letter(letter_id, claim, key, settings.MAIL_FROM, recipient, bytes(content))
 
 
@@ -178,10 +228,14 @@ def _settle(receipt: Receipt) -> None:
         if letter is None:
             return
         now = clock.now()
+        if receipt.outcome is Outcome.RETURNED:
+            letter.state, letter.claimed_at, letter.due_at = AccountLetterState.QUEUED, None, now
+            letter.save()
+            return
         letter.attempts += 1
         letter.code, letter.answer = receipt.code, receipt.answer
         letter.claimed_at = letter.due_at = None
-        wait = timedelta(seconds=pacing.retry_after(letter.attempts))
+        wait = timedelta(seconds=max(pacing.retry_after(letter.attempts), receipt.retry_after or 0.0))
         letter.state = _verdict(receipt.outcome, letter, now + wait < letter.created_at + GIVE_UP_AFTER)
         if letter.state == AccountLetterState.QUEUED:
             letter.due_at = now + wait
@@ -245,8 +299,8 @@ def _log_end(letter_id: int, recipient: str, state: str, code: int | None, answe
     logger.error("account letter %d to somebody at %s %s: %s %s", letter_id, domain, state, code or "no code", answer)
 
 
-def _provider() -> Provider:
-    return url.provider_from(settings.MAIL_SERVICE_URL, connections=CONNECTIONS)
+def _provider(shared: Slots) -> Provider:
+    return url.provider_from(settings.MAIL_SERVICE_URL, CONNECTIONS, shared)
 
 
 _account_mail: AccountMail | None = None

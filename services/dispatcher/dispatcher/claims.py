@@ -4,8 +4,11 @@ import logging
 import time
 from collections import deque
 
+from django.conf import settings
+
 from dispatcher import entries, ledger, pacing
 from dispatcher.engine import Engine
+from dispatcher.limits import Grant
 from dispatcher.providers.base import Outcome, Receipt, visible
 
 logger = logging.getLogger(__name__)
@@ -14,12 +17,15 @@ logger = logging.getLogger(__name__)
 class Claims:
     """One lane's letters of one run, from claim to receipt."""
 
-    def __init__(self, engine: Engine, run_id: int) -> None:
+    def __init__(self, engine: Engine, owner_id: int, run_id: int) -> None:
         self.exhausted = False
         """Whether the last claim found nothing due."""
-        self._engine, self._run_id = engine, run_id
+        self.held: Grant | None = None
+        """The limit that stood in the way of the last claim."""
+        self._engine, self._owner_id, self._run_id = engine, owner_id, run_id
         self._bound: entries.Bound | None = None
         self._waiting: deque[entries.Claimed] = deque()
+        self._put_off: list[tuple[entries.Key, float]] = []
         self._handed_over: dict[int, int] = {}  # delivery → attempts charged before
 
     @property
@@ -28,7 +34,8 @@ class Claims:
         return len(self._handed_over)
 
     def next(self) -> entries.Claimed | None:
-        """The next letter in hand; None if the hand has no room, or nothing is due (`exhausted`)."""
+        """The next letter in hand; None if the hand has no room, a limit is reached (`held`) or nothing is due
+        (`exhausted`)."""
         while self._waiting or self._claim():
             if self._waiting[0].client_exists:
                 return self._waiting[0]
@@ -39,27 +46,46 @@ class Claims:
         """The letter that `next` gave is handed over now."""
         claimed = self._waiting.popleft()
         self._handed_over[claimed.delivery_id] = claimed.attempts
+        self._engine.pace.handed_over(self._owner_id)
+
+    def put_off(self, seconds: float) -> None:
+        """The letter that `next` gave waits: its domain takes no more for so long."""
+        self._put_off.append((self._waiting.popleft().key, seconds))
+        self._engine.pace.give_back(self._owner_id, 1)
 
     def answered(self, receipt: Receipt) -> None:
         """A receipt came: have it written down."""
+        self._settle(receipt, late=False)
+        self._engine.pace.breaker.tell()
+
+    def answered_late(self, receipt: Receipt) -> None:
+        """The same, after the lane has left; in a thread of the provider's, which must not be kept waiting."""
+        self._settle(receipt, late=True)
+
+    def _settle(self, receipt: Receipt, late: bool) -> None:
         attempts = self._handed_over.pop(receipt.letter.delivery_id)
+        charged = self._engine.pace.heard(receipt)
         self._engine.settler.put(
             entries.Settlement(
                 delivery_id=receipt.letter.delivery_id,
                 claim=receipt.letter.claim,
                 worker_id=self._engine.lease.worker_id,
-                outcome=receipt.outcome,
+                outcome=receipt.outcome if charged else Outcome.RETURNED,
                 code=receipt.code,
                 answer=receipt.answer,
                 began=receipt.began,
                 duration=receipt.duration,
-                retry_after=pacing.retry_after(attempts + 1),
+                retry_after=max(pacing.retry_after(attempts + 1), receipt.retry_after or 0.0),
+                run_id=self._run_id,
+                final=_may_be_its_end(receipt.outcome, attempts + 1),
+                late=late,
             )
         )
 
     def unwritable(self, error: ValueError) -> None:
         """The letter that `next` gave cannot be written: it fails, so that it does not stand in the others' way."""
         claimed = self._waiting.popleft()
+        self._engine.pace.give_back(self._owner_id, 1)
         logger.error("letter %d of run %d cannot be written: %s", claimed.delivery_id, self._run_id, error)
         self._engine.settler.put(
             entries.Settlement(
@@ -72,6 +98,8 @@ class Claims:
                 began=time.monotonic(),
                 duration=0.0,
                 retry_after=0.0,
+                run_id=self._run_id,
+                final=True,
             )
         )
 
@@ -79,22 +107,50 @@ class Claims:
         """Give back what was claimed and not handed over."""
         self._return(list(self._waiting))
         self._waiting.clear()
+        self._return_put_off()
 
     def _return(self, letters: list[entries.Claimed]) -> None:
         if letters:
             self._engine.hand.give_back([letter.key for letter in letters])
+            self._engine.pace.give_back(self._owner_id, len(letters))
+
+    def _return_put_off(self) -> None:
+        if self._put_off:
+            keys, seconds = zip(*self._put_off, strict=True)
+            self._put_off.clear()
+            self._engine.hand.give_back(keys, seconds)
 
     def _claim(self) -> bool:
+        self._return_put_off()
+        self.held = None
         claimed = self._engine.hand.claim(self._engine.provider.connections, self._find)
         if claimed:
             self._bound = (claimed[-1].due_at, claimed[-1].delivery_id)
             self._waiting.extend(claimed)
-        self.exhausted = claimed == []
+        self.exhausted = claimed == [] and self.held is None
         return bool(claimed)
 
     def _find(self, room: int) -> list[entries.Claimed]:
-        worker_id = self._engine.lease.worker_id
-        claimed = ledger.claim(self._run_id, worker_id, room, self._bound)
-        if not claimed and self._bound:
-            claimed = ledger.claim(self._run_id, worker_id, room, None)
+        grant = self._engine.pace.take(self._owner_id, room)
+        if not grant.count:
+            self.held = grant if ledger.something_is_due(self._run_id) else None
+            return []
+        claimed: list[entries.Claimed] = []
+        try:
+            claimed = self._claimed(grant.count)
+        finally:
+            self._engine.pace.give_back(self._owner_id, grant.count - len(claimed))
         return claimed
+
+    def _claimed(self, most: int) -> list[entries.Claimed]:
+        worker_id = self._engine.lease.worker_id
+        claimed = ledger.claim(self._run_id, worker_id, most, self._bound)
+        if not claimed and self._bound:
+            claimed = ledger.claim(self._run_id, worker_id, most, None)
+        return claimed
+
+
+def _may_be_its_end(outcome: Outcome, attempts: int) -> bool:
+    if outcome is Outcome.UNKNOWN and settings.UNKNOWN_OUTCOMES == "hold":
+        return True
+    return outcome is Outcome.PERMANENT or (outcome is not Outcome.ACCEPTED and attempts >= settings.MAX_ATTEMPTS)

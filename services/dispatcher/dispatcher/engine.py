@@ -2,31 +2,44 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import dramatiq
 from django.conf import settings
 from dramatiq.middleware import Middleware
 
-from dispatcher import leases, pacing, settling
+from dispatcher import closing, leases, pacing, settling, slots
+from dispatcher.pace import Pace
 from dispatcher.providers import url
 from dispatcher.providers.base import Provider
 
 logger = logging.getLogger(__name__)
 
+STOP_SECONDS = 10.0
+"""How long a service may take to answer the last letters of a process that stops."""
+
 
 class Engine:
     """One per sending process, shared by its lanes."""
 
-    def __init__(self, provider: Provider | None = None, on_beat: Callable[[], None] = lambda: None) -> None:
-        self.provider = provider or url.provider_from(settings.MAIL_SERVICE_URL)
+    def __init__(
+        self,
+        provider: Provider | None = None,
+        on_beat: Callable[[], None] = lambda: None,
+        after_late: Callable[[Collection[int]], None] | None = None,
+    ) -> None:
+        """`after_late`: what is done for runs of which receipts came when their lanes had left, beside finishing."""
+        self.slots = slots.for_service()
+        self.provider = provider or url.provider_from(settings.MAIL_SERVICE_URL, slots=self.slots)
         self.hand = pacing.Hand(2 * self.provider.connections)
-        self.settler = settling.Settler(self.hand)
+        self.pace = Pace(self.provider.connections)
+        self.settler = settling.Settler(self.hand, self._after_late)
         self.lease = leases.Lease(self.provider.name, on_beat=self._beat)
         self.halted = threading.Event()
         self._on_beat = on_beat
-        self.gate = pacing.Gate(worker_is_fresh=self.lease.is_fresh)
+        self._on_late = after_late
+        self.gate = pacing.Gate(self.lease.is_fresh, lambda: self.pace.free)
 
     def start(self) -> "Engine":
         """Enlist as a worker, and be ready to send."""
@@ -40,28 +53,42 @@ class Engine:
         self.halted.set()
 
     def stop(self) -> None:
-        """Write the last receipts, leave the service and the list of workers."""
+        """Wait for letters that lanes left behind, write the last receipts, leave the service and the list of workers.
+
+        What is not answered within STOP_SECONDS is cut off.
+        """
         self.halt()
-        self.settler.stop()
+        self.hand.wait_until_empty(STOP_SECONDS)
         self.provider.close()
+        self.settler.stop()
+        self.pace.close()
+        self.slots.close()
         self.lease.stop()
 
     def _beat(self) -> None:
         self.gate.refresh()
         self.hand.clear_doubts(self.lease.worker_id)
+        self.pace.renew()
+        self.slots.renew()
         self._on_beat()
+
+    def _after_late(self, run_ids: Collection[int]) -> None:
+        for run_id in run_ids:
+            closing.finish(run_id)
+        if self._on_late:
+            self._on_late(run_ids)
 
 
 _engine: Engine | None = None
 _lock = threading.Lock()
 
 
-def get(on_beat: Callable[[], None]) -> Engine:
+def get(on_beat: Callable[[], None], after_late: Callable[[Collection[int]], None]) -> Engine:
     """This process's engine, started when its first lane asks (and so after the fork)."""
     global _engine
     with _lock:
         if _engine is None:
-            _engine = Engine(on_beat=on_beat).start()
+            _engine = Engine(on_beat=on_beat, after_late=after_late).start()
         return _engine
 
 

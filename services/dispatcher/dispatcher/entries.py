@@ -55,12 +55,19 @@ class Settlement:
     claim: int
     worker_id: int
     outcome: Outcome
+    """RETURNED: nothing is written down, the letter is given back."""
     code: int | None
     answer: str
     began: float
     """time.monotonic()"""
     duration: float
     retry_after: float
+    run_id: int = 0
+    """For those who look after the run; the ledger knows it."""
+    final: bool = False
+    """Whether the letter may be dead of it."""
+    late: bool = False
+    """Whether the lane has left: nobody looks after the run when this is written down."""
 
     @property
     def key(self) -> Key:

@@ -5,19 +5,22 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import timedelta
 
 from django.conf import settings
 from django.db import Error, connections
 
 from dispatcher import launching, ledger, pacing, sending, ticking
+from dispatcher.breaker import Open
 from dispatcher.engine import Engine
-from dispatcher.providers.errors import ProviderError
-from vestnik.mailings import runs, service
+from dispatcher.providers.errors import NoRoom, ProviderError
+from vestnik.mailings import runs
 from vestnik.mailings.models import Mailing
 from vestnik.mailings.records import Delivery, DeliveryState, Run, RunState
 
 logger = logging.getLogger(__name__)
+
+LONGEST_WAIT = 60.0
+"""Seconds after which a limit is looked at again."""
 
 LOOK_AGAIN_SECONDS = 0.25
 """How often letters in the hands of workers, which settle them in their own time, are asked after."""
@@ -56,39 +59,41 @@ def send(engine: Engine, run_ids: Sequence[int]) -> None:
 
     Raises Away.
     """
-    setbacks = 0
+    setbacks, away_since = 0, time.monotonic()
     while not engine.gate.shut:
         taken = engine.settler.taken
         try:
-            if not _send_slices(engine, run_ids):
+            wait = _send_slices(engine, run_ids)
+            if wait is None:
                 break
-            setbacks = 0
-            if engine.settler.taken > taken:
-                service.clear_setback()
+            setbacks, away_since = 0, time.monotonic() + wait
+        except (Open, NoRoom) as error:
+            wait = error.wait if isinstance(error, Open) else LOOK_AGAIN_SECONDS
         except (ProviderError, Error) as error:
             setbacks += 1
-            if setbacks > len(settings.SETBACKS):
+            opened = engine.pace.breaker.failed(error) if isinstance(error, ProviderError) else None
+            wait = pacing.setback(setbacks) if opened is None else opened
+            if time.monotonic() - away_since > sum(settings.SETBACKS):
                 raise Away(str(error)) from None
-            delay = pacing.setback(setbacks)
-            if isinstance(error, ProviderError):
-                service.note_setback(str(error), timedelta(seconds=delay))
-            logger.warning("nothing can be handed over for %.0f s: %s", delay, error)
-            engine.halted.wait(delay)
+            logger.warning("nothing can be handed over for %.0f s: %s", wait, error)
+        engine.halted.wait(wait)
+        if engine.settler.taken > taken:
+            away_since = time.monotonic()
     ticking.close()
 
 
-def _send_slices(engine: Engine, run_ids: Sequence[int]) -> bool:
-    """One slice for each owner with letters due; False when there is nothing to do and nothing to wait for."""
-    owners = ledger.owners_with_letters_due(run_ids)
-    for owner_id in owners:
-        sending.send_slice(engine, owner_id, time.monotonic() + settings.SLICE_SECONDS, run_ids)
-    if owners:
-        return True
+def _send_slices(engine: Engine, run_ids: Sequence[int]) -> float | None:
+    """One slice for each owner with letters due; how long to wait then, None when there is nothing to wait for."""
+    waits = []
+    for owner_id in ledger.owners_with_letters_due(run_ids):
+        until = time.monotonic() + settings.SLICE_SECONDS
+        waits.append(sending.send_slice(engine, owner_id, until, run_ids) or 0.0)
+    if waits:
+        return min(min(waits), LONGEST_WAIT)
     if not Delivery.objects.filter(run__in=run_ids, state=DeliveryState.SENDING).exists():
-        return False
-    engine.halted.wait(LOOK_AGAIN_SECONDS)
+        return None
     ticking.recover()
-    return True
+    return LOOK_AGAIN_SECONDS
 
 
 class Watch:

@@ -6,7 +6,7 @@ All of this is a hint: were Redis to forget it, the tick would wake every lane t
 import logging
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cache
@@ -16,14 +16,21 @@ from django.conf import settings
 from django.db import Error
 
 from dispatcher import engine, ledger, pacing, sending
-from dispatcher.providers.errors import ProviderError, Unavailable
+from dispatcher.breaker import Open
+from dispatcher.providers.errors import NoRoom, ProviderError, Unavailable
 from vestnik import jobs
-from vestnik.mailings import service
+from vestnik.mailings.records import Run
 
 logger = logging.getLogger(__name__)
 
 WAITING = timedelta(minutes=10)
 """How long a token lives while its lane's message waits in the queue: longer than turns take."""
+
+LONGEST_WAIT = 60.0
+"""Seconds after which a lane that waits for a limit looks again, whatever it was told: somebody may have raised it."""
+
+NO_ROOM_SECONDS = 1.0
+"""How long a lane stays away when other processes have all the connections."""
 
 RUNNING = timedelta(seconds=10)
 """How long it lives while a lane works, beyond its process's last heartbeat: dead workers leave their slots."""
@@ -53,31 +60,47 @@ def run_slice(owner_id: int, slot: int, token: str, setbacks: int = 0) -> None:
     if not _hold(key, token, RUNNING):
         return
     _running[key] = token
-    delay = None
-    more = False
+    more, wait = True, 0.0
     try:
         until = time.monotonic() + settings.SLICE_SECONDS
-        sender = engine.get(on_beat=_renew)
-        taken = sender.settler.taken
-        more = sending.send_slice(sender, owner_id, until)
-        setbacks = 0
-        if sender.settler.taken > taken:
-            service.clear_setback()
+        due = sending.send_slice(_engine(), owner_id, until)
+        more, wait, setbacks = due is not None, min(due or 0.0, LONGEST_WAIT), 0
+    except Open as error:
+        more = False
+        wait = error.wait
+    except NoRoom:
+        wait = NO_ROOM_SECONDS
     except (ProviderError, Error) as error:
-        more = True
         setbacks += 1
-        delay = timedelta(seconds=pacing.setback(setbacks))
-        if isinstance(error, ProviderError):
-            service.note_setback(str(error), delay)
-        log = logger.warning if isinstance(error, Unavailable) else logger.error
-        log("nothing can be handed over for %.0f s: %s", delay.total_seconds(), error)
+        wait = pacing.setback(setbacks)
+        opened = (
+            engine.get(_renew, _look_after).pace.breaker.failed(error) if isinstance(error, ProviderError) else None
+        )
+        if opened is not None:
+            more, wait = False, opened
+        else:
+            log = logger.warning if isinstance(error, Unavailable) else logger.error
+            log("nothing can be handed over for %.0f s: %s", wait, error)
     finally:
         del _running[key]
         with _queue_may_be_away():
+            delay = timedelta(seconds=wait) if wait else None
             if not (more and _hold(key, token, WAITING) and jobs.send(owner_id, slot, token, setbacks, delay)):
                 _redis().eval(RELEASE, 1, key, token)
-            if not more:
+            if not more and wait:
+                _probe_in(wait)
+            elif not more:
                 sleep_until_due(owner_id)
+
+
+def _engine() -> engine.Engine:
+    return engine.get(_renew, _look_after)
+
+
+def _probe_in(seconds: float) -> None:
+    """The breaker is open: a tick at the time of the next probe wakes all lanes, and one of them is it."""
+    if _redis().set(f"vestnik:probe:{int(time.time() + seconds)}", 1, nx=True, ex=int(seconds) + 5):
+        jobs.TICK.enqueue(delay=timedelta(seconds=seconds))
 
 
 def sleep_until_due(owner_id: int) -> None:
@@ -96,6 +119,12 @@ _running: dict[str, str] = {}  # the slots that this process's lanes work in, wi
 
 def _hold(key: str, token: str, lives: timedelta) -> bool:
     return bool(_redis().eval(HOLD, 1, key, token, int(lives.total_seconds() * 1000)))
+
+
+def _look_after(run_ids: Collection[int]) -> None:
+    """After receipts that came when the lanes had left: letters to be tried again are due some time."""
+    for owner_id in Run.objects.filter(pk__in=run_ids).values_list("owner_id", flat=True).distinct():
+        sleep_until_due(owner_id)
 
 
 def _renew() -> None:

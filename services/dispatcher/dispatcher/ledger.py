@@ -67,6 +67,14 @@ CLAIM = """
               coalesce(c.full_name, ''), coalesce(c.attributes, '{}')::text, c.id IS NOT NULL
 """
 
+# What is asked where no token is to be had: a run without letters due is over, whatever limits say.
+SOMETHING_IS_DUE = """
+    SELECT EXISTS (
+        SELECT FROM mailings_delivery
+        WHERE run_id = %(run)s AND state = 'queued' AND due_at <= statement_timestamp()
+    )
+"""
+
 # Many receipts in one round trip. Their letters are locked first, in one order, and seen as they are then: whoever
 # recovers them, or queues them again, is waited for. The attempt decides: a receipt that was written before (the answer
 # to the first settlement was lost) writes nothing again. A receipt of a worker that was only believed dead corrects the
@@ -125,18 +133,23 @@ SETTLE = f"""
 """
 
 # Letters that were claimed and not handed over: no attempt, no charge, unless the run is over for them or the client
-# is gone. Their due time stays, so they stand where they stood in the queue.
+# is gone. Their due time stays, so they stand where they stood in the queue, unless they are put off for some seconds.
 GIVE_BACK = f"""
     WITH settled AS (
         UPDATE mailings_delivery d SET
-            state = v.state, worker_id = NULL, due_at = CASE WHEN v.state = 'queued' THEN d.due_at END,
+            state = v.state, worker_id = NULL,
+            due_at = CASE
+                WHEN v.state = 'queued' AND v.put_off > 0
+                    THEN statement_timestamp() + v.put_off * interval '1 second'
+                WHEN v.state = 'queued' THEN d.due_at END,
             settled_at = CASE WHEN v.state <> 'queued' THEN statement_timestamp() END
         FROM (
-            SELECT d.id, given.claim, d.worker_id AS worker, CASE
+            SELECT d.id, given.claim, given.put_off, d.worker_id AS worker, CASE
                 WHEN run.cancelled_at IS NOT NULL OR client.id IS NULL THEN 'cancelled'
                 WHEN run.window_end <= statement_timestamp() THEN 'expired'
                 ELSE 'queued' END AS state
-            FROM unnest(%(deliveries)s::bigint[], %(claims)s::integer[]) AS given (id, claim)
+            FROM unnest(%(deliveries)s::bigint[], %(claims)s::integer[], %(put_off)s::float8[])
+                AS given (id, claim, put_off)
             JOIN mailings_delivery d ON d.id = given.id
             JOIN mailings_run run ON run.id = d.run_id
             LEFT JOIN clients_client client ON client.id = d.client_id
@@ -277,6 +290,11 @@ def claim(run_id: int, worker_id: int, limit: int, bound: Bound | None) -> list[
     return sorted(claimed, key=lambda letter: (letter.due_at, letter.delivery_id))
 
 
+def something_is_due(run_id: int) -> bool:
+    """Whether a letter of the run could be claimed now."""
+    return bool(_execute(SOMETHING_IS_DUE, run=run_id)[0][0])
+
+
 def settle(settlements: Sequence[Settlement], now: float) -> None:
     """Write attempts down. `now`: time.monotonic(), against which they began."""
     _execute(
@@ -295,9 +313,14 @@ def settle(settlements: Sequence[Settlement], now: float) -> None:
     )
 
 
-def give_back(keys: Collection[Key]) -> None:
-    """Letters that were not handed over."""
-    _execute(GIVE_BACK, deliveries=[delivery_id for delivery_id, _ in keys], claims=[claim for _, claim in keys])
+def give_back(keys: Collection[Key], put_off: Sequence[float] = ()) -> None:
+    """Letters that were not handed over; each put off for so many seconds, if any are given."""
+    _execute(
+        GIVE_BACK,
+        deliveries=[delivery_id for delivery_id, _ in keys],
+        claims=[claim for _, claim in keys],
+        put_off=list(put_off) or [0.0] * len(keys),
+    )
 
 
 def in_hand(worker_id: int) -> list[Key]:

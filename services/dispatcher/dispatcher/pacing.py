@@ -4,7 +4,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from django.conf import settings
@@ -23,11 +23,13 @@ OPEN_RUNS = f"""
 class Gate:
     """Which runs may hand letters over: by PostgreSQL's word of at most two seconds ago.
 
-    `worker_is_fresh` says whether this process's own heartbeat is; without it nothing passes.
+    `worker_is_fresh` says whether this process's own heartbeat is, `service_is_there` whether its pace allows for any;
+    without them nothing passes.
     """
 
-    def __init__(self, worker_is_fresh: Callable[[], bool]) -> None:
+    def __init__(self, worker_is_fresh: Callable[[], bool], service_is_there: Callable[[], bool]) -> None:
         self._worker_is_fresh = worker_is_fresh
+        self._service_is_there = service_is_there
         self._closes: dict[int, float] = {}  # run → time.monotonic() when its window or our knowledge ends
         self._watchers: dict[int, int] = {}
         self._lock = threading.Lock()
@@ -49,7 +51,12 @@ class Gate:
 
     def is_open(self, run_id: int) -> bool:
         """Whether a letter of this run may be handed over this instant."""
-        return not self.shut and time.monotonic() < self._closes.get(run_id, 0.0) and self._worker_is_fresh()
+        return (
+            not self.shut
+            and time.monotonic() < self._closes.get(run_id, 0.0)
+            and self._worker_is_fresh()
+            and self._service_is_there()
+        )
 
     def refresh(self) -> None:
         """Ask the database about every run that a lane works on."""
@@ -94,11 +101,14 @@ class Hand:
                 self._letters.update(letter.key for letter in claimed)
             return claimed
 
-    def give_back(self, keys: Collection[entries.Key]) -> None:
-        """Give back letters that were not handed over; if the database does not take them now, a little later."""
+    def give_back(self, keys: Collection[entries.Key], put_off: Sequence[float] = ()) -> None:
+        """Give back letters that were not handed over; if the database does not take them now, a little later.
+
+        `put_off`: for each of them, in how many seconds at the earliest it is due again.
+        """
         try:
             with self._doubting():
-                ledger.give_back(keys)
+                ledger.give_back(keys, put_off)
         except Error as error:
             logger.warning("%d letters wait to be given back: %s", len(keys), error)
         self.let_go(keys)
@@ -113,6 +123,11 @@ class Hand:
         """Wait until there is room, at most `timeout` seconds."""
         with self._changed:
             self._changed.wait_for(lambda: self.size - len(self._letters) >= self._least, timeout)
+
+    def wait_until_empty(self, timeout: float) -> None:
+        """Wait until nothing is in hand, at most `timeout` seconds."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._letters, timeout)
 
     def clear_doubts(self, worker_id: int) -> None:
         """Give back what the ledger believes in this worker's hand and is not: the answer to a claim, or a give-back,

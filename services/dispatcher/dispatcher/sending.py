@@ -1,4 +1,4 @@
-"""A letter's way: its run's turn → claim → render → gate → hand over → settle. A lane does this for a slice of time."""
+"""A letter's way: its run's turn → token → claim → render → gate → hand over → settle. A lane does this for a slice."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -8,42 +8,60 @@ from dispatcher.engine import Engine
 from dispatcher.letters import letter_writer
 from dispatcher.providers.base import Letter
 
+SHORT_WAIT = 0.2
+"""Seconds that a lane waits for its owner's limit before it lets others work."""
 
-def send_slice(engine: Engine, owner_id: int, until: float, only: Sequence[int] | None = None) -> bool:
-    """Work off the owner's runs, in turns, until `until` (time.monotonic()); whether something may still be due.
 
-    Raises ProviderError if the service takes nothing; no letter pays for that.
+def send_slice(engine: Engine, owner_id: int, until: float, only: Sequence[int] | None = None) -> float | None:
+    """Work off the owner's runs, in turns, until `until` (time.monotonic()); in how many seconds something may be due
+    and free to go, 0 for now, None if nothing is due.
+
+    Raises Open while the breaker is, and ProviderError if the service takes nothing; no letter pays for that.
     """
     idle: list[int] = []
-    while not engine.gate.shut and engine.lease.wait_until_fresh(until - time.monotonic()):
-        if (asked := time.monotonic()) >= until:
-            break
-        turn = ledger.next_run(owner_id, idle, only)
-        if turn is None:
-            return False
-        with engine.gate.admitting(turn.run_id, asked, turn.window_seconds):
-            if _send_run(engine, turn, until):
+    try:
+        while not engine.gate.shut and engine.lease.wait_until_fresh(until - time.monotonic()):
+            if (asked := time.monotonic()) >= until:
+                break
+            engine.pace.breaker.ask()
+            turn = ledger.next_run(owner_id, idle, only)
+            if turn is None:
+                return None
+            with engine.gate.admitting(turn.run_id, asked, turn.window_seconds):
+                claim = _send_run(engine, owner_id, turn, until)
+            if claim.exhausted:
                 idle.append(turn.run_id)
                 closing.finish(turn.run_id)
-    return True
+            elif claim.held:
+                left = SHORT_WAIT if claim.held.of_owner else until - time.monotonic()
+                if claim.held.wait > left:
+                    return claim.held.wait
+                engine.halted.wait(claim.held.wait)
+    finally:
+        engine.pace.breaker.leave()
+    return 0.0
 
 
-def _send_run(engine: Engine, turn: entries.Turn, until: float) -> bool:
-    """Hand over what can be claimed of the run until then; whether nothing more of it is due."""
-    claim = claims.Claims(engine, turn.run_id)
+def _send_run(engine: Engine, owner_id: int, turn: entries.Turn, until: float) -> claims.Claims:
+    """Hand over what can be claimed of the run until then; how far that came."""
+    claim = claims.Claims(engine, owner_id, turn.run_id)
+    letters = _letters(engine, turn, claim, until)
     try:
-        for receipt in engine.provider.deliver(_letters(engine, turn, claim, until)):
+        for receipt in engine.provider.deliver(letters, until, claim.answered_late):
             claim.answered(receipt)
     finally:
         claim.give_back()
         engine.settler.drain()
-    return claim.exhausted
+    return claim
 
 
 def _letters(engine: Engine, turn: entries.Turn, claim: claims.Claims, until: float) -> Iterator[Letter | None]:
     """The run's letters, each passed by the gate the instant it is pulled; None while a receipt must come first."""
     write = letter_writer(turn)
     while time.monotonic() < until:
+        if engine.pace.breaker.trying:
+            yield None
+            continue
         claimed = claim.next()
         if claimed is not None:
             try:
@@ -53,9 +71,12 @@ def _letters(engine: Engine, turn: entries.Turn, claim: claims.Claims, until: fl
                 continue
             if not engine.gate.is_open(turn.run_id):
                 return
+            if wait := engine.pace.domain_wait(claimed.address):
+                claim.put_off(wait)
+                continue
             claim.hand_over()
             yield letter
-        elif claim.exhausted:
+        elif claim.exhausted or claim.held:
             return
         elif claim.outstanding:
             yield None

@@ -3,10 +3,13 @@
 import logging
 import threading
 import time
+from collections.abc import Callable, Collection
 
+import redis
 from django.db import Error, connections
 
-from dispatcher import entries, ledger, pacing
+from dispatcher import entries, ledger, pacing, reporting
+from dispatcher.providers.base import Outcome
 
 logger = logging.getLogger(__name__)
 
@@ -16,8 +19,11 @@ RETRY_SECONDS = 0.5
 class Settler:
     """Writes receipts into the ledger in a thread of its own. What it has not written yet counts as in hand."""
 
-    def __init__(self, hand: pacing.Hand) -> None:
+    def __init__(self, hand: pacing.Hand, after_late: Callable[[Collection[int]], None]) -> None:
+        """`after_late` is called with runs of which late receipts have been written down."""
         self._hand = hand
+        self._after_late = after_late
+        self._reporter = reporting.Reporter()
         self._gathered: list[entries.Settlement] = []
         self._taken = 0
         self._written = 0
@@ -62,12 +68,32 @@ class Settler:
                 batch, self._gathered = self._gathered, []
             if not batch:
                 break
-            self._write(batch)
-            self._hand.let_go([settlement.key for settlement in batch])
+            returned = [settlement.key for settlement in batch if settlement.outcome is Outcome.RETURNED]
+            written = [settlement for settlement in batch if settlement.outcome is not Outcome.RETURNED]
+            if written:
+                self._write(written)
+                self._hand.let_go([settlement.key for settlement in written])
+                self._report(written)
+            if returned:
+                self._hand.give_back(returned)
+            self._look_after({settlement.run_id for settlement in batch if settlement.late})
             with self._changed:
                 self._written += len(batch)
                 self._changed.notify_all()
         connections.close_all()
+
+    def _report(self, batch: list[entries.Settlement]) -> None:
+        for settlement in batch:
+            if settlement.final:
+                self._reporter.note(settlement.run_id, settlement.delivery_id, settlement.outcome, settlement.code)
+        self._reporter.flush()
+
+    def _look_after(self, run_ids: Collection[int]) -> None:
+        if run_ids:
+            try:
+                self._after_late(run_ids)
+            except (Error, redis.RedisError) as error:
+                logger.warning("runs %s are left to the tick: %s", sorted(run_ids), error)
 
     def _write(self, batch: list[entries.Settlement]) -> None:
         """Write the batch, however long the database is away: writing a receipt twice is harmless, losing it is not."""

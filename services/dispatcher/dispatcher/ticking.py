@@ -7,7 +7,7 @@ from django.core.cache import cache
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
-from dispatcher import account_mail, closing, lanes, launching, ledger
+from dispatcher import account_mail, closing, lanes, launching, ledger, reporting
 from vestnik import clock, erasing, jobs
 from vestnik.accounts import submissions
 from vestnik.clients import background
@@ -54,8 +54,10 @@ def recover() -> None:
     """Take over what dead workers had in hand."""
     for worker_id, name in ledger.bury():
         logger.error("worker %d (%s) died; what it had in hand is recovered", worker_id, name)
-    for run_id in ledger.recover():
+    run_ids = ledger.recover()
+    for run_id in run_ids:
         closing.close(run_id)
+    reporting.report_set_aside(run_ids)
 
 
 def close() -> None:

@@ -7,6 +7,7 @@ threads meet once a batch and not once a letter.
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
@@ -19,11 +20,14 @@ logger = logging.getLogger(__name__)
 
 Connection = TypeVar("Connection")
 
+PATIENCE = 0.5
+"""Seconds beyond its end that a lane waits for receipts, before it leaves the letters in hand behind."""
+
 
 class Lane:
     """One call of `deliver`: what it has in hand and what came back."""
 
-    __slots__ = ("answered", "changed", "last_turn", "receipts", "taken", "trouble", "yielded")
+    __slots__ = ("answered", "changed", "heir", "last_turn", "receipts", "taken", "trouble", "yielded")
 
     def __init__(self, lock: threading.Lock) -> None:
         self.receipts: deque[Receipt] = deque()
@@ -33,6 +37,8 @@ class Lane:
         self.yielded = 0
         self.last_turn = 0
         self.trouble: ProviderError | None = None
+        self.heir: Callable[[Receipt], None] | None = None
+        """Who is told of further receipts, once the lane's thread has left."""
         self.changed = threading.Condition(lock)
 
     @property
@@ -71,7 +77,12 @@ class Lanes(Generic[Connection]):
 
     # The lane's side
 
-    def deliver(self, letters: Iterable[Letter | None]) -> Iterator[Receipt]:
+    def deliver(
+        self,
+        letters: Iterable[Letter | None],
+        until: float | None = None,
+        late: Callable[[Receipt], None] | None = None,
+    ) -> Iterator[Receipt]:
         """See `Provider.deliver`."""
         lane = Lane(self._lock)
         source = iter(letters)
@@ -79,6 +90,8 @@ class Lanes(Generic[Connection]):
         fault: BaseException | None = None
         try:
             while True:
+                if asking and until is not None and time.monotonic() >= until:
+                    asking, exhausted = False, True
                 while (
                     asking
                     and lane.trouble is None
@@ -99,17 +112,23 @@ class Lanes(Generic[Connection]):
                     asking = not exhausted
                     lane.yielded += 1
                     yield lane.receipts.popleft()
-                elif lane.taken == lane.yielded and not (asking and lane.trouble is None):
+                    continue
+                wanting = asking and lane.trouble is None
+                if lane.taken == lane.yielded and not wanting:
                     break
-                else:
-                    try:
-                        self._wait(lane, asking and lane.trouble is None)
-                    except BaseException as error:  # Ctrl-C and the like
-                        if fault is not None:
-                            raise
-                        fault, asking, exhausted = error, False, True
+                if late is not None and until is not None and time.monotonic() >= until + PATIENCE:
+                    break
+                try:
+                    self._wait(lane, wanting, until if wanting or late is None else until and until + PATIENCE)
+                except BaseException as error:  # Ctrl-C and the like
+                    if fault is not None:
+                        raise
+                    fault, asking, exhausted = error, False, True
         finally:
-            self._abandon(lane)
+            if late is None:
+                self._abandon(lane)
+            else:
+                self._leave(lane, late)
         if fault is not None:
             raise fault
         if lane.trouble is not None:
@@ -147,14 +166,17 @@ class Lanes(Generic[Connection]):
                 self._free.append(connection)
                 self._wake_for_free()
 
-    def _wait(self, lane: Lane, wanting: bool) -> None:
-        """Until a receipt is there or, wanting, a connection or trouble."""
+    def _wait(self, lane: Lane, wanting: bool, until: float | None = None) -> None:
+        """Until a receipt is there or, wanting, a connection or trouble; at most until then."""
         with self._lock:
             if wanting:
                 self._waiting.append(lane)
             try:
                 while not lane.receipts and not (wanting and self._ready(lane)):
-                    lane.changed.wait()
+                    left = None if until is None else until - time.monotonic()
+                    if left is not None and left <= 0:
+                        break
+                    lane.changed.wait(left)
             finally:
                 if wanting:
                     self._waiting.remove(lane)
@@ -171,6 +193,14 @@ class Lanes(Generic[Connection]):
         if self._free and self._waiting:
             for lane in sorted(self._waiting, key=lambda waiting: waiting.turn)[: len(self._free)]:
                 lane.changed.notify()
+
+    def _leave(self, lane: Lane, late: Callable[[Receipt], None]) -> None:
+        """Leave what is in hand behind: `late` hears of it."""
+        with self._lock:
+            lane.heir = late
+            left = _drained(lane)
+        for receipt in left:
+            late(receipt)
 
     def _abandon(self, lane: Lane) -> None:
         """Wait for what the caller left in hand when it closed the iterator early."""
@@ -227,11 +257,19 @@ class Lanes(Generic[Connection]):
         self._answered.add(lane)
 
     def flush(self) -> None:
-        """Wake the lanes for which something changed."""
+        """Wake the lanes for which something changed; tell the heirs of those that have left."""
+        inherited: list[tuple[Callable[[Receipt], None], list[Receipt]]] = []
         with self._lock:
             while self._answered:
-                self._answered.pop().changed.notify()
+                lane = self._answered.pop()
+                if lane.heir is None:
+                    lane.changed.notify()
+                else:
+                    inherited.append((lane.heir, _drained(lane)))
             self._wake_for_free()
+        for heir, receipts in inherited:
+            for receipt in receipts:
+                heir(receipt)
 
     def fail(self, error: ProviderError) -> None:
         """No connection can be had: every lane that waits for one ends with this error."""
@@ -239,3 +277,10 @@ class Lanes(Generic[Connection]):
             for lane in self._waiting:
                 lane.trouble = error
                 lane.changed.notify()
+
+
+def _drained(lane: Lane) -> list[Receipt]:
+    receipts = list(lane.receipts)
+    lane.receipts.clear()
+    lane.yielded += len(receipts)
+    return receipts

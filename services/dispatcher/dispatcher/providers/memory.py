@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from dispatcher.providers.base import Letter, Outcome, Receipt, visible
@@ -18,6 +18,8 @@ class Answer:
     outcome: Outcome = Outcome.ACCEPTED
     code: int | None = 250
     words: str = "2.0.0 Ok"
+    retry_after: float | None = None
+    about_us: bool = False
 
 
 ACCEPTED = Answer()
@@ -36,6 +38,7 @@ class MemoryProvider:
         """Everything handed over, in order, whatever the outcome."""
         self._lock = threading.Condition()
         self._scripts: dict[str, deque[Answer]] = defaultdict(deque)
+        self._usual = ACCEPTED
         self._trouble: ProviderError | None = None
         self._holding = False
         self._held: deque[_Held] = deque()
@@ -46,9 +49,14 @@ class MemoryProvider:
     # The script
 
     def answers(self, recipient: str, *answers: Answer) -> None:
-        """Say these to the recipient's next letters, one each; after them the letters are accepted."""
+        """Say these to the recipient's next letters, one each; after them what is said to everybody."""
         with self._lock:
             self._scripts[recipient].extend(answers)
+
+    def always(self, answer: Answer) -> None:
+        """Say this to every letter for which there is nothing else to be said."""
+        with self._lock:
+            self._usual = answer
 
     def hold(self) -> None:
         """Be slow: keep the letters in hand unanswered until `release`."""
@@ -86,9 +94,14 @@ class MemoryProvider:
 
     # The provider
 
-    def deliver(self, letters: Iterable[Letter | None]) -> Iterator[Receipt]:
+    def deliver(
+        self,
+        letters: Iterable[Letter | None],
+        until: float | None = None,
+        late: Callable[[Receipt], None] | None = None,
+    ) -> Iterator[Receipt]:
         """See `Provider.deliver`."""
-        return self._lanes.deliver(letters)
+        return self._lanes.deliver(letters, until, late)
 
     def close(self) -> None:
         """Answer what is held; deliver nothing after."""
@@ -109,11 +122,20 @@ class MemoryProvider:
 
     def _settle(self, held: "_Held") -> None:
         script = self._scripts.get(held.letter.recipient)
-        answer = script.popleft() if script else ACCEPTED
+        answer = script.popleft() if script else self._usual
         duration = time.monotonic() - held.began
         self._lanes.answer(
             held.lane,
-            Receipt(held.letter, answer.outcome, answer.code, visible(answer.words), held.began, duration),
+            Receipt(
+                held.letter,
+                answer.outcome,
+                answer.code,
+                visible(answer.words),
+                held.began,
+                duration,
+                answer.retry_after,
+                answer.about_us,
+            ),
         )
         if self._trouble is None:
             self._lanes.release(held.slot)

@@ -1,0 +1,262 @@
+"""The circuit breaker: while the service takes nothing, nobody claims, and one letter at a time finds out about it.
+
+Its state is a hash in Redis, shared by all processes and read by pages (vestnik.mailings.service):
+
+    failures   how many there were in a row, while it is closed
+    next       when the next probe may begin (ms by Redis's clock); there is no such field while it is closed
+    since      when it opened
+    times      how many probes in a row were in vain: each waits longer (SETBACKS)
+    trouble, words   what it was
+    prober, until    who tries now, and until when others leave it to them
+
+Redis is asked once a slice, and when something happened; never for a letter. Where Redis does not answer there is no
+breaker: each lane then stays away by itself.
+"""
+
+import logging
+import secrets
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import redis
+from django.conf import settings
+
+from dispatcher.providers.base import Outcome, Receipt
+from dispatcher.providers.errors import Misconfigured, ProviderError
+from vestnik.mailings import service
+from vestnik.mailings.service import Trouble
+from vestnik.settings import impatient
+
+logger = logging.getLogger(__name__)
+
+PROBE_LEASE = timedelta(seconds=10)
+"""A probe is left to whoever began it for so long after their last heartbeat."""
+
+FORGET_AFTER = timedelta(minutes=10)
+"""Failures that did not open the breaker are forgotten, and so is an open breaker that nobody probes any more."""
+
+SUSPECT = 20
+"""So many refusals in a row that would meet every letter are a fault of ours, and no further letter pays for it."""
+
+_NOW = "local time = redis.call('TIME'); local now = time[1] * 1000 + math.floor(time[2] / 1000);"
+
+# May this worker (ARGV 1) send? {verdict, milliseconds to wait, failures}: 0 no, 1 yes, 2 yes, as a probe.
+ASK = f"""
+    {_NOW}
+    local failures, next_at, till, prober = unpack(redis.call('HMGET', KEYS[1], 'failures', 'next', 'until', 'prober'))
+    if not next_at then return {{1, 0, tonumber(failures or 0)}} end
+    local mine = prober == ARGV[1]
+    if not mine and tonumber(till or 0) > now then return {{0, tonumber(till) - now, 0}} end
+    if not mine and tonumber(next_at) > now then return {{0, tonumber(next_at) - now, 0}} end
+    redis.call('HSET', KEYS[1], 'prober', ARGV[1], 'until', now + ARGV[2])
+    return {{2, 0, 0}}
+"""
+
+# It went wrong, as often as ARGV 2 says: {is open, milliseconds to wait, is news}. Once open, only the probe counts:
+# others hear of letters that were under way before.
+FAIL = f"""
+    {_NOW}
+    local worker, weight, enough, trouble, words, forget = unpack(ARGV, 1, 6)
+    local next_at, prober, was = unpack(redis.call('HMGET', KEYS[1], 'next', 'prober', 'trouble'))
+    if next_at and prober ~= worker then return {{1, math.max(tonumber(next_at) - now, 0), 0}} end
+    if not next_at then
+        if redis.call('HINCRBY', KEYS[1], 'failures', weight) < tonumber(enough) then
+            redis.call('PEXPIRE', KEYS[1], forget)
+            return {{0, 0, 0}}
+        end
+        redis.call('HSET', KEYS[1], 'since', now)
+    end
+    local times = redis.call('HINCRBY', KEYS[1], 'times', 1)
+    local wait = tonumber(ARGV[6 + math.min(times, #ARGV - 6)])
+    redis.call('HSET', KEYS[1], 'next', now + wait, 'trouble', trouble, 'words', words)
+    redis.call('HDEL', KEYS[1], 'prober', 'until', 'failures')
+    redis.call('PEXPIRE', KEYS[1], wait + forget)
+    return {{1, wait, was == trouble and 0 or 1}}
+"""
+
+# The service asks to be left alone until then: {is news}. The latest it named stands.
+HOLD = f"""
+    {_NOW}
+    local next_at = redis.call('HGET', KEYS[1], 'next')
+    redis.call('HDEL', KEYS[1], 'prober', 'until')
+    if next_at and tonumber(next_at) >= now + ARGV[1] then return 0 end
+    redis.call('HSETNX', KEYS[1], 'since', now)
+    redis.call('HSET', KEYS[1], 'next', now + ARGV[1], 'trouble', 'throttled', 'words', ARGV[2])
+    redis.call('PEXPIRE', KEYS[1], ARGV[1] + ARGV[3])
+    return next_at and 0 or 1
+"""
+
+# It works: whether it was open.
+CLOSE = """
+    local open = redis.call('HEXISTS', KEYS[1], 'next')
+    redis.call('DEL', KEYS[1])
+    return open
+"""
+
+# A probe that had nothing to try.
+LEAVE = "if redis.call('HGET', KEYS[1], 'prober') == ARGV[1] then redis.call('HDEL', KEYS[1], 'prober', 'until') end"
+
+RENEW = f"""
+    {_NOW}
+    if redis.call('HGET', KEYS[1], 'prober') == ARGV[1] then
+        redis.call('HSET', KEYS[1], 'until', now + ARGV[2])
+    end
+    return redis.call('HEXISTS', KEYS[1], 'next')
+"""
+
+
+class Open(Exception):
+    """The service takes nothing now: `wait` seconds until it is worth asking again."""
+
+    def __init__(self, wait: float) -> None:
+        super().__init__(f"the breaker is open for {wait:.1f} s")
+        self.wait = wait
+
+
+class Breaker:
+    """One process's view of it. `on_close` is called when this process has closed it. Safe from any thread."""
+
+    def __init__(self, on_close: Callable[[], object] = lambda: None) -> None:
+        self._worker = secrets.token_hex(8)
+        self._on_close = on_close
+        self._redis = redis.Redis.from_url(impatient(settings.REDIS_URL))
+        self._lock = threading.Lock()
+        self._open = False
+        self._failures = 0
+        self._probes_out = 0
+        self._suspicious = 0
+        self._silent = 0
+        self._silence: Receipt | None = None
+        self._works = False
+        self._hold: Receipt | None = None
+        self.probing = False
+        """Whether this process may try one letter, and no more, until it has its answer."""
+
+    @property
+    def passes(self) -> bool:
+        """Whether letters may be handed over, by what this process knows; the gate asks it for every letter."""
+        return not self._open or self.probing
+
+    @property
+    def trying(self) -> bool:
+        """Whether a probe is out, and its answer is awaited."""
+        return self.probing and self._probes_out > 0
+
+    def ask(self) -> None:
+        """Once before a slice: raises Open if nothing may be handed over now."""
+        if self.trying:
+            raise Open(1.0)
+        answer = self._call(ASK, self._worker, _ms(PROBE_LEASE))
+        if answer is None:
+            self._open = self.probing = False
+            return
+        verdict, wait, self._failures = answer
+        self._open, self.probing = verdict != 1, verdict == 2
+        if verdict == 0:
+            raise Open(max(wait / 1000, 0.05))
+
+    def handed_over(self) -> None:
+        """A letter is on its way."""
+        if self.probing:
+            self._probes_out += 1
+
+    def leave(self) -> None:
+        """A slice is over: a probe that found nothing to try is left to others."""
+        if self.probing and not self._probes_out:
+            self.probing = False
+            self._call(LEAVE, self._worker)
+
+    def heard(self, receipt: Receipt, patience: int) -> None:
+        """What a letter's receipt says of the service; so many in a row without an answer (`patience`) speak against
+        it. Asks nobody: `tell` does, where something is to be told."""
+        self._probes_out = max(0, self._probes_out - 1)
+        if receipt.outcome is Outcome.RETURNED:
+            return
+        if receipt.retry_after:
+            self._hold = receipt
+        elif receipt.silent or (receipt.outcome is Outcome.TEMPORARY and (receipt.code or 0) >= 500):
+            self._silent += 1
+            if self._silent >= patience or self.probing:
+                self._silence, self._silent = receipt, 0
+        elif receipt.about_us:
+            self._suspicious += 1
+            if self._suspicious >= SUSPECT:
+                self._silence = receipt
+        elif not receipt.throttled:
+            self._silent = self._suspicious = 0
+            self._works = self._open or self._failures > 0
+
+    def is_our_fault(self, receipt: Receipt) -> bool:
+        """Whether this refusal is one of many that met every letter: this one is not to pay for it."""
+        return receipt.about_us and self._suspicious >= SUSPECT
+
+    def tell(self) -> None:
+        """Tell the others what was heard. Cheap where there is nothing to tell."""
+        if not (self._works or self._silence or self._hold):
+            return
+        with self._lock:
+            works, self._works = self._works, False
+            silence, self._silence = self._silence, None
+            hold, self._hold = self._hold, None
+        if works:
+            self._close()
+        if silence:
+            ours = silence.about_us
+            words = f"letter after letter is refused: {silence.code} {silence.answer}" if ours else silence.answer
+            self._fail(Trouble.MISCONFIGURED if ours else Trouble.UNAVAILABLE, words, settings.BREAKER_FAILURES)
+        if hold:
+            self._open, self.probing = True, False
+            news = self._call(HOLD, round((hold.retry_after or 0) * 1000), hold.answer, _ms(FORGET_AFTER))
+            if news:
+                logger.warning("the service asked to be left alone for %.0f s: %s", hold.retry_after, hold.answer)
+
+    def failed(self, error: ProviderError) -> float | None:
+        """No connection was to be had: seconds to stay away if the breaker is open now; None if it is not (yet)."""
+        trouble = Trouble.MISCONFIGURED if isinstance(error, Misconfigured) else Trouble.UNAVAILABLE
+        return self._fail(trouble, str(error), settings.BREAKER_FAILURES if trouble == Trouble.MISCONFIGURED else 1)
+
+    def renew(self) -> None:
+        """Once a second: keep a probe that is out, tell what was heard, see what others found. Never raises."""
+        self.tell()
+        self._open = bool(self._call(RENEW, self._worker, _ms(PROBE_LEASE)))
+        if not self._open:
+            self.probing = False
+
+    def _fail(self, trouble: Trouble, words: str, weight: int) -> float | None:
+        waits = [round(seconds * 1000) for seconds in settings.SETBACKS]
+        answer = self._call(
+            FAIL, self._worker, weight, settings.BREAKER_FAILURES, trouble.value, words, _ms(FORGET_AFTER), *waits
+        )
+        if answer is None:
+            return None
+        is_open, milliseconds, news = answer
+        wait = max(milliseconds / 1000, 0.05)
+        self._failures += 1
+        if not is_open:
+            return None
+        self._open, self.probing = True, False
+        if news:
+            log = logger.error if trouble == Trouble.MISCONFIGURED else logger.warning
+            log("nothing is handed over, the next try is in %.0f s: %s", wait, words)
+        return wait
+
+    def _close(self) -> None:
+        self._open = self.probing = False
+        self._failures = 0
+        if self._call(CLOSE):
+            logger.warning("the service takes letters again")
+            self._on_close()
+
+    def _call(self, script: str, *arguments: str | int) -> Any:
+        """The script's answer; None without Redis."""
+        try:
+            return self._redis.eval(script, 1, service.KEY, *arguments)
+        except redis.RedisError as error:
+            logger.debug("no breaker without Redis: %s", error)
+            return None
+
+
+def _ms(duration: timedelta) -> int:
+    return round(duration.total_seconds() * 1000)

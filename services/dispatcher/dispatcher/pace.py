@@ -1,0 +1,91 @@
+"""At what pace a process hands letters over: the breaker, the service's own "slower", and the limits, together."""
+
+import logging
+from contextlib import suppress
+from datetime import timedelta
+
+import redis
+
+from dispatcher.breaker import Breaker
+from dispatcher.limits import Grant, Limits
+from dispatcher.providers.base import Receipt
+from dispatcher.throttle import Throttle
+from vestnik import jobs
+from vestnik.mailings import service
+
+logger = logging.getLogger(__name__)
+
+ASK_AGAIN_SECONDS = 1.0
+"""While Redis, which keeps the limits, does not answer, nothing is sent that might go beyond them."""
+
+
+class Pace:
+    """One per process and provider, shared by its lanes. Safe from any thread."""
+
+    def __init__(self, connections: int) -> None:
+        """`connections`: so many letters in a row without an answer mean that none of them works."""
+        self.breaker = Breaker(on_close=jobs.TICK.enqueue)
+        self.throttle = Throttle()
+        self.limits = Limits()
+        self._connections = connections
+
+    def take(self, owner_id: int | None, most: int, urgent: bool = False) -> Grant:
+        """Tokens for at most so many letters of the owner, before they are claimed; None is account mail."""
+        if self.breaker.probing:
+            most = min(most, 0 if self.breaker.trying else 1)
+        granted, wait = self.throttle.take(most)
+        if not granted:
+            return Grant(0, wait, of_owner=False)
+        try:
+            grant = self.limits.take(owner_id, granted, urgent)
+        except redis.RedisError as error:
+            logger.warning("the limits cannot be asked for: %s", error)
+            return self._held(Grant(0, ASK_AGAIN_SECONDS, of_owner=False), granted, None)
+        return self._held(grant, granted, owner_id if grant.of_owner else None)
+
+    def _held(self, grant: Grant, granted: int, owner_id: int | None) -> Grant:
+        self.throttle.give_back(granted - grant.count)
+        if not grant.count and grant.wait > ASK_AGAIN_SECONDS:
+            with suppress(redis.RedisError):
+                service.note_limit(owner_id, timedelta(seconds=grant.wait))
+        return grant
+
+    @property
+    def free(self) -> bool:
+        """Whether letters may be handed over, by what this process knows; the gate asks it for every letter."""
+        return self.breaker.passes and self.limits.fresh
+
+    def domain_wait(self, address: str) -> float:
+        """0 for a letter that may go to this address now, and then has to; else seconds by which to put it off."""
+        try:
+            return self.limits.domain_wait(address)
+        except redis.RedisError as error:
+            logger.warning("the limits of domains cannot be asked for: %s", error)
+            return ASK_AGAIN_SECONDS
+
+    def handed_over(self, owner_id: int | None) -> None:
+        """A letter with a token is on its way."""
+        self.limits.used(owner_id)
+        self.breaker.handed_over()
+
+    def give_back(self, owner_id: int | None, count: int) -> None:
+        """So many tokens were not needed."""
+        if count:
+            self.throttle.give_back(count)
+            self.limits.give_back(owner_id, count)
+
+    def heard(self, receipt: Receipt) -> bool:
+        """What became of a letter; whether it is to pay for it."""
+        self.throttle.heard(receipt)
+        self.breaker.heard(receipt, self._connections)
+        return not self.breaker.is_our_fault(receipt)
+
+    def renew(self) -> None:
+        """Once a second. Never raises."""
+        self.breaker.renew()
+        self.limits.renew()
+
+    def close(self) -> None:
+        """The process sends no more."""
+        self.breaker.leave()
+        self.limits.close()

@@ -1,0 +1,99 @@
+"""Slowing down by itself where the service asks for it, and speeding up again.
+
+The rate is halved, at most once for all that was under way when it was halved last; then it grows by a tenth a second
+as long as letters are taken (the shape is TCP's, RFC 5681, 3.1, but by shares). Each process goes by the answers that
+it gets itself, so that together they settle around what the service takes.
+"""
+
+import threading
+import time
+
+from dispatcher.providers.base import Outcome, Receipt
+
+SLOWEST = 1.0
+"""Letters a second: slower than that spares nobody anything."""
+FREE = 20_000.0
+"""Letters a second from which there is no limit any more."""
+GROWTH = 1.1
+"""Factor a second."""
+BURST_SECONDS = 0.1
+"""What a pause saves up: letters for so long, and at least one."""
+
+MAYBE_THE_MAILBOX = frozenset({450, 451, 452, 454})
+"""They may be about one recipient (RFC 5321, 4.2.3): a full mailbox, greylisting. Only many of them mean us."""
+MANY = 0.2
+"""Of the last answers, this share."""
+MEMORY = 0.02
+"""What one answer weighs in it: it goes by the last fifty or so."""
+
+
+class Throttle:
+    """How many letters this process may hand over now. Safe from any thread."""
+
+    def __init__(self) -> None:
+        self.rate: float | None = None
+        """Letters a second; None: as many as there are."""
+        self._tokens = 0.0
+        self._at = self._slowed_at = self._grown_at = 0.0
+        self._share = 0.0
+        self._taken, self._since, self._last_rate = 0, 0.0, 0.0
+        self._lock = threading.Lock()
+
+    def take(self, most: int) -> tuple[int, float]:
+        """Of so many letters, how many may go now; and if none, the seconds until one may."""
+        with self._lock:
+            now = time.monotonic()
+            granted = most
+            if self.rate is not None:
+                self._tokens = min(max(1.0, self.rate * BURST_SECONDS), self._tokens + (now - self._at) * self.rate)
+                self._at = now
+                granted = min(most, int(self._tokens))
+                if not granted:
+                    return 0, max(0.001, (1 - self._tokens) / self.rate)
+                self._tokens -= granted
+            self._count(granted, now)
+            return granted, 0.0
+
+    def give_back(self, count: int) -> None:
+        """So many were not handed over after all."""
+        with self._lock:
+            self._tokens += count
+            self._taken -= count
+
+    def heard(self, receipt: Receipt) -> None:
+        """What became of a letter."""
+        throttled = receipt.throttled
+        if not throttled and self.rate is None and not self._share:
+            return
+        with self._lock:
+            self._share += MEMORY * (throttled - self._share)
+            if throttled and (self._share >= MANY or receipt.retry_after or receipt.code not in MAYBE_THE_MAILBOX):
+                self._slow_down(receipt.began)
+            elif receipt.outcome is Outcome.ACCEPTED:
+                self._speed_up()
+
+    def _slow_down(self, began: float) -> None:
+        if began < self._slowed_at:
+            return
+        now = time.monotonic()
+        self._count(0, now)
+        rate = self.rate if self.rate is not None else max(self._last_rate, float(self._taken))
+        self.rate = max(SLOWEST, rate / 2)
+        self._tokens = 0.0
+        self._slowed_at = self._at = self._grown_at = now
+
+    def _speed_up(self) -> None:
+        now = time.monotonic()
+        if self.rate is None or now - self._grown_at < BURST_SECONDS:
+            return
+        self.rate *= GROWTH ** min(1.0, now - self._grown_at)  # no longer pause was a test of the service
+        self._grown_at = now
+        if self.rate >= FREE:
+            self.rate = None
+
+    def _count(self, granted: int, now: float) -> None:
+        """How many a second were taken before this second, and how many in it so far."""
+        if now - self._since >= 1.0:
+            self._last_rate = self._taken / (now - self._since)
+            self._since, self._taken = now, 0
+        self._taken += granted

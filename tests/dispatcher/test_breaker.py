@@ -1,0 +1,322 @@
+"""The circuit breaker: one of all processes, one probe at a time, and what pages are told."""
+
+import secrets
+import time
+from datetime import timedelta
+
+import dramatiq
+import pytest
+import redis
+from django.utils import timezone
+
+from dispatcher import breaker as breakers
+from dispatcher import engine as engines
+from dispatcher import foreground, lanes, ledger, sending
+from dispatcher.breaker import Breaker, Open
+from dispatcher.engine import Engine
+from dispatcher.providers.base import Outcome
+from dispatcher.providers.errors import Misconfigured, NoRoom, Unavailable
+from dispatcher.providers.memory import Answer, MemoryProvider
+from tests.dispatcher.test_sending import launched, states
+from vestnik.mailings import service
+from vestnik.mailings.records import Attempt, Delivery
+from vestnik.testing.factories import make_mailing
+from web.home import status
+
+AWAY = Unavailable("smtp://mail.example:25 cannot be reached: Connection refused")
+WRONG = Misconfigured("smtp://mail.example:25 refused the login: 535 no")
+SILENCE = Answer(Outcome.TEMPORARY, None, "no answer in 30 s, waiting for the answer to MAIL")
+BUSY = Answer(Outcome.TEMPORARY, 429, "slower", retry_after=0.4)
+WRONG_SENDER = Answer(Outcome.PERMANENT, 550, "5.7.1 sender refused", about_us=True)
+
+
+@pytest.fixture
+def lane(engine, monkeypatch):
+    """Runs one slice of a lane for an owner, by the test's engine."""
+    monkeypatch.setattr(engines, "_engine", engine)
+
+    def run_slice(owner):
+        lanes.run_slice(owner.pk, 0, secrets.token_hex(8))
+        lanes._redis().delete(lanes._slot(owner.pk, 0))
+
+    return run_slice
+
+
+@pytest.fixture
+def brief(settings):
+    settings.SETBACKS = [0.1]
+
+
+@pytest.fixture
+def others(engine):
+    """The breaker of another process."""
+    return Breaker()
+
+
+def on_the_home_page():
+    return [(part.well, part.words) for part in status.parts() if part.name == "Mail service"]
+
+
+def hints(queue="control"):
+    client = dramatiq.get_broker().client
+    names = [f"vestnik:{queue}.msgs", f"vestnik:{queue}.DQ.msgs"]
+    return [dramatiq.Message.decode(each).actor_name for name in names for each in client.hvals(name)]
+
+
+def opened(breaker, error=AWAY):
+    while breaker.failed(error) is None:
+        pass
+
+
+def test_three_failures_in_a_row_open_it_for_everybody(alice, engine, provider, lane, others, settings):
+    settings.SETBACKS = [5]
+    run = launched(make_mailing(alice, 3))
+    provider.fail(AWAY)
+    lane(alice)
+    lane(alice)
+    assert (service.outage(), on_the_home_page()) == (None, [])
+    others.ask()
+    before = timezone.now()
+    lane(alice)
+    outage = service.outage()
+    assert (outage.trouble, outage.words) == ("unavailable", str(AWAY))
+    assert timedelta(seconds=4.5) <= outage.next_probe - before < timedelta(seconds=6)
+    assert on_the_home_page() == [(False, "takes nothing at the moment")]
+    with pytest.raises(Open) as refusal:
+        others.ask()
+    assert 4 < refusal.value.wait <= 5
+    assert states(run) == ["queued"] * 3
+    assert not Attempt.objects.exists()
+
+
+def test_while_it_is_open_nothing_is_claimed(alice, engine, provider, lane, others, settings):
+    settings.SETBACKS = [5]
+    run = launched(make_mailing(alice, 3))
+    opened(others)
+    lane(alice)
+    assert provider.letters == []
+    assert set(Delivery.objects.filter(run=run).values_list("claim", flat=True)) == {0}
+    assert "tick" in hints(), "nobody comes back for the probe"
+
+
+def test_wrong_settings_open_it_at_once_and_are_told_once(alice, provider, lane, brief, caplog):
+    launched(make_mailing(alice, 3))
+    provider.fail(WRONG)
+    for _ in range(3):
+        lane(alice)
+        time.sleep(0.12)
+    assert service.outage().trouble == "misconfigured"
+    told = [record for record in caplog.records if "refused the login" in record.getMessage()]
+    assert [record.levelname for record in told] == ["ERROR"]
+
+
+def test_one_letter_at_a_time_tries_and_the_first_that_is_taken_closes_it(alice, engine, provider, lane, others, brief):
+    run = launched(make_mailing(alice, 5))
+    opened(others)
+    time.sleep(0.12)
+    provider.hold()
+    lane(alice)
+    assert len(provider.letters) == 1
+    assert engine.pace.breaker.trying
+    with pytest.raises(Open):
+        others.ask()
+    lane(alice)
+    assert len(provider.letters) == 1, "a second probe beside the first"
+    provider.release()
+    engine.pace.renew()
+    assert service.outage() is None
+    others.ask()
+    assert "tick" in hints(), "the others are not woken"
+    lane(alice)
+    assert states(run) == ["sent"] * 5
+
+
+def test_a_probe_that_fails_makes_the_next_one_wait_longer(others, settings):
+    settings.SETBACKS = [0.05, 5]
+    opened(others)
+    time.sleep(0.06)
+    others.ask()
+    assert others.probing
+    assert others.failed(AWAY) == pytest.approx(5, abs=0.1)
+    with pytest.raises(Open):
+        others.ask()
+
+
+def test_what_was_under_way_when_it_opened_does_not_lengthen_it(engine, others, settings):
+    settings.SETBACKS = [1, 50]
+    opened(others)
+    assert engine.pace.breaker.failed(AWAY) <= 1
+
+
+def test_a_probe_with_nothing_to_try_is_left_to_others(alice, bob, provider, lane, others, brief):
+    launched(make_mailing(alice, 1))
+    opened(others)
+    time.sleep(0.12)
+    lane(bob)
+    assert service.outage() is not None
+    others.ask()
+    assert others.probing
+
+
+def test_a_probe_whose_process_died_is_left_to_others(others, engine, brief, monkeypatch):
+    monkeypatch.setattr(breakers, "PROBE_LEASE", timedelta(seconds=0.3))
+    opened(others)
+    time.sleep(0.12)
+    others.ask()
+    with pytest.raises(Open):
+        engine.pace.breaker.ask()
+    time.sleep(0.35)
+    engine.pace.breaker.ask()
+    assert engine.pace.breaker.probing
+
+
+def test_another_owners_letters_prove_that_the_service_is_back(alice, bob, provider, lane, brief):
+    launched(make_mailing(alice, 1))
+    launched(make_mailing(bob, 1))
+    provider.fail(AWAY)
+    for _ in range(3):
+        lane(alice)
+    assert service.outage() is not None
+    provider.recover()
+    time.sleep(0.12)
+    lane(bob)
+    assert service.outage() is None
+
+
+def test_as_many_letters_without_an_answer_as_there_are_connections_open_it(alice, engine, provider, lane, settings):
+    settings.SETBACKS = [5]
+    run = launched(make_mailing(alice, 100))
+    provider.always(SILENCE)
+    lane(alice)
+    assert service.outage().words == SILENCE.words
+    charged = Delivery.objects.filter(run=run, attempts__gt=0).count()
+    assert charged <= 2 * provider.connections, "the whole run paid for a service that hangs"
+    assert charged == Attempt.objects.count()
+
+
+def test_some_letters_without_an_answer_are_their_own_affair(alice, provider, lane):
+    mailing = make_mailing(alice, 100)
+    for client in mailing.clients.all()[:30]:
+        provider.answers(client.email, SILENCE)
+    lane(alice)
+    run = launched(mailing)
+    for _ in range(3):
+        lane(alice)
+    assert service.outage() is None
+    assert states(run).count("sent") >= 70
+
+
+def test_a_service_that_asks_to_be_left_alone_is(alice, engine, provider, lane):
+    mailing = make_mailing(alice, 5)
+    run = launched(mailing)
+    first = Delivery.objects.filter(run=run).order_by("due_at", "pk").first()
+    provider.answers(first.address, BUSY)
+    provider.hold()
+    lane(alice)
+    provider.release(1)
+    engine.pace.renew()
+    assert service.outage().trouble == "throttled"
+    provider.release()
+    before = len(provider.letters)
+    lane(alice)
+    assert len(provider.letters) == before
+    engine.settler.drain()
+    first.refresh_from_db()
+    assert (first.state, first.attempts) == ("queued", 1)
+    assert first.due_at > timezone.now()
+
+
+def test_a_refusal_of_the_sender_costs_twenty_letters_and_not_the_run(alice, engine, provider, lane, settings):
+    settings.SETBACKS = [0.05]
+    run = launched(make_mailing(alice, 60))
+    provider.always(WRONG_SENDER)
+    for _ in range(8):
+        lane(alice)
+        time.sleep(0.06)
+    failed = states(run).count("failed")
+    assert breakers.SUSPECT - 1 <= failed <= breakers.SUSPECT
+    outage = service.outage()
+    assert outage.trouble == "misconfigured"
+    assert "letter after letter is refused: 550 5.7.1 sender refused" in outage.words
+    provider.always(Answer())
+    time.sleep(0.06)
+    for _ in range(2):
+        lane(alice)
+    assert states(run).count("sent") == 60 - failed
+
+
+def test_a_letter_that_was_not_taken_for_our_fault_is_not_charged(alice, provider, lane):
+    run = launched(make_mailing(alice, 1))
+    address = Delivery.objects.get(run=run).address
+    provider.answers(address, Answer(Outcome.RETURNED, 535, "log in first"))
+    lane(alice)
+    assert states(run) == ["queued"]
+    lane(alice)
+    assert states(run) == ["sent"]
+    assert [(attempt.outcome, attempt.claim) for attempt in Attempt.objects.all()] == [("accepted", 2)]
+
+
+def test_no_room_for_a_connection_is_no_fault_of_the_service(alice, provider, lane):
+    launched(make_mailing(alice, 1))
+    provider.fail(NoRoom("all connections are in use"))
+    for _ in range(4):
+        lane(alice)
+    assert service.outage() is None
+
+
+def test_letters_that_are_sent_in_the_foreground_go_by_it_too(alice, engine, provider, settings):
+    settings.SETBACKS = [0.05, 0.05]
+    run = launched(make_mailing(alice, 1))
+    provider.fail(AWAY)
+    with pytest.raises(foreground.Away):
+        foreground.send(engine, [run.pk])
+    assert service.outage().words == str(AWAY)
+    provider.recover()
+    foreground.send(engine, [run.pk])
+    assert states(run) == ["sent"]
+    assert service.outage() is None
+
+
+def test_a_database_that_is_away_is_no_fault_of_the_service(alice, provider, lane, monkeypatch):
+    from django.db import OperationalError
+
+    def gone(*_):
+        raise OperationalError("gone")
+
+    launched(make_mailing(alice, 1))
+    monkeypatch.setattr(ledger, "next_run", gone)
+    for _ in range(4):
+        lane(alice)
+    assert service.outage() is None
+
+
+def test_without_redis_there_is_no_breaker_and_letters_go_out(alice, engine, settings, monkeypatch):
+    nowhere = redis.Redis.from_url("unix:///nowhere/valkey.sock")
+    monkeypatch.setattr(engine.pace.breaker, "_redis", nowhere)
+    monkeypatch.setattr(service, "_redis", lambda: nowhere)
+    run = launched(make_mailing(alice, 3))
+    assert engine.pace.breaker.failed(AWAY) is None
+    foreground.send(engine, [run.pk])
+    assert states(run) == ["sent"] * 3
+    assert service.outage() is None
+
+
+def test_two_processes_send_one_probe_between_them(alice, engine, provider, others, brief, transactional_db):
+    launched(make_mailing(alice, 4))
+    second = Engine(MemoryProvider(connections=2)).start()
+    try:
+        opened(others)
+        time.sleep(0.12)
+        provider.hold()
+        second.provider.hold()
+        outcomes = []
+        for each in (engine, second):
+            try:
+                outcomes.append(sending.send_slice(each, alice.pk, time.monotonic() + 0.1))
+            except Open:
+                outcomes.append("open")
+        assert outcomes.count("open") == 1
+        assert len(provider.letters) + len(second.provider.letters) == 1
+        provider.release()
+    finally:
+        second.stop()
