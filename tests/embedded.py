@@ -17,7 +17,7 @@ SERVERS: list[PostgresServer | ValkeyServer] = []
 
 OURS = (
     *("MAIL_", "TICK_", "RETRY_", "LANES_", "UNKNOWN_", "MAX_ATTEMPTS", "SLICE_", "SETBACKS", "BULK_", "DEBUG"),
-    *("IMPORT_", "TRUSTED_", "SENTRY_"),
+    *("IMPORT_", "TRUSTED_", "SENTRY_", "RATE_", "OWNER_RATE", "DOMAIN_RATE", "BREAKER_"),
 )
 
 

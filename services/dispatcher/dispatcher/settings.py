@@ -4,9 +4,11 @@ from datetime import timedelta
 
 from django.core.exceptions import ImproperlyConfigured
 
+from dispatcher.limits import rules
 from dispatcher.providers import url
+from vestnik import monitoring
 from vestnik.settings import *  # noqa: F403
-from vestnik.settings import DATABASES, INSTALLED_APPS, REDIS_URL, positive, read
+from vestnik.settings import DATABASES, DEAD_MESSAGE_TTL, INSTALLED_APPS, REDIS_URL, positive, read
 
 INSTALLED_APPS = [*INSTALLED_APPS, "dispatcher"]
 
@@ -35,10 +37,21 @@ MAX_ATTEMPTS: int = positive("int", "MAX_ATTEMPTS", 8)
 RETRY_BASE_SECONDS: float = positive("float", "RETRY_BASE_SECONDS", 30.0)
 RETRY_CAP_SECONDS: float = 3600.0
 
-# How many seconds a lane stays away from a service that refused it once, twice … in a row.
+# How many failures in a row, of all processes together, open the circuit breaker.
+BREAKER_FAILURES: int = positive("int", "BREAKER_FAILURES", 3)
+
+# How many seconds a service that took nothing is left alone after the first, the second … failed probe in a row.
 SETBACKS: list[float] = read("list", "SETBACKS", [1, 2, 4, 8, 16, 30], subcast=float)
 if not SETBACKS or min(SETBACKS) <= 0:
     raise ImproperlyConfigured("SETBACKS: seconds above zero are wanted, separated by commas.")
+
+# How many letters may be handed over in any second, minute, hour or day: by the whole installation, "50/s, 2000/min,
+# 100000/day"; for each owner; to each recipient domain, "gmail.com=20/s,1000/h; *=100/s", * being those not named.
+RATE_LIMITS: rules.Windows = rules.windows("RATE_LIMITS", read("str", "RATE_LIMITS", ""))
+OWNER_RATE_LIMITS: rules.Windows = rules.windows("OWNER_RATE_LIMITS", read("str", "OWNER_RATE_LIMITS", ""))
+DOMAIN_RATE_LIMITS: dict[str, rules.Windows] = rules.domain_windows(
+    "DOMAIN_RATE_LIMITS", read("str", "DOMAIN_RATE_LIMITS", "")
+)
 
 # What becomes of a letter that was handed over without a readable answer: tried again, or held for a person.
 UNKNOWN_OUTCOMES: str = read("str", "UNKNOWN_OUTCOMES", "retry")
@@ -66,8 +79,10 @@ DRAMATIQ_BROKER = {
         "namespace": "vestnik",
         "heartbeat_timeout": 15_000,
         "maintenance_chance": 100_000,
+        "dead_message_ttl": DEAD_MESSAGE_TTL // timedelta(milliseconds=1),
     },
     "MIDDLEWARE": [
+        "dispatcher.middleware.DeadMessageMiddleware",  # before Retries: what that decides, it learns
         "dramatiq.middleware.TimeLimit",
         "dramatiq.middleware.ShutdownNotifications",
         "dramatiq.middleware.CurrentMessage",
@@ -76,3 +91,5 @@ DRAMATIQ_BROKER = {
         "django_dramatiq.middleware.DbConnectionsMiddleware",
     ],
 }
+
+monitoring.watch("dispatcher")

@@ -1,0 +1,45 @@
+"""Lua scripts that have to trust what Redis holds, though after a restart it may hold an old state.
+
+They are called by their hash (EVALSHA). Redis keeps scripts in memory only: one that it does not know says that it was
+restarted, and then the key goes that vouches for the rest.
+"""
+
+import json
+from typing import Any, cast
+
+import redis
+from django.conf import settings
+
+from vestnik.settings import impatient
+
+TIME = "local time = redis.call('TIME'); local now = time[1] * 1000000 + time[2]"
+"""How a script comes to know the time: `now`, in microseconds."""
+
+
+class Scripts:
+    """Some scripts and their connections to Redis. Every call raises redis.RedisError if it does not answer."""
+
+    def __init__(self, url: str | None, vouching: str, sources: dict[str, str], clock: str = TIME) -> None:
+        """`sources`: Lua by name, which finds the time in `now`, and in `spec` what it was called with.
+
+        `vouching`: the key that goes after a restart. `clock`: the Lua that says what time it is, for tests.
+        """
+        self.client = redis.Redis.from_url(impatient(url or settings.REDIS_URL))
+        self._vouching = vouching
+        prelude = f"{clock}\nlocal spec = cjson.decode(ARGV[1])\n"
+        self._scripts = {name: self.client.register_script(prelude + source) for name, source in sources.items()}
+
+    def run(self, name: str, keys: list[str], spec: dict[str, Any]) -> Any:
+        """What the script of that name answers."""
+        sha, arguments = self._scripts[name].sha, [*keys, json.dumps(spec)]
+        try:
+            return self.client.evalsha(sha, len(keys), *arguments)
+        except redis.exceptions.NoScriptError:
+            self.client.delete(self._vouching)
+            for script in self._scripts.values():
+                self.client.script_load(cast(str, script.script))
+            return self.client.evalsha(sha, len(keys), *arguments)
+
+    def close(self) -> None:
+        """Leave Redis."""
+        self.client.close()

@@ -1,0 +1,172 @@
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import redis
+from django.conf import settings as configured
+
+from dispatcher import slots
+from dispatcher.providers.base import Slots
+from dispatcher.slots import RedisSlots
+
+pytestmark = pytest.mark.usefixtures("valkey")
+
+
+@pytest.fixture
+def server():
+    return redis.Redis.from_url(configured.REDIS_URL)
+
+
+def process(limit=10, **options):
+    return RedisSlots("slots", limit, **{"grace": 0, **options})
+
+
+def take(some, most=100):
+    return sum(some.take() for _ in range(most))
+
+
+def test_all_processes_together_have_so_many(server):
+    one, other = process(), process()
+    assert take(one, 7) == 7
+    assert take(other, 7) == 3
+    one.release()
+    assert take(other, 7) == 1
+
+
+def test_it_is_what_a_provider_asks_for():
+    some: Slots = process()
+    assert some.take() is True
+
+
+def test_without_a_limit_nobody_asks_redis():
+    unlimited = process(None, redis_url="redis://127.0.0.1:1/0")
+    assert take(unlimited) == 100
+    unlimited.release()
+    unlimited.renew()
+    unlimited.close()
+
+
+def test_threads_of_a_process_never_take_too_many():
+    one, other = process(), process()
+    with ThreadPoolExecutor(8) as pool:
+        taken = list(pool.map(lambda number: (one, other)[number % 2].take(), range(60)))
+    assert sum(taken) == 10
+
+
+def test_a_process_that_ends_leaves_its_slots():
+    one, other = process(), process()
+    take(one)
+    one.close()
+    assert take(other) == 10
+
+
+HOLDER = """
+from dispatcher.slots import RedisSlots
+slots = RedisSlots("slots", 10, lease=1, grace=0)
+assert all(slots.take() for _ in range(10))
+print("ready", flush=True)
+input()
+"""
+
+
+def test_the_slots_of_a_killed_process_are_free_when_its_lease_has_ended():
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout.readline() == "ready\n"
+        holder.kill()
+    other = process()
+    assert take(other) == 0
+    time.sleep(1.1)
+    assert take(other) == 10
+
+
+def test_who_renews_keeps_its_slots():
+    one, other = process(lease=0.4), process()
+    take(one, 6)
+    for _ in range(6):
+        time.sleep(0.1)
+        one.renew()
+    assert take(other) == 4
+
+
+def test_nobody_takes_more_than_an_even_share_while_others_want_theirs():
+    one, other, third = process(), process(), process()
+    assert take(one, 9) == 9
+    assert take(other, 3) == 1  # and then wants more
+    for _ in range(6):
+        one.release()
+    assert take(one) == 2  # it has five
+    assert take(other) == 4
+    third.take()
+    for some in (one, other):
+        some.release()
+        some.release()
+    assert (take(one), take(third), take(other)) == (1, 3, 0)
+
+
+def test_who_does_not_want_any_more_leaves_them_to_others(monkeypatch):
+    monkeypatch.setattr(slots, "WANTED_SECONDS", 0.3)
+    one, other = process(), process()
+    take(one)
+    assert not other.take()
+    one.release()
+    assert not one.take()
+    time.sleep(0.4)
+    assert one.take()
+
+
+def test_after_redis_forgot_what_is_held_is_announced_before_anybody_takes_more(server):
+    one, other = process(), process(grace=0.5)
+    assert take(one, 8) == 8
+    server.flushall()
+    assert take(other) == 0
+    one.renew()
+    time.sleep(0.6)
+    assert take(other) == 2
+
+
+def test_an_old_state_is_not_trusted(server):
+    one, other = process(grace=0.5), process(grace=0.5)
+    assert take(one, 1) == 0
+    time.sleep(0.6)
+    assert take(one, 8) == 8
+    server.hset("slots", one._worker, "1 9999999999999999 0")  # as it was some time before the restart
+    server.script_flush()
+    assert take(other) == 0
+    one.renew()
+    time.sleep(0.6)
+    assert take(other) == 2
+
+
+def test_while_redis_is_away_there_are_no_slots_and_nobody_waits_long():
+    some = process(redis_url="redis://127.0.0.1:1/0")
+    began = time.monotonic()
+    assert take(some) == 0
+    some.release()
+    some.renew()
+    some.close()
+    assert time.monotonic() - began < 1
+
+
+def test_what_was_held_is_held_when_redis_is_back(server):
+    one, other = process(), process()
+    assert take(one, 4) == 4
+    server.execute_command("CLIENT", "PAUSE", 600, "ALL")
+    assert not one.take()  # Redis gives one all the same, once it goes on; nobody hears of it
+    one.release()
+    server.ping()
+    one.renew()
+    assert take(other) == 7
+
+
+def test_the_service_s_slots_are_as_many_as_its_address_says(settings):
+    settings.MAIL_SERVICE_URL = "smtp://mail.example.org?total=2"
+    one, other = slots.for_service(), slots.for_service()
+    assert not one.take()
+    time.sleep(slots.GRACE_SECONDS + 0.1)
+    assert [one.take(), other.take(), one.take()] == [True, True, False]
+    settings.MAIL_SERVICE_URL = "smtp://mail.example.org"
+    assert take(slots.for_service()) == 100
