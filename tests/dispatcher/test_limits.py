@@ -327,7 +327,7 @@ def test_nearly_all_of_the_limit_can_be_used(settings, server, text):
             if number % 100 == 0:
                 limits.renew()
         world.advance(step)
-    assert len(world.handed_over) >= 0.95 * configured.RATE_LIMITS[0].limit * seconds
+    assert len(world.handed_over) >= 0.93 * configured.RATE_LIMITS[0].limit * seconds
 
 
 SENDER = """
@@ -556,7 +556,7 @@ def test_letters_of_a_full_domain_queue_up(settings, server):
     limits, other = world.process(), world.process()
     assert not any(limits.domain_wait("a@gmail.com") for _ in range(20))
     waits = [who.domain_wait("a@gmail.com") for who in (limits, other) * 100]
-    assert 0.99 < waits[0] <= 1.005
+    assert 0.99 < waits[0] - windows.MARGIN_SECONDS <= 1.005
     assert all(0.05 <= later - sooner < 0.056 for sooner, later in itertools.pairwise(waits))
     world.advance(3600)  # none of them came
     assert [bool(limits.domain_wait("a@gmail.com")) for _ in range(21)] == [False] * 20 + [True]

@@ -25,8 +25,8 @@ class Pace:
     def __init__(self, connections: int) -> None:
         """`connections`: so many letters in a row without an answer mean that none of them works."""
         self.breaker = Breaker(on_close=jobs.TICK.enqueue)
-        self.throttle = Throttle()
         self.limits = Limits()
+        self.throttle = Throttle(self.limits.each_second)
         self._connections = connections
 
     def take(self, owner_id: int | None, most: int, urgent: bool = False) -> Grant:

@@ -30,9 +30,11 @@ MEMORY = 0.02
 class Throttle:
     """How many letters this process may hand over now. Safe from any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: float | None = None) -> None:
+        """`most`: letters a second that are allowed in any case; they go out one after the other, not in heaps."""
+        self._most = most or float("inf")
         self.rate: float | None = None
-        """Letters a second; None: as many as there are."""
+        """Letters a second that the service takes; None: as many as there are."""
         self._tokens = 0.0
         self._at = self._slowed_at = self._grown_at = 0.0
         self._share = 0.0
@@ -44,12 +46,13 @@ class Throttle:
         with self._lock:
             now = time.monotonic()
             granted = most
-            if self.rate is not None:
-                self._tokens = min(max(1.0, self.rate * BURST_SECONDS), self._tokens + (now - self._at) * self.rate)
+            rate = min(self.rate or self._most, self._most)
+            if rate < FREE:
+                self._tokens = min(max(1.0, rate * BURST_SECONDS), self._tokens + (now - self._at) * rate)
                 self._at = now
                 granted = min(most, int(self._tokens))
                 if not granted:
-                    return 0, max(0.001, (1 - self._tokens) / self.rate)
+                    return 0, max(0.001, (1 - self._tokens) / rate)
                 self._tokens -= granted
             self._count(granted, now)
             return granted, 0.0

@@ -84,6 +84,11 @@ class Limits:
         self._met = self._lost = self._foreign = False
 
     @property
+    def each_second(self) -> int | None:
+        """How many letters a second the provider takes, if that is limited."""
+        return next((window.limit for window in self._rules.provider if window.seconds == 1), None)
+
+    @property
     def fresh(self) -> bool:
         """Whether tokens that were taken may be used. If Redis was not told of them for too long, others believed this
         process dead and did not wait for it: then all that are left have to be given back, and none can be taken."""

@@ -33,6 +33,10 @@ TOKENS = ":tokens"
 LEASE_SECONDS = 10.0
 """For so long after its last word a worker's tokens stay outstanding."""
 
+MARGIN_SECONDS = 0.05
+"""By so much every window is longer than its name says. What is handed over in it still reaches the service in one that
+is not, as long as the ways there differ by no more."""
+
 READY_SECONDS = 15.0
 """For so long after the last word of any worker with these rules Redis is believed to know everything."""
 
@@ -41,7 +45,8 @@ FOREIGN_SECONDS = 1.0
 
 _LUA = """
     local function open(name, seconds)
-        local window = {key = name .. ':' .. seconds, length = seconds * 1000000, width = seconds * 5000}
+        local length = seconds * 1000000 + spec.margin
+        local window = {key = name .. ':' .. seconds, length = length, width = seconds * 5000}
         local state = redis.call('HMGET', window.key, 'first', 'last', 'sum')
         window.first, window.last = tonumber(state[1]) or 0, tonumber(state[2]) or -1
         window.sum = tonumber(state[3]) or 0
@@ -228,6 +233,7 @@ class Counter:
             "ready": int(READY_SECONDS * 1000),
             "foreign": int(FOREIGN_SECONDS * 1e6),
             "lease": int(LEASE_SECONDS * 1e6),
+            "margin": int(MARGIN_SECONDS * 1e6),
         }
         self.client = self._scripts.client
 
