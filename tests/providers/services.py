@@ -11,21 +11,29 @@ from aiosmtpd.controller import Controller
 
 from dispatcher.providers.base import Outcome, Provider
 from dispatcher.providers.errors import Unavailable
+from dispatcher.providers.http import HttpProvider
 from dispatcher.providers.memory import Answer, MemoryProvider
 from dispatcher.providers.smtp import SmtpProvider
-from dispatcher.providers.url import SmtpConfig
+from dispatcher.providers.url import HttpConfig, SmtpConfig
+from tests import http_servers
 from tests.smtp_servers import RecordingServer, Say
 
 CONNECTIONS = 4
+SMTP_CODES = {Outcome.ACCEPTED: 250, Outcome.TEMPORARY: 450, Outcome.PERMANENT: 550}
+HTTP_CODES = {Outcome.ACCEPTED: 200, Outcome.TEMPORARY: 429, Outcome.PERMANENT: 422}
 
 
 class Service(Protocol):
     provider: Provider
+    codes: dict[Outcome, int]
+    """What it says for an outcome."""
 
     def received(self) -> list[str]:
         """The recipients of the letters that were taken, in order."""
 
-    def refuse(self, recipient: str, code: int) -> None: ...
+    def refuse(self, recipient: str, outcome: Outcome) -> None:
+        """With the code of that outcome, and the word "refused"."""
+
     def hold(self) -> None:
         """Answer no letter until `release`."""
 
@@ -42,6 +50,8 @@ class Service(Protocol):
 
 
 class InMemory:
+    codes = SMTP_CODES
+
     def __init__(self) -> None:
         self.memory = MemoryProvider(CONNECTIONS)
         self.provider: Provider = self.memory
@@ -50,9 +60,9 @@ class InMemory:
     def received(self) -> list[str]:
         return [letter.recipient for letter in self.memory.letters if letter.recipient not in self.refused]
 
-    def refuse(self, recipient: str, code: int) -> None:
+    def refuse(self, recipient: str, outcome: Outcome) -> None:
         self.refused.add(recipient)
-        self.memory.answers(recipient, Answer(Outcome.TEMPORARY if code < 500 else Outcome.PERMANENT, code, "refused"))
+        self.memory.answers(recipient, Answer(outcome, self.codes[outcome], "refused"))
 
     def hold(self) -> None:
         self.memory.hold()
@@ -71,6 +81,8 @@ class InMemory:
 
 
 class Pipelined:
+    codes = SMTP_CODES
+
     def __init__(self, server: RecordingServer) -> None:
         self.server = server
         self.provider: Provider = SmtpProvider(SmtpConfig("127.0.0.1", server.port, connections=CONNECTIONS, timeout=5))
@@ -78,8 +90,42 @@ class Pipelined:
     def received(self) -> list[str]:
         return [letter.recipient for letter in self.server.letters]
 
-    def refuse(self, recipient: str, code: int) -> None:
-        self.server.always("rcpt", Say(code, "refused"), recipient)
+    def refuse(self, recipient: str, outcome: Outcome) -> None:
+        self.server.always("rcpt", Say(self.codes[outcome], "refused"), recipient)
+
+    def hold(self) -> None:
+        self.server.hold()
+
+    def wait_held(self, count: int) -> None:
+        self.server.wait_until(lambda: len(self.server.held) + len(self.server._letters) >= count)
+
+    def release(self, count: int | None = None) -> None:
+        self.server.release(count)
+
+    def leave(self) -> None:
+        self.server.refuse()
+        self.server.drop_connections()
+
+    def come_back(self) -> None:
+        self.server.listen()
+
+
+class OverHttp:
+    codes = HTTP_CODES
+
+    def __init__(self, server: http_servers.RecordingServer) -> None:
+        self.server = server
+        config = HttpConfig(
+            "http", "127.0.0.1", server.port, server.path, server.token or "", connections=CONNECTIONS, timeout=5
+        )
+        self.provider: Provider = HttpProvider(config)
+
+    def received(self) -> list[str]:
+        return [letter.recipient for letter in self.server.letters]
+
+    def refuse(self, recipient: str, outcome: Outcome) -> None:
+        answer = http_servers.Answer(self.codes[outcome], {"error": {"message": "refused"}})
+        self.server.always("answer", answer, recipient)
 
     def hold(self) -> None:
         self.server.hold()
@@ -129,6 +175,8 @@ class _Handler:
 class WithoutPipelining:
     """Python's own aiosmtpd, which offers no PIPELINING."""
 
+    codes = SMTP_CODES
+
     def __init__(self) -> None:
         self.handler = _Handler()
         with socket.create_server(("127.0.0.1", 0)) as probe:
@@ -140,8 +188,8 @@ class WithoutPipelining:
     def received(self) -> list[str]:
         return list(self.handler.recipients)
 
-    def refuse(self, recipient: str, code: int) -> None:
-        self.handler.codes[recipient] = code
+    def refuse(self, recipient: str, outcome: Outcome) -> None:
+        self.handler.codes[recipient] = self.codes[outcome]
 
     def hold(self) -> None:
         self.handler.holding = True
@@ -175,6 +223,8 @@ def service(kind: str) -> Iterator[Service]:
                 made = InMemory()
             case "smtp, pipelined":
                 made = Pipelined(stack.enter_context(RecordingServer()))
+            case "http":
+                made = OverHttp(stack.enter_context(http_servers.RecordingServer(token="a token of ours")))
             case _:
                 made = without = WithoutPipelining()
                 stack.callback(without.leave)
@@ -182,4 +232,4 @@ def service(kind: str) -> Iterator[Service]:
         yield made
 
 
-KINDS = ("memory", "smtp, pipelined", "smtp, not pipelined")
+KINDS = ("memory", "smtp, pipelined", "smtp, not pipelined", "http")

@@ -55,12 +55,12 @@ def test_no_letters_need_no_connection_and_give_no_receipt(there: Service) -> No
     assert list(there.provider.deliver([])) == []
 
 
-@pytest.mark.parametrize(("code", "outcome"), [(450, Outcome.TEMPORARY), (550, Outcome.PERMANENT)])
-def test_a_refused_letter_harms_no_other(there: Service, code: int, outcome: Outcome) -> None:
-    there.refuse("client5@example.org", code)
+@pytest.mark.parametrize("outcome", [Outcome.TEMPORARY, Outcome.PERMANENT])
+def test_a_refused_letter_harms_no_other(there: Service, outcome: Outcome) -> None:
+    there.refuse("client5@example.org", outcome)
     receipts = {receipt.letter.delivery_id: receipt for receipt in there.provider.deliver(letters(10))}
     assert receipts[5].outcome is outcome
-    assert receipts[5].code == code
+    assert receipts[5].code == there.codes[outcome]
     assert receipts[5].answer == "refused"
     assert len(there.received()) == 9
 
@@ -70,7 +70,7 @@ def test_a_receipt_says_when_the_hand_over_began_and_how_long_it_took(there: Ser
     (receipt,) = there.provider.deliver([letter()])
     after = time.monotonic()
     assert before <= receipt.began <= receipt.began + receipt.duration <= after
-    assert receipt.code == 250
+    assert receipt.code == there.codes[Outcome.ACCEPTED]
 
 
 def test_letters_are_pulled_only_as_connections_are_free(there: Service) -> None:
@@ -231,6 +231,57 @@ def test_every_lane_that_waits_hears_that_the_service_is_away(there: Service) ->
     for lane in lanes:
         lane.join()
     assert all(isinstance(lane.error, Unavailable) for lane in lanes)
+
+
+def test_letters_that_a_service_keeps_waiting_are_left_behind_and_their_receipts_come_late(there: Service) -> None:
+    there.hold()
+    late: list[Receipt] = []
+    came = threading.Event()
+
+    def inherit(receipt: Receipt) -> None:
+        late.append(receipt)
+        if len(late) == CONNECTIONS:
+            came.set()
+
+    began = time.monotonic()
+    assert list(there.provider.deliver(letters(20), until=began + 0.2, late=inherit)) == []
+    assert 0.2 <= time.monotonic() - began < 2
+    assert late == []
+    there.release()
+    assert came.wait(5)
+    assert {receipt.outcome for receipt in late} == {Outcome.ACCEPTED}
+    assert sorted(receipt.letter.delivery_id for receipt in late) == list(range(1, CONNECTIONS + 1))
+    assert sorted(there.received()) == sorted(receipt.letter.recipient for receipt in late)
+
+
+def test_receipts_in_time_are_yielded_and_not_told_late(there: Service) -> None:
+    late: list[Receipt] = []
+    receipts = list(there.provider.deliver(letters(20), until=time.monotonic() + 30, late=late.append))
+    assert (len(receipts), late) == (20, [])
+
+
+def test_from_its_end_on_a_lane_waits_for_no_connection_and_pulls_no_letter(there: Service) -> None:
+    there.hold()
+    first = InThread(lambda: list(there.provider.deliver(letters(CONNECTIONS))))
+    there.wait_held(CONNECTIONS)
+    pulled: list[Letter] = []
+
+    def source() -> Iterator[Letter]:
+        for each in letters(3):
+            pulled.append(each)
+            yield each
+
+    began = time.monotonic()
+    assert list(there.provider.deliver(source(), until=began + 0.2)) == []
+    assert 0.2 <= time.monotonic() - began < 2
+    assert pulled == []
+    there.release()
+    assert len(first.join()) == CONNECTIONS
+
+
+def test_an_end_in_the_past_pulls_nothing(there: Service) -> None:
+    assert list(there.provider.deliver(letters(3), until=time.monotonic() - 1)) == []
+    assert there.received() == []
 
 
 def test_a_provider_closes_twice_and_delivers_nothing_after(there: Service) -> None:

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from dispatcher.providers import pool
 from dispatcher.providers.base import Letter, Outcome, Receipt
 from dispatcher.providers.errors import Misconfigured, Unavailable
-from dispatcher.providers.smtp import SmtpProvider, pool
+from dispatcher.providers.smtp import SmtpProvider
 from dispatcher.providers.url import Security
 from tests.providers.conftest import drain, letter, letters
 from tests.smtp_servers import Certificate, Drip, Drop, Hang, Late, Raw, RecordingServer, Say
@@ -288,7 +289,7 @@ def test_a_login_that_is_demanded_and_not_given_is_a_misconfiguration(
     receipts: list[Receipt] = []
     with pytest.raises(Misconfigured, match="530"):
         drain(provider.deliver(letters(20)), receipts)
-    assert {receipt.outcome for receipt in receipts} == {Outcome.TEMPORARY}
+    assert {receipt.outcome for receipt in receipts} == {Outcome.RETURNED}
     assert len(receipts) <= 3
 
 

@@ -134,14 +134,14 @@ def test_no_empty_letter_goes_to_a_recipient_whose_sender_was_refused(
 
 
 @pytest.mark.parametrize("code", [530, 534, 535, 538])
-def test_a_demand_for_another_login_is_raised_and_the_letter_may_go_again(
+def test_a_demand_for_another_login_is_raised_and_the_letter_is_returned(
     either: RecordingServer, provider: SmtpProvider, code: int
 ) -> None:
     either.once("mail", Say(code, "5.7.0 log in first"))
     receipts: list[Receipt] = []
     iterator = provider.deliver(letters(1))
     receipts.append(next(iterator))
-    assert (receipts[0].outcome, receipts[0].code) == (Outcome.TEMPORARY, code)
+    assert (receipts[0].outcome, receipts[0].code) == (Outcome.RETURNED, code)
     with pytest.raises(Misconfigured, match="log in first"):
         next(iterator)
 

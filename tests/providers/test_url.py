@@ -7,8 +7,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from dispatcher.providers.errors import ProviderError
+from dispatcher.providers.http import HttpProvider
 from dispatcher.providers.smtp import SmtpProvider
-from dispatcher.providers.url import Security, SmtpConfig, WrongUrl, parse, provider_from
+from dispatcher.providers.url import Config, HttpConfig, Security, SmtpConfig, WrongUrl, parse, provider_from
+from tests.providers.conftest import letter
 
 
 @pytest.mark.parametrize(
@@ -26,9 +29,20 @@ from dispatcher.providers.url import Security, SmtpConfig, WrongUrl, parse, prov
         ("smtp://[::1]:2525", SmtpConfig("::1", 2525)),
         ("smtp://[fe80::1%25eth0]", SmtpConfig("fe80::1%eth0", 25)),
         ("smtp://127.0.0.1?", SmtpConfig("127.0.0.1", 25)),
+        ("smtp://mail?total=1", SmtpConfig("mail", 25, total=1)),
+        ("smtp://mail?total=10000&connections=1000", SmtpConfig("mail", 25, total=10_000, connections=1000)),
+        ("https://token@host/path", HttpConfig("https", "host", 443, "/path", "token")),
+        ("HTTPS://token@host", HttpConfig("https", "host", 443, "/", "token")),
+        ("http://token@host:8080/", HttpConfig("http", "host", 8080, "/", "token")),
+        ("https://a%2Fb%3Ac%40@host/v1/letters/", HttpConfig("https", "host", 443, "/v1/letters/", "a/b:c@")),
+        ("https://t@host/a%20b;c=d@e:f", HttpConfig("https", "host", 443, "/a%20b;c=d@e:f", "t")),
+        (
+            "https://t@[::1]:8443/x?connections=5&timeout=7&total=9",
+            HttpConfig("https", "::1", 8443, "/x", "t", connections=5, timeout=7, total=9),
+        ),
     ],
 )
-def test_a_right_address_is_read(url: str, config: SmtpConfig) -> None:
+def test_a_right_address_is_read(url: str, config: Config) -> None:
     assert parse(url) == config
 
 
@@ -70,6 +84,35 @@ def test_a_right_address_is_read(url: str, config: SmtpConfig) -> None:
         (" smtp://mail", "a space or a control character"),
         ("smtp://mail\n", "a space or a control character"),
         ("smtp://u:p q@mail", "a space or a control character"),
+        ("smtp://mail?total=0", "the option total must be a whole number from 1 to 10000"),
+        ("smtp://mail?total=-1", "the option total"),
+        ("smtp://mail?total=10001", "the option total"),
+        ("smtp://mail?total=1e9", "the option total"),
+        ("smtp://mail?total=1000000000", "the option total"),
+        ("smtp://mail?total=", "the option total"),
+        ("smtp://mail?connections=1e9", "the option connections"),
+        ("https://host/path", "the token is missing"),
+        ("https://host", "the token is missing"),
+        ("https://@host/path", "the token is missing"),
+        ("https://host/path@x", "the token is missing"),
+        ("https://a:b@host/", "a : in the token"),
+        ("https://a:@host/", "a : in the token"),
+        ("https://a/b@host/", "the token is missing"),
+        ("https://a@b@host/", "write @ as %40"),
+        ("https://a%zz@host/", "percent-encoded"),
+        ("https://a%20b@host/", "a space or something that is not ASCII"),
+        ("https://жетон@host/", "not ASCII"),
+        ("https://a%0d%0ab@host/", "control character"),
+        ("https://t@/path", "the host is missing"),
+        ("https://t@host:0/", "the port"),
+        ("https://t@ho_st..!/", "the host is not"),
+        ("https://t@host/путь", "the path is not percent-encoded"),
+        ("https://t@host/a%2", "the path is not percent-encoded"),
+        ('https://t@host/a"b', "the path is not percent-encoded"),
+        ("https://t@host/?key=x", "an option that is not one of connections, timeout, total"),
+        ("https://t@host/path?total=0", "the option total"),
+        ("https://t@host/path#part", "write|percent-encode it as %23"),
+        ("http+unix://t@host/", "begin with"),
     ],
 )
 def test_a_wrong_address_gets_one_sentence(url: str, complaint: str) -> None:
@@ -80,7 +123,12 @@ def test_a_wrong_address_gets_one_sentence(url: str, complaint: str) -> None:
 SECRETS = st.text(st.characters(min_codepoint=33, exclude_categories=["Cs", "Cc", "Z"]), min_size=1)
 
 
-@given(st.text() | st.builds("smtp://{}".format, st.text()) | st.from_regex(r"smtps?://[ -~]*"))
+@given(
+    st.text()
+    | st.builds("smtp://{}".format, st.text())
+    | st.builds("https://t@{}".format, st.text())
+    | st.from_regex(r"(smtps?|https?)://[ -~]*")
+)
 @example("smtp://[::1")
 @example("smtp://a:b@[")
 def test_whatever_it_is_given_it_raises_nothing_but_wrong_url(url: str) -> None:
@@ -96,11 +144,12 @@ def test_any_user_and_password_survive_percent_encoding(user: str, password: str
 
 @given(
     secret=st.from_regex(r"[A-Za-z0-9%@/:?#&=\[\] ]{0,10}Zq7[A-Za-z0-9%@/:?#&=\[\] ]{0,10}", fullmatch=True),
+    before=st.sampled_from(["smtp://user:", "https://"]),
     rest=st.sampled_from(["mail", "mail:25", "mail:x", "", "mail?timeout=x", "mail?no=1", "mail/x"]),
 )
-def test_the_password_is_never_told(secret: str, rest: str) -> None:
+def test_password_and_token_are_never_told(secret: str, before: str, rest: str) -> None:
     try:
-        config = parse(f"smtp://user:{secret}@{rest}")
+        config = parse(f"{before}{secret}@{rest}")
         told = config.name + repr(config)
     except WrongUrl as error:
         told = str(error)
@@ -109,6 +158,7 @@ def test_the_password_is_never_told(secret: str, rest: str) -> None:
 
 def test_the_name_is_the_address_without_the_login() -> None:
     assert parse("smtp+starttls://u:p@[::1]?timeout=5").name == "smtp+starttls://[::1]:587"
+    assert parse("https://t@[::1]/a-path-with-a-key").name == "https://[::1]:443"
 
 
 def test_the_address_makes_a_provider_that_is_not_yet_connected() -> None:
@@ -116,3 +166,19 @@ def test_the_address_makes_a_provider_that_is_not_yet_connected() -> None:
     assert isinstance(provider, SmtpProvider)
     assert (provider.name, provider.connections) == ("smtps://mail.invalid:465", 7)
     provider.close()
+
+
+def test_an_http_address_makes_an_http_provider_with_no_more_connections_than_asked_for() -> None:
+    provider = provider_from("https://t@mail.invalid/letters?connections=7&total=3", connections=2)
+    assert isinstance(provider, HttpProvider)
+    assert (provider.name, provider.connections) == ("https://mail.invalid:443", 2)
+    provider.close()
+
+
+@pytest.mark.parametrize("host", ["[::1]", "[fe80::1%25lo]", "nowhere.invalid", "a..b", "x" * 64 + ".example", "1.2.3"])
+def test_a_right_address_that_leads_nowhere_is_an_error_of_the_provider(host: str) -> None:
+    for url in (f"http://t@{host}:9/path", f"smtp://{host}:9"):
+        provider = provider_from(f"{url}?timeout=2")
+        with pytest.raises(ProviderError):
+            list(provider.deliver([letter()]))
+        provider.close()

@@ -13,11 +13,15 @@ import aiosmtplib
 
 from dispatcher.providers.base import visible
 from dispatcher.providers.errors import Misconfigured, ProviderError, Unavailable
+from dispatcher.providers.pool import STEPS
 from dispatcher.providers.smtp.wire import Offers
 from dispatcher.providers.url import Security, SmtpConfig
 
-STEPS = 5
-"""A whole dial, as a whole letter, takes at most so many times the time limit of one step."""
+LOGIN_NEEDED = frozenset({530, 534, 535, 538})
+"""Refusals of the login or its encryption, not of a letter (RFC 4954, 6; RFC 3207, 4)."""
+
+FOREIGN = (aiosmtplib.SMTPException, OSError, ValueError, EOFError)
+"""What a dial may raise that is not ours; TimeoutError, ssl.SSLError and UnicodeError are among them."""
 
 _LOGINS = {"cram-md5": "auth_crammd5", "plain": "auth_plain", "login": "auth_login"}
 _EHLO_UNKNOWN = {500, 502, 504}
@@ -52,7 +56,7 @@ async def dial(config: SmtpConfig, tls: ssl.SSLContext | None) -> tuple[asyncio.
         return cast(asyncio.Transport, transport), Offers.from_extensions(client.esmtp_extensions)
     except BaseException as error:
         client.close()
-        if isinstance(error, (OSError, UnicodeError, aiosmtplib.SMTPException)):
+        if isinstance(error, FOREIGN):
             raise _translated(error, config) from error
         raise
 
@@ -101,12 +105,15 @@ def _translated(error: Exception, config: SmtpConfig) -> ProviderError:
         (cause for cause in (error, error.__cause__) if isinstance(cause, ssl.SSLCertVerificationError)), None
     )
     if untrusted is not None:
-        return Misconfigured(f"the certificate of {config.name} is not trusted: {untrusted.verify_message}")
+        why = visible(getattr(untrusted, "verify_message", "its check failed"))
+        return Misconfigured(f"the certificate of {config.name} is not trusted: {why}")
     if isinstance(error, UnicodeError):
         return Misconfigured(f"{config.host} is not a host name")
     if isinstance(error, aiosmtplib.SMTPResponseException):
-        words = visible(f"{error.code} {' / '.join(str(error.message).split(chr(10)))}")
-        if isinstance(error, aiosmtplib.SMTPAuthenticationError) and error.code >= 500:
+        code = f"{error.code} " if error.code > 0 else ""  # below zero are aiosmtplib's own
+        words = visible(f"{code}{' / '.join(str(error.message).split(chr(10)))}")
+        refused_login = isinstance(error, aiosmtplib.SMTPAuthenticationError) and 500 <= error.code < 600
+        if refused_login or error.code in LOGIN_NEEDED:
             return Misconfigured(f"{config.name} refused the login: {words}")
         return Unavailable(f"{config.name} takes no letters now: {words}")
     if isinstance(error, TimeoutError):

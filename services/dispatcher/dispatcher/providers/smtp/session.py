@@ -8,52 +8,19 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
 
-from dispatcher.providers.base import Letter, Outcome, Receipt, visible
-from dispatcher.providers.errors import Misconfigured, ProviderError
-from dispatcher.providers.lanes import Lane
-from dispatcher.providers.smtp.dial import STEPS
+from dispatcher.providers.base import Letter, Outcome, visible
+from dispatcher.providers.errors import Misconfigured
+from dispatcher.providers.pool import STEPS, HandOver, Pool
+from dispatcher.providers.smtp.dial import LOGIN_NEEDED
 from dispatcher.providers.smtp.replies import BadReply, Reply, ReplyReader
 from dispatcher.providers.smtp.wire import DATA, DOT, QUIT, RSET, Offers, framed, mail_command, rcpt_command
 
 CLOSING = 421
 TOO_LARGE = 552
-LOGIN_NEEDED = frozenset({530, 534, 535, 538})
-"""Refusals of the login or its encryption, not of a letter (RFC 4954, 6; RFC 3207, 4)."""
 
 KEPT_AFTER = 1.0
 """Seconds unused after which even a new connection may have been closed at the other end without our knowing."""
-
-
-@dataclass(slots=True)
-class HandOver:
-    """A letter on its way, and the lane that waits for its receipt."""
-
-    letter: Letter
-    lane: Lane
-    began: float = 0
-    retried: bool = False
-
-    def receipt(self, outcome: Outcome, code: int | None, words: str) -> Receipt:
-        now = time.monotonic()
-        self.began = self.began or now
-        return Receipt(self.letter, outcome, code, visible(words), self.began, now - self.began)
-
-
-class Owner(Protocol):
-    """What a session reports to; all in the loop's thread."""
-
-    def answered(self, lane: Lane, receipt: Receipt) -> None: ...
-    def ready(self, session: "Session") -> None: ...
-    def lost(self, session: "Session") -> None: ...
-    def again(self, work: HandOver, why: str) -> None:
-        """The connection was given up by the service before it heard of the letter: another may be tried."""
-
-    def refused(self, lane: Lane, error: ProviderError) -> None:
-        """The service will not take any letter with these settings."""
-
 
 Step = tuple[str, Callable[[Reply], None]]
 
@@ -61,11 +28,11 @@ Step = tuple[str, Callable[[Reply], None]]
 class Session(asyncio.Protocol):
     """Takes over the transport of a dialled connection. Not thread-safe: lives in the loop's thread."""
 
-    def __init__(self, transport: asyncio.Transport, offers: Offers, timeout: float, owner: Owner) -> None:
+    def __init__(self, transport: asyncio.Transport, offers: Offers, timeout: float, pool: Pool) -> None:
         self._transport = transport
         self._offers = offers
         self._timeout = timeout
-        self._owner = owner
+        self._pool = pool
         self._loop = asyncio.get_running_loop()
         self._reader = ReplyReader()
         self._awaited: deque[Step] = deque()
@@ -81,7 +48,6 @@ class Session(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self.gone = False
         self.fresh = True
-        """Has it never handed a letter over?"""
         self.idle_since = time.monotonic()
         transport.set_protocol(self)
 
@@ -90,17 +56,17 @@ class Session(asyncio.Protocol):
         return bool(self._awaited)
 
     def begin(self, work: HandOver) -> None:
-        """Hand the letter over. The session must be ready; it reports `ready` when it is so again."""
+        """See `Connection.begin`."""
         if self.gone:
-            self._owner.again(work, "the connection broke before the letter")
+            self._pool.again(work, "the connection broke before the letter")
             return
         letter, offers = work.letter, self._offers
         now = time.monotonic()
         work.began = work.began or now
         if offers.size_limit is not None and len(letter.content) > offers.size_limit:
             words = f"not sent: the letter has {len(letter.content)} bytes, the service takes {offers.size_limit}"
-            self._owner.answered(work.lane, work.receipt(Outcome.PERMANENT, TOO_LARGE, words))
-            self._owner.ready(self)
+            self._pool.answered(work.lane, work.receipt(Outcome.PERMANENT, TOO_LARGE, words))
+            self._pool.ready(self)
             return
         self._work = work
         self._kept = not self.fresh or now - self.idle_since > KEPT_AFTER
@@ -121,8 +87,8 @@ class Session(asyncio.Protocol):
             self._timer = None
         self._write(QUIT, ("QUIT", lambda _: self.end("parted")))
 
-    def end(self, why: str, closed_by_service: bool = False) -> None:
-        """Drop the connection now. A letter in hand gets its receipt, or another try where that is safe."""
+    def end(self, why: str, *, otherwise: Outcome = Outcome.TEMPORARY, closed_by_service: bool = False) -> None:
+        """See `Connection.end`. A letter that the service has not heard of gets another try."""
         if self.gone:
             return
         self.gone = True
@@ -130,15 +96,15 @@ class Session(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         self._transport.abort()
-        self._owner.lost(self)
+        self._pool.lost(self)
         work, self._work = self._work, None
         if work is None:
             return
         if closed_by_service and self._kept and not self._heard:
-            self._owner.again(work, why)
+            self._pool.again(work, why)
         else:
-            outcome = Outcome.UNKNOWN if self._content_begun else Outcome.TEMPORARY
-            self._owner.answered(work.lane, work.receipt(outcome, None, why))
+            outcome = Outcome.UNKNOWN if self._content_begun else otherwise
+            self._pool.answered(work.lane, work.receipt(outcome, None, why))
 
     # What the transport tells
 
@@ -208,28 +174,29 @@ class Session(asyncio.Protocol):
         if reply.code < 400:
             self.end(f"{step} was answered with {reply.code} {reply.words}")
             return False
-        self._refuse(reply)
+        self._refuse(reply, about_us=step == "MAIL" and reply.code >= 500 and reply.code != TOO_LARGE)
         if not self._awaited:
             self._reset()
         return False
 
-    def _refuse(self, reply: Reply) -> None:
-        """The letter's end by a 4yz or 5yz reply, except those that refuse us and not the letter."""
+    def _refuse(self, reply: Reply, about_us: bool = False) -> None:
+        """The letter's end by a 4yz or 5yz reply, except those that want another login of us."""
         assert self._work is not None
         lane = self._work.lane
         if reply.code in LOGIN_NEEDED:
-            self._settle(Outcome.TEMPORARY, reply)
-            self._owner.refused(lane, Misconfigured(f"the service wants another login: {reply.code} {reply.words}"))
+            words = visible(f"the service wants another login: {reply.code} {reply.words}")
+            self._pool.refused(lane, Misconfigured(words))
+            self._settle(Outcome.RETURNED, reply)
             self.end("the service wants another login")
             return
-        self._settle(Outcome.PERMANENT if reply.code >= 500 else Outcome.TEMPORARY, reply)
+        self._settle(Outcome.PERMANENT if reply.code >= 500 else Outcome.TEMPORARY, reply, about_us)
         if reply.code == CLOSING:
             self.end("the service is closing the connection")
 
-    def _settle(self, outcome: Outcome, reply: Reply) -> None:
+    def _settle(self, outcome: Outcome, reply: Reply, about_us: bool = False) -> None:
         work, self._work = self._work, None
         assert work is not None
-        self._owner.answered(work.lane, work.receipt(outcome, reply.code, reply.words))
+        self._pool.answered(work.lane, work.receipt(outcome, reply.code, reply.words, about_us=about_us))
 
     def _reset(self) -> None:
         """Make sure that nothing of the refused letter is left (RFC 5321, 4.1.1.5)."""
@@ -238,7 +205,7 @@ class Session(asyncio.Protocol):
     def _be_ready(self) -> None:
         if not self.gone and not self._awaited:
             self.idle_since = time.monotonic()
-            self._owner.ready(self)
+            self._pool.ready(self)
 
     # Underneath
 

@@ -1,0 +1,144 @@
+"""What a service's answer means for a letter (docs/http_api.md). No network here."""
+
+import json
+import re
+import time
+import zlib
+from collections.abc import Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+
+import fastjsonschema
+
+from dispatcher.providers.base import Outcome
+from dispatcher.providers.tasks import Verdict
+
+ANSWER_SIZE = 64 * 1024
+"""Most bytes of an answer that are read, before and after decoding."""
+LONGEST_WAIT = 86_400.0
+"""A Retry-After of more seconds than these means these."""
+
+TEMPORARY = frozenset({408, 425, 429})
+"""4xx that mean "later" (RFC 9110, 15.5.9; RFC 8470, 5.2; RFC 6585, 4); so does every 5xx."""
+ABOUT_US = frozenset({404, 405, 410})
+"""4xx that refuse the address we post to, whatever the letter."""
+TOKEN_REFUSED = frozenset({401, 403, 407})
+WAITING = frozenset({429, 503})
+"""Statuses with which Retry-After is obeyed."""
+
+_fitting = fastjsonschema.compile(json.loads(Path(__file__).with_name("answer.schema.json").read_text()))
+
+
+class Unreadable(ValueError):
+    """The body says nothing; `str(error)` says why, as the end of "… was answered, but"."""
+
+
+def judged(status: int, reason: str, headers: Mapping[str, str], body: bytes, trouble: str = "") -> Verdict:
+    """What it means. `trouble` tells why the body is not whole, if it is not."""
+    try:
+        if trouble:
+            raise Unreadable(trouble)
+        text = decoded(body, headers)
+        if 200 <= status < 300:
+            return Verdict(Outcome.ACCEPTED, status, _words_of_acceptance(_accepted(text)))
+    except Unreadable as error:
+        if not 300 <= status < 600:
+            return Verdict(Outcome.UNKNOWN, None, f"{status} was answered, but {error}")
+        text = "" if headers.get("Content-Encoding") else body[:1024].decode("utf-8", "backslashreplace")
+    words = _words_of_refusal(text) or reason or "no words"
+    if status in TOKEN_REFUSED or 300 <= status < 400:
+        place = headers.get("Location", "")
+        return Verdict(Outcome.RETURNED, status, f"{words}: {place}" if place and status < 400 else words)
+    if 400 <= status < 500 and status not in TEMPORARY:
+        return Verdict(Outcome.PERMANENT, status, words, about_us=status in ABOUT_US)
+    if 400 <= status < 600:
+        return Verdict(Outcome.TEMPORARY, status, words, retry_after(headers) if status in WAITING else None)
+    return Verdict(Outcome.UNKNOWN, None, f"{status} was answered, which is no final status")
+
+
+def decoded(body: bytes, headers: Mapping[str, str]) -> str:
+    """The text of a body, which is UTF-8 whatever its Content-Type says (RFC 8259, 8.1); raises Unreadable."""
+    encoding = headers.get("Content-Encoding", "").strip().lower()
+    if encoding in ("gzip", "x-gzip", "deflate"):
+        body = _unpacked(body)
+    elif encoding not in ("", "identity"):
+        raise Unreadable("in an encoding that was not asked for")
+    if len(body) > ANSWER_SIZE:
+        raise Unreadable(f"with more than {ANSWER_SIZE // 1024} kB")
+    try:
+        return body.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise Unreadable("not in UTF-8") from None
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait by Retry-After (RFC 9110, 10.2.3), at most a day; None where it is nonsense or in the past.
+
+    A date is compared with the service's own, so that clocks need not agree.
+    """
+    value = headers.get("Retry-After", "").strip()
+    if value.isascii() and value.isdigit():
+        return min(float(value[:20]), LONGEST_WAIT)
+    until = _moment(value)
+    if until is None:
+        return None
+    now = _moment(headers.get("Date", ""))
+    seconds = until - (time.time() if now is None else now)
+    return min(seconds, LONGEST_WAIT) if seconds >= 0 else None
+
+
+def _moment(date: str) -> float | None:
+    try:
+        moment = parsedate_to_datetime(date)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError, TypeError):
+        return None
+
+
+def _unpacked(body: bytes) -> bytes:
+    """Out of gzip or deflate; never more than is read of an answer, and a byte."""
+    try:
+        return zlib.decompressobj(wbits=zlib.MAX_WBITS | 32).decompress(body, ANSWER_SIZE + 1)
+    except zlib.error:
+        raise Unreadable("not compressed as it says") from None
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise Unreadable(f"not with JSON: {_beginning(text) or 'nothing'}") from None
+    except RecursionError:
+        raise Unreadable("with JSON nested too deeply") from None
+
+
+def _accepted(text: str) -> dict[str, Any]:
+    answer = _parsed(text)
+    try:
+        _fitting(answer)
+    except fastjsonschema.JsonSchemaValueException as error:
+        raise Unreadable(f"not as the schema demands ({error.message}): {_beginning(text)}") from None
+    assert isinstance(answer, dict)
+    return answer
+
+
+def _words_of_acceptance(answer: dict[str, Any]) -> str:
+    name = f"id {answer['id']}" if answer.get("id") else ""
+    return " / ".join(filter(None, (answer.get("message"), name))) or "accepted"
+
+
+def _words_of_refusal(text: str) -> str:
+    """`{"error": {"message": …}}`, `{"error": …}` or `{"message": …}`; of anything else the beginning."""
+    try:
+        answer = _parsed(text)
+    except Unreadable:
+        return _beginning(text)
+    error = answer.get("error", answer) if isinstance(answer, dict) else None
+    words = error.get("message") if isinstance(error, dict) else error
+    return words if isinstance(words, str) else _beginning(text)
+
+
+def _beginning(text: str) -> str:
+    return re.sub(r"\s+", " ", text[:1024]).strip()

@@ -1,0 +1,336 @@
+"""The connections of one provider: dialled as lanes want them, kept while used, parted from when idle.
+
+A kind of provider brings the dialling and the `Connection`; what is here is the same for all of them. Everything lives
+in the loop's thread, except `_hand_over` and `_wanted`, which lanes call in theirs, and taking and releasing slots.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+from dispatcher.providers.base import Letter, Outcome, Receipt, Slots, visible
+from dispatcher.providers.errors import NoRoom, ProviderError, Unavailable
+from dispatcher.providers.lanes import Lane, Lanes
+from dispatcher.providers.url import Limits
+
+logger = logging.getLogger(__name__)
+
+IDLE = 30.0
+"""Seconds after which an unused connection is closed."""
+SHARED_IDLE = 5.0
+"""The same where processes share a number of connections: another may be waiting for its turn."""
+REST = 0.5
+"""Seconds after a failed dial before the next; doubled with every failure while other connections live …"""
+LONGEST_REST = 30.0
+"""… up to this."""
+PARTING = 2.0
+"""Seconds for parting politely from all connections."""
+STEPS = 5
+"""A whole letter, and a whole dial, take at most so many times the time limit of one step."""
+
+
+@dataclass(slots=True)
+class HandOver:
+    """A letter on its way, and the lane that waits for its receipt."""
+
+    letter: Letter
+    lane: Lane
+    began: float = 0
+    retried: bool = False
+
+    def receipt(
+        self, outcome: Outcome, code: int | None, words: str, retry_after: float | None = None, about_us: bool = False
+    ) -> Receipt:
+        now = time.monotonic()
+        self.began = self.began or now
+        return Receipt(self.letter, outcome, code, visible(words), self.began, now - self.began, retry_after, about_us)
+
+
+class Connection(Protocol):
+    """What a pool keeps: hands letters over, one after another, and reports to its pool. For the loop's thread."""
+
+    fresh: bool
+    """Has it never handed a letter over?"""
+    idle_since: float
+
+    @property
+    def busy(self) -> bool: ...
+
+    def begin(self, work: HandOver) -> None:
+        """Hand the letter over and report `answered` or `again`; then `ready`, unless it is `lost`."""
+
+    def quit(self, timeout: float) -> None:
+        """Part politely within that many seconds; report `lost`."""
+
+    def end(self, why: str, *, otherwise: Outcome = Outcome.TEMPORARY) -> None:
+        """Drop the connection now, and report `lost`. A letter in hand is `answered`: UNKNOWN where any of its content
+        was written, `otherwise` where not."""
+
+
+class Pool:
+    """Owner of the connections, and the provider's side of `lanes`."""
+
+    def __init__(
+        self,
+        name: str,
+        limits: Limits,
+        dial: "Callable[[Pool], Awaitable[Connection]]",
+        slots: Slots,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        """`dial` makes a connection that reports to the pool it is given; raises ProviderError."""
+        self._name = name
+        self._most = limits.connections
+        self._shared = limits.total is not None
+        self._dial_one = dial
+        self._slots = slots
+        self._loop = loop
+        self.lanes: Lanes[Connection] = Lanes(self._hand_over, self._wanted)
+        self._connections: set[Connection] = set()
+        self._dials: set[asyncio.Task[None]] = set()
+        self._chores: set[asyncio.Task[Any]] = set()
+        self._failures = 0
+        self._failed_at = 0.0
+        self._failed_beyond = 0
+        """How many connections there were when a dial failed last: perhaps the service's limit."""
+        self._again: deque[HandOver] = deque()
+        self._inbox: deque[tuple[Connection, HandOver]] = deque()
+        self._inbox_called = self._dial_called = self._flush_called = False
+        self._dial_timer: asyncio.TimerHandle | None = None
+        self._idle_timer: asyncio.TimerHandle | None = None
+        self._closed: Unavailable | None = None
+        self._closing = threading.Lock()
+        """Held to act on whether it is closed: by lanes that hand over, by threads that take slots."""
+        self._slots_held = 0
+
+    async def close(self) -> None:
+        """Part from every connection, within PARTING seconds; letters still in hand then are cut off."""
+        with self._closing:
+            self._closed = Unavailable(f"{self._name}: the provider is closed")
+        self.lanes.fail(self._closed)
+        for timer in (self._dial_timer, self._idle_timer):
+            if timer is not None:
+                timer.cancel()
+        for task in self._dials:
+            task.cancel()
+        if self._dials:
+            await asyncio.wait(self._dials, timeout=PARTING)
+        self._give_up_again(self._closed, raised=True)
+        for connection in self.lanes.withdraw(lambda _: True):
+            connection.quit(PARTING)
+        deadline = time.monotonic() + PARTING
+        while self._connections and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
+        for connection in list(self._connections):
+            connection.end("the provider was closed", otherwise=Outcome.RETURNED)
+        self._begin_all()
+        self._flush()
+        with self._closing:
+            held, self._slots_held = self._slots_held, 0
+        for _ in range(held):
+            self.chore(asyncio.to_thread(self._slots.release))
+        if self._chores:
+            await asyncio.wait(self._chores, timeout=PARTING)
+
+    def chore(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Do this beside everything else; closing waits for it."""
+        task = self._loop.create_task(work)
+        self._chores.add(task)
+        task.add_done_callback(self._chores.discard)
+
+    # Called by lanes, in their threads
+
+    def _hand_over(self, connection: Connection, letter: Letter, lane: Lane) -> None:
+        work = HandOver(letter, lane)
+        with self._closing:
+            if self._closed is None:
+                self._inbox.append((connection, work))
+                if not self._inbox_called:
+                    self._inbox_called = True
+                    self._loop.call_soon_threadsafe(self._begin_all)
+                return
+        self.lanes.answer(lane, work.receipt(Outcome.RETURNED, None, str(self._closed)))
+
+    def _wanted(self) -> ProviderError | None:
+        room = len(self._connections) + len(self._dials) < self._most
+        if room and self._closed is None and not self._dial_called:
+            self._dial_called = True
+            self._loop.call_soon_threadsafe(self._dial_more)
+        return self._closed
+
+    # What connections report
+
+    def answered(self, lane: Lane, receipt: Receipt) -> None:
+        self.lanes.answer(lane, receipt)
+        self._flush_soon()
+
+    def again(self, work: HandOver, why: str) -> None:
+        """The connection was given up before the service heard of the letter: once more on another. The second time it
+        is the letter's receipt."""
+        if self._closed is not None:
+            self.answered(work.lane, work.receipt(Outcome.RETURNED, None, str(self._closed)))
+        elif work.retried:
+            self.answered(work.lane, work.receipt(Outcome.TEMPORARY, None, why))
+        else:
+            work.retried = True
+            self._again.append(work)
+            self._dial_more()
+
+    def refused(self, lane: Lane, error: ProviderError) -> None:
+        """The service takes no letter with these settings: not this lane's, nor any that waits."""
+        lane.trouble = error
+        self.lanes.fail(error)
+
+    def ready(self, connection: Connection) -> None:
+        if self._closed is not None:
+            connection.quit(PARTING)
+        elif self._again and (connection.fresh or not self._dials):
+            connection.begin(self._again.popleft())
+        else:
+            self.lanes.release(connection)
+            self._flush_soon()
+            if self._idle_timer is None:
+                self._idle_timer = self._loop.call_later(self._idle, self._part_from_idle)
+
+    def lost(self, connection: Connection) -> None:
+        if connection in self._connections:
+            self._connections.discard(connection)
+            self._release_slot()
+        self.lanes.closed(connection)
+        self._dial_more()
+
+    # Letters and idle connections
+
+    def _begin_all(self) -> None:
+        self._inbox_called = False
+        while self._inbox:
+            connection, work = self._inbox.popleft()
+            connection.begin(work)
+
+    @property
+    def _idle(self) -> float:
+        return SHARED_IDLE if self._shared else IDLE
+
+    def _part_from_idle(self) -> None:
+        self._idle_timer = None
+        now = time.monotonic()
+        for connection in self.lanes.withdraw(lambda free: free.idle_since + self._idle <= now):
+            connection.quit(PARTING)
+        oldest = min((each.idle_since for each in self._connections if not each.busy), default=None)
+        if oldest is not None:
+            self._idle_timer = self._loop.call_later(max(oldest + self._idle - now, REST), self._part_from_idle)
+
+    # Dialling
+
+    def _dial_more(self) -> None:
+        """As many again as there are connections, if a lane waits: 1, 2, 4 … so that few letters open few."""
+        self._dial_called = False
+        if self._dial_timer is not None:
+            self._dial_timer.cancel()
+            self._dial_timer = None
+        wanted = self._again or (self.lanes.waiting and not self.lanes.free)
+        if self._closed is not None or not wanted:
+            return
+        room = self._most - len(self._connections) - len(self._dials)
+        rest = self._failed_at + self._rest() - time.monotonic()
+        if room > 0 and rest > 0:
+            self._dial_called = True
+            self._dial_timer = self._loop.call_later(rest, self._dial_more)
+            return
+        for _ in range(min(room, max(1, len(self._connections)) - len(self._dials))):
+            self._dials.add(self._loop.create_task(self._dial()))
+
+    def _rest(self) -> float:
+        """Seconds from a failed dial to the next; none to replace a connection lost since then."""
+        if not self._failures or len(self._connections) < self._failed_beyond:
+            return 0
+        return min(REST * 2 ** (self._failures - 1), LONGEST_REST) if self._connections else REST
+
+    async def _dial(self) -> None:
+        connection: Connection | None = None
+        failure: ProviderError | None = None
+        try:
+            connection = await self._dial_in_slot()
+        except ProviderError as error:
+            failure = error
+        except Exception:  # lanes must never wait for a dial that is no more
+            logger.exception("dialling failed in a way nobody thought of")
+            failure = Unavailable(f"{self._name}: dialling failed, see the log")
+        self._dials.remove(cast(asyncio.Task[None], asyncio.current_task()))
+        if connection is None:
+            assert failure is not None
+            self._dial_failed(failure)
+            return
+        self._failures = 0
+        self._connections.add(connection)
+        self.lanes.opened(connection)
+        self.ready(connection)
+        if self._again:
+            self._dial_more()
+
+    async def _dial_in_slot(self) -> Connection:
+        if not await asyncio.to_thread(self._take_slot):
+            raise NoRoom(f"{self._name}: every connection that all processes together may have is in use")
+        try:
+            return await self._dial_one(self)
+        except BaseException:
+            self._release_slot()
+            raise
+
+    def _dial_failed(self, error: ProviderError) -> None:
+        """Every lane that waits hears of it, unless there are connections to wait for."""
+        full = isinstance(error, NoRoom)
+        self._failures = 1 if full else self._failures + 1  # a slot may be free any moment, and asking is cheap
+        self._failed_at = time.monotonic()
+        self._failed_beyond = len(self._connections)
+        alone = not (self._connections or self._dials)
+        self._give_up_again(error, raised=alone)
+        if alone:
+            self.lanes.fail(error)
+            return
+        if not full:
+            logger.warning("a further connection was not to be had: %s", error)
+        self._dial_more()
+
+    def _give_up_again(self, error: ProviderError, raised: bool) -> None:
+        while self._again:
+            work = self._again.popleft()
+            if raised:
+                work.lane.trouble = error
+            self.answered(work.lane, work.receipt(Outcome.RETURNED, None, str(error)))
+
+    # Slots
+
+    def _take_slot(self) -> bool:
+        """In a thread of its own. A slot that comes after the end goes back at once."""
+        if not self._slots.take():
+            return False
+        with self._closing:
+            if self._closed is None:
+                self._slots_held += 1
+                return True
+        self._slots.release()
+        return False
+
+    def _release_slot(self) -> None:
+        with self._closing:
+            if not self._slots_held:
+                return
+            self._slots_held -= 1
+        self.chore(asyncio.to_thread(self._slots.release))
+
+    # Waking lanes, once a turn of the loop
+
+    def _flush_soon(self) -> None:
+        if not self._flush_called:
+            self._flush_called = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flush_called = False
+        self.lanes.flush()

@@ -1,0 +1,281 @@
+"""How connections are opened, kept, shared with other processes and given up: the same for SMTP and HTTP."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+
+from dispatcher.providers import pool
+from dispatcher.providers.base import Letter, Outcome, Provider, Receipt
+from dispatcher.providers.errors import NoRoom, Unavailable
+from dispatcher.providers.http import HttpProvider
+from dispatcher.providers.smtp import SmtpProvider
+from dispatcher.providers.url import HttpConfig, SmtpConfig
+from tests import http_servers, smtp_servers
+from tests.providers.conftest import drain, letter, letters
+
+Server = smtp_servers.RecordingServer | http_servers.RecordingServer
+Make = Callable[..., Provider]
+
+
+class FewSlots:
+    """So many for all, as Redis would count them."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.taken = self.highest = self.asked = 0
+        self.lock = threading.Condition()
+        self.let = threading.Event()
+        """Cleared, it keeps whoever asks waiting."""
+        self.let.set()
+
+    def take(self) -> bool:
+        with self.lock:
+            self.asked += 1
+            self.lock.notify_all()
+        self.let.wait()
+        with self.lock:
+            if self.taken >= self.most:
+                return False
+            self.taken += 1
+            self.highest = max(self.highest, self.taken)
+            return True
+
+    def release(self) -> None:
+        with self.lock:
+            self.taken -= 1
+            self.lock.notify_all()
+
+    def wait_for(self, taken: int) -> None:
+        with self.lock:
+            assert self.lock.wait_for(lambda: self.taken == taken, 5), f"{self.taken} slots are taken"
+
+
+@pytest.fixture(params=["smtp", "http"])
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    made: Server = smtp_servers.RecordingServer() if request.param == "smtp" else http_servers.RecordingServer()
+    with made as running:
+        yield running
+    assert running.violations == []
+
+
+@pytest.fixture
+def provider_of(server: Server) -> Iterator[Make]:
+    made: list[Provider] = []
+    given: list[FewSlots] = []
+
+    def make(slots: FewSlots | None = None, **options: object) -> Provider:
+        provider: Provider
+        if isinstance(server, smtp_servers.RecordingServer):
+            smtp = SmtpConfig("127.0.0.1", server.port, connections=4, timeout=2)
+            provider = SmtpProvider(replace(smtp, **options), slots=slots)  # type: ignore[arg-type]
+        else:
+            http = HttpConfig("http", "127.0.0.1", server.port, server.path, "token", connections=4, timeout=2)
+            provider = HttpProvider(replace(http, **options), slots=slots)  # type: ignore[arg-type]
+        made.append(provider)
+        given.extend([slots] if slots is not None else [])
+        return provider
+
+    yield make
+    for provider in made:
+        provider.close()
+    assert [slots.taken for slots in given] == [0] * len(given)
+
+
+def slow(server: Server, seconds: float = 0.01) -> None:
+    if isinstance(server, smtp_servers.RecordingServer):
+        server.always("content", smtp_servers.Late(seconds))
+    else:
+        server.always("answer", http_servers.Late(seconds))
+
+
+def test_many_letters_open_all_connections_and_no_more(server: Server, provider_of: Make) -> None:
+    slow(server)
+    assert len(list(provider_of().deliver(letters(200)))) == 200
+    assert server.connections_made == server.most_open == 4
+
+
+def test_few_letters_open_few_connections_and_they_are_kept(server: Server, provider_of: Make) -> None:
+    provider = provider_of(connections=20)
+    for number in range(5):
+        list(provider.deliver([letter(number + 1)]))
+    assert server.connections_made <= 2
+
+
+@pytest.mark.parametrize("total", [None, 10])
+def test_idle_connections_are_parted_from_and_their_slots_given_back(
+    server: Server, provider_of: Make, monkeypatch: pytest.MonkeyPatch, total: int | None
+) -> None:
+    monkeypatch.setattr(pool, "SHARED_IDLE" if total else "IDLE", 0.1)
+    slots = FewSlots(10)
+    provider = provider_of(slots, total=total)
+    list(provider.deliver(letters(20)))
+    server.wait_until(lambda: not server.open)
+    slots.wait_for(0)
+    assert len(list(provider.deliver(letters(3)))) == 3
+
+
+def test_there_are_never_more_connections_than_slots(
+    server: Server, provider_of: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    slow(server)
+    slots = FewSlots(2)
+    with caplog.at_level(logging.WARNING):
+        assert len(list(provider_of(slots).deliver(letters(100)))) == 100
+    assert server.most_open == slots.highest == 2
+    assert slots.asked < 10, "asked all the time for what was not there"
+    assert caplog.text == ""
+
+
+def test_without_a_slot_no_letter_is_pulled_and_it_is_said_that_there_is_no_room(
+    server: Server, provider_of: Make
+) -> None:
+    pulled: list[Letter] = []
+
+    def source() -> Iterator[Letter]:
+        for each in letters(3):
+            pulled.append(each)
+            yield each
+
+    with pytest.raises(NoRoom):
+        list(provider_of(FewSlots(0)).deliver(source()))
+    assert pulled == []
+    assert server.connections_made == 0
+
+
+def test_what_one_process_parts_from_another_takes(
+    server: Server, provider_of: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "SHARED_IDLE", 0.1)
+    slots = FewSlots(1)
+    one, other = provider_of(slots, total=1), provider_of(slots, total=1)
+    assert len(list(one.deliver(letters(3)))) == 3
+    with pytest.raises(NoRoom):
+        list(other.deliver(letters(3)))
+    slots.wait_for(0)
+    assert len(list(other.deliver(letters(3)))) == 3
+    assert slots.highest == server.most_open == 1
+
+
+def test_a_failed_dial_keeps_no_slot(server: Server, provider_of: Make) -> None:
+    server.refuse()
+    slots = FewSlots(3)
+    with pytest.raises(Unavailable):
+        list(provider_of(slots).deliver(letters(3)))
+    slots.wait_for(0)
+
+
+def test_a_connection_that_breaks_gives_its_slot_back(server: Server, provider_of: Make) -> None:
+    slots = FewSlots(1)
+    provider = provider_of(slots, connections=1)
+    for _ in range(3):
+        server.hold()
+        thread = threading.Thread(target=lambda: list(provider.deliver([letter()])))
+        thread.start()
+        server.wait_until(lambda: len(server.held) == 1)
+        server.drop_connections()
+        thread.join(5)
+        assert not thread.is_alive()
+        server.release()
+    assert [receipt.outcome for receipt in provider.deliver([letter()])] == [Outcome.ACCEPTED]
+    assert slots.highest == 1
+
+
+def test_closing_answers_what_is_in_hand_and_gives_every_slot_back(
+    server: Server, provider_of: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "PARTING", 0.2)
+    slots = FewSlots(10)
+    provider = provider_of(slots, timeout=30)
+    server.hold()
+    receipts: list[Receipt] = []
+
+    def lane() -> None:
+        with pytest.raises(Unavailable, match="closed"):
+            drain(provider.deliver(letters(10)), receipts)
+
+    thread = threading.Thread(target=lane)
+    thread.start()
+    server.wait_until(lambda: len(server.held) == 4)
+    began = time.monotonic()
+    provider.close()
+    assert time.monotonic() - began < 2
+    thread.join(5)
+    assert not thread.is_alive()
+    assert [receipt.outcome for receipt in receipts] == [Outcome.UNKNOWN] * 4
+    assert slots.taken == 0
+
+
+def test_a_letter_pulled_while_the_provider_closes_is_returned(
+    server: Server, provider_of: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "PARTING", 0.1)
+    provider = provider_of()
+
+    def source() -> Iterator[Letter]:
+        provider.close()
+        yield letter()
+
+    receipts: list[Receipt] = []
+    with pytest.raises(Unavailable, match="closed"):
+        drain(provider.deliver(source()), receipts)
+    assert [(receipt.outcome, receipt.code) for receipt in receipts] == [(Outcome.RETURNED, None)]
+    assert server.letters == []
+
+
+def test_a_slot_that_is_granted_after_the_end_goes_back(
+    server: Server, provider_of: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "PARTING", 0.2)
+    slots = FewSlots(3)
+    slots.let.clear()
+    provider = provider_of(slots)
+
+    def lane() -> None:
+        with pytest.raises(Unavailable, match="closed"):
+            list(provider.deliver(letters(3)))
+
+    thread = threading.Thread(target=lane)
+    thread.start()
+    with slots.lock:
+        assert slots.lock.wait_for(lambda: slots.asked, 5)
+    provider.close()
+    thread.join(5)
+    slots.let.set()
+    slots.wait_for(0)
+    assert server.connections_made == 0
+
+
+def test_a_letter_whose_connection_was_given_up_is_returned_where_no_other_can_be_had(
+    server: Server, provider_of: Make
+) -> None:
+    provider = provider_of(connections=1)
+    assert len(list(provider.deliver([letter(1)]))) == 1
+
+    def source() -> Iterator[Letter]:
+        server.refuse()
+        server.drop_connections()
+        time.sleep(0.1)  # so that it is known here: a letter written on it would be unknown over HTTP
+        yield letter(2)
+
+    receipts: list[Receipt] = []
+    with pytest.raises(Unavailable):
+        drain(provider.deliver(source()), receipts)
+    assert [(receipt.outcome, receipt.code) for receipt in receipts] == [(Outcome.RETURNED, None)]
+    assert [received.message_id for received in server.letters] == ["1@letters.example"]
+
+
+def test_a_letter_whose_connection_was_given_up_goes_over_another(server: Server, provider_of: Make) -> None:
+    provider = provider_of(connections=1)
+    assert len(list(provider.deliver([letter(1)]))) == 1
+
+    def source() -> Iterator[Letter]:
+        server.drop_connections()
+        time.sleep(0.1)
+        yield letter(2)
+
+    assert [receipt.outcome for receipt in provider.deliver(source())] == [Outcome.ACCEPTED]
+    assert server.connections_made == 2
