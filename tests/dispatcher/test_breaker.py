@@ -50,7 +50,7 @@ def brief(settings):
 @pytest.fixture
 def others(engine):
     """The breaker of another process."""
-    return Breaker()
+    return Breaker("memory://")
 
 
 def on_the_home_page():

@@ -233,7 +233,7 @@ def test_progress_says_that_the_mailing_is_gone(alice):
 
 def test_progress_repeats_what_the_service_says_and_when_it_is_asked_next(alice, valkey):
     run = launched(alice, 1)
-    breaker = Breaker()
+    breaker = Breaker("memory://")
     breaker.failed(Misconfigured("the service is at lunch."))
     next_probe = timezone.localtime(service.outage().next_probe)
     assert waiting(run) == (

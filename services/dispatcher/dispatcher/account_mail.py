@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -29,6 +30,8 @@ from vestnik.accounts.letters import GIVE_UP_AFTER, AccountLetter, AccountLetter
 logger = logging.getLogger(__name__)
 
 CONNECTIONS = 2
+CUT_OFF_SECONDS = 5.0
+"""How long the service may take to answer the last letters of a process that stops."""
 PARTING_SECONDS = 5.0
 """How long a process that stops waits for the receipts of letters that it has cut off."""
 DATABASE_RETRY_SECONDS = 0.5
@@ -90,7 +93,7 @@ class AccountMail:
     def __init__(self, provider: Provider | None = None) -> None:
         self._slots = slots.for_service()
         self._provider = provider or _provider(self._slots)
-        self._pace = Pace(self._provider.connections)
+        self._pace = Pace(self._provider.name, self._provider.connections)
         self._setbacks = 0
         self._held: timedelta | None = None
         self._halted = False
@@ -114,8 +117,11 @@ class AccountMail:
             jobs.ACCOUNT_MAIL.enqueue(delay=self._set_back(error))
 
     def halt(self) -> None:
-        """Begin no hand-over from now on."""
+        """Begin no hand-over from now on; what is still in hand a few seconds later is cut off."""
         self._halted = True
+        timer = threading.Timer(CUT_OFF_SECONDS, self._provider.close)
+        timer.daemon = True
+        timer.start()
 
     def stop(self) -> None:
         """Leave the service. What is still in hand is cut off, and its receipt written."""
@@ -138,8 +144,7 @@ class AccountMail:
                 self._pace.breaker.ask()
                 for receipt in self._provider.deliver(self._letters(claimed)):
                     self._setbacks = 0
-                    self._pace.heard(receipt)
-                    settle(receipt)
+                    settle(receipt if self._pace.heard(receipt) else replace(receipt, outcome=Outcome.RETURNED))
                     self._pace.breaker.tell()
                 self._pace.breaker.ask()
             wait = self._held
@@ -198,7 +203,7 @@ class AccountMail:
             ((letter_id, claim, key, recipient, content),) = found
             claimed.add(letter_id)
             self._in_hand.add(letter_id)
-            self._pace.handed_over(None)
+            self._pace.handed_over(None, (letter_id, claim))
             yield Letter(letter_id, claim, key, settings.MAIL_FROM, recipient, bytes(content))
 
 

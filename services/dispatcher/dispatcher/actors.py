@@ -42,5 +42,12 @@ import_clients = bind(
 # The same: what was erased before it stopped stays erased.
 erase = bind(jobs.ERASE, erasing.erase, max_retries=0, time_limit=60 * MINUTE, notify_shutdown=True, throws=Shutdown)
 
-# A lane ends by itself, by its slice and the provider's time limits; a retried one would be a second lane.
-send = bind(jobs.SEND, lanes.run_slice, max_retries=0, time_limit=24 * 60 * MINUTE)
+# A lane ends by itself, by its slice; one that has begun is not retried, for that would be a second lane.
+send = bind(
+    jobs.SEND,
+    lanes.run_slice,
+    retry_when=lanes.may_come_again,
+    min_backoff=1000,
+    max_backoff=10_000,
+    time_limit=24 * 60 * MINUTE,
+)

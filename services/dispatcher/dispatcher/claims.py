@@ -46,7 +46,7 @@ class Claims:
         """The letter that `next` gave is handed over now."""
         claimed = self._waiting.popleft()
         self._handed_over[claimed.delivery_id] = claimed.attempts
-        self._engine.pace.handed_over(self._owner_id)
+        self._engine.pace.handed_over(self._owner_id, claimed.key)
 
     def put_off(self, seconds: float) -> None:
         """The letter that `next` gave waits: its domain takes no more for so long."""

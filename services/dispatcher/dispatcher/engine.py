@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Collection
+from contextlib import ExitStack
 from typing import Any
 
 import dramatiq
@@ -33,9 +34,9 @@ class Engine:
         self.slots = slots.for_service()
         self.provider = provider or url.provider_from(settings.MAIL_SERVICE_URL, slots=self.slots)
         self.hand = pacing.Hand(2 * self.provider.connections)
-        self.pace = Pace(self.provider.connections)
+        self.pace = Pace(self.provider.name, self.provider.connections)
         self.settler = settling.Settler(self.hand, self._after_late)
-        self.lease = leases.Lease(self.provider.name, on_beat=self._beat)
+        self.lease = leases.Lease(self.provider.name, on_beat=self._beat, in_any_case=self._renew)
         self.halted = threading.Event()
         self._on_beat = on_beat
         self._on_late = after_late
@@ -59,18 +60,18 @@ class Engine:
         """
         self.halt()
         self.hand.wait_until_empty(STOP_SECONDS)
-        self.provider.close()
-        self.settler.stop()
-        self.pace.close()
-        self.slots.close()
-        self.lease.stop()
+        with ExitStack() as stack:  # whatever goes wrong with one of them, the last first
+            for part in (self.lease.stop, self.slots.close, self.pace.close, self.settler.stop, self.provider.close):
+                stack.callback(part)
 
     def _beat(self) -> None:
         self.gate.refresh()
         self.hand.clear_doubts(self.lease.worker_id)
+        self._on_beat()
+
+    def _renew(self) -> None:
         self.pace.renew()
         self.slots.renew()
-        self._on_beat()
 
     def _after_late(self, run_ids: Collection[int]) -> None:
         for run_id in run_ids:

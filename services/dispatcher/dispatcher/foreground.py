@@ -19,8 +19,8 @@ from vestnik.mailings.records import Delivery, DeliveryState, Run, RunState
 
 logger = logging.getLogger(__name__)
 
-LONGEST_WAIT = 60.0
-"""Seconds after which a limit is looked at again."""
+LONGEST_WAIT = 2.0
+"""Seconds after which is looked again, whatever was said: others may have found the service back."""
 
 LOOK_AGAIN_SECONDS = 0.25
 """How often letters in the hands of workers, which settle them in their own time, are asked after."""
@@ -59,26 +59,27 @@ def send(engine: Engine, run_ids: Sequence[int]) -> None:
 
     Raises Away.
     """
+    breaker = engine.pace.breaker
     setbacks, away_since = 0, time.monotonic()
     while not engine.gate.shut:
-        taken = engine.settler.taken
+        proofs, trouble = breaker.proofs, ""
         try:
             wait = _send_slices(engine, run_ids)
             if wait is None:
                 break
-            setbacks, away_since = 0, time.monotonic() + wait
+            setbacks = 0
         except (Open, NoRoom) as error:
-            wait = error.wait if isinstance(error, Open) else LOOK_AGAIN_SECONDS
+            wait, trouble = LONGEST_WAIT, str(error)
         except (ProviderError, Error) as error:
             setbacks += 1
-            opened = engine.pace.breaker.failed(error) if isinstance(error, ProviderError) else None
-            wait = pacing.setback(setbacks) if opened is None else opened
-            if time.monotonic() - away_since > sum(settings.SETBACKS):
-                raise Away(str(error)) from None
+            opened = breaker.failed(error) if isinstance(error, ProviderError) else None
+            wait, trouble = pacing.setback(setbacks) if opened is None else opened, str(error)
             logger.warning("nothing can be handed over for %.0f s: %s", wait, error)
-        engine.halted.wait(wait)
-        if engine.settler.taken > taken:
+        if breaker.proofs > proofs or (wait and not trouble):  # a limit is no trouble
             away_since = time.monotonic()
+        elif time.monotonic() - away_since > sum(settings.SETBACKS):
+            raise Away(trouble or "the service does not answer")
+        engine.halted.wait(min(wait, LONGEST_WAIT))
     ticking.close()
 
 
@@ -89,11 +90,17 @@ def _send_slices(engine: Engine, run_ids: Sequence[int]) -> float | None:
         until = time.monotonic() + settings.SLICE_SECONDS
         waits.append(sending.send_slice(engine, owner_id, until, run_ids) or 0.0)
     if waits:
-        return min(min(waits), LONGEST_WAIT)
-    if not Delivery.objects.filter(run__in=run_ids, state=DeliveryState.SENDING).exists():
-        return None
-    ticking.recover()
-    return LOOK_AGAIN_SECONDS
+        return min(waits)
+    if Delivery.objects.filter(run__in=run_ids, state=DeliveryState.SENDING).exists():
+        ticking.recover()
+        return LOOK_AGAIN_SECONDS
+    return LOOK_AGAIN_SECONDS if _put_off(run_ids) else None
+
+
+def _put_off(run_ids: Sequence[int]) -> bool:
+    """Whether letters wait that were not tried yet: the limits of their domains put them off."""
+    going = Run.objects.filter(pk__in=run_ids).exclude(mailing__in=Mailing.objects.held())
+    return Delivery.objects.filter(run__in=going, state=DeliveryState.QUEUED, attempts=0).exists()
 
 
 class Watch:

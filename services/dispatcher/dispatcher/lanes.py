@@ -4,7 +4,9 @@ All of this is a hint: were Redis to forget it, the tick would wake every lane t
 """
 
 import logging
+import math
 import secrets
+import threading
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -20,11 +22,14 @@ from dispatcher.breaker import Open
 from dispatcher.providers.errors import NoRoom, ProviderError, Unavailable
 from vestnik import jobs
 from vestnik.mailings.records import Run
+from vestnik.settings import impatient
 
 logger = logging.getLogger(__name__)
 
 WAITING = timedelta(minutes=10)
 """How long a token lives while its lane's message waits in the queue: longer than turns take."""
+
+SLOT_RETRIES = 5
 
 LONGEST_WAIT = 60.0
 """Seconds after which a lane that waits for a limit looks again, whatever it was told: somebody may have raised it."""
@@ -54,53 +59,46 @@ def wake(owner_id: int) -> None:
             _redis().eval(RELEASE, 1, key, token)
 
 
+class SlotUnknown(Exception):
+    """Redis does not say who holds the slot: the message is to come again."""
+
+
+def may_come_again(retries: int, error: BaseException) -> bool:
+    """Whether a slice that failed so may be tried again: one that had begun would be a second lane."""
+    return isinstance(error, SlotUnknown) and retries < SLOT_RETRIES
+
+
 def run_slice(owner_id: int, slot: int, token: str, setbacks: int = 0) -> None:
-    """Work one slice for the owner, then queue up behind the other lanes, or end if nothing is due."""
+    """Work one slice for the owner, then queue up behind the other lanes, or end if nothing is due.
+
+    Raises SlotUnknown before it has done anything.
+    """
     key = _slot(owner_id, slot)
-    if not _hold(key, token, RUNNING):
-        return
+    try:
+        if not _hold(key, token, RUNNING):
+            return
+    except redis.RedisError as error:
+        raise SlotUnknown(str(error)) from None
     _running[key] = token
-    more, wait = True, 0.0
+    due: float | None = 0.0
     try:
         until = time.monotonic() + settings.SLICE_SECONDS
-        due = sending.send_slice(_engine(), owner_id, until)
-        more, wait, setbacks = due is not None, min(due or 0.0, LONGEST_WAIT), 0
-    except Open as error:
-        more = False
-        wait = error.wait
+        due, setbacks = sending.send_slice(_engine(), owner_id, until), 0
+    except Open:
+        due = None  # a tick wakes it (breaker.py)
     except NoRoom:
-        wait = NO_ROOM_SECONDS
+        due = NO_ROOM_SECONDS
     except (ProviderError, Error) as error:
         setbacks += 1
-        wait = pacing.setback(setbacks)
-        opened = (
-            engine.get(_renew, _look_after).pace.breaker.failed(error) if isinstance(error, ProviderError) else None
-        )
+        due = pacing.setback(setbacks)
+        opened = _engine().pace.breaker.failed(error) if isinstance(error, ProviderError) else None
         if opened is not None:
-            more, wait = False, opened
+            due = None
         else:
             log = logger.warning if isinstance(error, Unavailable) else logger.error
-            log("nothing can be handed over for %.0f s: %s", wait, error)
+            log("nothing can be handed over for %.0f s: %s", due, error)
     finally:
-        del _running[key]
-        with _queue_may_be_away():
-            delay = timedelta(seconds=wait) if wait else None
-            if not (more and _hold(key, token, WAITING) and jobs.send(owner_id, slot, token, setbacks, delay)):
-                _redis().eval(RELEASE, 1, key, token)
-            if not more and wait:
-                _probe_in(wait)
-            elif not more:
-                sleep_until_due(owner_id)
-
-
-def _engine() -> engine.Engine:
-    return engine.get(_renew, _look_after)
-
-
-def _probe_in(seconds: float) -> None:
-    """The breaker is open: a tick at the time of the next probe wakes all lanes, and one of them is it."""
-    if _redis().set(f"vestnik:probe:{int(time.time() + seconds)}", 1, nx=True, ex=int(seconds) + 5):
-        jobs.TICK.enqueue(delay=timedelta(seconds=seconds))
+        _end(owner_id, slot, token, setbacks, due)
 
 
 def sleep_until_due(owner_id: int) -> None:
@@ -110,11 +108,34 @@ def sleep_until_due(owner_id: int) -> None:
         return
     if seconds <= 0:
         wake(owner_id)
-    elif _redis().set(f"vestnik:wake:{owner_id}:{int(time.time() + seconds)}", 1, nx=True, ex=int(seconds) + 5):
-        jobs.wake(owner_id, timedelta(seconds=seconds))
+        return
+    at = math.ceil((time.time() + seconds) * 10) / 10
+    wait = at - time.time()
+    if _redis().set(f"vestnik:wake:{owner_id}:{at:.1f}", 1, nx=True, px=round(wait * 1000) + 5000):
+        jobs.wake(owner_id, timedelta(seconds=wait))
+
+
+def _end(owner_id: int, slot: int, token: str, setbacks: int, due: float | None) -> None:
+    """The slice is over: come again when something is `due`, or give the slot back."""
+    key = _slot(owner_id, slot)
+    with _renewing:
+        del _running[key]
+    with _hints_may_fail():
+        if due is not None:
+            delay = timedelta(seconds=min(due, LONGEST_WAIT)) if due else None
+            if _hold(key, token, WAITING) and jobs.send(owner_id, slot, token, setbacks, delay):
+                return
+        _redis().eval(RELEASE, 1, key, token)
+        if due is None and _engine().pace.breaker.passes:
+            sleep_until_due(owner_id)
+
+
+def _engine() -> engine.Engine:
+    return engine.get(_renew, _look_after)
 
 
 _running: dict[str, str] = {}  # the slots that this process's lanes work in, with their tokens
+_renewing = threading.Lock()  # a slot that was given back is not to be held again
 
 
 def _hold(key: str, token: str, lives: timedelta) -> bool:
@@ -129,16 +150,18 @@ def _look_after(run_ids: Collection[int]) -> None:
 
 def _renew() -> None:
     """At every heartbeat: keep the slots of the lanes that work."""
-    with _queue_may_be_away():
+    with _hints_may_fail():
         for key, token in list(_running.items()):
-            _hold(key, token, RUNNING)
+            with _renewing:
+                if _running.get(key) == token:
+                    _hold(key, token, RUNNING)
 
 
 @contextmanager
-def _queue_may_be_away() -> Iterator[None]:
+def _hints_may_fail() -> Iterator[None]:
     try:
         yield
-    except redis.RedisError as error:
+    except (redis.RedisError, Error) as error:
         logger.warning("slots are left to expire, the tick will wake their lanes: %s", error)
 
 
@@ -148,4 +171,4 @@ def _slot(owner_id: int, slot: int) -> str:
 
 @cache
 def _redis() -> "redis.Redis":
-    return redis.Redis.from_url(settings.REDIS_URL)
+    return redis.Redis.from_url(impatient(settings.REDIS_URL))

@@ -22,7 +22,9 @@ END = "UPDATE mailings_worker SET ended_at = clock_timestamp() WHERE id = %s AND
 class Lease:
     """This process's row in mailings_worker, kept alive by a thread that also calls `on_beat` every second."""
 
-    def __init__(self, provider_name: str, on_beat: Callable[[], None]) -> None:
+    def __init__(self, provider_name: str, on_beat: Callable[[], None], in_any_case: Callable[[], None]) -> None:
+        """`in_any_case`: called every second even while the database is away."""
+        self._in_any_case = in_any_case
         self._provider_name = provider_name
         self._on_beat = on_beat
         self._beaten = -1e9
@@ -68,6 +70,7 @@ class Lease:
             except Error as error:
                 logger.warning("no heartbeat, nothing is handed over until there is one: %s", error)
                 connections.close_all()
+            self._in_any_case()
         connections.close_all()
 
     def _beat(self) -> None:

@@ -10,7 +10,6 @@ from dispatcher.breaker import Breaker
 from dispatcher.limits import Grant, Limits
 from dispatcher.providers.base import Receipt
 from dispatcher.throttle import Throttle
-from vestnik import jobs
 from vestnik.mailings import service
 
 logger = logging.getLogger(__name__)
@@ -19,12 +18,16 @@ ASK_AGAIN_SECONDS = 1.0
 """While Redis, which keeps the limits, does not answer, nothing is sent that might go beyond them."""
 
 
+PROBE_SECONDS = 0.1
+"""While another lane of this process tries a letter."""
+
+
 class Pace:
     """One per process and provider, shared by its lanes. Safe from any thread."""
 
-    def __init__(self, connections: int) -> None:
+    def __init__(self, service_name: str, connections: int) -> None:
         """`connections`: so many letters in a row without an answer mean that none of them works."""
-        self.breaker = Breaker(on_close=jobs.TICK.enqueue)
+        self.breaker = Breaker(service_name)
         self.limits = Limits()
         self.throttle = Throttle(self.limits.each_second)
         self._connections = connections
@@ -32,22 +35,22 @@ class Pace:
     def take(self, owner_id: int | None, most: int, urgent: bool = False) -> Grant:
         """Tokens for at most so many letters of the owner, before they are claimed; None is account mail."""
         if self.breaker.probing:
-            most = min(most, 0 if self.breaker.trying else 1)
+            if not self.breaker.reserve():
+                return Grant(0, PROBE_SECONDS, of_owner=False)
+            most = 1
         granted, wait = self.throttle.take(most)
         if not granted:
             return Grant(0, wait, of_owner=False)
+        grant = Grant(0, ASK_AGAIN_SECONDS, of_owner=False)
         try:
             grant = self.limits.take(owner_id, granted, urgent)
         except redis.RedisError as error:
             logger.warning("the limits cannot be asked for: %s", error)
-            return self._held(Grant(0, ASK_AGAIN_SECONDS, of_owner=False), granted, None)
-        return self._held(grant, granted, owner_id if grant.of_owner else None)
-
-    def _held(self, grant: Grant, granted: int, owner_id: int | None) -> Grant:
-        self.throttle.give_back(granted - grant.count)
+        finally:
+            self.throttle.give_back(granted - grant.count)
         if not grant.count and grant.wait > ASK_AGAIN_SECONDS:
             with suppress(redis.RedisError):
-                service.note_limit(owner_id, timedelta(seconds=grant.wait))
+                service.note_limit(owner_id if grant.of_owner else None, timedelta(seconds=grant.wait))
         return grant
 
     @property
@@ -63,10 +66,10 @@ class Pace:
             logger.warning("the limits of domains cannot be asked for: %s", error)
             return ASK_AGAIN_SECONDS
 
-    def handed_over(self, owner_id: int | None) -> None:
-        """A letter with a token is on its way."""
+    def handed_over(self, owner_id: int | None, letter: tuple[int, int]) -> None:
+        """A letter with a token, by its id and claim, is on its way."""
         self.limits.used(owner_id)
-        self.breaker.handed_over()
+        self.breaker.handed_over(letter)
 
     def give_back(self, owner_id: int | None, count: int) -> None:
         """So many tokens were not needed."""

@@ -85,7 +85,7 @@ class Hand:
         self._letters: set[entries.Key] = set()
         self._claiming = threading.Lock()
         self._changed = threading.Condition()
-        self._doubt_until = 0.0
+        self._doubtful_until: float | None = None
 
     def claim(self, most: int, claim: Callable[[int], list[entries.Claimed]]) -> list[entries.Claimed] | None:
         """Hold what `claim` finds for the room there is, at most `most` letters. None if there is hardly any room: a
@@ -131,12 +131,19 @@ class Hand:
 
     def clear_doubts(self, worker_id: int) -> None:
         """Give back what the ledger believes in this worker's hand and is not: the answer to a claim, or a give-back,
-        was lost. Looked for while one was, lately.
+        was lost. Looked for while one was, lately, and at least once after that; not beside a claim, which may take
+        long, and with it the heartbeat.
         """
-        if time.monotonic() > self._doubt_until:
+        until = self._doubtful_until
+        if until is None or not self._claiming.acquire(blocking=False):
             return
-        with self._claiming:
+        try:
+            began = time.monotonic()
             strays = [key for key in ledger.in_hand(worker_id) if key not in self._letters]
+        finally:
+            self._claiming.release()
+        if began > until and self._doubtful_until == until:
+            self._doubtful_until = None
         if strays:
             logger.warning("%d letters were claimed and never received; they are given back", len(strays))
             ledger.give_back(strays)
@@ -146,7 +153,7 @@ class Hand:
         try:
             yield
         except Error:
-            self._doubt_until = time.monotonic() + self.DOUBT_SECONDS
+            self._doubtful_until = time.monotonic() + self.DOUBT_SECONDS
             raise
 
 

@@ -4,9 +4,11 @@ import time
 from collections.abc import Iterator, Sequence
 
 from dispatcher import claims, closing, entries, ledger
+from dispatcher.breaker import Open
 from dispatcher.engine import Engine
 from dispatcher.letters import letter_writer
 from dispatcher.providers.base import Letter
+from dispatcher.providers.errors import ProviderError
 
 SHORT_WAIT = 0.2
 """Seconds that a lane waits for its owner's limit before it lets others work."""
@@ -19,6 +21,7 @@ def send_slice(engine: Engine, owner_id: int, until: float, only: Sequence[int] 
     Raises Open while the breaker is, and ProviderError if the service takes nothing; no letter pays for that.
     """
     idle: list[int] = []
+    turn: entries.Turn | None = None
     try:
         while not engine.gate.shut and engine.lease.wait_until_fresh(until - time.monotonic()):
             if (asked := time.monotonic()) >= until:
@@ -37,6 +40,10 @@ def send_slice(engine: Engine, owner_id: int, until: float, only: Sequence[int] 
                 if claim.held.wait > left:
                     return claim.held.wait
                 engine.halted.wait(claim.held.wait)
+    except (Open, ProviderError):
+        if turn:
+            closing.finish(turn.run_id)
+        raise
     finally:
         engine.pace.breaker.leave()
     return 0.0

@@ -280,7 +280,8 @@ class Lanes(Generic[Connection]):
 
 
 def _drained(lane: Lane) -> list[Receipt]:
-    receipts = list(lane.receipts)
-    lane.receipts.clear()
+    receipts = []
+    while lane.receipts:  # one by one: others append meanwhile
+        receipts.append(lane.receipts.popleft())
     lane.yielded += len(receipts)
     return receipts
