@@ -17,9 +17,9 @@ from django.core.mail import send_mail
 from django.db import OperationalError, connections
 from django.utils import timezone
 
-from dispatcher import foreground, lanes, ledger, sending
 from dispatcher import breaker as breakers
 from dispatcher import engine as engines
+from dispatcher import foreground, lanes, ledger, sending
 from dispatcher.account_mail import AccountMail
 from dispatcher.breaker import Breaker, Open
 from dispatcher.engine import Engine

@@ -287,7 +287,7 @@ class Breaker:
         if answer is None:
             return None
         is_open, milliseconds, news = answer
-        wait = max(milliseconds / 1000, 0.05)
+        wait: float = max(milliseconds / 1000, 0.05)
         self._failures += 1
         if not is_open:
             return None
