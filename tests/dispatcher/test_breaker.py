@@ -142,6 +142,18 @@ def test_a_probe_that_fails_makes_the_next_one_wait_longer(others, settings):
         others.ask()
 
 
+def test_a_lane_whose_probe_finds_no_connection_makes_the_next_one_wait_longer(alice, provider, lane, settings):
+    settings.SETBACKS = [0.05, 5]
+    launched(make_mailing(alice, 1))
+    provider.fail(AWAY)
+    for _ in range(3):
+        lane(alice)
+    time.sleep(0.06)
+    before = timezone.now()
+    lane(alice)
+    assert service.outage().next_probe - before > timedelta(seconds=4)
+
+
 def test_what_was_under_way_when_it_opened_does_not_lengthen_it(engine, others, settings):
     settings.SETBACKS = [1, 50]
     opened(others)

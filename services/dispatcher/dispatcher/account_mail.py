@@ -151,7 +151,7 @@ class AccountMail:
         except Open as error:
             wait = timedelta(seconds=error.wait)
         except ProviderError as error:
-            opened = None if isinstance(error, NoRoom) else self._pace.breaker.failed(error)
+            opened = self._pace.breaker.failed(error)
             wait = self._set_back(error) if opened is None else timedelta(seconds=opened)
         finally:
             self._pace.breaker.leave()

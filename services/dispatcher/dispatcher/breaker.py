@@ -28,7 +28,7 @@ from django.conf import settings
 
 from dispatcher.entries import Key
 from dispatcher.providers.base import Outcome, Receipt
-from dispatcher.providers.errors import Misconfigured, ProviderError
+from dispatcher.providers.errors import Misconfigured, NoRoom, ProviderError
 from vestnik import jobs
 from vestnik.mailings import service
 from vestnik.mailings.service import Trouble
@@ -257,6 +257,8 @@ class Breaker:
 
     def failed(self, error: ProviderError) -> float | None:
         """No connection was to be had: seconds to stay away if the breaker is open now; None if it is not (yet)."""
+        if isinstance(error, NoRoom):
+            return None
         trouble = Trouble.MISCONFIGURED if isinstance(error, Misconfigured) else Trouble.UNAVAILABLE
         return self._fail(trouble, str(error), settings.BREAKER_FAILURES if trouble == Trouble.MISCONFIGURED else 1)
 

@@ -68,12 +68,13 @@ def send(engine: Engine, run_ids: Sequence[int]) -> None:
             if wait is None:
                 break
             setbacks = 0
-        except (Open, NoRoom) as error:
-            wait, trouble = LONGEST_WAIT, str(error)
+        except Open as error:
+            wait, trouble = error.wait, str(error.__cause__ or error)
+        except NoRoom as error:
+            wait, trouble = LOOK_AGAIN_SECONDS, str(error)
         except (ProviderError, Error) as error:
             setbacks += 1
-            opened = breaker.failed(error) if isinstance(error, ProviderError) else None
-            wait, trouble = pacing.setback(setbacks) if opened is None else opened, str(error)
+            wait, trouble = pacing.setback(setbacks), str(error)
             logger.warning("nothing can be handed over for %.0f s: %s", wait, error)
         if breaker.proofs > proofs or (wait and not trouble):  # a limit is no trouble
             away_since = time.monotonic()

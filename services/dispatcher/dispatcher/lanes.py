@@ -91,12 +91,8 @@ def run_slice(owner_id: int, slot: int, token: str, setbacks: int = 0) -> None:
     except (ProviderError, Error) as error:
         setbacks += 1
         due = pacing.setback(setbacks)
-        opened = _engine().pace.breaker.failed(error) if isinstance(error, ProviderError) else None
-        if opened is not None:
-            due = None
-        else:
-            log = logger.warning if isinstance(error, Unavailable) else logger.error
-            log("nothing can be handed over for %.0f s: %s", due, error)
+        log = logger.warning if isinstance(error, Unavailable) else logger.error
+        log("nothing can be handed over for %.0f s: %s", due, error)
     finally:
         _end(owner_id, slot, token, setbacks, due)
 

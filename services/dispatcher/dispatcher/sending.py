@@ -18,7 +18,8 @@ def send_slice(engine: Engine, owner_id: int, until: float, only: Sequence[int] 
     """Work off the owner's runs, in turns, until `until` (time.monotonic()); in how many seconds something may be due
     and free to go, 0 for now, None if nothing is due.
 
-    Raises Open while the breaker is, and ProviderError if the service takes nothing; no letter pays for that.
+    Raises Open while the breaker is, and ProviderError if the service takes nothing and that has not opened it; no
+    letter pays for that.
     """
     idle: list[int] = []
     turn: entries.Turn | None = None
@@ -40,9 +41,11 @@ def send_slice(engine: Engine, owner_id: int, until: float, only: Sequence[int] 
                 if claim.held.wait > left:
                     return claim.held.wait
                 engine.halted.wait(claim.held.wait)
-    except (Open, ProviderError):
+    except (Open, ProviderError) as error:
         if turn:
             closing.finish(turn.run_id)
+        if isinstance(error, ProviderError) and (wait := engine.pace.breaker.failed(error)) is not None:
+            raise Open(wait) from error
         raise
     finally:
         engine.pace.breaker.leave()
