@@ -17,7 +17,7 @@ COMPILE := .local/uv/bin/uv pip compile --quiet --universal --python-version 3.1
 	--no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test lint format messages bench lock clean
+.PHONY: help setup run demo test lint format messages bench soak lock clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ messages: $(STAMP) ## Gather the texts to translate (wants gettext)
 
 bench: $(READY) ## Measure the way of 20,000 letters beside the wire's limit
 	@$(BIN)/python -m bench
+
+soak: $(READY) ## Kill everything that can die, a hundred times, and hold the ledger against what arrived
+	@exec $(BIN)/python -m bench.soak
 
 lock: ## Choose the newest fitting versions anew (requirements/*.txt)
 	@$(PYTHON) -m venv .local/uv

@@ -9,7 +9,19 @@ assert server.violations == []
 
 from tests.smtp_servers.certificate import Certificate
 from tests.smtp_servers.conversation import Received
-from tests.smtp_servers.script import Drip, Drop, Hang, Late, Raw, Say
+from tests.smtp_servers.script import Drip, Drop, Endless, Hang, Keep, Late, Raw, Say
 from tests.smtp_servers.server import RecordingServer
 
-__all__ = ["Certificate", "Drip", "Drop", "Hang", "Late", "Raw", "Received", "RecordingServer", "Say"]
+__all__ = [
+    "Certificate",
+    "Drip",
+    "Drop",
+    "Endless",
+    "Hang",
+    "Keep",
+    "Late",
+    "Raw",
+    "Received",
+    "RecordingServer",
+    "Say",
+]

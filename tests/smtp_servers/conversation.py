@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from tests.smtp_servers.script import Action, Drip, Drop, Hang, Late, Raw, Say
+from tests.smtp_servers.script import Action, Drip, Drop, Endless, Hang, Keep, Late, Raw, Say
 
 if TYPE_CHECKING:
     from tests.smtp_servers.server import RecordingServer
@@ -124,13 +124,22 @@ class Conversation(asyncio.Protocol):
                     self.recipients.pop()
                 elif name == "content":
                     self.forget()
-                self.say(code, words)
+                self.say(code, *words.split("\n"))
                 if close:
                     self.flush()
                     self.over = True
                     self.transport.close()
             case Raw(data):
                 self.out.append(data)
+            case Endless(data):
+                self.blocked = True
+                self.flush()
+                self.go_on_and_on(data * 100)
+            case Keep(then):
+                before = len(self.out)
+                usual()
+                del self.out[before:]
+                self.do(then, name, lambda: None)
             case Drip(data, every):
                 self.blocked = True
                 self.flush()
@@ -152,6 +161,14 @@ class Conversation(asyncio.Protocol):
         if data and not self.over:
             self.transport.write(data[:1])
             self.loop.call_later(every, self.drip, data[1:], every)
+
+    def go_on_and_on(self, data: bytes) -> None:
+        """No faster than the client reads, so that nothing of it piles up here."""
+        if self.over:
+            return
+        if not self.transport.get_write_buffer_size():
+            self.transport.write(data)
+        self.loop.call_later(0.001, self.go_on_and_on, data)
 
     def later(self, seconds: float, usual: Callable[[], None]) -> None:
         self.loop.call_later(seconds, self.postponed(usual))
@@ -282,6 +299,9 @@ class Conversation(asyncio.Protocol):
             self.say(503, "5.5.1 MAIL first")
             return
         self.recipients.append(self.address(rest, "TO")[0])
+        if (refusal := self.server.throttle()) is not None:
+            self.do(refusal, "rcpt", lambda: None)
+            return
         self.step("rcpt", lambda: self.say(250, "2.1.5 Ok"))
 
     def address(self, rest: str, word: str) -> tuple[str, str]:
@@ -331,18 +351,15 @@ class Conversation(asyncio.Protocol):
             self.violation("a line of more than 1,000 bytes")
         content = (raw[1:] if raw.startswith(b".") else raw).replace(b"\r\n..", b"\r\n.")
 
+        if self.server.keeps_at_dot:
+            self.keep(content, arrived)
+
         def usual() -> None:
             if not self.recipients:
                 self.say(554, "5.5.1 no valid recipients")
                 return
-            for recipient in self.recipients:
-                kept = content if self.server.keep_content else b""
-                self.server.record(
-                    Received(
-                        self.sender or "", recipient, message_id(content), kept, arrived, self.number, self.parameters
-                    )
-                )
-            self.letters += 1
+            if not self.server.keeps_at_dot:
+                self.keep(content, arrived)
             self.say(250, "2.0.0 Ok: queued")
             self.forget()
 
@@ -355,6 +372,15 @@ class Conversation(asyncio.Protocol):
         else:
             self.server.next_slot = max(self.server.next_slot, arrived) + 1 / rate
             self.later(self.server.next_slot - arrived, lambda: self.step("content", usual))
+
+    def keep(self, content: bytes, arrived: float) -> None:
+        """It is taken: one letter for each recipient."""
+        kept = content if self.server.keep_content else b""
+        for recipient in self.recipients:
+            self.server.record(
+                Received(self.sender or "", recipient, message_id(content), kept, arrived, self.number, self.parameters)
+            )
+        self.letters += 1
 
     def forget(self) -> None:
         self.sender, self.recipients, self.parameters = None, [], ""

@@ -7,7 +7,8 @@ STEPS = ("greeting", "ehlo", "starttls", "auth", "mail", "rcpt", "data", "mid-co
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """Answer so; a code below 400 goes on as usual, any other refuses. `close` closes the connection after it."""
+    """Answer so, in several lines where the words are; a code below 400 goes on as usual, any other refuses. `close`
+    closes the connection after it."""
 
     code: int
     words: str = "so says the script"
@@ -19,6 +20,13 @@ class Raw:
     """Answer with these bytes, whatever they are."""
 
     data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Endless:
+    """Answer with these bytes, over and over, as long as they are read."""
+
+    data: bytes = b"250-and furthermore\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,4 +54,11 @@ class Hang:
     """Never answer."""
 
 
-Action = Say | Raw | Drip | Late | Drop | Hang
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Take the letter, and then do this instead of answering; at `content` only."""
+
+    then: "Action"
+
+
+Action = Say | Raw | Endless | Drip | Late | Drop | Hang | Keep

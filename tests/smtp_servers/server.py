@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -47,6 +48,11 @@ class RecordingServer:
     most_connections: int | None = None
     """Further ones are greeted with 421."""
     letters_per_second: float | None = None
+    most_letters_per_second: float | None = None
+    """Beyond that, letters are refused at RCPT, with what `throttles_with` says in turn."""
+    throttles_with: list[Action] = field(default_factory=lambda: [Say(451, "4.7.1 too many letters")])
+    keeps_at_dot: bool = False
+    """A letter is taken when its final dot is read, though its client may die before the answer."""
     keep_content: bool = True
 
     port: int = field(init=False, default=0)
@@ -57,6 +63,10 @@ class RecordingServer:
     most_open: int = field(init=False, default=0)
     open: set[Conversation] = field(init=False, default_factory=set)
     next_slot: float = field(init=False, default=0)
+    throttled: int = field(init=False, default=0)
+    """How many letters were refused for their number."""
+    _bucket: float = field(init=False, default=0)
+    _filled: float = field(init=False, default=0)
     refusing: bool = field(init=False, default=False)
     holding: bool = field(init=False, default=False)
     held: list[Callable[[], None]] = field(init=False, default_factory=list)
@@ -117,6 +127,21 @@ class RecordingServer:
                             self._rules.remove(rule)
                     return rule.action
         return None
+
+    def throttle(self) -> Action | None:
+        """What a letter gets that is one too many; for the conversations. A tenth of a second's letters may come at
+        once."""
+        rate = self.most_letters_per_second
+        if rate is None:
+            return None
+        now = time.monotonic()
+        self._bucket = min(self._bucket + (now - self._filled) * rate, rate / 10)
+        self._filled = now
+        if self._bucket >= 1:
+            self._bucket -= 1
+            return None
+        self.throttled += 1
+        return self.throttles_with[self.throttled % len(self.throttles_with)]
 
     def scripts(self, step: str) -> bool:
         """Does the script say anything about this step?"""
