@@ -58,6 +58,10 @@ def count() -> int:
         return sum(client().zcard(_queue(queue)) for queue in QUEUES)
 
 
+REQUEUEING = timedelta(seconds=5)
+"""For so long a job that is being requeued is nobody else's."""
+
+
 def listed(limit: int = KEPT * len(QUEUES), offset: int = 0) -> list[DeadMessage]:
     """The newest first, without the newest `offset`."""
     died: list[tuple[float, str, str]] = []
@@ -83,6 +87,8 @@ def requeue(message: DeadMessage) -> None:
     Raises ValidationError if somebody was faster.
     """
     with _answered():
+        if not client().set(f"vestnik:requeueing:{message.id}", 1, nx=True, px=REQUEUEING):
+            raise _gone()
         _refuse_gone(message)
         anew: dramatiq.Message[Any] = dramatiq.Message(
             queue_name=message.queue, actor_name=message.job, args=message.args, kwargs={}, options={}
@@ -119,7 +125,11 @@ def client() -> redis.Redis:
 
 def _refuse_gone(message: DeadMessage) -> None:
     if not client().hexists(f"{_queue(message.queue)}.msgs", message.id):
-        raise ValidationError(_("This job is not among the dead any more: somebody was faster."))
+        raise _gone()
+
+
+def _gone() -> ValidationError:
+    return ValidationError(_("This job is not among the dead any more: somebody was faster."))
 
 
 def _read(died: list[tuple[float, str, str]]) -> list[DeadMessage]:

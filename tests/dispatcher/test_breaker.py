@@ -7,6 +7,8 @@ from datetime import timedelta
 import dramatiq
 import pytest
 import redis
+from django.db.models import TextField, Value
+from django.db.models.functions import Cast, Concat
 from django.utils import timezone
 
 from dispatcher import breaker as breakers
@@ -216,6 +218,44 @@ def test_some_letters_without_an_answer_are_their_own_affair(alice, provider, la
         lane(alice)
     assert service.outage() is None
     assert states(run).count("sent") >= 70
+
+
+def test_silence_of_one_domain_is_its_own_affair_while_others_are_answered(alice, bob, provider, lane, engine):
+    """Alice's letters go to a domain whose letters break off; Bob's are taken all the time."""
+    hers, his = make_mailing(alice, 60), make_mailing(bob, 10)
+    alice.clients.update(email=Concat(Cast("pk", TextField()), Value("@bad.example")))
+    first, second = launched(hers), launched(his)
+    for address in first.deliveries.values_list("address", flat=True):
+        provider.answers(address, SILENCE, SILENCE)
+    lane(bob)
+    for _ in range(5):
+        lane(alice)
+    assert service.outage() is None
+    assert states(second) == ["sent"] * 10
+    assert set(states(first)) == {"queued"}
+
+
+def test_letters_that_wait_for_their_retry_are_woken_though_the_breaker_is_open(alice, engine, lane, others, settings):
+    settings.SETBACKS = [1]
+    run = launched(make_mailing(alice, 2))
+    Delivery.objects.filter(run=run).update(due_at=timezone.now() + timedelta(seconds=20), attempts=1)
+    opened(others)
+    lane(alice)
+    assert list(lanes._redis().scan_iter(f"vestnik:wake:{alice.pk}:*")), "nobody comes when they are due"
+
+
+def test_what_is_misconfigured_stays_so_probe_after_probe(alice, provider, lane, settings):
+    settings.SETBACKS = [0.05]
+    launched(make_mailing(alice, 3))
+    provider.fail(WRONG)
+    lane(alice)
+    provider.recover()
+    provider.always(Answer(Outcome.RETURNED, 401, "no such token"))
+    provider.then_fail(WRONG)
+    time.sleep(0.06)
+    lane(alice)
+    outage = service.outage()
+    assert (outage.trouble, outage.words) == ("misconfigured", str(WRONG))
 
 
 def test_a_service_that_asks_to_be_left_alone_is(alice, engine, provider, lane):

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from dispatcher import sending
 from dispatcher.engine import Engine
-from dispatcher.limits import rules
+from dispatcher.limits import refill, rules
 from dispatcher.providers.memory import MemoryProvider
 from tests.dispatcher.test_sending import launched, states
 from vestnik.clients.models import Client
@@ -20,8 +20,9 @@ from vestnik.testing.factories import make_mailing
 
 
 @pytest.fixture
-def engine_with(transactional_db, valkey, settings):
+def engine_with(transactional_db, valkey, settings, monkeypatch):
     """Makes an engine under limits."""
+    monkeypatch.setattr(refill, "PAUSE", 0.0)  # there is nobody else to wait for
     made = []
 
     def make(**limits):

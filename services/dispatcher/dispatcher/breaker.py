@@ -42,6 +42,9 @@ PROBE_LEASE = timedelta(seconds=10)
 FORGET_AFTER = timedelta(minutes=10)
 """Failures that did not open the breaker are forgotten, and so is an open breaker that nobody probes any more."""
 
+PROVED_SECONDS = 5.0
+"""For so long after an answer the service is believed to be there, though all letters to one domain meet silence."""
+
 SUSPECT = 20
 """So many refusals in a row that would meet every letter are a fault of ours, and no further letter pays for it."""
 
@@ -150,6 +153,9 @@ class Breaker:
         self._probe: Key | None = None
         self._suspicious = 0
         self._silent = 0
+        self._silent_domains: set[str] = set()
+        self._proved_at = -PROVED_SECONDS
+        self._returned: Receipt | None = None
         # What is to be told.
         self._works = False
         self._silence: Receipt | None = None
@@ -215,22 +221,34 @@ class Breaker:
         if probe:
             self._probe = None
         if receipt.outcome is Outcome.RETURNED:
-            if probe:
-                self._silence = receipt
+            self._returned = receipt if probe else None
         elif receipt.retry_after:
             self._hold = receipt
         elif receipt.silent or (receipt.outcome is Outcome.TEMPORARY and (receipt.code or 0) >= 500):
             self._silent += 1
-            if self._silent >= patience or probe:
-                self._silence, self._silent = receipt, 0
+            self._silent_domains.add(receipt.letter.recipient.rpartition("@")[2])
+            if probe or (self._silent >= patience and not self._is_one_domains_affair()):
+                self._silence = receipt
+                self._forget_silence()
         elif receipt.about_us:
             self._suspicious += 1
             if self._suspicious >= SUSPECT:
                 self._silence = receipt
         elif probe or not receipt.throttled:
             self.proofs += 1
-            self._silent = self._suspicious = 0
+            self._proved_at = time.monotonic()
+            self._suspicious = 0
+            self._forget_silence()
             self._works = self._open or self._failures > 0
+
+    def _is_one_domains_affair(self) -> bool:
+        """Whether all who are silent are behind one domain, and others have been answered just now."""
+        return len(self._silent_domains) == 1 and time.monotonic() - self._proved_at < PROVED_SECONDS
+
+    def _forget_silence(self) -> None:
+        if self._silent:
+            self._silent = 0
+            self._silent_domains.clear()
 
     def is_our_fault(self, receipt: Receipt) -> bool:
         """Whether this refusal is one of many that met every letter: this one is not to pay for it."""
@@ -257,6 +275,7 @@ class Breaker:
 
     def failed(self, error: ProviderError) -> float | None:
         """No connection was to be had: seconds to stay away if the breaker is open now; None if it is not (yet)."""
+        self._returned = None
         if isinstance(error, NoRoom):
             return None
         trouble = Trouble.MISCONFIGURED if isinstance(error, Misconfigured) else Trouble.UNAVAILABLE
@@ -265,6 +284,9 @@ class Breaker:
     def renew(self) -> None:
         """Once a second: keep a probe that is out, tell what was heard, see what others found. Never raises."""
         self.tell()
+        returned, self._returned = self._returned, None
+        if returned and self.probing:  # its lane had left, and nobody said why
+            self._fail(Trouble.UNAVAILABLE, returned.answer, settings.BREAKER_FAILURES)
         known = self._call(RENEW, self._worker, _ms(PROBE_LEASE))
         if known is None:
             self._open = time.monotonic() < self._alone_until
@@ -297,7 +319,7 @@ class Breaker:
         self._hint(wait)
         if news:
             log = logger.error if trouble == Trouble.MISCONFIGURED else logger.warning
-            log("nothing is handed over, the next try is in %.0f s: %s", wait, words)
+            log("nothing is handed over, the next try is in %.1f s: %s", wait, words)
         return wait
 
     def _leave_alone(self, seconds: float, words: str) -> None:

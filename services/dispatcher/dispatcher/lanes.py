@@ -97,13 +97,16 @@ def run_slice(owner_id: int, slot: int, token: str, setbacks: int = 0) -> None:
         _end(owner_id, slot, token, setbacks, due)
 
 
-def sleep_until_due(owner_id: int) -> None:
-    """Wake the owner's lanes when the next letter is due; at once, if one became due while a lane was ending."""
+def sleep_until_due(owner_id: int, wake_now: bool = True) -> None:
+    """Wake the owner's lanes when the next letter is due; at once, if one became due while a lane was ending. Not
+    `wake_now` while the breaker is open: a tick does, when it is time for a probe.
+    """
     seconds = ledger.next_due(owner_id)
     if seconds is None:
         return
     if seconds <= 0:
-        wake(owner_id)
+        if wake_now:
+            wake(owner_id)
         return
     at = math.ceil((time.time() + seconds) * 10) / 10
     wait = at - time.time()
@@ -122,8 +125,8 @@ def _end(owner_id: int, slot: int, token: str, setbacks: int, due: float | None)
             if _hold(key, token, WAITING) and jobs.send(owner_id, slot, token, setbacks, delay):
                 return
         _redis().eval(RELEASE, 1, key, token)
-        if due is None and _engine().pace.breaker.passes:
-            sleep_until_due(owner_id)
+        if due is None:
+            sleep_until_due(owner_id, wake_now=_engine().pace.breaker.passes)
 
 
 def _engine() -> engine.Engine:

@@ -19,6 +19,9 @@ BEAT = "UPDATE mailings_worker SET beat_at = clock_timestamp() WHERE id = %s AND
 END = "UPDATE mailings_worker SET ended_at = clock_timestamp() WHERE id = %s AND ended_at IS NULL"
 
 
+LONGEST_NAME = 200
+
+
 class Lease:
     """This process's row in mailings_worker, kept alive by a thread that also calls `on_beat` every second."""
 
@@ -56,7 +59,8 @@ class Lease:
 
     def _enlist(self) -> None:
         started = time.monotonic()
-        worker = Worker.objects.create(name=f"{platform.node()}:{os.getpid()}", provider=self._provider_name)
+        name = f"{platform.node()}:{os.getpid()}"[-LONGEST_NAME:]
+        worker = Worker.objects.create(name=name, provider=self._provider_name[:LONGEST_NAME])
         self.worker_id, self._beaten = worker.pk, started
 
     def _keep(self) -> None:

@@ -34,6 +34,8 @@ except url.WrongUrl as error:
 # A letter is tried this often at most; the n-th retry waits RETRY_BASE_SECONDS × 2ⁿ⁻¹, spread by a quarter, an hour at
 # the most, and never past the window.
 MAX_ATTEMPTS: int = positive("int", "MAX_ATTEMPTS", 8)
+if MAX_ATTEMPTS > 1000:
+    raise ImproperlyConfigured(f"MAX_ATTEMPTS: a number up to 1000 is wanted, not {MAX_ATTEMPTS}.")
 RETRY_BASE_SECONDS: float = positive("float", "RETRY_BASE_SECONDS", 30.0)
 RETRY_CAP_SECONDS: float = 3600.0
 
@@ -42,8 +44,8 @@ BREAKER_FAILURES: int = positive("int", "BREAKER_FAILURES", 3)
 
 # How many seconds a service that took nothing is left alone after the first, the second … failed probe in a row.
 SETBACKS: list[float] = read("list", "SETBACKS", [1, 2, 4, 8, 16, 30], subcast=float)
-if not SETBACKS or min(SETBACKS) <= 0:
-    raise ImproperlyConfigured("SETBACKS: seconds above zero are wanted, separated by commas.")
+if not SETBACKS or min(SETBACKS) <= 0 or max(SETBACKS) > 3600:
+    raise ImproperlyConfigured("SETBACKS: seconds above zero are wanted, an hour at most, separated by commas.")
 
 # How many letters may be handed over in any second, minute, hour or day: by the whole installation, "50/s, 2000/min,
 # 100000/day"; for each owner; to each recipient domain, "gmail.com=20/s,1000/h; *=100/s", * being those not named.

@@ -1,7 +1,8 @@
 """Slowing down by itself where the service asks for it, and speeding up again.
 
-The rate is halved, at most once for all that was under way when it was halved last; then it grows by a tenth a second
-as long as letters are taken (the shape is TCP's, RFC 5681, 3.1, but by shares). Each process goes by the answers that
+The rate becomes a little less than what was taken in the last second (half of what was tried, if nothing was), at most
+once a second, and once for all that was under way when it was lowered last; then it grows by a tenth a second as long
+as letters are taken (the shape is TCP's, RFC 5681, 3.1, but by shares). Each process goes by the answers that
 it gets itself, so that together they settle around what the service takes.
 """
 
@@ -14,6 +15,8 @@ SLOWEST = 1.0
 """Letters a second: slower than that spares nobody anything."""
 FREE = 20_000.0
 """Letters a second from which there is no limit any more."""
+WITHIN = 0.9
+"""Of what was taken in a second when the service complained: so much is tried in the next."""
 GROWTH = 1.1
 """Factor a second."""
 BURST_SECONDS = 0.1
@@ -38,7 +41,8 @@ class Throttle:
         self._tokens = 0.0
         self._at = self._slowed_at = self._grown_at = 0.0
         self._share = 0.0
-        self._taken, self._since, self._last_rate = 0, 0.0, 0.0
+        self._taken, self._accepted, self._since = 0, 0, 0.0
+        self._last_rate = self._last_accepted = 0.0
         self._lock = threading.Lock()
 
     def take(self, most: int) -> tuple[int, float]:
@@ -66,6 +70,8 @@ class Throttle:
     def heard(self, receipt: Receipt) -> None:
         """What became of a letter."""
         throttled = receipt.throttled
+        if receipt.outcome is Outcome.ACCEPTED:
+            self._accepted += 1
         if not throttled and self.rate is None and not self._share:
             return
         with self._lock:
@@ -76,12 +82,13 @@ class Throttle:
                 self._speed_up()
 
     def _slow_down(self, began: float) -> None:
-        if began < self._slowed_at:
-            return
         now = time.monotonic()
+        if began < self._slowed_at or now - self._slowed_at < 1.0:  # services count by the second
+            return
         self._count(0, now)
-        rate = self.rate if self.rate is not None else max(self._last_rate, float(self._taken))
-        self.rate = max(SLOWEST, rate / 2)
+        accepted = max(self._last_accepted, float(self._accepted))
+        before = self.rate if self.rate is not None else max(self._last_rate, float(self._taken))
+        self.rate = max(SLOWEST, min(accepted, before) * WITHIN if accepted else before / 2)
         self._tokens = 0.0
         self._slowed_at = self._at = self._grown_at = now
 
@@ -97,6 +104,7 @@ class Throttle:
     def _count(self, granted: int, now: float) -> None:
         """How many a second were taken before this second, and how many in it so far."""
         if now - self._since >= 1.0:
-            self._last_rate = self._taken / (now - self._since)
-            self._since, self._taken = now, 0
+            passed = now - self._since
+            self._last_rate, self._last_accepted = self._taken / passed, self._accepted / passed
+            self._since, self._taken, self._accepted = now, 0, 0
         self._taken += granted

@@ -114,8 +114,7 @@ RUNS_OF_CAUSE = f"SELECT DISTINCT run_id FROM ({WINDOW}) latest WHERE {IS_OF_CAU
 
 # What a late receipt holds is passed over: that decides.
 DISMISS = f"""
-    UPDATE mailings_delivery SET dismissed_at = statement_timestamp()
-    WHERE id IN (
+    WITH chosen AS MATERIALIZED (
         SELECT d.id FROM {RUN_BY_RUN} (
             SELECT d.id FROM mailings_delivery d
             WHERE d.run_id = run.id AND {IS_DEAD} AND {NOT_TRIED_SINCE}
@@ -125,6 +124,7 @@ DISMISS = f"""
         ) d
         LIMIT {CHUNK}
     )
+    UPDATE mailings_delivery d SET dismissed_at = statement_timestamp() FROM chosen WHERE d.id = chosen.id
 """
 
 COUNT = f"""

@@ -34,13 +34,17 @@ CAUSE = """
 """
 
 # Of the letters of a run: those in these states, or of these those, to clients who are still there; dismissed ones only
-# if they are chosen one by one. Nobody is among them to whom another run of the same letters has written, nor to whom a
+# if they are chosen one by one; of a cause, only those that no later run has tried (dead_letters.py). Nobody is among them to whom another run of the same letters has written, nor to whom a
 # later one may have, by what its attempts say: that an earlier one may have was known when this run was asked for.
 CHOSEN = f"""
     FROM mailings_delivery d JOIN clients_client client ON client.id = d.client_id AND client.owner_id = %(owner)s
     WHERE d.run_id = %(run)s AND d.state = ANY(%(states)s)
       AND (%(ids)s::bigint[] IS NULL AND d.dismissed_at IS NULL OR d.id = ANY(%(ids)s::bigint[]))
-      AND (%(cause)s::text IS NULL OR {CAUSE} = %(cause)s)
+      AND (%(cause)s::text IS NULL OR {CAUSE} = %(cause)s AND NOT EXISTS (
+          SELECT FROM mailings_run later JOIN mailings_delivery again ON again.run_id = later.id
+          WHERE later.again_of_id = %(first)s AND later.id > %(run)s
+            AND again.client_id = d.client_id AND again.state NOT IN ('expired', 'cancelled')
+      ))
       AND NOT EXISTS (
           SELECT FROM mailings_run other JOIN mailings_delivery again ON again.run_id = other.id
           WHERE (other.again_of_id = %(first)s OR other.id = %(first)s) AND other.id <> %(run)s

@@ -6,7 +6,7 @@ over just now; and account mail. Nothing is granted meanwhile.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -23,7 +23,7 @@ PAUSE = 1.5
 """Seconds until tokens are granted again: by then all processes have said what they hold (`Limits.renew`)."""
 
 LOCK_SECONDS = 120.0
-CHUNK = 5_000
+CHUNK = 500
 """Rows that are loaded into Redis at a time."""
 
 _ATTEMPTS = """
@@ -99,30 +99,31 @@ def refill(counter: Counter, rules: Rules) -> bool:
     try:
         if not counter.vouched_for():
             counter.forget()
-            found = _load(counter, rules)
-            counter.vouch(PAUSE if found else 0.0)
+            _load(counter, rules, lambda: lock.extend(LOCK_SECONDS, replace_ttl=True))
+            lock.extend(LOCK_SECONDS, replace_ttl=True)
+            counter.vouch(PAUSE)
+    except LockError:  # it took too long: another has begun anew
+        return False
     finally:
         with suppress(LockError):
             lock.release()
     return True
 
 
-def _load(counter: Counter, rules: Rules) -> bool:
-    """Whether there was anything to load."""
-    found = False
+def _load(counter: Counter, rules: Rules, go_on: Callable[[], object]) -> None:
+    """All that the ledger knows; `go_on` is called before each part, and raises if it may not."""
     rows = chain(
         ((PROVIDER, rules.provider, *row[1:]) for row in _handed_over(BY_PROVIDER, rules.provider)),
         ((f"{OWNER}{row[0]}", rules.owner, *row[1:]) for row in _handed_over(BY_OWNER, rules.owner)),
         ((f"{DOMAIN}{row[0]}", rules.of_domain(row[0]), *row[1:]) for row in _of_domains(rules)),
     )
     while chunk := list(islice(rows, CHUNK)):
-        found = True
+        go_on()
         used, windows = defaultdict(list), {}
         for key, limits, age, count in chunk:
             used[key].append((max(0, int(age * 1e6)), count))
             windows[key] = [window.seconds for window in limits]
         counter.load(used, windows)
-    return found
 
 
 def _of_domains(rules: Rules) -> Iterator[tuple[str, float, int]]:

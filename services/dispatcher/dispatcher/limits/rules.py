@@ -76,7 +76,7 @@ def _window(name: str, text: str) -> Window:
     if unit not in _SECONDS:
         raise ImproperlyConfigured(f"{name}: {text!r} is not per s, min, h or day.")
     if not re.fullmatch("[0-9]{1,20}", number) or not 0 < int(number) <= HIGHEST:
-        raise ImproperlyConfigured(f"{name}: {text!r} is not a whole number from 1 to {HIGHEST} of letters.")
+        raise ImproperlyConfigured(f"{name}: {text!r}: a whole number of letters from 1 to {HIGHEST} is wanted.")
     return Window(int(number), _SECONDS[unit])
 
 

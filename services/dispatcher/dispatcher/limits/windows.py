@@ -21,6 +21,7 @@ the way, never older: that errs on the safe side.
 """
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from dispatcher.limits.rules import Window
@@ -50,7 +51,12 @@ _LUA = """
         local state = redis.call('HMGET', window.key, 'first', 'last', 'sum')
         window.first, window.last = tonumber(state[1]) or 0, tonumber(state[2]) or -1
         window.sum = tonumber(state[3]) or 0
-        local oldest = math.floor((now - window.length) / window.width)
+        local oldest, current = math.floor((now - window.length) / window.width), math.floor(now / window.width)
+        if window.last > current then  -- the clock was set back: all of it counts as handed over now
+            redis.call('DEL', window.key)
+            redis.call('HSET', window.key, current, window.sum)
+            window.first, window.last = current, current
+        end
         for bucket = window.first, math.min(oldest - 1, window.last) do
             local count = redis.call('HGET', window.key, bucket)
             if count then
@@ -89,7 +95,8 @@ _LUA = """
         if not rules then return 'missing', 0 end
         if rules ~= spec.rules then return 'foreign', spec.foreign end
         redis.call('PEXPIRE', KEYS[1], spec.ready)
-        return 'ready', math.max(0, since - now)
+        since = tonumber(since)
+        return 'ready', since - now < 60000000 and math.max(0, since - now) or 0
     end
 """
 
@@ -107,10 +114,10 @@ EXCHANGE = f"""
         for j = 1, #holders, 2 do
             local count, lease_end = string.match(holders[j + 1], '(%d+) (%d+)')
             if holders[j] ~= spec.worker then
-                if tonumber(lease_end) > now then
+                if tonumber(lease_end) > now and tonumber(lease_end) < now + 60000000 then
                     outstanding = outstanding + count
                 else
-                    table.insert(dead, {{tonumber(lease_end), tonumber(count)}})
+                    table.insert(dead, {{math.min(tonumber(lease_end), now), tonumber(count)}})
                     redis.call('HDEL', KEYS[i + 1] .. '{TOKENS}', holders[j])
                 end
             end
@@ -266,9 +273,10 @@ class Counter:
     def forget(self) -> None:
         """Empty all windows; what is outstanding stays so."""
         self.client.delete(READY)
-        for name in self.client.scan_iter(match=f"{PREFIX}*:*", count=1000):
-            if not name.endswith(TOKENS.encode()):
-                self.client.unlink(name)
+        names = (name for name in self.client.scan_iter(match=f"{PREFIX}*:*", count=1000))
+        windows = (name for name in names if not name.endswith(TOKENS.encode()))
+        while some := list(islice(windows, 500)):
+            self.client.unlink(*some)
 
     def close(self) -> None:
         """Leave Redis."""

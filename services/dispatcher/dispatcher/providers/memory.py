@@ -39,6 +39,7 @@ class MemoryProvider:
         self._lock = threading.Condition()
         self._scripts: dict[str, deque[Answer]] = defaultdict(deque)
         self._usual = ACCEPTED
+        self._after_next: ProviderError | None = None
         self._trouble: ProviderError | None = None
         self._holding = False
         self._held: deque[_Held] = deque()
@@ -57,6 +58,11 @@ class MemoryProvider:
         """Say this to every letter for which there is nothing else to be said."""
         with self._lock:
             self._usual = answer
+
+    def then_fail(self, error: ProviderError) -> None:
+        """Raise this in its lane after the next letter's receipt: as a service that refuses the token does."""
+        with self._lock:
+            self._after_next = error
 
     def hold(self) -> None:
         """Be slow: keep the letters in hand unanswered until `release`."""
@@ -121,6 +127,8 @@ class MemoryProvider:
                 self._lanes.flush()
 
     def _settle(self, held: "_Held") -> None:
+        if self._after_next is not None:
+            held.lane.trouble, self._after_next = self._after_next, None
         script = self._scripts.get(held.letter.recipient)
         answer = script.popleft() if script else self._usual
         duration = time.monotonic() - held.began
