@@ -1,5 +1,8 @@
 """Jobs that die are kept with what they died of, and can be tried again; those that kill workers are set aside."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -247,3 +250,21 @@ def test_a_job_that_could_not_be_enqueued_stays_among_the_dead(monkeypatch: pyte
         dead_messages.requeue(dead)
 
     assert dead_messages.listed() == [dead]
+
+
+def test_two_who_requeue_a_job_at_once_put_it_into_the_queue_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    message = bury("launch", 7)
+    both = threading.Barrier(2)
+    looked = dead_messages._refuse_gone
+
+    def look(message: Any) -> None:
+        looked(message)
+        with suppress(threading.BrokenBarrierError):
+            both.wait(0.5)  # as two web processes would
+
+    monkeypatch.setattr(dead_messages, "_refuse_gone", look)
+    with ThreadPoolExecutor(2) as threads:
+        done = [threads.submit(dead_messages.requeue, message) for _ in range(2)]
+        refused = [each.exception() for each in done]
+    assert len(waiting()) == 1
+    assert len([each for each in refused if each]) == 1
