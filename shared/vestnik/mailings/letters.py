@@ -34,8 +34,9 @@ CAUSE = """
 """
 
 # Of the letters of a run: those in these states, or of these those, to clients who are still there; dismissed ones only
-# if they are chosen one by one; of a cause, only those that no later run has tried (dead_letters.py). Nobody is among them to whom another run of the same letters has written, nor to whom a
-# later one may have, by what its attempts say: that an earlier one may have was known when this run was asked for.
+# if they are chosen one by one; of a cause, only those that no later run has tried (dead_letters.py). Nobody is among
+# them to whom another run of the same letters has written, nor to whom a later one may have, by what its attempts say:
+# that an earlier one may have was known when this run was asked for.
 CHOSEN = f"""
     FROM mailings_delivery d JOIN clients_client client ON client.id = d.client_id AND client.owner_id = %(owner)s
     WHERE d.run_id = %(run)s AND d.state = ANY(%(states)s)
