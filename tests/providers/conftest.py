@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from dispatcher.providers import pool
 from dispatcher.providers.base import Letter, Receipt
 from dispatcher.providers.smtp import SmtpProvider
 from dispatcher.providers.url import SmtpConfig
@@ -35,6 +36,12 @@ def drain(source: Iterator[Receipt], into: list[Receipt]) -> None:
     """Receipt by receipt, so that those before an error are kept."""
     for receipt in source:
         into.append(receipt)  # noqa: PERF402
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A letter whose connection is given up is tried once more however long another takes to come about here."""
+    monkeypatch.setattr(pool, "SECOND_TRY", 5.0)
 
 
 @pytest.fixture

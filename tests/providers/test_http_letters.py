@@ -14,7 +14,7 @@ from dispatcher.providers.base import Letter, Outcome, Receipt
 from dispatcher.providers.errors import Misconfigured, Unavailable
 from dispatcher.providers.http import HttpProvider
 from dispatcher.providers.url import HttpConfig
-from tests.http_servers import Answer, Drop, Hang, Late, Raw, RecordingServer
+from tests.http_servers import Answer, Drop, Endless, Hang, Late, Raw, RecordingServer
 from tests.providers.conftest import drain, letter, letters
 from tests.smtp_servers import Certificate
 
@@ -208,6 +208,7 @@ def test_a_connection_closed_under_a_letter_leaves_it_unknown_and_never_posts_it
     assert deliver_one(provider, letter(3)).outcome is Outcome.ACCEPTED
 
 
+@pytest.mark.usefixtures("patient")
 def test_an_answer_that_nobody_asked_for_is_not_taken_for_the_next_letters(
     server: RecordingServer, provider_of: Make
 ) -> None:
@@ -235,7 +236,7 @@ def test_a_service_that_restarts_in_the_middle_loses_no_receipt(
         if len(ids) == 100:
             server.drop_connections()
     assert sorted(ids) == list(range(1, 301))
-    assert outcomes <= {Outcome.ACCEPTED, Outcome.UNKNOWN}
+    assert outcomes <= {Outcome.ACCEPTED, Outcome.UNKNOWN, Outcome.RETURNED}
     assert len(server.letters) >= 290
 
 
@@ -251,6 +252,38 @@ def test_a_proxy_before_a_service_that_is_away_costs_no_letter(server: Recording
     with pytest.raises(Unavailable, match="closed"):
         list(provider.deliver(source()))
     assert pulled == []
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_connection_that_was_closed_is_not_replaced_by_one_that_nobody_watches(
+    server: RecordingServer, provider_of: Make
+) -> None:
+    provider = provider_of(server, connections=1)
+    assert deliver_one(provider, letter(1)).outcome is Outcome.ACCEPTED
+    server.always("connect", Raw(Answer(400, close=True).written(), close=True))
+
+    def source() -> Iterator[Letter]:
+        server.drop_connections()
+        time.sleep(0.1)  # it is known here
+        yield letter(2)
+
+    receipts: list[Receipt] = []
+    with pytest.raises(Unavailable, match="closed"):
+        drain(provider.deliver(source()), receipts)
+    assert [receipt.outcome for receipt in receipts] == [Outcome.RETURNED]
+
+
+def test_a_few_interim_answers_are_heard_and_endless_ones_are_not(server: RecordingServer, provider_of: Make) -> None:
+    provider = provider_of(server, connections=1)
+    hint = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
+    server.once("answer", Raw(hint * 10 + Answer().written()))
+    assert deliver_one(provider, letter(1)).outcome is Outcome.ACCEPTED
+    server.once("answer", Endless(b"", hint))
+    receipt = deliver_one(provider, letter(2))
+    assert (receipt.outcome, receipt.code) == (Outcome.UNKNOWN, None)
+    assert "interim" in receipt.answer
+    assert receipt.duration < 1
+    assert deliver_one(provider, letter(3)).outcome is Outcome.ACCEPTED
 
 
 def test_no_proxy_of_the_environment_and_no_cookie_is_used(

@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -249,6 +250,7 @@ def test_a_slot_that_is_granted_after_the_end_goes_back(
     assert server.connections_made == 0
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_letter_whose_connection_was_given_up_is_returned_where_no_other_can_be_had(
     server: Server, provider_of: Make
 ) -> None:
@@ -268,6 +270,7 @@ def test_a_letter_whose_connection_was_given_up_is_returned_where_no_other_can_b
     assert [received.message_id for received in server.letters] == ["1@letters.example"]
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_letter_whose_connection_was_given_up_goes_over_another(server: Server, provider_of: Make) -> None:
     provider = provider_of(connections=1)
     assert len(list(provider.deliver([letter(1)]))) == 1
@@ -279,3 +282,50 @@ def test_a_letter_whose_connection_was_given_up_goes_over_another(server: Server
 
     assert [receipt.outcome for receipt in provider.deliver(source())] == [Outcome.ACCEPTED]
     assert server.connections_made == 2
+
+
+def test_a_letter_is_not_tried_again_when_its_token_no_longer_counts(server: Server, provider_of: Make) -> None:
+    slots = FewSlots(1)
+    provider = provider_of(slots, connections=1)
+    assert len(list(provider.deliver([letter(1)]))) == 1
+
+    def source() -> Iterator[Letter]:
+        slots.let.clear()  # another connection takes long
+        server.drop_connections()
+        slots.wait_for(0)
+        yield letter(2)
+
+    began = time.monotonic()
+    lane = provider.deliver(source(), until=began + 5)
+    receipt = next(lane)
+    slots.let.set()
+    assert (receipt.outcome, receipt.code) == (Outcome.RETURNED, None)
+    assert "before the letter" in receipt.answer
+    assert time.monotonic() - began < 2, "it waited for the connection"
+    assert list(lane) == []
+    assert [each.outcome for each in provider.deliver([letter(3)])] == [Outcome.ACCEPTED]
+    assert [received.message_id for received in server.letters] == ["1@letters.example", "3@letters.example"]
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_letter_whose_connection_was_given_up_goes_over_a_free_one_where_there_is_no_room_for_another(
+    server: Server, provider_of: Make
+) -> None:
+    provider = provider_of(connections=1)
+    asked, go_on = threading.Event(), threading.Event()
+
+    def claims_slowly() -> Iterator[Letter]:
+        asked.set()  # a connection is reserved
+        assert go_on.wait(10)
+        yield letter(1)
+
+    with ThreadPoolExecutor(1) as threads:
+        one = threads.submit(lambda: list(provider.deliver(claims_slowly())))
+        assert asked.wait(5)
+        server.drop_connections()
+        server.wait_until(lambda: not server.open)
+        assert [each.outcome for each in provider.deliver([letter(2)])] == [Outcome.ACCEPTED]
+        go_on.set()
+        assert [each.outcome for each in one.result(2)] == [Outcome.ACCEPTED]
+    assert len(list(provider.deliver(letters(5)))) == 5
+    assert server.connections_made == 2, "the free one was not kept"

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
 from dispatcher.providers.base import Letter, Outcome, Receipt, Slots, visible
@@ -30,6 +30,9 @@ LONGEST_REST = 30.0
 """… up to this."""
 PARTING = 2.0
 """Seconds for parting politely from all connections."""
+SECOND_TRY = 0.05
+"""Seconds after a letter was pulled up to which it is tried once more: so much longer than their names are the windows
+of the limits, which count it when it is pulled."""
 STEPS = 5
 """A whole letter, and a whole dial, take at most so many times the time limit of one step."""
 
@@ -40,8 +43,15 @@ class HandOver:
 
     letter: Letter
     lane: Lane
+    pulled: float = field(default_factory=time.monotonic)
     began: float = 0
-    retried: bool = False
+    given_up: str = ""
+    """Why the first connection for it was given up."""
+
+    @property
+    def late(self) -> bool:
+        """Is it too late for a second try?"""
+        return time.monotonic() >= self.pulled + SECOND_TRY
 
     def receipt(
         self, outcome: Outcome, code: int | None, words: str, retry_after: float | None = None, about_us: bool = False
@@ -170,15 +180,16 @@ class Pool:
         self._flush_soon()
 
     def again(self, work: HandOver, why: str) -> None:
-        """The connection was given up before the service heard of the letter: once more on another. The second time it
-        is the letter's receipt."""
+        """The connection was given up before the service heard of the letter: once more on another, if at once. The
+        second time it is the letter's receipt."""
         if self._closed is not None:
             self.answered(work.lane, work.receipt(Outcome.RETURNED, None, str(self._closed)))
-        elif work.retried:
+        elif work.given_up:
             self.answered(work.lane, work.receipt(Outcome.TEMPORARY, None, why))
         else:
-            work.retried = True
+            work.given_up = why
             self._again.append(work)
+            self._loop.call_later(SECOND_TRY, self._return_late)
             self._dial_more()
 
     def refused(self, lane: Lane, error: ProviderError) -> None:
@@ -189,8 +200,8 @@ class Pool:
     def ready(self, connection: Connection) -> None:
         if self._closed is not None:
             connection.quit(PARTING)
-        elif self._again and (connection.fresh or not self._dials):
-            connection.begin(self._again.popleft())
+        elif (connection.fresh or not self._dials) and (work := self._second_try()) is not None:
+            connection.begin(work)
         else:
             self.lanes.release(connection)
             self._flush_soon()
@@ -203,6 +214,23 @@ class Pool:
             self._release_slot()
         self.lanes.closed(connection)
         self._dial_more()
+
+    # Second tries
+
+    def _second_try(self) -> HandOver | None:
+        self._return_late()
+        return self._again.popleft() if self._again else None
+
+    def _return_late(self) -> None:
+        for work in [work for work in self._again if work.late]:
+            self._again.remove(work)
+            self.answered(work.lane, work.receipt(Outcome.RETURNED, None, work.given_up))
+
+    def _try_again_on_free(self) -> None:
+        wanted = iter(range(len(self._again)))
+        for connection in self.lanes.withdraw(lambda _: next(wanted, None) is not None):
+            self.lanes.opened(connection)
+            self.ready(connection)
 
     # Letters and idle connections
 
@@ -238,6 +266,8 @@ class Pool:
             return
         room = self._most - len(self._connections) - len(self._dials)
         rest = self._failed_at + self._rest() - time.monotonic()
+        if self._again and not self._dials and (room <= 0 or rest > 0):
+            self._try_again_on_free()
         if room > 0 and rest > 0:
             self._dial_called = True
             self._dial_timer = self._loop.call_later(rest, self._dial_more)

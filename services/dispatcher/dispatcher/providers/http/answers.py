@@ -36,7 +36,8 @@ class Unreadable(ValueError):
 
 
 def judged(status: int, reason: str, headers: Mapping[str, str], body: bytes, trouble: str = "") -> Verdict:
-    """What it means. `trouble` tells why the body is not whole, if it is not."""
+    """What it means. `trouble` tells why the body is not whole, if it is not. The words are not cut, nor made visible:
+    first what must not be told is to be hidden in them."""
     try:
         if trouble:
             raise Unreadable(trouble)
@@ -46,7 +47,7 @@ def judged(status: int, reason: str, headers: Mapping[str, str], body: bytes, tr
     except Unreadable as error:
         if not 300 <= status < 600:
             return Verdict(Outcome.UNKNOWN, None, f"{status} was answered, but {error}")
-        text = "" if headers.get("Content-Encoding") else body[:1024].decode("utf-8", "backslashreplace")
+        text = "" if headers.get("Content-Encoding") else body.decode("utf-8", "backslashreplace")
     words = _words_of_refusal(text) or reason or "no words"
     if status in TOKEN_REFUSED or 300 <= status < 400:
         place = headers.get("Location", "")
@@ -109,7 +110,7 @@ def _parsed(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
-        raise Unreadable(f"not with JSON: {_beginning(text) or 'nothing'}") from None
+        raise Unreadable(f"not with JSON: {_on_one_line(text) or 'nothing'}") from None
     except RecursionError:
         raise Unreadable("with JSON nested too deeply") from None
 
@@ -119,7 +120,7 @@ def _accepted(text: str) -> dict[str, Any]:
     try:
         _fitting(answer)
     except fastjsonschema.JsonSchemaValueException as error:
-        raise Unreadable(f"not as the schema demands ({error.message}): {_beginning(text)}") from None
+        raise Unreadable(f"not as the schema demands ({error.message}): {_on_one_line(text)}") from None
     assert isinstance(answer, dict)
     return answer
 
@@ -130,15 +131,15 @@ def _words_of_acceptance(answer: dict[str, Any]) -> str:
 
 
 def _words_of_refusal(text: str) -> str:
-    """`{"error": {"message": …}}`, `{"error": …}` or `{"message": …}`; of anything else the beginning."""
+    """`{"error": {"message": …}}`, `{"error": …}` or `{"message": …}`; of anything else all."""
     try:
         answer = _parsed(text)
     except Unreadable:
-        return _beginning(text)
+        return _on_one_line(text)
     error = answer.get("error", answer) if isinstance(answer, dict) else None
     words = error.get("message") if isinstance(error, dict) else error
-    return words if isinstance(words, str) else _beginning(text)
+    return words if isinstance(words, str) else _on_one_line(text)
 
 
-def _beginning(text: str) -> str:
-    return re.sub(r"\s+", " ", text[:1024]).strip()
+def _on_one_line(text: str) -> str:
+    return re.sub(r"\s+", " ", text).strip()

@@ -1,8 +1,8 @@
 """The one boundary at which the errors of aiohttp, of sockets and of TLS become ours.
 
 While connecting they become Unavailable, or Misconfigured where a person must act. While a letter is handed over they
-become a few words for its receipt; what they mean for the letter depends on how far it got (session.py). No words hold
-the token, or the path, which may hold a key: aiohttp's own name whole addresses.
+become words for its receipt; what they mean for the letter depends on how far it got (session.py). aiohttp's own words
+name whole addresses, and a path may hold a key: they are not told.
 """
 
 import os
@@ -29,11 +29,11 @@ def refusal(error: Exception, name: str) -> ProviderError:
         return Misconfigured(f"{name} is not an address")
     if isinstance(error, TimeoutError):
         return Unavailable(f"{name} did not answer in time")
-    return Unavailable(f"{name} cannot be reached: {told(error)}")
+    return Unavailable(f"{name} cannot be reached: {visible(told(error))}")
 
 
 def told(error: Exception) -> str:
-    """What happened, in a few words."""
+    """What happened; where words of the service's are in it, they are whole, and may hold what must be hidden."""
     match error:
         case TimeoutError():
             return "no answer in time"
@@ -42,7 +42,7 @@ def told(error: Exception) -> str:
         case aiohttp.ServerDisconnectedError():
             return "the connection was closed before an answer"
         case aiohttp.ClientResponseError() | HttpProcessingError():
-            return visible(f"what came is not HTTP ({' '.join(str(error.message).split())})")
+            return f"what came is not HTTP ({' '.join(str(error.message).split())})"
         case aiohttp.ClientPayloadError():
             return "the answer broke off, or is not framed as HTTP demands"
     for each in _causes(error):

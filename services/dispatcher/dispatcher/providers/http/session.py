@@ -2,7 +2,8 @@
 
 What a broken connection means for the letter depends on one thing: was any of its content written? Before that it was
 certainly not taken. aiohttp sends a POST once (it repeats only idempotent requests), and so do we: a service that
-closes a kept connection just when a letter goes out on it leaves that letter UNKNOWN.
+closes a kept connection just when a letter goes out on it leaves that letter UNKNOWN. A connection that was closed is
+never opened again: the pool dials another, which is watched before a letter goes out on it.
 """
 
 import asyncio
@@ -11,16 +12,20 @@ import json
 import ssl
 from collections.abc import Callable
 from dataclasses import replace
+from urllib.parse import unquote
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from dispatcher.providers.base import Letter, Outcome, visible
 from dispatcher.providers.errors import Misconfigured, Unavailable
 from dispatcher.providers.http.answers import ANSWER_SIZE, TOKEN_REFUSED, judged
 from dispatcher.providers.http.faults import FOREIGN, refusal, told
+from dispatcher.providers.http.kept import CLOSED, OneConnection
 from dispatcher.providers.pool import STEPS, Pool
+from dispatcher.providers.secrets import hider
 from dispatcher.providers.tasks import Broken, TaskConnection, Verdict
 from dispatcher.providers.url import HttpConfig
 
@@ -29,8 +34,8 @@ PORTION = 16 * 1024
 SETTLING = 0.02
 """Seconds for which a new connection is watched: a proxy before a service that is away takes it and closes it at once,
 and what is no HTTP service speaks first. A letter is not risked on such a one."""
-SECRET = 8
-"""A token of so many characters is hidden in the service's words; a shorter one hides nothing."""
+KEY = 12
+"""A part of the path with so many characters may be a key. The whole path is hidden in any case."""
 
 
 async def connect(config: HttpConfig, tls: ssl.SSLContext | None, pool: Pool) -> "Session":
@@ -39,12 +44,12 @@ async def connect(config: HttpConfig, tls: ssl.SSLContext | None, pool: Pool) ->
     try:
         async with asyncio.timeout(2 * config.timeout + SETTLING):
             session = Session(config, tls, pool)
-            await session.open(SETTLING)
+            await session.open()
     except BaseException as error:
         if session is not None:
             await session.close()
         if isinstance(error, FOREIGN):
-            raise refusal(error, config.name) from error
+            raise refusal(error, config.name) from None  # aiohttp's own name whole addresses: not for a log
         raise
     return session
 
@@ -75,7 +80,7 @@ class Body(aiohttp.Payload):
 
 
 class Session(TaskConnection):
-    """A session of aiohttp that keeps one connection."""
+    """A session of aiohttp, and its one connection."""
 
     def __init__(self, config: HttpConfig, tls: ssl.SSLContext | None, pool: Pool) -> None:
         super().__init__(pool)
@@ -83,8 +88,10 @@ class Session(TaskConnection):
         self._loop = asyncio.get_running_loop()
         self._url = URL(config.url, encoded=True)
         self._knock = aiohttp.ClientRequest("POST", self._url, loop=self._loop)
-        self._connector = aiohttp.TCPConnector(ssl=tls or True, limit=1, keepalive_timeout=None)
+        self._connector = OneConnection(tls)
         self._transport: asyncio.Transport | None = None
+        self._protocol: ResponseHandler | None = None
+        self._hidden = hider(config.token, *_secret_in(config.path))
         self._steps = aiohttp.ClientTimeout(total=None, sock_connect=config.timeout, sock_read=config.timeout)
         self._session = aiohttp.ClientSession(
             connector=self._connector,
@@ -100,18 +107,18 @@ class Session(TaskConnection):
             },
         )
 
-    async def open(self, watched: float = 0) -> None:
-        """See that a usable connection is kept; a new one where it was closed, or something came unasked. Raises what
-        aiohttp raises; also where one that is `watched` for so many seconds does not stay usable."""
+    async def open(self) -> None:
+        """Connect, once. Raises what aiohttp raises; also where the connection does not stay usable while watched."""
         connection = await self._connector.connect(self._knock, [], self._steps)
-        self._transport = connection.transport
+        self._transport, self._protocol = connection.transport, connection.protocol
         try:
-            if watched:
-                await asyncio.sleep(watched)
-                if connection.protocol is None or not connection.protocol.is_connected():
-                    raise aiohttp.ServerDisconnectedError
-                if connection.protocol.should_close:
-                    raise Unavailable(f"{self._config.name} speaks unasked: it is no HTTP service")
+            await asyncio.sleep(SETTLING)
+            if self._protocol is None or not self._protocol.is_connected():
+                raise aiohttp.ServerDisconnectedError
+            if self._protocol.should_close:
+                raise Unavailable(f"{self._config.name} speaks unasked: it is no HTTP service")
+            if self._protocol.closed is not None:
+                self._protocol.closed.add_done_callback(self._closed)
         finally:
             connection.release()
 
@@ -122,33 +129,48 @@ class Session(TaskConnection):
 
     async def hand_over(self, letter: Letter) -> Verdict:
         """See `TaskConnection.hand_over`."""
+        if not self._usable:
+            raise Broken(CLOSED)
         ends = self._loop.time() + STEPS * self._config.timeout
         body = Body(letter, self._config.timeout, self._note_begun)
         try:
             async with asyncio.timeout_at(ends):
-                await self.open()
                 headers = {"Idempotency-Key": letter.key}
                 response = await self._session.post(self._url, data=body, headers=headers, allow_redirects=False)
             async with response:
                 answer, trouble = await _read(response, ends)
         except FOREIGN as error:
-            raise Broken(told(error)) from error
+            raise Broken(self._hidden(told(error))) from error
         verdict = judged(response.status, response.reason or "", response.headers, answer, trouble)
-        return self._for_us(replace(verdict, usable=not trouble and body.whole))
+        return self._for_us(replace(verdict, usable=not trouble and body.whole and self._usable))
+
+    @property
+    def _usable(self) -> bool:
+        """Is it open, and has nothing come that nobody asked for?"""
+        return self._protocol is not None and self._protocol.is_connected() and not self._protocol.should_close
+
+    def _closed(self, closed: "asyncio.Future[None]") -> None:
+        """So that no letter is given to a connection that is no more."""
+        closed.exception()  # heard
+        if not self.busy:
+            self.end("the service closed the connection")
 
     def _note_begun(self) -> None:
         self.begun = True
 
     def _for_us(self, verdict: Verdict) -> Verdict:
-        """Without our token in it, and with what it says of our settings."""
-        words, token = verdict.words, self._config.token
-        if len(token) >= SECRET:
-            words = words.replace(token, "***")
+        """Without our secrets in it, and with what it says of our settings."""
+        words = self._hidden(verdict.words)
         if verdict.outcome is not Outcome.RETURNED:
             return replace(verdict, words=words)
         what = "refuses the token" if verdict.code in TOKEN_REFUSED else "says that letters go to another address"
         error = Misconfigured(f"{self._config.name} {what}: {verdict.code} {visible(words)}")
         return replace(verdict, words=words, refusal=error, usable=False)
+
+
+def _secret_in(path: str) -> list[str]:
+    parts = [path, *(part for part in path.split("/") if len(part) >= KEY)]
+    return [*parts, *map(unquote, parts)]
 
 
 async def _read(response: aiohttp.ClientResponse, ends: float) -> tuple[bytes, str]:

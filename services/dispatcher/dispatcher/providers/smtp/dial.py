@@ -14,6 +14,7 @@ import aiosmtplib
 from dispatcher.providers.base import visible
 from dispatcher.providers.errors import Misconfigured, ProviderError, Unavailable
 from dispatcher.providers.pool import STEPS
+from dispatcher.providers.secrets import hider
 from dispatcher.providers.smtp.wire import Offers
 from dispatcher.providers.url import Security, SmtpConfig
 
@@ -57,7 +58,7 @@ async def dial(config: SmtpConfig, tls: ssl.SSLContext | None) -> tuple[asyncio.
     except BaseException as error:
         client.close()
         if isinstance(error, FOREIGN):
-            raise _translated(error, config) from error
+            raise _translated(error, config) from None  # it may hold the login, as the service repeats it
         raise
 
 
@@ -101,6 +102,8 @@ async def _log_in(client: aiosmtplib.SMTP, user: str, password: str) -> None:
 
 
 def _translated(error: Exception, config: SmtpConfig) -> ProviderError:
+    user, password = config.user or "", config.password or ""
+    hidden = hider(password, f"\0{user}\0{password}", encoded=user)
     untrusted = next(
         (cause for cause in (error, error.__cause__) if isinstance(cause, ssl.SSLCertVerificationError)), None
     )
@@ -111,16 +114,15 @@ def _translated(error: Exception, config: SmtpConfig) -> ProviderError:
         return Misconfigured(f"{config.host} is not a host name")
     if isinstance(error, aiosmtplib.SMTPResponseException):
         code = f"{error.code} " if error.code > 0 else ""  # below zero are aiosmtplib's own
-        words = visible(f"{code}{' / '.join(str(error.message).split(chr(10)))}")
+        words = visible(hidden(f"{code}{' / '.join(str(error.message).split(chr(10)))}"))
         refused_login = isinstance(error, aiosmtplib.SMTPAuthenticationError) and 500 <= error.code < 600
         if refused_login or error.code in LOGIN_NEEDED:
             return Misconfigured(f"{config.name} refused the login: {words}")
         return Unavailable(f"{config.name} takes no letters now: {words}")
     if isinstance(error, TimeoutError):
-        return Unavailable(
-            f"{config.name} did not answer in time: {visible(str(error)) or 'the whole dial took too long'}"
-        )
-    return Unavailable(f"{config.name} cannot be reached: {visible(str(error.__cause__ or error))}")
+        words = visible(hidden(str(error))) or "the whole dial took too long"
+        return Unavailable(f"{config.name} did not answer in time: {words}")
+    return Unavailable(f"{config.name} cannot be reached: {visible(hidden(str(error.__cause__ or error)))}")
 
 
 def _own_name(address: tuple[str, int]) -> str:
