@@ -16,7 +16,7 @@ from dispatcher import engine as engines
 from dispatcher import foreground, lanes, ledger, sending
 from dispatcher.breaker import Breaker, Open
 from dispatcher.engine import Engine
-from dispatcher.providers.base import Outcome
+from dispatcher.providers.base import Letter, Outcome, Receipt
 from dispatcher.providers.errors import Misconfigured, NoRoom, Unavailable
 from dispatcher.providers.memory import Answer, MemoryProvider
 from tests.dispatcher.test_sending import launched, states
@@ -131,6 +131,22 @@ def test_one_letter_at_a_time_tries_and_the_first_that_is_taken_closes_it(alice,
     assert "tick" in hints(), "the others are not woken"
     lane(alice)
     assert states(run) == ["sent"] * 5
+
+
+def test_what_was_answered_after_others_opened_it_closes_it(alice, engine, provider, lane, others, settings):
+    settings.SETBACKS = [50]
+    launched(make_mailing(alice, 1))
+    engine.pace.breaker.ask()
+    opened(others)
+    time.sleep(0.05)
+    receipt = Receipt(Letter(1, 1, "1@example.org", "", "client@example.org", b""), Outcome.ACCEPTED, 250, "", 0.0, 0.0)
+    engine.pace.breaker.heard(receipt, 10)
+    engine.pace.renew()
+    assert service.outage() is None
+    opened(others)
+    time.sleep(0.05)
+    engine.pace.renew()
+    assert service.outage() is not None, "what was answered before proves nothing"
 
 
 def test_a_probe_that_fails_makes_the_next_one_wait_longer(others, settings):

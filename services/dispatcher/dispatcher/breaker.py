@@ -115,12 +115,12 @@ CLOSE = f"""
 # A probe that had nothing to try.
 LEAVE = "if redis.call('HGET', KEYS[1], 'prober') == ARGV[1] then redis.call('HDEL', KEYS[1], 'prober', 'until') end"
 
+# Keep the probe, if it is this worker's: for how many milliseconds it has been open, -1 if it is not.
 RENEW = f"""
     {_NOW}
-    if redis.call('HGET', KEYS[1], 'prober') == ARGV[1] then
-        redis.call('HSET', KEYS[1], 'until', now + ARGV[2])
-    end
-    return redis.call('HEXISTS', KEYS[1], 'next')
+    local next_at, prober, since = unpack(redis.call('HMGET', KEYS[1], 'next', 'prober', 'since'))
+    if prober == ARGV[1] then redis.call('HSET', KEYS[1], 'until', now + ARGV[2]) end
+    return next_at and now - since or -1
 """
 
 
@@ -291,9 +291,11 @@ class Breaker:
         if known is None:
             self._open = time.monotonic() < self._alone_until
         else:
-            self._open = bool(known)
+            self._open = known >= 0
         if not self._open:
             self.probing = False
+        elif known is not None and (time.monotonic() - self._proved_at) * 1000 < known:
+            self._close()  # answered here after others found it away
 
     def _fail(self, trouble: Trouble, words: str, weight: int) -> float | None:
         waits = [round(seconds * 1000) for seconds in settings.SETBACKS]
