@@ -224,6 +224,18 @@ def test_as_many_letters_without_an_answer_as_there_are_connections_open_it(alic
     assert charged == Attempt.objects.count()
 
 
+def test_connections_that_close_before_each_letter_open_it_though_no_letter_pays(alice, provider, lane, settings):
+    settings.SETBACKS = [5]
+    run = launched(make_mailing(alice, 30))
+    provider.always(Answer(Outcome.RETURNED, None, "the connection was closed before the letter"))
+    for _ in range(3):
+        lane(alice)
+    assert service.outage().words == "the connection was closed before the letter"
+    assert len(provider.letters) < 100, "letters go round without end"
+    assert not Attempt.objects.exists()
+    assert states(run) == ["queued"] * 30
+
+
 def test_some_letters_without_an_answer_are_their_own_affair(alice, provider, lane):
     mailing = make_mailing(alice, 100)
     for client in mailing.clients.all()[:30]:

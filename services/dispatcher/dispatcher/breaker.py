@@ -220,11 +220,14 @@ class Breaker:
         probe = self._probe == (receipt.letter.delivery_id, receipt.letter.claim)
         if probe:
             self._probe = None
-        if receipt.outcome is Outcome.RETURNED:
-            self._returned = receipt if probe else None
+        returned = receipt.outcome is Outcome.RETURNED
+        if returned and probe:
+            self._returned = receipt
+        elif returned and receipt.code is not None:
+            pass  # a refusal of us: its lane is told why
         elif receipt.retry_after:
             self._hold = receipt
-        elif receipt.silent or (receipt.outcome is Outcome.TEMPORARY and (receipt.code or 0) >= 500):
+        elif returned or receipt.silent or (receipt.outcome is Outcome.TEMPORARY and (receipt.code or 0) >= 500):
             self._silent += 1
             self._silent_domains.add(receipt.letter.recipient.rpartition("@")[2])
             if probe or (self._silent >= patience and not self._is_one_domains_affair()):

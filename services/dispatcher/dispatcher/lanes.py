@@ -29,16 +29,17 @@ logger = logging.getLogger(__name__)
 WAITING = timedelta(minutes=10)
 """How long a token lives while its lane's message waits in the queue: longer than turns take."""
 
+RUNNING = timedelta(seconds=10)
+"""How long it lives while a lane works, beyond its process's last heartbeat: dead workers leave their slots."""
+
 SLOT_RETRIES = 5
+"""So often a message comes again while Redis does not say who holds its slot."""
 
 LONGEST_WAIT = 60.0
 """Seconds after which a lane that waits for a limit looks again, whatever it was told: somebody may have raised it."""
 
 NO_ROOM_SECONDS = 1.0
 """How long a lane stays away when other processes have all the connections."""
-
-RUNNING = timedelta(seconds=10)
-"""How long it lives while a lane works, beyond its process's last heartbeat: dead workers leave their slots."""
 
 # Mine if it is free, or mine already; then it lives on.
 HOLD = """

@@ -17,7 +17,6 @@ logger = logging.getLogger(__name__)
 ASK_AGAIN_SECONDS = 1.0
 """While Redis, which keeps the limits, does not answer, nothing is sent that might go beyond them."""
 
-
 PROBE_SECONDS = 0.1
 """While another lane of this process tries a letter."""
 

@@ -31,11 +31,6 @@ class Settler:
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._work, name="settler", daemon=True)
 
-    @property
-    def taken(self) -> int:
-        """How many receipts it was given so far: whether this grows tells whether anything is handed over."""
-        return self._taken
-
     def start(self) -> None:
         """Begin to write."""
         self._thread.start()

@@ -92,6 +92,8 @@ class Limits:
     def fresh(self) -> bool:
         """Whether tokens that were taken may be used. If Redis was not told of them for too long, others believed this
         process dead and did not wait for it: then all that are left have to be given back, and none can be taken."""
+        if not self._accounts:
+            return True
         with self._lock:
             now = self._clock()
             return all(account.fresh(now) for account in self._accounts.values())
@@ -116,7 +118,7 @@ class Limits:
 
     def used(self, owner_id: int | None, count: int = 1) -> None:
         """So many letters with tokens are handed over now. Noted here, and told to Redis with what is told next."""
-        if keys := self._keys(owner_id):
+        if self.active and (keys := self._keys(owner_id)):
             now = math.ceil(self._clock() * 1000)
             with self._lock:
                 for key, limits in keys.items():
@@ -151,6 +153,8 @@ class Limits:
 
         Raises as `take` does.
         """
+        if not self._rules.domains:
+            return 0.0
         domain = addresses.domain(address)
         limits = self._rules.of_domain(domain)
         if not limits:
