@@ -62,6 +62,7 @@ class Configuration:
         defaults = {
             "DEBUG": "false",
             "ALLOWED_HOSTS": "localhost,127.0.0.1,[::1]",
+            "SITE_URL": f"http://127.0.0.1:{self.web_port}",
             "MAIL_SERVICE_URL": f"smtp://{INBOX_ADDRESS}:{self.inbox_smtp_port}",
             **defaults,
         }

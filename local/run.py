@@ -39,6 +39,7 @@ class LocalVestnik:
             {
                 "DATABASE_URL": self.postgres.url(DATABASE),
                 "REDIS_URL": self.valkey.url(0),
+                "MEDIA_ROOT": str(self.configuration.data / "media"),
                 "CACHE_URL": value("REDIS_URL") if given("REDIS_URL") else self.valkey.cache_url,
             }
         )

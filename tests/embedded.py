@@ -18,6 +18,7 @@ SERVERS: list[PostgresServer | ValkeyServer] = []
 OURS = (
     *("MAIL_", "TICK_", "RETRY_", "LANES_", "UNKNOWN_", "MAX_ATTEMPTS", "SLICE_", "SETBACKS", "BULK_", "DEBUG"),
     *("IMPORT_", "TRUSTED_", "SENTRY_", "RATE_", "OWNER_RATE", "DOMAIN_RATE", "BREAKER_"),
+    *("SITE_", "FRONT_", "MEDIA_", "STATIC_"),
 )
 
 
@@ -40,6 +41,7 @@ def pytest_load_initial_conftests() -> Generator[None]:
         CACHE_URL=valkey.url(1),
         MAIL_SERVICE_URL="smtp://127.0.0.1:9",
         MAIL_FROM="herald@vestnik.test",
+        MEDIA_ROOT=str(_directory / "media"),
         LOG_LEVEL="INFO",
     )
     return (yield)

@@ -115,6 +115,13 @@ def may_requeue(user: User | AnonymousUser) -> bool:
     return user.is_active and user.is_superuser
 
 
+def may_write_blog(user: User | AnonymousUser) -> bool:
+    """Whether `user` may write the blog, and so open the admin site, which shows them nothing else."""
+    if isinstance(user, AnonymousUser) or not user.is_active:
+        return False
+    return user.is_superuser or (user.is_confirmed and user.has_perm("blog.change_post"))
+
+
 def grant_to_owner(thing: Any) -> None:
     """Give the owner of a new object every right on it. Called by the verb that creates, in its transaction."""
     for action in ACTIONS:

@@ -53,6 +53,9 @@ WAKE = Job("wake", CONTROL)
 IMPORT_CLIENTS = Job("import_clients", CONTROL)
 ACCOUNT_MAIL = Job("account_mail", CONTROL)
 ERASE = Job("erase", CONTROL)
+REFRESH_PAGES = Job("refresh_pages", CONTROL)
+COUNT_FIGURES = Job("count_figures", CONTROL)
+FLUSH_VIEWS = Job("flush_views", CONTROL)
 SEND = Job("send", BULK)
 
 
@@ -96,6 +99,16 @@ def account_mail(delay: timedelta | None = None) -> None:
 def erase(user_id: int, delay: timedelta | None = None) -> None:
     """Erase what a deleted account owned (after `delay`)."""
     transaction.on_commit(partial(ERASE.enqueue, user_id, delay=delay))
+
+
+def refresh_pages(delay: timedelta | None = None) -> None:
+    """Have nginx fetch anew the public pages that are others now (after `delay`)."""
+    transaction.on_commit(partial(REFRESH_PAGES.enqueue, delay=delay))
+
+
+def count_figures(delay: timedelta | None = None) -> None:
+    """Count the home page's figures anew (after `delay`)."""
+    transaction.on_commit(partial(COUNT_FIGURES.enqueue, delay=delay))
 
 
 def send(owner_id: int, slot: int, token: str, setbacks: int = 0, delay: timedelta | None = None) -> bool:

@@ -8,6 +8,7 @@ one that holds ``SECRET_KEY``.
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import dj_database_url
 import periodiq
@@ -19,6 +20,8 @@ from vestnik import __version__
 from vestnik.addresses import InvalidAddress, normalise
 
 env = FileAwareEnv(strip_whitespace=True)
+
+LEAST_SECRET = 16
 
 
 def read(kind: str, name: str, *args: Any, **kwargs: Any) -> Any:
@@ -65,6 +68,15 @@ def impatient(url: str) -> str:
     return f"{url}{'&' if '?' in url else '?'}socket_connect_timeout=0.3&socket_timeout=0.3"
 
 
+def site(name: str, default: str) -> str:
+    """The http:// or https:// address of a site in the variable `name`, without a path."""
+    url: str = read("str", name, default) or default
+    parts = urlsplit(url)
+    if url and (parts.scheme not in ("http", "https") or not parts.netloc or parts.path not in ("", "/")):
+        raise ImproperlyConfigured(f"{name}: https://host or http://host:port is wanted, not {url!r}.")
+    return url.rstrip("/")
+
+
 def sentry_dsn(name: str) -> str:
     """Sentry's DSN in the variable `name`; empty where there is none."""
     dsn: str = read("str", name, "")
@@ -105,6 +117,8 @@ INSTALLED_APPS = [
     "vestnik.accounts",
     "vestnik.clients",
     "vestnik.mailings",
+    "vestnik.blog",
+    "vestnik.front",
 ]
 
 AUTH_USER_MODEL = "accounts.User"
@@ -151,6 +165,16 @@ DRAMATIQ_BROKER: dict[str, Any] = {
     },
     "MIDDLEWARE": [],
 }
+
+# Where people find this installation: https://vestnik.example.org. Public pages name it in feeds and to other sites.
+SITE_URL = site("SITE_URL", "http://localhost:8000")
+
+# Where the dispatcher finds the nginx that keeps copies of public pages, to have it fetch what changed; empty where
+# there is none. The secret is known to nginx, the web and the dispatcher: by it they know one another.
+FRONT_URL = site("FRONT_URL", "")
+FRONT_SECRET: str = read("str", "FRONT_SECRET", "")
+if (FRONT_URL and not FRONT_SECRET) or 0 < len(FRONT_SECRET) < LEAST_SECRET:
+    raise ImproperlyConfigured(f"FRONT_SECRET: {LEAST_SECRET} characters or more are wanted, where FRONT_URL is given.")
 
 # Of one file of clients. Its pieces lie in PostgreSQL until it is imported.
 IMPORT_LIMIT_BYTES: int = positive("int", "IMPORT_LIMIT_MB", 100) << 20

@@ -7,9 +7,11 @@ from typing import Any
 import dramatiq
 from dramatiq.middleware import Shutdown
 
-from dispatcher import account_mail, closing, erasing, lanes, launching, ticking
+from dispatcher import account_mail, closing, erasing, lanes, launching, refreshing, ticking
 from vestnik import jobs
+from vestnik.blog import counting
 from vestnik.clients import background
+from vestnik.front import figures
 
 MINUTE = timedelta(minutes=1).total_seconds() * 1000
 
@@ -41,6 +43,11 @@ import_clients = bind(
 
 # The same: what was erased before it stopped stays erased.
 erase = bind(jobs.ERASE, erasing.erase, max_retries=0, time_limit=60 * MINUTE, notify_shutdown=True, throws=Shutdown)
+
+# The tick asks again for what one of these did not come to.
+refresh_pages = bind(jobs.REFRESH_PAGES, refreshing.refresh, max_retries=0, time_limit=10 * MINUTE)
+count_figures = bind(jobs.COUNT_FIGURES, figures.count, max_retries=0, time_limit=60 * MINUTE)
+flush_views = bind(jobs.FLUSH_VIEWS, counting.flush, max_retries=0, time_limit=10 * MINUTE)
 
 # A lane ends by itself, by its slice; one that has begun is not retried, for that would be a second lane.
 send = bind(

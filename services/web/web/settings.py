@@ -21,6 +21,7 @@ INSTALLED_APPS = [
     "allauth.account",
     "django_bootstrap5",
     "django_htmx",
+    "django_prose_editor",
     "csp",
     "web",  # last: its admin takes off the site what others put there
 ]
@@ -63,7 +64,11 @@ TEMPLATES = [
     },
 ]
 
-STATIC_URL = "static/"
+# Pictures of the blog. All processes of the web share the folder, and nginx reads it.
+MEDIA_ROOT = Path(read("str", "MEDIA_ROOT", "media")).resolve()
+MEDIA_URL = "/media/"
+
+STATIC_URL = "/static/"
 WHITENOISE_USE_FINDERS = True  # what nginx does not serve comes from where it was installed
 
 # Scripts and styles come from files of one's own; what is inline is not run, whoever wrote it.

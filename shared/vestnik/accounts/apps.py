@@ -11,4 +11,4 @@ class AccountsConfig(AppConfig):
         from vestnik.accounts import groups
 
         # By the signal of the last app of the core: the permissions of all of them are made by then.
-        post_migrate.connect(groups.make, sender=apps.get_app_config("mailings"), dispatch_uid="vestnik.groups")
+        post_migrate.connect(groups.make, sender=apps.get_app_config("front"), dispatch_uid="vestnik.groups")

@@ -18,7 +18,9 @@ PERMISSIONS: dict[str, frozenset[str]] = {
             "mailings.switch_mailing",
         }
     ),
-    CONTENT_MANAGERS: frozenset(),
+    CONTENT_MANAGERS: frozenset(
+        f"blog.{action}_{model}" for model in ("post", "picture") for action in ("view", "add", "change", "delete")
+    ),
 }
 
 

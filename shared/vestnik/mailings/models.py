@@ -86,6 +86,12 @@ class MailingQuerySet(access.VisibleQuerySet["Mailing"]):
             | Q(owner__confirmed_at=None)
         )
 
+    def active(self) -> Self:
+        """Those that run, and are neither paused nor switched off."""
+        runs = Run.objects.filter(mailing=OuterRef("pk"))
+        under_way = Exists(runs.filter(state=Run.State.OPEN)) | (Q(next_at__isnull=False) & Exists(runs))
+        return self.filter(under_way, paused_at=None, switched_off_at=None)
+
     def with_status(self) -> Self:
         """Annotated with `status`: one of Mailing.Status."""
         runs = Run.objects.filter(mailing=OuterRef("pk"))

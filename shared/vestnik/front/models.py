@@ -1,0 +1,28 @@
+"""Figures that are counted beforehand, and pages whose copies are to be made anew."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models.functions import Now
+
+
+class Figures(models.Model):
+    """What the home page tells, as of `counted_at`. One row."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    mailings = models.PositiveBigIntegerField(default=0)
+    active_mailings = models.PositiveBigIntegerField(default=0)
+    clients = models.PositiveBigIntegerField(default=0)  # by address, across owners
+    counted_at = models.DateTimeField(null=True)
+    seconds = models.FloatField(default=0)  # that counting took: what takes long is done less often
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=models.Q(id=1), name="figures_are_one_row")]
+
+
+class StalePage(models.Model):
+    """A public page that is another now. Written with the change itself; deleted when nginx has the page anew."""
+
+    path = models.CharField(max_length=300)  # as vestnik.front.addresses makes it
+    since = models.DateTimeField(db_default=Now())
+    fetched_at = models.DateTimeField(null=True)  # the first time; a second follows (vestnik.front.stale says why)

@@ -1,0 +1,26 @@
+"""Public pages that are others now.
+
+What changes a page writes its path down in the same transaction. On commit the dispatcher is asked to let nginx fetch
+it anew; while the queue or nginx is away the rows wait, and the tick asks again. Each page is fetched twice, the second
+time a moment later: a copy that was being made while the page changed may be stored after the first.
+"""
+
+from collections.abc import Iterable
+
+from django.conf import settings
+from django.db import transaction
+
+from vestnik import jobs
+from vestnik.front import kept
+from vestnik.front.models import StalePage
+
+
+def mark(paths: Iterable[str]) -> None:
+    """These pages are others once the transaction is committed."""
+    stale = [StalePage(path=path) for path in dict.fromkeys(paths)]
+    if not stale:
+        return
+    transaction.on_commit(kept.throw_away)
+    if settings.FRONT_URL:  # without a front there are no copies
+        StalePage.objects.bulk_create(stale)
+        jobs.refresh_pages()
