@@ -16,7 +16,17 @@ from tests.system.processes import ROOT, Dispatcher
 
 @contextmanager
 def installation(mail_service: str) -> Iterator[Path]:
-    """Servers as `make run` starts them, and Django set up in this process; where logs may go."""
+    """Servers, the dispatcher's processes, and Django set up in this process; where logs may go."""
+    with (
+        servers(MAIL_SERVICE_URL=mail_service) as directory,
+        Dispatcher(dict(os.environ), directory, "control", "bulk"),
+    ):
+        yield directory
+
+
+@contextmanager
+def servers(**variables: str) -> Iterator[Path]:
+    """Servers as `make run` starts them, migrated, and Django set up in this process; a folder for everything else."""
     with tempfile.TemporaryDirectory(prefix="vestnik-bench-") as name:
         directory = Path(name)
         with PostgresServer(directory / "postgres") as postgres, ValkeyServer(directory / "valkey") as valkey:
@@ -26,15 +36,15 @@ def installation(mail_service: str) -> Iterator[Path]:
                 DATABASE_URL=postgres.url("vestnik"),
                 REDIS_URL=valkey.broker_url,
                 CACHE_URL=valkey.cache_url,
-                MAIL_SERVICE_URL=mail_service,
                 MAIL_FROM="herald@vestnik.test",
+                MEDIA_ROOT=str(directory / "media"),
                 DJANGO_SETTINGS_MODULE="web.settings",
             )
+            os.environ.update(variables)
             migrate = [sys.executable, "services/web/manage.py", "migrate", "--verbosity", "0"]
             subprocess.run(migrate, cwd=ROOT, check=True)
             django.setup()
-            with Dispatcher(dict(os.environ), directory, "control", "bulk"):
-                yield directory
+            yield directory
             from django.db import connections
 
             connections.close_all()

@@ -1,20 +1,31 @@
 from collections import Counter
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from django.contrib.auth import authenticate
+from django.core.files.storage import default_storage
 from django.core.management import CommandError, call_command
 
 from dispatcher import launching, ticking
 from vestnik import access, demo
 from vestnik.accounts.models import User
+from vestnik.blog import html
+from vestnik.blog.models import Picture, Post, file_name
 from vestnik.clients.models import Client, ClientList
-from vestnik.demo import people
+from vestnik.demo import drawings, people, posts
 from vestnik.mailings import audience, rendering
 from vestnik.mailings.models import Mailing, Message
 from vestnik.mailings.records import Run
 
-EVERYTHING = (User, Client, ClientList, Message, Mailing)
+EVERYTHING = (User, Client, ClientList, Message, Mailing, Post, Picture)
+
+
+@pytest.fixture(autouse=True)
+def small_pictures(monkeypatch, settings, tmp_path):
+    """Large ones take seconds, and are looked at below."""
+    monkeypatch.setattr(posts, "WIDTH", 160)
+    settings.MEDIA_ROOT = tmp_path
 
 
 def run_command(*options):
@@ -167,3 +178,60 @@ def test_only_an_empty_installation_is_filled_if_that_is_what_was_asked_for(alic
     alice.delete()
     assert run_command("--if-empty") == run_command() == run_command("--if-empty")
     assert User.objects.count() == 4
+
+
+def test_its_blog_can_be_read_in_two_languages(owner):
+    published = list(Post.objects.published())
+    assert Counter(post.language for post in published) == {"en": 4, "ru": 4}
+    assert len({post.publish_at.date() for post in published}) == 8
+    assert Post.objects.get(draft=True).language == "en"
+    assert Post.objects.waiting().get().language == "ru"
+    assert [post.slug for post in published if post.picture is None] == ["pervaya-minuta"]
+    for post in Post.objects.all():
+        post.full_clean()
+        assert post.content == html.clean(post.content)
+        assert 230 < len(html.TAG.sub("", post.content).split()) < 500
+        assert {"<h2>", "<blockquote>", "<li>"} <= set(html.TAG.findall(post.content))
+        assert ("а" in post.content) == (post.language == "ru")
+
+
+def test_its_pictures_are_there_and_say_what_they_show(owner):
+    for picture in Picture.objects.filter(posts__isnull=False):
+        assert picture.alt
+        for kind in ("jpg", "webp"):
+            assert default_storage.open(file_name(picture.key, picture.width, kind)).read(4)
+    in_texts = [html.pictures(post.content) for post in Post.objects.all()]
+    assert sum(map(len, in_texts)) == 2
+    assert Picture.objects.count() == len(drawings.DRAWINGS) == 11
+    assert not [post for post in Post.objects.all() if 'alt=""' in post.content]
+
+
+def test_nothing_is_left_over_that_no_post_shows():
+    assert {path.stem for path in Path(posts.__file__).with_name("articles").iterdir()} == {
+        article.slug for article in posts.ARTICLES
+    }
+
+
+@pytest.mark.parametrize("name", drawings.DRAWINGS)
+def test_a_picture_is_drawn_in_full_and_the_same_each_time(name):
+    picture = drawings.draw(name)
+    assert picture.size == (1600, 900)
+    assert picture.tobytes() == drawings.draw(name).tobytes()
+    assert len(picture.getcolors(1_000_000) or ()) > 100
+
+
+def test_posts_are_made_where_only_they_are_missing(owner):
+    Post.objects.all().delete()
+    Picture.objects.all().delete()
+    clients = list(Client.objects.order_by("pk").values())
+    assert not demo.fill()
+    assert Post.objects.count() == 10
+    assert list(Client.objects.order_by("pk").values()) == clients
+
+
+def test_posts_that_were_deleted_or_changed_do_not_come_back(owner):
+    Post.objects.filter(language="en").delete()
+    Post.objects.filter(slug="million-strok").update(title="Иначе")
+    run_command()
+    assert Post.objects.count() == 5
+    assert Post.objects.filter(title="Иначе").exists()

@@ -1,7 +1,7 @@
 // Puts what the pages load into web/static/web/vendor: the libraries' files under their own names, and one sprite of the
 // icons that the templates name (`{% icon "name" %}` and what includes it).
 
-import { copyFileSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 
 const modules = "node_modules";
@@ -28,7 +28,10 @@ const symbol = (name) => {
 
 rmSync(vendor, { recursive: true, force: true });
 mkdirSync(vendor, { recursive: true });
-for (const file of files) copyFileSync(join(modules, file), join(vendor, basename(file)));
+// Without the names of source maps, which are not there: the manifest of static files would miss them.
+const map = /\n?(?:\/\*# sourceMappingURL=.*?\*\/|\/\/# sourceMappingURL=.*)\s*$/;
+for (const file of files)
+  writeFileSync(join(vendor, basename(file)), readFileSync(join(modules, file), "utf8").replace(map, "\n"));
 writeFileSync(
   join(vendor, "icons.svg"),
   `<svg xmlns="http://www.w3.org/2000/svg">\n${[...names].sort().map(symbol).join("\n")}\n</svg>\n`,

@@ -5,6 +5,7 @@ stops the start with a sentence that names its variable. Any variable may come f
 one that holds ``SECRET_KEY``.
 """
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from vestnik.addresses import InvalidAddress, normalise
 
 env = FileAwareEnv(strip_whitespace=True)
 
-LEAST_SECRET = 16
+FRONT_SECRETS = re.compile(r"[-\w]{16,200}", re.ASCII)  # it stands between quotes in nginx's configuration
 
 
 def read(kind: str, name: str, *args: Any, **kwargs: Any) -> Any:
@@ -173,8 +174,8 @@ SITE_URL = site("SITE_URL", "http://localhost:8000")
 # there is none. The secret is known to nginx, the web and the dispatcher: by it they know one another.
 FRONT_URL = site("FRONT_URL", "")
 FRONT_SECRET: str = read("str", "FRONT_SECRET", "")
-if (FRONT_URL and not FRONT_SECRET) or 0 < len(FRONT_SECRET) < LEAST_SECRET:
-    raise ImproperlyConfigured(f"FRONT_SECRET: {LEAST_SECRET} characters or more are wanted, where FRONT_URL is given.")
+if (FRONT_URL or FRONT_SECRET) and not FRONT_SECRETS.fullmatch(FRONT_SECRET):
+    raise ImproperlyConfigured("FRONT_SECRET: 16 letters, digits or hyphens are wanted, or more, with FRONT_URL.")
 
 # Of one file of clients. Its pieces lie in PostgreSQL until it is imported.
 IMPORT_LIMIT_BYTES: int = positive("int", "IMPORT_LIMIT_MB", 100) << 20

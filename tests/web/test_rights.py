@@ -20,9 +20,11 @@ from django.urls import get_resolver, reverse
 
 from tests.dead_jobs import bury
 from tests.web.ledger import make_run
+from tests.web.posts import make_picture, make_post
 from vestnik import clock, sharing, supervision
 from vestnik.accounts.groups import CONTENT_MANAGERS
 from vestnik.accounts.models import User
+from vestnik.blog.models import Picture, Post
 from vestnik.clients import background
 from vestnik.mailings.records import Run
 
@@ -88,6 +90,7 @@ def ids(alice: User, run: Run) -> dict[str, int]:
     client_list = mailing.lists.get()
     upload = background.start_import(alice, [b"email\nno address\n"], "clients.csv")
     background.run_import(upload.pk)
+    make_post(slug="a-post", picture=make_picture())
     return {
         "clients/imports": upload.pk,
         "clients": client_list.clients.order_by("pk")[0].pk,
@@ -128,7 +131,9 @@ def address(route: str, ids: dict[str, int], run: Run) -> str:
         if name == "pk":
             room = next(room for room in ids if route.startswith(f"{room}/"))
             return str(ids[room])
-        return {"delivery_pk": str(letter.pk), "key": "x", "uidb36": "1", "cause": "failed-permanent-550"}[name]
+        names = {"delivery_pk": str(letter.pk), "key": "x", "uidb36": "1", "cause": "failed-permanent-550"}
+        blog = {"slug": "a-post", "picture": Picture.objects.get().key, "width": "480", "suffix": "jpg"}
+        return (names | blog)[name]
 
     return "/" + PLACE.sub(filled, route).replace("^", "").replace("$", "")
 
@@ -179,8 +184,16 @@ def test_every_role_gets_at_every_address_what_the_table_says(
 
 
 @pytest.mark.django_db
-def test_no_page_of_the_admin_site_opens_to_others_than_superusers(browser: Browser, sessions: dict[str, str]) -> None:
+def test_the_admin_site_opens_to_superusers_and_the_blog_in_it_to_content_managers(
+    browser: Browser, sessions: dict[str, str]
+) -> None:
+    blog = {Post, Picture}
+    assert blog | {User, Run} < admin.site._registry.keys()
     for model in admin.site._registry:
-        path = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
-        answers = {role: answered(browser, key, "GET", path) for role, key in sessions.items()}
-        assert [role for role, answer in answers.items() if answer == "yes"] == ["superuser"], (path, answers)
+        for page in ("changelist", "add"):
+            path = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}")
+            answers = {role: answered(browser, key, "GET", path) for role, key in sessions.items()}
+            assert answers["content"] == ("yes" if model in blog else "403"), path
+            others = answers.keys() - {"content", "superuser"}
+            assert {answers[role] for role in others} == {"login"}, (path, answers)
+            assert answers["superuser"] == "yes" or page == "add", path

@@ -6,8 +6,9 @@ from pathlib import Path
 
 # Threads of one process share an interpreter: more lanes than one in a process made smaller claims and fewer letters a
 # second. Fetching one message ahead per thread would let one process take the lanes that another could work.
-# Two threads of control may be busy with imports for minutes (vestnik.clients.background); four are left to launches.
-SHAPES = {"control": ("1", "6"), "bulk": (os.environ.get("BULK_PROCESSES", "2"), "1")}
+# Six threads of control may be busy for minutes: two with imports, one each with account mail, an erasure, public pages
+# and figures. Two are left to launches.
+SHAPES = {"control": ("1", "8"), "bulk": (os.environ.get("BULK_PROCESSES", "2"), "1")}
 
 # How long letters in hand may take to be settled before the process ends all the same, in milliseconds.
 SHUTDOWN = "15000"

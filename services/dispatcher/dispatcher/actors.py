@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import wraps
 from typing import Any
 
 import dramatiq
@@ -17,9 +18,14 @@ MINUTE = timedelta(minutes=1).total_seconds() * 1000
 
 
 def bind(job: jobs.Job, function: Callable[..., Any], **options: Any) -> "dramatiq.Actor[..., Any]":
-    """Make `function` the actor of `job`."""
+    """Make `function` the actor of `job`. What it returns is for others who call it."""
     make: Callable[..., dramatiq.Actor[..., Any]] = dramatiq.actor(actor_name=job.name, queue_name=job.queue, **options)
-    return make(function)
+
+    @wraps(function)
+    def work(*args: Any) -> None:
+        function(*args)
+
+    return make(work)
 
 
 # Idempotent, all of them, and found again by the tick: a few quick retries, then the next tick.

@@ -4,6 +4,7 @@ from django.db import connection, transaction
 
 from dispatcher import ledger
 from vestnik import jobs
+from vestnik.front import figures
 
 
 def close(run_id: int) -> bool:
@@ -22,6 +23,8 @@ def finish(run_id: int) -> bool:
             return False
         cursor.execute(ledger.FINISH, {"run": run_id})
         over = cursor.fetchone()
+        if over:
+            figures.changed()
         if over and over[0] is not None:
             jobs.launch(over[0])
     return bool(over)

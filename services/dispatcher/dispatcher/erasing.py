@@ -18,6 +18,7 @@ from django.db.models.functions import Now
 from dispatcher import closing
 from vestnik import erasing, jobs
 from vestnik.accounts.models import User
+from vestnik.front import figures
 from vestnik.mailings.models import Mailing
 from vestnik.mailings.records import Run, RunState
 
@@ -72,6 +73,7 @@ def erase(user_id: int) -> None:
         if not alone or user_id not in erasing.deleted_accounts() or not _erase(user_id):
             return
     logger.info("account %d is erased", user_id)
+    figures.changed()
     for waiting in erasing.deleted_accounts():
         jobs.erase(waiting)
 

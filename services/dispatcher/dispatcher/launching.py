@@ -7,6 +7,7 @@ from django.db import connection, transaction
 
 from dispatcher import closing
 from vestnik import clock, jobs
+from vestnik.front import figures
 from vestnik.mailings import audience, calendar, runs
 from vestnik.mailings.models import Mailing
 from vestnik.mailings.records import Delivery, Run, RunState
@@ -42,6 +43,7 @@ def launch(mailing_id: int) -> list[Run]:
         if mailing is None:
             return []
         started = [run for run in (_fill_asked(mailing), _launch_occurrence(mailing)) if run]
+        figures.changed()
     for run in started:
         if run.total >= ANALYZE_FROM:
             with connection.cursor() as cursor:

@@ -1,58 +1,148 @@
 """Has nginx fetch anew the public pages that changed: a request with the front's secret passes its copy by, and the
 answer takes the copy's place.
+
+One job does it at a time in the whole installation, so that a front that hangs keeps one thread of the control process,
+and the web has readers to serve. Whoever comes meanwhile goes away: the one at it looks again when it is done.
 """
 
 import asyncio
 import logging
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 import aiohttp
 from django.conf import settings
+from django.db import connection
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
 from vestnik import jobs
-from vestnik.front import kept
+from vestnik.front import addresses, kept
 from vestnik.front.models import StalePage
 
 logger = logging.getLogger(__name__)
 
-AT_ONCE = 4  # of the web's threads, which have people to serve
-TIMEOUT = aiohttp.ClientTimeout(total=10)
+AT_ONCE = 4
+"""Requests under way together, and so many failures in a row say that the front is away."""
+
+CHUNK = 100
+"""Pages fetched before it is written down that they were."""
+
+TIMEOUT = aiohttp.ClientTimeout(total=5)
 AGAIN_AFTER = timedelta(milliseconds=700)
+LEFT_LYING = timedelta(seconds=10)
+NAMED = 3
+"""Pages that the log names of those that could not be fetched."""
+
+# Of the session and not of a transaction: none is open while pages are fetched. It ends with the process.
+LOCK = "SELECT pg_try_advisory_lock(hashtextextended('vestnik.refresh', 0))"
+UNLOCK = "SELECT pg_advisory_unlock(hashtextextended('vestnik.refresh', 0))"
 
 
 def refresh() -> None:
-    """Fetch what is stale; ask for a second time, soon, of what was fetched the first time."""
-    pages = list(StalePage.objects.order_by("pk"))
-    if not pages:
+    """Fetch what is stale; a moment later again what was fetched the first time. What fails is left to the tick."""
+    if not settings.FRONT_URL:
+        StalePage.objects.all().delete()  # of a time when there was a front
         return
-    kept.throw_away()  # once more, for whoever changed the page may not have reached the cache
-    fetched = asyncio.run(_fetch(list(dict.fromkeys(page.path for page in pages))))
+    faults: dict[str, str] = {}
+    away = again = False
+    while not away and _due(faults).exists():
+        with _alone() as alone:
+            if not alone:
+                break
+            new, failed, away = _refresh(_due(faults))
+        again = again or new
+        faults |= failed
+    if again:
+        jobs.refresh_pages(delay=AGAIN_AFTER * 1.1)
+    if faults:
+        named = ", ".join(f"{path} ({fault})" for path, fault in list(faults.items())[:NAMED])
+        logger.warning("public pages were not fetched anew, the tick asks again: %s", named)
+
+
+def is_left_lying() -> bool:
+    """Whether a page has waited so long that its hint must have been lost, or the front away."""
+    return StalePage.objects.filter(since__lt=Now() - LEFT_LYING).exists()
+
+
+def _due(but: Collection[str]) -> QuerySet[StalePage]:
+    """The pages to be fetched now, `but` for some: those not fetched at all first, the depths of lists after others."""
+    first, second = Q(fetched_at=None), Q(fetched_at__lte=Now() - AGAIN_AFTER)
+    pages = StalePage.objects.filter(first | second).exclude(path__in=but).alias(deep=Q(path__contains="?page="))
+    return pages.order_by(F("fetched_at").asc(nulls_first=True), "deep", "pk")
+
+
+def _refresh(due: QuerySet[StalePage]) -> tuple[bool, dict[str, str], bool]:
+    """Fetch some pages: whether any for the first time; those that could not be, and why; whether the front is away."""
+    # A page that was marked again before it was fetched: once is enough, however long the front was away.
+    marked_again = StalePage.objects.filter(path=OuterRef("path"), pk__gt=OuterRef("pk"), fetched_at=None)
+    StalePage.objects.filter(Exists(marked_again)).delete()
+    paths = list(dict.fromkeys(page.path for page in due[:CHUNK]))
+    pages = list(due.filter(path__in=paths))
+    if any(page.fetched_at is None for page in pages):
+        # Once more, for whoever changed the page may not have reached the cache. Figures are on home pages alone.
+        kept.throw_away(kept.FIGURES)
+        if not set(paths) <= {addresses.home(language) for language in addresses.languages()}:
+            kept.throw_away()
+    fetched, faults, away = asyncio.run(_fetch(paths))
     done = [page for page in pages if page.path in fetched]
     StalePage.objects.filter(pk__in=[page.pk for page in done if page.fetched_at]).delete()
     first = StalePage.objects.filter(pk__in=[page.pk for page in done if not page.fetched_at])
-    if first.update(fetched_at=Now()):
-        jobs.refresh_pages(delay=AGAIN_AFTER)
+    return bool(first.update(fetched_at=Now())), faults, away
 
 
-async def _fetch(paths: list[str]) -> set[str]:
-    """Those of the paths that nginx has anew. Stops at the first that it has not: the others would fare no better."""
+async def _fetch(paths: list[str]) -> tuple[set[str], dict[str, str], bool]:
+    """Those of the paths that nginx has anew; the others that were tried; whether it was given up."""
     fetched: set[str] = set()
-    places = asyncio.Semaphore(AT_ONCE)
-    headers = {"X-Front-Refresh": settings.FRONT_SECRET}
+    faults: dict[str, str] = {}
+    in_a_row = 0
+    waiting = iter(paths)
+    # The web knows itself by the name in its own address, whatever nginx is called here.
+    headers = {"X-Front-Refresh": settings.FRONT_SECRET, "Host": urlsplit(settings.SITE_URL).netloc}
 
-    async with aiohttp.ClientSession(settings.FRONT_URL, headers=headers, timeout=TIMEOUT) as session:
+    async def work(session: aiohttp.ClientSession) -> None:
+        nonlocal in_a_row
+        for path in waiting:
+            if in_a_row >= AT_ONCE:
+                return
+            if fault := await _get(session, path):
+                in_a_row += 1
+                faults[path] = fault
+            else:
+                in_a_row = 0
+                fetched.add(path)
 
-        async def fetch(path: str) -> None:
-            async with places, session.get(path, allow_redirects=False) as answer:
-                await answer.read()
-                if answer.status < 500:
-                    fetched.add(path)
+    cookies = aiohttp.DummyCookieJar()  # by a cookie that came with one page the next would be somebody's own
+    async with aiohttp.ClientSession(headers=headers, timeout=TIMEOUT, cookie_jar=cookies) as session:
+        await asyncio.gather(*(work(session) for _ in range(AT_ONCE)))
+    return fetched, faults, in_a_row >= AT_ONCE
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                for path in paths:
-                    group.create_task(fetch(path))
-        except* (aiohttp.ClientError, OSError, TimeoutError) as errors:
-            logger.warning("public pages were not fetched anew, the tick asks again: %s", errors.exceptions[0])
-    return fetched
+
+async def _get(session: aiohttp.ClientSession, path: str) -> str:
+    """Fetch the page; why it is not kept anew, or nothing."""
+    try:
+        async with session.get(f"{settings.FRONT_URL}/{path.lstrip('/')}", allow_redirects=False) as answer:
+            await answer.read()
+    except TimeoutError:
+        return f"no answer within {TIMEOUT.total:.0f} s"
+    except (aiohttp.ClientError, OSError) as error:
+        return str(error) or type(error).__name__
+    if answer.status not in (200, 404):
+        return f"answered {answer.status}"
+    # What nginx says it did. Anything else was not made for us: the secrets are not the same.
+    return "" if answer.headers.get("X-Cache", "BYPASS") == "BYPASS" else "the copy was not passed by: FRONT_SECRET"
+
+
+@contextmanager
+def _alone() -> Iterator[bool]:
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK)
+        alone: bool = cursor.fetchone()[0]
+    try:
+        yield alone
+    finally:
+        if alone:
+            with connection.cursor() as cursor:
+                cursor.execute(UNLOCK)

@@ -8,7 +8,7 @@ from django.core.cache import cache
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
-from dispatcher import account_mail, closing, lanes, launching, ledger, reporting
+from dispatcher import account_mail, closing, lanes, launching, ledger, refreshing, reporting
 from vestnik import clock, erasing, jobs
 from vestnik.accounts import submissions
 from vestnik.clients import background
@@ -44,6 +44,9 @@ def tick() -> None:
     for user_id in erasing.deleted_accounts():
         jobs.ERASE.enqueue(user_id)
     submissions.sweep()
+    jobs.COUNT_FIGURES.enqueue()
+    if refreshing.is_left_lying():
+        jobs.REFRESH_PAGES.enqueue()
     cache.set("vestnik:tick", clock.now().timestamp(), timeout=None)
 
 

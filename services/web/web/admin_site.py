@@ -6,9 +6,11 @@ from urllib.parse import urlencode
 
 from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
-from django.http import HttpRequest, QueryDict
-from django.utils.decorators import method_decorator
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
+
+from vestnik import access
 
 
 class VestnikAdminSite(admin.AdminSite):
@@ -16,8 +18,26 @@ class VestnikAdminSite(admin.AdminSite):
     site_header = _("Vestnik administration")
     index_title = _("Everything")
 
-    # People sign in where everybody does: under the same limits, and not before they are confirmed.
-    login = method_decorator(secure_admin_login)(admin.AdminSite.login)
+    def has_permission(self, request: HttpRequest) -> bool:
+        """The site's own staff, and those who write the blog: they find it there, and nothing else."""
+        if super().has_permission(request):
+            return True
+        return not request.user.is_superuser and access.may_write_blog(request.user)
+
+    def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """People sign in where everybody does: under the same limits, and not before they are confirmed."""
+        if self.has_permission(request):
+            return HttpResponseRedirect(reverse("admin:index"))
+        answer: HttpResponse = secure_admin_login(super().login)(request, extra_context)
+        return answer
+
+    def get_urls(self) -> list[Any]:
+        """Without the address that tells of things of any kind where they are to be seen: no page leads to it."""
+        return [pattern for pattern in super().get_urls() if getattr(pattern, "name", "") != "view_on_site"]
+
+    def password_change(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """Where everybody does it: with a letter that tells of it."""
+        return HttpResponseRedirect(reverse("account_change_password"))
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         """The view behind the site's door. No text holds a NUL, and PostgreSQL refuses to look for one: it is left out

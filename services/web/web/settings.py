@@ -27,6 +27,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "web.front.middleware.FrontMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -58,6 +59,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "django.template.context_processors.i18n",
+                "web.front.public.context",
             ],
             "builtins": ["django.templatetags.i18n", "django.templatetags.static", "web.templatetags.ui"],
         },
@@ -68,8 +70,16 @@ TEMPLATES = [
 MEDIA_ROOT = Path(read("str", "MEDIA_ROOT", "media")).resolve()
 MEDIA_URL = "/media/"
 
+# Where `collectstatic` puts what pages load, for nginx: under names with a hash, which may be kept for good, and packed
+# beside. Where no folder is named, the web itself serves the files from where they were installed.
 STATIC_URL = "/static/"
-WHITENOISE_USE_FINDERS = True  # what nginx does not serve comes from where it was installed
+STATIC_ROOT: str | None = read("str", "STATIC_ROOT", None)
+WHITENOISE_USE_FINDERS = not STATIC_ROOT
+if STATIC_ROOT:
+    STORAGES = {
+        "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+        "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    }
 
 # Scripts and styles come from files of one's own; what is inline is not run, whoever wrote it.
 CONTENT_SECURITY_POLICY = {

@@ -4,13 +4,19 @@ from django.conf.urls.i18n import i18n_patterns
 from django.contrib import admin
 from django.urls import include, path
 
+from web.blog import search_engines
+from web.front import media
 from web.home import views as home
 
 urlpatterns = [
     *i18n_patterns(
         path("", home.index, name="home"),
+        path("blog/", include("web.blog.urls")),
         path("accounts/", include("web.accounts.urls")),
     ),
+    path("sitemap.xml", search_engines.sitemap, name="sitemap"),
+    path("robots.txt", search_engines.robots, name="robots"),
+    path("media/blog/<slug:picture>/<int:width>.<slug:suffix>", media.serve, name="picture"),
     path("", include("web.overview.urls")),
     path("profile/", include("web.profile.urls")),
     path("clients/", include("web.clients.urls")),

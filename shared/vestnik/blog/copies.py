@@ -3,44 +3,92 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from django.db.models import Q
+
+from vestnik import clock
 from vestnik.blog.models import Post
 from vestnik.front import addresses
 
 ON_A_PAGE = 12
 """Posts on one page of the blog."""
 
+REFRESHED = 10
+"""Pages of the list, from the first, that are fetched anew. Copies of those behind live to the end of their second: few
+read so far, and the web would be at each change for seconds."""
+
+SOON = timedelta(seconds=5)
+"""A post that appears within this time may have appeared, as it was, before a change of it is committed."""
+
 Change = tuple[Post | None, Post | None]
 """A post before and after; None where there was none, or is none any more."""
 
 
 def touched(changes: Iterable[Change]) -> list[str]:
-    """The paths of the pages that are others after these changes, asked once they are written.
+    """The paths of the pages that are others after these changes, asked once they are written; most looked at first.
 
-    A post that waits for its date counts as seen: copies of lists expire when the next one appears, so they have to
-    learn of it. Pages of lists are touched from the place where a post was or is; to the end if all behind it moved.
+    Of the pages of a list those on which a post is another or stands elsewhere. All of them if their number changed,
+    and if a post waits that will appear sooner than anybody knew: copies expire when the next one does. But none behind
+    the first REFRESHED.
     """
-    seen = [(_seen(before), _seen(after)) for before, after in changes]
-    posts = [post for change in seen for post in change if post]
-    if not posts:
+    changes, now = list(changes), clock.now()
+    shown = [(_shown(before, now), _shown(after, now)) for before, after in changes]
+    posts = [post for change in shown for post in change if post]
+    waiting = [after for before, after in changes if after and _comes_sooner(before, after, now)]
+    waiting += [post for change in changes for post in change if post and _comes_soon(post, now)]
+    if not posts and not waiting:
         return []
-    to_the_end = any(not (before and after) for before, after in seen)
-    pages = range(*_pages([post.publish_at for post in posts], to_the_end))
-    paths = [addresses.home(language) for language in addresses.languages()]
-    for language in addresses.languages():
-        paths += [addresses.post(language, slug) for slug in dict.fromkeys(post.slug for post in posts)]
-    paths += [addresses.blog(language, page) for page in pages for language in addresses.languages()]
-    return [*paths, *(addresses.feed(language) for language in addresses.languages()), addresses.SITEMAP]
+    pages = _pages(shown)
+    if waiting:
+        pages = range(1, max(pages.stop, _last_page(Post.objects.published().count()) + 1))
+    languages = addresses.languages()
+    slugs = dict.fromkeys(post.slug for post in [*posts, *waiting])
+    lists = [addresses.blog(language, page) for page in pages if page <= REFRESHED for language in languages]
+    first = [path for path in lists if "?" not in path]
+    return [
+        *(addresses.home(language) for language in languages),
+        *(addresses.post(language, slug) for slug in slugs for language in languages),
+        *first,
+        *(addresses.feed(language) for language in languages),
+        addresses.SITEMAP,
+        *lists[len(first) :],
+    ]
 
 
-def _seen(post: Post | None) -> Post | None:
-    return post if post and not post.draft else None
+def _shown(post: Post | None, now: datetime) -> Post | None:
+    return post if post and post.is_published(now) else None
 
 
-def _pages(moments: list[datetime], to_the_end: bool) -> tuple[int, int]:
-    """The first of the touched pages, and the one after the last."""
+def _comes_sooner(before: Post | None, after: Post, now: datetime) -> bool:
+    """Whether the post waits for its date, and did not wait for the same or a sooner one."""
+    if after.draft or after.publish_at is None or after.publish_at <= now:
+        return False
+    known = None if before is None or before.draft else before.publish_at
+    return known is None or not now < known <= after.publish_at
+
+
+def _comes_soon(post: Post, now: datetime) -> bool:
+    return not post.draft and post.publish_at is not None and now < post.publish_at <= now + SOON
+
+
+def _pages(shown: list[Change]) -> range:
+    """The touched pages. Before the highest place of a post that is another, and behind the lowest, nothing changed;
+    but what is behind moves if posts came or went.
+    """
+    places = [(post.publish_at, post.pk) for change in shown for post in change if post and post.publish_at]
+    if not places:
+        return range(0)
     published = Post.objects.published()
-    before = published.filter(publish_at__gt=max(moments)).count()
-    upto = published.count() + ON_A_PAGE if to_the_end else published.filter(publish_at__gte=min(moments)).count()
-    return before // ON_A_PAGE + 1, max(upto - 1, before, 0) // ON_A_PAGE + 2
+    count = published.count()
+    was = count + sum((before is not None) - (after is not None) for before, after in shown)
+    if _last_page(was) != _last_page(count):
+        return range(1, max(_last_page(was), _last_page(count)) + 1)
+    (newest, pk), (oldest, oldest_pk) = max(places), min(places)
+    before = published.filter(Q(publish_at__gt=newest) | Q(publish_at=newest, pk__gt=pk)).count()
+    upto = published.filter(Q(publish_at__gt=oldest) | Q(publish_at=oldest, pk__gte=oldest_pk)).count()
+    return range(before // ON_A_PAGE + 1, _last_page(upto if was == count else max(was, count)) + 1)
+
+
+def _last_page(count: int) -> int:
+    return max(1, -(-count // ON_A_PAGE))

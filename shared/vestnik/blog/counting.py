@@ -1,94 +1,143 @@
 """Views: counted in Redis as they happen, added to the posts once a minute, each once whatever dies in between.
 
-Redis here is the broker's, which never evicts. `seen` counts in one hash. `flush` renames the hash to a batch with an
-id of its own, writes id and figures in one transaction, and drops the batch: a batch that is met again after a crash is
-in the ledger of batches, and is only dropped.
+Redis here is the broker's, which never evicts. `seen` counts in one hash, which has an id from its first view on.
+`flush` renames the hash to a batch, writes down in one transaction what of it was added under its id, and drops it.
+Whatever of a batch is met again is in that record, and is not added again: after a crash between two of these steps,
+and where Redis itself came back as it was a while ago.
 """
 
 from __future__ import annotations
 
 import logging
+import re
+import time
 import uuid
 from datetime import timedelta
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import redis
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models.functions import Now
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
+from vestnik.blog import turns
 from vestnik.blog.models import ViewBatch
 from vestnik.settings import impatient
 
 logger = logging.getLogger(__name__)
 
 VIEWS, BATCH = "vestnik:views", "vestnik:views:batch"
-ID = ":id"  # the batch's own field among its slugs, which have no colons
+ID = ":id"  # the hash's own field among its slugs, which have no colons
+SLUG = re.compile(r"[-a-zA-Z0-9_]{1,200}")
 MOST_SLUGS = 100_000
 """Addresses counted between two flushes: whoever makes up more fills no memory with them."""
 
 REMEMBERED = timedelta(days=30)
 
+PAUSE_SECONDS = 2.0
+"""How long a Redis that did not answer is not asked again: no thread of the web waits for it view after view."""
+
+# The last argument is the hash's id if this view is its first.
 COUNT = f"""
-    if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 or redis.call('HLEN', KEYS[1]) < {MOST_SLUGS} then
-        redis.call('HINCRBY', KEYS[1], ARGV[1], 1)
+    if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then
+        if redis.call('HLEN', KEYS[1]) > {MOST_SLUGS} then return 0 end
+        redis.call('HSETNX', KEYS[1], '{ID}', ARGV[2])
     end
+    redis.call('HINCRBY', KEYS[1], ARGV[1], 1)
+    return 1
 """
 
-# The batch that was left, or else all that was counted since, under the id given.
+# The batch that was left, or else all that was counted since; its id.
 TAKE = f"""
     if redis.call('EXISTS', KEYS[2]) == 0 then
-        if redis.call('EXISTS', KEYS[1]) == 0 then return {{}} end
+        if redis.call('EXISTS', KEYS[1]) == 0 then return nil end
         redis.call('RENAME', KEYS[1], KEYS[2])
-        redis.call('HSET', KEYS[2], '{ID}', ARGV[1])
     end
-    return redis.call('HGETALL', KEYS[2])
+    return redis.call('HGET', KEYS[2], '{ID}')
 """
 
-DROP = f"if redis.call('HGET', KEYS[1], '{ID}') == ARGV[1] then redis.call('DEL', KEYS[1]) end"
+DROP = f"if redis.call('HGET', KEYS[1], '{ID}') == ARGV[1] then redis.call('UNLINK', KEYS[1]) end"
 
-REMEMBER = "INSERT INTO blog_viewbatch (id) VALUES (%s) ON CONFLICT DO NOTHING"
-
-# Slugs that no post has (any more) are nobody's views.
+# Only to posts that can be read: an address that leads nowhere (yet, or any more) is seen by nobody.
 ADD = """
     UPDATE blog_post SET views = views + seen.times
-    FROM unnest(%s::text[], %s::bigint[]) AS seen (slug, times) WHERE blog_post.slug = seen.slug
+    FROM unnest(%s::text[], %s::bigint[]) AS seen (slug, times)
+    WHERE blog_post.slug = seen.slug AND NOT draft AND publish_at <= statement_timestamp()
+    RETURNING seen.slug, seen.times
 """
 
 
-def seen(slug: str) -> None:
-    """One more view of the post. Where Redis is away it is lost, with a line in the log."""
+def seen(slug: str) -> bool:
+    """One more view of the post; whether it was counted. Where Redis is away it is not, with a line in the log."""
+    global _silent_since
+    if not SLUG.fullmatch(slug) or time.monotonic() - _silent_since < PAUSE_SECONDS:
+        return False
     try:
-        _redis().eval(COUNT, 1, VIEWS, slug)
+        return bool(_redis().eval(COUNT, 1, VIEWS, slug, str(uuid.uuid4())))
     except (redis.RedisError, OSError) as error:
-        logger.warning("a view of %s was not counted: %s", slug, error)
+        _silent_since = time.monotonic()
+        logger.warning("views are not counted for %.0f s, beginning with one of %s: %s", PAUSE_SECONDS, slug, error)
+        return False
 
 
 def flush() -> int:
-    """Add to the posts what was counted since the last flush; how many views. Raises redis.RedisError."""
-    taken = [each.decode() for each in _redis().eval(TAKE, 2, VIEWS, BATCH, str(uuid.uuid4()))]
-    if not taken:
-        return 0
-    counts = dict(zip(taken[::2], taken[1::2], strict=True))
-    batch = counts.pop(ID)
-    added = _add(batch, {slug: int(times) for slug, times in counts.items()})
-    _redis().eval(DROP, 1, BATCH, batch)
-    return added
+    """Add to the posts what was counted since the last flush; how many views. Raises redis.RedisError.
+
+    Inside a transaction it takes effect with it, or not at all.
+    """
+    return _flush() + _flush()  # what was left by another who died, and what came since
+
+
+def catch_up() -> None:
+    """Add what was counted so far, before a post gets another address or is hidden: it was read as it was until now.
+
+    While Redis is away that waits for `flush`, which may not find the post any more.
+    """
+    try:
+        flush()
+    except (redis.RedisError, OSError) as error:
+        logger.warning("views counted so far are added later: %s", error)
 
 
 @transaction.atomic
+def _flush() -> int:
+    turns.wait()
+    batch = _redis().eval(TAKE, 2, VIEWS, BATCH)
+    if batch is None:
+        return 0
+    # Piece by piece: nobody changes a batch, and nobody takes the next before this transaction ends.
+    found = dict(_redis().hscan_iter(BATCH, count=1000))
+    added = _add(batch.decode(), {slug.decode(): int(times) for slug, times in found.items() if slug != ID.encode()})
+    transaction.on_commit(partial(_drop, batch))
+    return added
+
+
 def _add(batch: str, counts: dict[str, int]) -> int:
-    """Add the counts, unless the batch was added before; another process with the same batch waits for this one."""
+    """Add what of the counts was not added before; how many views."""
     ViewBatch.objects.filter(added_at__lt=Now() - REMEMBERED).delete()
+    record, _new = ViewBatch.objects.select_for_update().get_or_create(pk=batch)
+    rest = {slug: more for slug, times in counts.items() if (more := times - record.added.get(slug, 0)) > 0}
     with connection.cursor() as cursor:
-        cursor.execute(REMEMBER, [batch])
-        if not cursor.rowcount:
-            return 0
-        cursor.execute(ADD, [list(counts), list(counts.values())])
-    return sum(counts.values())
+        cursor.execute(ADD, [list(rest), list(rest.values())])
+        added = dict(cursor.fetchall())
+    record.added |= {slug: record.added.get(slug, 0) + times for slug, times in added.items()}
+    record.save(update_fields=["added"])
+    return sum(added.values())
+
+
+def _drop(batch: bytes) -> None:
+    try:
+        _redis().eval(DROP, 1, BATCH, batch)
+    except (redis.RedisError, OSError) as error:
+        logger.warning("views that were added are still in Redis; the next flush drops them: %s", error)
 
 
 @cache
 def _redis() -> Any:
-    return redis.Redis.from_url(impatient(settings.REDIS_URL))
+    return redis.Redis.from_url(impatient(settings.REDIS_URL), retry=Retry(NoBackoff(), 0))
+
+
+_silent_since = -PAUSE_SECONDS

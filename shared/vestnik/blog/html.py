@@ -1,6 +1,20 @@
-"""What a post's HTML may be made of. Whatever else was typed or smuggled in is left out (by nh3)."""
+"""What a post's HTML may be made of, and how its pictures are shown.
+
+Stored is simple HTML that nh3 has cleaned: each tag well formed, each value between double quotes, no "<" within one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from html import unescape
 
 import nh3
+from django.conf import settings
+from django.core.files.storage import default_storage
+
+from vestnik.blog.models import Picture, file_name, widths
+from vestnik.front import addresses
 
 TAGS = {
     *("p", "br", "hr", "h2", "h3", "h4", "blockquote", "pre", "code"),
@@ -14,8 +28,104 @@ ATTRIBUTES = {
     "th": {"colspan", "rowspan"},
     "td": {"colspan", "rowspan"},
 }
+NUMBERS = {"width", "height", "start", "colspan", "rowspan"}
+
+MOST_READINGS = 10
+
+SIZES = "(min-width: 48rem) 45rem, 100vw"
+"""How wide browsers are told that pictures in a text are shown."""
+
+IMG = re.compile(r"<img\b([^>]*)>")
+VALUE = re.compile(r'([a-z]+)="([^"]*)"')
+OWN = re.compile(r"blog/([0-9a-f]{32})/([1-9][0-9]{0,4})\.(?:jpg|webp)")
+FIRST_LINES = re.compile(r"<pre>\n+")  # each time a browser or nh3 reads them, one is gone
+TAG = re.compile(r"<[^>]*>")
+UNSEEN = str.maketrans("", "", "\u200b\u200c\u200d\u2060\ufeff\u00ad")
 
 
 def clean(html: str) -> str:
-    """The HTML without scripts, handlers, styles, frames and foreign schemes."""
-    return nh3.clean(html, tags=TAGS, attributes=ATTRIBUTES, url_schemes={"http", "https", "mailto"})
+    """The HTML without scripts, handlers, styles, frames, foreign schemes and others' pictures.
+
+    What was cleaned stays as it is when it is cleaned again: tags that stood where they may not are moved by whoever
+    reads them, in rare cases once more at the next reading.
+    """
+    for _reading in range(MOST_READINGS):
+        cleaned = _cleaned(html)
+        if cleaned == html:
+            break
+        html = cleaned
+    return html
+
+
+def is_empty(content: str) -> bool:
+    """Whether cleaned HTML shows neither text nor a picture."""
+    return not IMG.search(content) and not unescape(TAG.sub("", content)).translate(UNSEEN).strip()
+
+
+def pictures(content: str) -> set[str]:
+    """The keys of the pictures that cleaned HTML shows."""
+    return {own[1] for img in IMG.finditer(content) if (own := _own(_values(img[1])))}
+
+
+def with_sizes(content: str, kept: Mapping[str, Picture]) -> str:
+    """Cleaned HTML with each picture in its largest form and with its size; without those not in `kept`, by key."""
+
+    def sized(img: re.Match[str]) -> str:
+        values = _values(img[1])
+        own = _own(values)
+        picture = kept.get(own[1]) if own else None
+        if picture is None:
+            return ""
+        source, alt = picture.address(picture.width), values.get("alt", "")
+        return f'<img src="{source}" alt="{alt}" width="{picture.width}" height="{picture.height}">'
+
+    return IMG.sub(sized, content)
+
+
+def responsive(content: str) -> str:
+    """A post's text as pages show it: each picture in all its widths, as WebP and JPEG, loaded when it comes near."""
+    return IMG.sub(_responsive, content)
+
+
+def _cleaned(html: str) -> str:
+    cleaned = nh3.clean(
+        html, tags=TAGS, attributes=ATTRIBUTES, url_schemes={"http", "https", "mailto"}, attribute_filter=_filtered
+    )
+    return FIRST_LINES.sub("<pre>", IMG.sub(lambda img: img[0] if _own(_values(img[1])) else "", cleaned))
+
+
+def _filtered(tag: str, name: str, value: str) -> str | None:
+    if name in NUMBERS:
+        return value if re.fullmatch(r"[0-9]{1,5}", value) else None
+    if tag == "img" and name == "src":
+        return value.removeprefix(addresses.absolute(""))  # as it comes when copied from a page of ours
+    return value
+
+
+def _values(attributes: str) -> dict[str, str]:
+    return dict(VALUE.findall(attributes))
+
+
+def _own(values: Mapping[str, str]) -> re.Match[str] | None:
+    """The match of OWN, if the image's address is a picture of ours."""
+    source = values.get("src", "")
+    base = settings.MEDIA_URL
+    return OWN.fullmatch(source, len(base)) if source.startswith(base) else None
+
+
+def _responsive(img: re.Match[str]) -> str:
+    values = _values(img[1])
+    own = _own(values)
+    if own is None:
+        return img[0]
+    key, width = own[1], int(own[2])
+
+    def every(kind: str) -> str:
+        return ", ".join(f"{default_storage.url(file_name(key, each, kind))} {each}w" for each in widths(width))
+
+    kept = "".join(f' {name}="{values[name]}"' for name in ("alt", "width", "height") if name in values)
+    return (
+        f'<picture><source type="image/webp" srcset="{every("webp")}" sizes="{SIZES}">'
+        f'<img src="{values["src"]}" srcset="{every("jpg")}" sizes="{SIZES}"{kept} loading="lazy" decoding="async">'
+        "</picture>"
+    )

@@ -13,16 +13,18 @@ from django.core.validators import MaxLengthValidator
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from vestnik import fields
+from vestnik import clock, fields
 from vestnik.front import addresses
 
 LONGEST_CONTENT = 200_000
 """Characters of a post's HTML."""
 
 LONGEST_EXCERPT = 500
+
+YEARS = range(1970, 2100)
+"""Of publication. Databases and calendars have others, but not all of the same."""
 
 WIDTHS = (480, 960, 1600)
 """Pixels: the sizes each picture is kept in, as far as it is that wide."""
@@ -108,8 +110,11 @@ class Post(models.Model):
     draft = models.BooleanField(_("draft"), default=True, help_text=_("Only those who write the blog see it."))
     publish_at = models.DateTimeField(
         _("publication date"),
-        default=timezone.now,
-        help_text=_("A moment to come: the post, if it is no draft, appears then by itself."),
+        null=True,
+        blank=True,
+        help_text=_(
+            "Left empty: when it is published. A moment to come: the post, if no draft, appears then by itself."
+        ),
     )
     views = models.PositiveBigIntegerField(_("views"), default=0, editable=False)  # to the last flush: counting.py
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
@@ -120,6 +125,9 @@ class Post(models.Model):
     class Meta:
         verbose_name = _("post")
         verbose_name_plural = _("posts")
+        constraints = [
+            models.CheckConstraint(condition=Q(draft=True) | Q(publish_at__isnull=False), name="post_has_a_date")
+        ]
         indexes = [
             # Pages of the blog, the feed, the next publication.
             models.Index(fields=["-publish_at", "-id"], name="post_published", condition=Q(draft=False)),
@@ -132,14 +140,24 @@ class Post(models.Model):
         """Its page in its own language."""
         return addresses.post(self.language, self.slug)
 
+    def clean(self) -> None:
+        if self.publish_at and self.publish_at.year not in YEARS:
+            years = {"first": YEARS[0], "last": YEARS[-1]}
+            raise ValidationError(
+                {"publish_at": ValidationError(_("A year from %(first)d to %(last)d is wanted."), "year", years)}
+            )
+        if not self.draft and self.publish_at is None:
+            self.publish_at = clock.now()
+
     def is_published(self, now: datetime) -> bool:
-        return not self.draft and self.publish_at <= now
+        return not self.draft and self.publish_at is not None and self.publish_at <= now
 
 
 class ViewBatch(models.Model):
-    """Counted views that were added to their posts. Its row is written with the figures: no batch is added twice."""
+    """Counted views that were added to their posts. Its row is written with the figures: nothing is added twice."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    added = models.JSONField(default=dict)  # how many views, by the posts' slugs
     added_at = models.DateTimeField(db_default=Now())
 
     class Meta:

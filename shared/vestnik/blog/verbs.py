@@ -4,22 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from copy import copy
+from functools import partial
 
+from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models.functions import Now
+from django.db.models import F, Q, QuerySet, Value
+from django.db.models.functions import Coalesce
+from django.utils.translation import gettext as _
 
-from vestnik.blog import copies, html
-from vestnik.blog.models import Post
+from vestnik import clock
+from vestnik.blog import copies, counting, html, images, turns
+from vestnik.blog.models import Picture, Post
 from vestnik.front import stale
 
 NOT_SAVED = {"id", "views"}  # the counter goes on while somebody writes
+
+NAMED = 5
+"""Posts named in a sentence."""
 
 
 @transaction.atomic
 def save_post(post: Post) -> Post:
     """Clean the post's HTML, and save it. Raises ValidationError, keyed by field."""
+    turns.wait()
     before = Post.objects.select_for_update().filter(pk=post.pk).first() if post.pk else None
-    post.content = html.clean(post.content)
+    if before:
+        counting.catch_up()
+    post.content = _text(post)
     post.full_clean()
     if before is None:
         post.save()
@@ -30,7 +41,7 @@ def save_post(post: Post) -> Post:
 
 
 def publish(posts: Iterable[Post]) -> int:
-    """Drafts no longer; how many that were. Those with a date to come appear then."""
+    """Drafts no longer; how many that were. Those with a date to come appear then, those without one now."""
     return _set_draft(posts, False)
 
 
@@ -42,6 +53,7 @@ def unpublish(posts: Iterable[Post]) -> int:
 @transaction.atomic
 def delete_posts(posts: Iterable[Post]) -> int:
     """Delete them; how many. Their pictures stay, for other posts may show them."""
+    turns.wait()
     gone = list(Post.objects.select_for_update().filter(pk__in=[post.pk for post in posts]).order_by("pk"))
     Post.objects.filter(pk__in=[post.pk for post in gone]).delete()
     stale.mark(copies.touched((post, None) for post in gone))
@@ -49,15 +61,65 @@ def delete_posts(posts: Iterable[Post]) -> int:
 
 
 @transaction.atomic
+def save_picture(picture: Picture) -> Picture:
+    """Save what it is described by. Raises ValidationError, keyed by field."""
+    turns.wait()
+    picture.full_clean()
+    picture.save(update_fields=["alt"])
+    stale.mark(copies.touched((post, post) for post in picture.posts.all()))
+    return picture
+
+
+@transaction.atomic
+def delete_pictures(pictures: Iterable[Picture]) -> int:
+    """Delete them with their files; how many. Raises ValidationError where a post shows one: all stay."""
+    chosen = Picture.objects.filter(pk__in=[picture.pk for picture in pictures])
+    gone = list(chosen.select_for_update().order_by("pk"))
+    if posts := list(shown_by(gone)[: NAMED + 1]):
+        names = ", ".join(f"“{post}”" for post in posts[:NAMED]) + (" …" if len(posts) > NAMED else "")
+        raise ValidationError(_("A post shows this picture: %(posts)s."), code="shown", params={"posts": names})
+    Picture.objects.filter(pk__in=[picture.pk for picture in gone]).delete()
+    for picture in gone:
+        transaction.on_commit(partial(images.remove_files_unless_kept, picture))
+    return len(gone)
+
+
+def shown_by(pictures: Iterable[Picture]) -> QuerySet[Post]:
+    """The posts that show one of the pictures as their image or in their text, without the texts."""
+    shown = Q(picture__in=[picture.pk for picture in pictures])
+    for picture in pictures:
+        shown |= Q(content__contains=f"/blog/{picture.key}/")
+    return Post.objects.filter(shown).defer("content").order_by("pk")
+
+
+def _text(post: Post) -> str:
+    """The post's HTML cleaned. Its pictures, and its image, cannot be deleted before the transaction is over."""
+    content = html.clean(post.content)
+    if html.is_empty(content):
+        raise ValidationError({"content": _("Nothing is left of the text: write something, or put a picture in.")})
+    keys = html.pictures(content)
+    found = Picture.objects.select_for_update(no_key=True).filter(Q(key__in=keys) | Q(pk=post.picture_id))
+    kept = {picture.key: picture for picture in found.order_by("pk")}
+    if keys - kept.keys():
+        raise ValidationError(
+            {"content": _("The text shows a picture that is kept here no more; take it out, or upload it again.")}
+        )
+    return html.with_sizes(content, kept)
+
+
+@transaction.atomic
 def _set_draft(posts: Iterable[Post], draft: bool) -> int:
+    turns.wait()
+    counting.catch_up()
     found = Post.objects.select_for_update().filter(pk__in=[post.pk for post in posts], draft=not draft)
     changes: list[copies.Change] = []
+    now = clock.now()
     for before in found.order_by("pk"):
         after = copy(before)
-        after.draft = draft
+        after.draft, after.publish_at = draft, before.publish_at if draft else before.publish_at or now
         changes.append((before, after))
     Post.objects.filter(pk__in=[before.pk for before, _after in changes if before]).update(
-        draft=draft, updated_at=Now()
+        draft=draft, updated_at=now, publish_at=F("publish_at") if draft else Coalesce("publish_at", Value(now))
     )
     stale.mark(copies.touched(changes))
     return len(changes)

@@ -24,6 +24,7 @@ from vestnik.accounts.models import User
 from vestnik.clients import csv_files
 from vestnik.clients.csv_files import Columns, ImportRefused, Row
 from vestnik.clients.models import NAME_LENGTH, ClientList, name_key
+from vestnik.front import figures
 
 __all__ = ["ImportRefused", "ImportReport", "import_clients"]
 
@@ -93,6 +94,8 @@ def import_clients(
             cursor.execute(MERGE_MEMBERSHIPS, [client_list.pk, owner.pk])
             listed = cursor.rowcount
         cursor.execute(DROP_INCOMING)
+    if created:
+        figures.changed()
     return ImportReport(created, updated, total - created - updated, refused, listed)
 
 

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from vestnik import access, addresses
 from vestnik.accounts.models import User
 from vestnik.clients.models import Client, ClientList, Membership
+from vestnik.front import figures
 
 NAMED = 10
 """How many of the addresses that cannot be taken a refusal names."""
@@ -28,6 +29,7 @@ def save_client(client: Client, lists: Iterable[ClientList] | None = None) -> Cl
         chosen = [client_list.pk for client_list in lists]
         Membership.objects.filter(client=client).exclude(client_list__in=chosen).delete()
         _put(chosen, [client.pk])
+    figures.changed()
     return client
 
 
@@ -39,6 +41,7 @@ def delete_clients(owner: User, clients: Iterable[Client]) -> None:
     ids = [client.pk for client in clients]
     mailings.cancel_letters_to(owner.pk, ids)
     Client.objects.filter(owner=owner, pk__in=ids).delete()
+    figures.changed()
 
 
 def create_list(owner: User, name: str) -> ClientList:

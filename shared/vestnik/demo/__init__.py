@@ -1,4 +1,4 @@
-"""Something to look at: somebody with clients, messages and mailings in every state, and those who look after them."""
+"""Something to look at: somebody with clients and mailings in every state, those who look after them, and a blog."""
 
 import base64
 import hashlib
@@ -19,7 +19,7 @@ from vestnik.accounts import groups, verbs
 from vestnik.accounts.models import User
 from vestnik.clients import verbs as clients
 from vestnik.clients.models import Client, ClientList
-from vestnik.demo import people, texts
+from vestnik.demo import people, posts, texts
 from vestnik.mailings import verbs as mailings
 
 
@@ -62,10 +62,17 @@ def is_there() -> bool:
 
 @transaction.atomic
 def fill() -> bool:
-    """Make the demo beside whatever there is, and launch its mailings; False, and nothing is done, where it was made.
+    """Make the demo beside whatever there is, and launch its mailings; what was made before stays as it is.
 
-    Raises ValidationError where an address of the demo's belongs to somebody else.
+    Returns whether its people are new. Raises ValidationError where an address of theirs belongs to somebody else.
     """
+    new = _people()
+    if not posts.are_there():
+        posts.make()
+    return new
+
+
+def _people() -> bool:
     if is_there():
         return False
     addresses = [account.email for account in ACCOUNTS]

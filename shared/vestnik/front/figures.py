@@ -6,17 +6,25 @@ than a twentieth of the time. The tick has them counted too, whatever hints were
 
 from __future__ import annotations
 
+import logging
 import time
 from datetime import timedelta
+from functools import cache, partial
+from typing import Any
 
-from django.core.cache import cache
+import redis
+from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import Count
 
 from vestnik import clock, jobs
 from vestnik.clients.models import Client
-from vestnik.front import addresses, stale
+from vestnik.front import addresses, kept, stale
 from vestnik.front.models import Figures
 from vestnik.mailings.models import Mailing
+from vestnik.settings import impatient
+
+logger = logging.getLogger(__name__)
 
 LEAST = timedelta(seconds=1)
 """Between two counts, however quick they are."""
@@ -24,8 +32,16 @@ LEAST = timedelta(seconds=1)
 SHARE = 20
 """A count is made no sooner than so many times what the last one took."""
 
+MOST = timedelta(minutes=10)
+"""However long that was: the database may have been busy with something else."""
+
 ASKED = "vestnik:figures:asked"
+"""In the broker's Redis, not in the cache: where that alone is away, each hint would become a job."""
+
 LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended('vestnik.figures', 0))"
+
+# All rows are read, and often are new: an index leads nowhere faster, whatever the dispatcher's sessions prefer.
+READ_ALL = "SET LOCAL enable_seqscan = on"
 
 
 def current() -> Figures:
@@ -35,18 +51,23 @@ def current() -> Figures:
 
 def changed() -> None:
     """What is counted may be other once the transaction is committed."""
-    transaction.on_commit(lambda: ask(timedelta(0)))
+    transaction.on_commit(partial(ask, timedelta(0)))
 
 
 def ask(wait: timedelta) -> None:
-    """Have them counted after `wait`; a request that waits already is enough."""
-    if cache.add(ASKED, True, timeout=int(wait.total_seconds()) + 60):
+    """Have them counted after `wait`; a request that waits already is enough. Without Redis it is left to the tick."""
+    try:
+        alone = _redis().set(ASKED, 1, nx=True, ex=int(wait.total_seconds()) + 60)
+    except (redis.RedisError, OSError) as error:
+        logger.warning("figures are counted by the tick: %s", error)
+        return
+    if alone:
         jobs.count_figures(delay=wait or None)
 
 
 def count() -> None:
-    """Count anew; or, soon after another count, ask for it again later."""
-    cache.delete(ASKED)
+    """Count anew; or, soon after another count, ask for it again later. Raises redis.RedisError."""
+    _redis().delete(ASKED)  # first: what changes from now on may be missed, and asks again
     if wait := _recount():
         ask(wait)
 
@@ -58,19 +79,25 @@ def _recount() -> timedelta | None:
         cursor.execute(LOCK)
         if not cursor.fetchone()[0]:
             return LEAST
+        cursor.execute(READ_ALL)
     last = current()
-    pause = max(LEAST, SHARE * timedelta(seconds=last.seconds))
-    if last.counted_at and (rest := last.counted_at + pause - clock.now()) > timedelta(0):
+    pause = max(LEAST, min(MOST, SHARE * timedelta(seconds=last.seconds)))
+    rest = last.counted_at + pause - clock.now() if last.counted_at else timedelta(0)
+    if timedelta(0) < rest <= pause:
         return rest
     began = time.monotonic()
-    now = Figures(
-        mailings=Mailing.objects.count(),
-        active_mailings=Mailing.objects.active().count(),
-        clients=Client.objects.values("email").distinct().count(),
-        counted_at=clock.now(),
-        seconds=time.monotonic() - began,
-    )
-    now.save()
-    if (now.mailings, now.active_mailings, now.clients) != (last.mailings, last.active_mailings, last.clients):
-        stale.mark(addresses.home(language) for language in addresses.languages())
+    counted = {
+        "mailings": Mailing.objects.count(),
+        "active_mailings": Mailing.objects.active().count(),
+        "clients": Client.objects.aggregate(addresses=Count("email", distinct=True))["addresses"],
+    }
+    took = time.monotonic() - began
+    Figures.objects.update_or_create(pk=1, defaults={**counted, "counted_at": clock.now(), "seconds": took})
+    if any(getattr(last, name) != number for name, number in counted.items()):
+        stale.mark([addresses.home(language) for language in addresses.languages()], kept.FIGURES)
     return None
+
+
+@cache
+def _redis() -> Any:
+    return redis.Redis.from_url(impatient(settings.REDIS_URL))

@@ -1,7 +1,8 @@
 """What pages are made of, kept in Redis for signed-in people and for filling nginx's copies.
 
-All of it belongs to one generation: whatever changes a public page begins another, and what was kept is met no more.
-Who made something out of what stood before the change keeps it under the old generation, where nobody finds it.
+All of a room, the blog or the figures, belongs to one generation: what changes there begins another, and what was kept
+is met no more. Who made something out of what stood before the change keeps it under the old generation, where nobody
+finds it.
 """
 
 import uuid
@@ -12,12 +13,15 @@ from django.core.cache import cache
 
 Kept = TypeVar("Kept")
 
-GENERATION = "vestnik:front"
+BLOG, FIGURES = "blog", "figures"
 
 
-def kept(name: str, seconds: int, make: Callable[[], Kept]) -> Kept:
+def kept(name: str, seconds: int, make: Callable[[], Kept], room: str = BLOG) -> Kept:
     """What `make` returned at most so many seconds ago (anything that pickles, but None)."""
-    key = f"{GENERATION}:{_generation()}:{name}"
+    generation = _generation(room)
+    if generation is None:
+        return make()
+    key = f"{key_of(room)}:{generation}:{name}"
     found: Kept | None = cache.get(key)
     if found is None:
         found = make()
@@ -25,14 +29,25 @@ def kept(name: str, seconds: int, make: Callable[[], Kept]) -> Kept:
     return found
 
 
-def throw_away() -> None:
+def throw_away(room: str = BLOG) -> None:
     """Begin another generation."""
-    cache.set(GENERATION, uuid.uuid4().hex, timeout=None)
+    cache.set(key_of(room), uuid.uuid4().hex, timeout=None)
 
 
-def _generation() -> str:
-    found = cache.get(GENERATION)
+def generations() -> tuple[str | None, ...]:
+    """Those of all rooms. While they are the same, no public page has changed; without Redis nobody knows."""
+    return tuple(_generation(room) for room in (BLOG, FIGURES))
+
+
+def key_of(room: str) -> str:
+    """Where the room's generation stands."""
+    return f"vestnik:front:{room}"
+
+
+def _generation(room: str) -> str | None:
+    """What everybody agrees on; None while Redis is away."""
+    found: str | None = cache.get(key_of(room))
     if found is None:
-        cache.add(GENERATION, uuid.uuid4().hex, timeout=None)
-        found = cache.get(GENERATION)
-    return str(found)
+        cache.add(key_of(room), uuid.uuid4().hex, timeout=None)
+        found = cache.get(key_of(room))
+    return found

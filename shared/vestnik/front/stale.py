@@ -6,6 +6,7 @@ time a moment later: a copy that was being made while the page changed may be st
 """
 
 from collections.abc import Iterable
+from functools import partial
 
 from django.conf import settings
 from django.db import transaction
@@ -15,12 +16,12 @@ from vestnik.front import kept
 from vestnik.front.models import StalePage
 
 
-def mark(paths: Iterable[str]) -> None:
-    """These pages are others once the transaction is committed."""
+def mark(paths: Iterable[str], room: str = kept.BLOG) -> None:
+    """These pages are others once the transaction is committed, for what changed in the room."""
     stale = [StalePage(path=path) for path in dict.fromkeys(paths)]
     if not stale:
         return
-    transaction.on_commit(kept.throw_away)
+    transaction.on_commit(partial(kept.throw_away, room))
     if settings.FRONT_URL:  # without a front there are no copies
         StalePage.objects.bulk_create(stale)
         jobs.refresh_pages()

@@ -19,6 +19,7 @@ from vestnik import access, clock, jobs
 from vestnik.accounts import submissions
 from vestnik.accounts.models import User
 from vestnik.clients.models import Client, ClientList
+from vestnik.front import figures
 from vestnik.mailings import calendar, letters, runs
 from vestnik.mailings.causes import Cause
 from vestnik.mailings.models import Mailing, Message
@@ -128,6 +129,7 @@ def save_mailing(
         for run in mailing.runs.filter(state=RunState.OPEN):
             runs.move_window(run, mailing)
     hint(mailing, now)
+    figures.changed()
     return mailing
 
 
@@ -140,11 +142,13 @@ def delete_mailing(mailing: Mailing) -> None:
         if mailing.runs.filter(state=RunState.OPEN).exists():
             raise ValidationError(_("A run of this mailing is under way; cancel it first."))
         mailing.delete()
+        figures.changed()
 
 
 def pause(mailing: Mailing) -> None:
     """Keep what is queued, launch nothing. Twice is once."""
     Mailing.objects.filter(pk=mailing.pk, paused_at=None).update(paused_at=Now())
+    figures.changed()
 
 
 def resume(mailing: Mailing) -> None:
@@ -158,6 +162,7 @@ def switch_off(mailing: Mailing, by: User, reason: str) -> None:
     Mailing.objects.filter(pk=mailing.pk, switched_off_at=None).update(
         switched_off_at=Now(), switched_off_by=by, switched_off_reason=reason
     )
+    figures.changed()
 
 
 def switch_on(mailing: Mailing) -> None:
@@ -191,6 +196,7 @@ def send_now(mailing: Mailing, request_id: uuid.UUID | None = None) -> Run:
         window_end = calendar.window_end(mailing.schedule, now)
         run = runs.open_run(mailing, window_end, request_id=request_id or uuid.uuid4())
         jobs.launch(mailing.pk)
+        figures.changed()
         return run
 
 
@@ -262,6 +268,7 @@ def _try_again(
     if not count:
         raise ValidationError(_("There are no letters to try again."))
     jobs.wake(run.owner_id)
+    figures.changed()
     run.refresh_from_db()
     return run
 
@@ -301,6 +308,7 @@ def _go_on(mailing: Mailing) -> None:
     mailing.refresh_from_db()
     hint(mailing, clock.now())
     jobs.wake(mailing.owner_id)
+    figures.changed()
 
 
 def _check_message(mailing: Mailing, by: User) -> None:

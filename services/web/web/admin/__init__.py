@@ -1,12 +1,14 @@
-"""The admin site's pages: for superusers, over the core's verbs; the ledger can only be looked at."""
+"""The admin site's pages over the core's verbs: for superusers, and the blog's for those who write it. The ledger can
+only be looked at.
+"""
 
 from allauth.account.models import EmailAddress
 from django.contrib import admin
 from django_dramatiq.models import Task
 
-from web.admin import accounts, clients, ledger, mailings
+from web.admin import accounts, blog, clients, ledger, mailings
 
-__all__ = ["accounts", "clients", "ledger", "mailings"]
+__all__ = ["accounts", "blog", "clients", "ledger", "mailings"]
 
 # Jobs are hints and are not recorded; allauth's addresses are copies of what the user's page says.
 for model in (Task, EmailAddress):

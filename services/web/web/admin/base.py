@@ -7,7 +7,8 @@ from urllib.parse import urlencode
 
 from allauth.account.adapter import get_adapter
 from django.contrib import admin, messages
-from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import NON_FIELD_ERRORS, BadRequest, ValidationError
 from django.db import models, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -81,6 +82,8 @@ class VerbAdmin(SuperusersOnly, admin.ModelAdmin):
             return HttpResponseRedirect(address("change", self.model, object_id))
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        if not all(map(is_id, request.POST.getlist(ACTION_CHECKBOX_NAME))):
+            raise BadRequest
         try:
             with transaction.atomic():
                 return super().changelist_view(request, extra_context)
@@ -97,6 +100,11 @@ class VerbAdmin(SuperusersOnly, admin.ModelAdmin):
         """What a person chose to delete, without the thousands of rows that go with it."""
         counts = {self.opts.verbose_name_plural: len(objs)}
         return [str(thing) for thing in objs[:100]], counts, set(), []
+
+
+def is_id(text: str) -> bool:
+    """Whether it may be a row's number."""
+    return text.isdecimal() and len(text) < 20
 
 
 def asked_by(request: HttpRequest) -> tuple[User, str]:
@@ -122,6 +130,10 @@ def _refused(form: Any, refusal: ValidationError) -> Any:
         def _post_clean(self) -> None:
             super()._post_clean()
             for field, errors in ValidationError(refusal).update_error_dict({}).items():
-                self.add_error(field if field in self.fields and field != NON_FIELD_ERRORS else None, errors)
+                place = field if field in self.fields else NON_FIELD_ERRORS
+                said = self.errors.get(place, [])
+                for message in ValidationError(errors).messages:
+                    if message not in said:
+                        self.add_error(None if place == NON_FIELD_ERRORS else place, message)
 
     return RefusedForm

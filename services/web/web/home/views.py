@@ -2,10 +2,27 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from vestnik import access
+from vestnik.front import figures
+from vestnik.front.kept import FIGURES, kept
+from web.blog import reading
+from web.front.public import is_personal, public
 from web.home import status
 
+SECONDS = 30
 
+
+@public(SECONDS)
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
-    """What Vestnik is, and what of it runs here."""
-    return render(request, "home/index.html", {"parts": status.parts()})
+    """What Vestnik is, in words and in figures; for those who supervise it, what of it runs here."""
+    supervised = is_personal(request) and access.may_supervise(request.user)
+    return render(
+        request,
+        "home/index.html",
+        {
+            "figures": kept("current", SECONDS, figures.current, FIGURES),
+            "posts": reading.some(),
+            "parts": status.parts() if supervised else None,
+        },
+    )

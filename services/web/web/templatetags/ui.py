@@ -6,6 +6,7 @@ from typing import Any
 
 from django import template
 from django.core.paginator import Paginator
+from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import translate_url
 from django.utils.formats import number_format
@@ -17,6 +18,7 @@ from django.utils.translation import ngettext
 from vestnik import access, clock
 from vestnik.mailings import dead_letters as waiting
 from vestnik.mailings import service
+from web.front.public import is_personal
 
 register = template.Library()
 
@@ -143,9 +145,21 @@ def in_language(context: Any, code: str) -> str:
 
 
 @register.filter
+def layout(request: HttpRequest) -> str:
+    """The layout of a page that people see signed in or not."""
+    return "signed_in.html" if is_personal(request) and request.user.is_authenticated else "public.html"
+
+
+@register.filter
 def supervises(user: Any) -> bool:
     """Whether the panel is open to this user."""
     return access.may_supervise(user)
+
+
+@register.filter
+def writes_blog(user: Any) -> bool:
+    """Whether this user finds the blog in the admin site."""
+    return access.may_write_blog(user) and (user.is_staff or not user.is_superuser)
 
 
 @register.filter

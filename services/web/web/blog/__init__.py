@@ -1,0 +1,1 @@
+"""The blog: its pages, its feed, and what search engines are told of them."""

@@ -1,0 +1,57 @@
+"""The feed: RSS 2.0, the newest posts with their beginnings."""
+
+from datetime import UTC, datetime
+
+from django.core.files.storage import default_storage
+from django.http import HttpRequest, HttpResponse
+from django.utils.feedgenerator import Enclosure, Rss201rev2Feed
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from vestnik.blog.models import Picture, file_name
+from vestnik.front import addresses
+from web.blog import reading, texts
+from web.front.public import public
+
+
+class Feed(Rss201rev2Feed):
+    def latest_post_date(self) -> datetime:
+        """When the newest was published or changed; of an empty feed, always the same."""
+        changes = [max(item["pubdate"], item["updateddate"]) for item in self.items]
+        return max(changes, default=datetime.fromtimestamp(0, UTC))
+
+
+@public(reading.SECONDS)
+@require_safe
+def rss(request: HttpRequest) -> HttpResponse:
+    """The newest posts for feed readers."""
+    language = get_language()
+    feed = Feed(
+        title=_("Vestnik’s blog"),
+        link=addresses.absolute(addresses.blog(language)),
+        description=_("How mailings arrive, and how one can prove it."),
+        language=language,
+        feed_url=addresses.absolute(addresses.feed(language)),
+    )
+    for card in reading.latest():
+        address = addresses.absolute(addresses.post(card.language, card.slug))
+        feed.add_item(
+            title=texts.line(card.title),
+            link=address,
+            description=card.summary,
+            pubdate=card.publish_at,
+            updateddate=card.updated_at,
+            unique_id=address,
+            enclosures=[_enclosure(card.picture)] if card.picture else [],
+        )
+    return HttpResponse(feed.writeString("utf-8"), content_type=feed.content_type)
+
+
+def _enclosure(picture: Picture) -> Enclosure:
+    width = picture.widths[-1]
+    try:
+        size = default_storage.size(file_name(picture.key, width, "jpg"))
+    except OSError:
+        size = 0
+    return Enclosure(addresses.absolute(picture.address(width)), str(size), "image/jpeg")

@@ -1,0 +1,139 @@
+"""What the blog's pages are made of, as Redis keeps it (`vestnik.front.kept`).
+
+What is kept bears the moment in its name at which the next post appears: from then on it is met no more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+from django.db import connection
+from django.db.models import QuerySet
+from django.db.models.functions import Left
+from django.utils import timezone
+
+from vestnik.blog import html
+from vestnik.blog.copies import ON_A_PAGE
+from vestnik.blog.models import Picture, Post
+from vestnik.front.kept import kept
+from web.blog.texts import summary
+
+Kept = TypeVar("Kept")
+
+SECONDS = 60
+LONGEST_BEGINNING = 4000  # characters of a post's HTML that are looked at where it has no excerpt
+IN_FEED = 20
+POOL = 24
+"""Posts chosen at random once a minute; each page shows three of them."""
+
+SHOWN = 3
+FEW = 500
+"""So many posts are all listed to choose from. Among more, places in their numbers are hit at random."""
+
+# The next published post from each of so many random numbers on: as quick among a million as among a thousand.
+HIT = """
+    SELECT found.id
+    FROM (SELECT min(id) AS least, max(id) AS most FROM blog_post) AS ends
+    CROSS JOIN (SELECT random() AS dice FROM generate_series(1, %s)) AS thrown
+    CROSS JOIN LATERAL (
+        SELECT id FROM blog_post
+        WHERE id >= least + floor(dice * (most - least + 1))::bigint
+            AND NOT draft AND publish_at <= statement_timestamp()
+        ORDER BY id LIMIT 1
+    ) AS found
+"""
+
+
+@dataclass(frozen=True)
+class Card:
+    """A post as lists show it."""
+
+    title: str
+    slug: str
+    language: str
+    publish_at: datetime
+    updated_at: datetime
+    summary: str
+    picture: Picture | None
+
+
+def upcoming() -> datetime | None:
+    """When the next post appears by itself, if one waits."""
+    (moment,) = kept("upcoming", SECONDS, _upcoming)
+    if moment and moment <= timezone.now():
+        (moment,) = _upcoming()
+    return moment
+
+
+def count() -> int:
+    """How many posts are published."""
+    return _kept("count", lambda: Post.objects.published().count())
+
+
+def page(number: int) -> list[Card]:
+    """The posts of a page of the blog, from 1."""
+    first = (number - 1) * ON_A_PAGE
+    return _kept(f"page:{number}", lambda: _cards(Post.objects.published()[first : first + ON_A_PAGE]))
+
+
+def latest() -> list[Card]:
+    """The newest posts, as many as the feed has."""
+    return _kept("latest", lambda: _cards(Post.objects.published()[:IN_FEED]))
+
+
+def some() -> list[Card]:
+    """Three published posts at random, the newest first; fewer where there are fewer."""
+    pool = _kept("pool", lambda: _cards(Post.objects.published().filter(pk__in=_any(POOL))))
+    chosen = secrets.SystemRandom().sample(range(len(pool)), min(SHOWN, len(pool)))
+    return [pool[place] for place in sorted(chosen)]
+
+
+def post(slug: str) -> Post:
+    """The published post with its text as pages show it. Raises Post.DoesNotExist."""
+    name = hashlib.sha256(slug.encode()).hexdigest()  # anybody may ask for what has any length
+    return _kept(f"post:{name}", lambda: _made(Post.objects.published().select_related("picture").get(slug=slug)))
+
+
+def text_of(post: Post) -> str:
+    """The post's HTML with its pictures in all their widths; made already, if the post was kept."""
+    return vars(post).get("text") or html.responsive(post.content)
+
+
+def _made(post: Post) -> Post:
+    vars(post).update(text=text_of(post))
+    return post
+
+
+def _kept(name: str, make: Callable[[], Kept]) -> Kept:
+    moment = upcoming()
+    return kept(f"{name}:{moment.timestamp() if moment else 0}", SECONDS, make)
+
+
+def _upcoming() -> tuple[datetime | None]:
+    return (Post.objects.waiting().values_list("publish_at", flat=True).first(),)
+
+
+def _cards(posts: QuerySet[Post]) -> list[Card]:
+    found = Post.objects.filter(pk__in=posts.values("pk"))  # chosen by an index: of those before them nothing is read
+    found = found.select_related("picture").defer("content").annotate(beginning=Left("content", LONGEST_BEGINNING))
+    return [
+        Card(post.title, post.slug, post.language, post.publish_at, post.updated_at, summary(post), post.picture)
+        for post in found.order_by("-publish_at", "-pk")
+    ]
+
+
+def _any(number: int) -> list[int]:
+    """The ids of published posts at random, `number` of them at most."""
+    newest = list(Post.objects.published().values_list("pk", flat=True)[:FEW])
+    chosen = secrets.SystemRandom().sample(newest, min(number, len(newest)))
+    if len(newest) < FEW:
+        return chosen
+    with connection.cursor() as cursor:
+        cursor.execute(HIT, [number])
+        hit = [pk for (pk,) in cursor.fetchall()]
+    return list(dict.fromkeys(hit + chosen))[:number]  # few are hit where most of the numbers are nobody's

@@ -1,0 +1,62 @@
+"""What search engines are told: which pages there are, and which are not theirs to look at."""
+
+from datetime import datetime
+from xml.sax.saxutils import escape, quoteattr
+
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
+
+from vestnik.blog.models import Post
+from vestnik.front import addresses
+from web.blog import reading
+from web.front.public import public
+
+MOST = 50_000
+"""Addresses in one sitemap, says the protocol."""
+
+CLOSED = (
+    *("admin", "overview", "profile", "clients", "lists", "messages", "mailings", "runs", "dead-letters"),
+    *("sharing", "panel"),
+)
+
+
+@public(reading.SECONDS)
+@require_safe
+def sitemap(request: HttpRequest) -> HttpResponse:
+    """The public pages: those of the front in each language, each post in its own."""
+    languages = addresses.languages()
+    published = Post.objects.published().values_list("language", "slug", "publish_at", "updated_at")
+    posts = list(published[: MOST - 2 * len(languages)])
+    newest = max((max(times) for _language, _slug, *times in posts), default=None)
+    entries = []
+    for address in (addresses.home, addresses.blog):
+        same = {language: addresses.absolute(address(language)) for language in languages}
+        entries += [_entry(same[language], newest, same) for language in languages]
+    entries += [
+        _entry(addresses.absolute(addresses.post(language, slug)), max(times)) for language, slug, *times in posts
+    ]
+    xml = (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        '<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9" xmlns:xhtml="http://www.w3.org/1999/xhtml">\n'
+        f"{''.join(entries)}</urlset>\n"
+    )
+    return HttpResponse(xml, content_type="application/xml")
+
+
+@public(reading.SECONDS)
+@require_safe
+def robots(request: HttpRequest) -> HttpResponse:
+    """The public pages are for everybody; rooms of signed-in people have nothing to be found."""
+    closed = [f"/{room}/" for room in CLOSED] + [f"/{language}/accounts/" for language in addresses.languages()]
+    lines = ["User-agent: *", *(f"Disallow: {path}" for path in closed), ""]
+    lines.append(f"Sitemap: {addresses.absolute(addresses.SITEMAP)}")
+    return HttpResponse("\n".join(lines) + "\n", content_type="text/plain; charset=utf-8")
+
+
+def _entry(address: str, changed: datetime | None, same: dict[str, str] | None = None) -> str:
+    links = "".join(
+        f'<xhtml:link rel="alternate" hreflang="{language}" href={quoteattr(other)}/>'
+        for language, other in (same or {}).items()
+    )
+    lastmod = f"<lastmod>{changed:%Y-%m-%dT%H:%M:%SZ}</lastmod>" if changed else ""
+    return f"<url><loc>{escape(address)}</loc>{lastmod}{links}</url>\n"

@@ -1,0 +1,21 @@
+"""A trial's inbox is shown under the front's own address; elsewhere there is none."""
+
+from tests.nginx.client import Front
+from tests.nginx.conftest import SECRET
+from tests.nginx.web import Web
+
+
+def test_an_inbox_is_shown_under_its_path_and_told_of_it(nginx, web, folders, tmp_path):
+    with Web() as inbox:
+        where = {"web": f"127.0.0.1:{web.port}", "inbox": f"127.0.0.1:{inbox.port}"}
+        with Front(tmp_path / "nginx", secret=SECRET, **where, **folders) as front:
+            assert front.ask("/inbox/letters/1?view=text").status == 200
+        assert [asked.path for asked in inbox.asked] == ["/letters/1?view=text"]
+        assert inbox.asked[0].headers["X-Forwarded-Prefix"] == "/inbox"
+        assert inbox.asked[0].headers["Host"] == "vestnik.test"
+    assert not web.asked
+
+
+def test_without_an_inbox_there_is_nothing(front, web):
+    assert front.ask("/inbox/").status == 404
+    assert not web.asked
