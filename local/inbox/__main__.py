@@ -13,10 +13,8 @@ from local.inbox.pages import application
 from local.inbox.receiving import Inbox, listen
 from local.inbox.store import Store
 
-HOST = "127.0.0.1"
 
-
-async def serve(smtp_port: int, web_port: int, data: Path) -> None:
+async def serve(host: str, smtp_port: int, web_port: int, data: Path) -> None:
     """Serves until told to stop."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -26,8 +24,8 @@ async def serve(smtp_port: int, web_port: int, data: Path) -> None:
     committing = asyncio.create_task(inbox.commit_forever())
     runner = web.AppRunner(application(inbox), access_log=None, shutdown_timeout=2.0)
     await runner.setup()
-    await web.TCPSite(runner, HOST, web_port).start()
-    smtp = await listen(inbox, HOST, smtp_port)
+    await web.TCPSite(runner, host, web_port).start()
+    smtp = await listen(inbox, host, smtp_port)
     logging.getLogger("local.inbox").info("takes letters on port %d, shows them on port %d", smtp_port, web_port)
     await asyncio.wait([asyncio.create_task(stop.wait()), committing], return_when=asyncio.FIRST_COMPLETED)
     smtp.close()
@@ -42,6 +40,7 @@ async def serve(smtp_port: int, web_port: int, data: Path) -> None:
 def main() -> int:
     """Reads the arguments and serves."""
     parser = argparse.ArgumentParser(prog="inbox", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1", help="the address that is listened on")
     parser.add_argument("--smtp-port", type=int, default=2525)
     parser.add_argument("--web-port", type=int, default=8025)
     parser.add_argument("--data", type=Path, required=True, help="the folder that keeps the letters")
@@ -49,7 +48,7 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("mail.log").setLevel(logging.WARNING)
     try:
-        asyncio.run(serve(chosen.smtp_port, chosen.web_port, chosen.data))
+        asyncio.run(serve(chosen.host, chosen.smtp_port, chosen.web_port, chosen.data))
     except OSError as error:
         sys.stderr.write(f"The inbox cannot start: {error}\n")
         return 1

@@ -37,6 +37,9 @@ LETTER_POLICY = (
     "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; base-uri 'none'; "
     "frame-ancestors 'self'"
 )
+PREFIX = re.compile(r"/[a-z]+")
+"""Under what path a proxy shows the inbox, as it says in X-Forwarded-Prefix; else it is shown at the root."""
+
 WEB_ADDRESS = re.compile(r"https?://[^\s<>\"']+[^\s<>\"'.,;:!?)\]}]")
 
 
@@ -88,7 +91,7 @@ async def list_letters(request: web.Request) -> web.Response:
     page = min(_number(request, "page", 1, 1), pages)
     letters = await asyncio.to_thread(store.newest, search=search, limit=PAGE, offset=PAGE * (page - 1))
     template = "_letters.html" if "fragment" in request.query else "list.html"
-    return _page(template, letters=letters, count=count, search=search, page=page, pages=pages)
+    return _page(request, template, letters=letters, count=count, search=search, page=page, pages=pages)
 
 
 async def show_letter(request: web.Request) -> web.Response:
@@ -99,7 +102,9 @@ async def show_letter(request: web.Request) -> web.Response:
     if view not in VIEWS or (view in ("html", "text") and getattr(content, view) is None):
         view = next(view for view in VIEWS if view not in ("html", "text") or getattr(content, view) is not None)
     shown_source = source[:SHOWN_CHARACTERS].decode("utf-8", "replace")
-    return _page("letter.html", letter=letter, content=content, view=view, source=shown_source, cut=SHOWN_CHARACTERS)
+    return _page(
+        request, "letter.html", letter=letter, content=content, view=view, source=shown_source, cut=SHOWN_CHARACTERS
+    )
 
 
 async def show_html(request: web.Request) -> web.Response:
@@ -125,7 +130,7 @@ async def clear(request: web.Request) -> web.Response:
     if origin not in (None, f"http://{request.host}") or site not in (None, "same-origin"):
         raise web.HTTPForbidden(text="Only the inbox's own page may clear it.\n")
     await request.app[INBOX].clear()
-    raise web.HTTPSeeOther("/")
+    raise web.HTTPSeeOther(f"{_root(request)}/")
 
 
 async def news(request: web.Request) -> web.StreamResponse:
@@ -183,8 +188,14 @@ def _json(data: Any, headers: dict[str, str] | None = None) -> web.Response:
     return web.json_response(data, headers=headers, dumps=lambda value: json.dumps(value, ensure_ascii=False))
 
 
-def _page(template: str, **values: object) -> web.Response:
-    return web.Response(text=_templates.get_template(template).render(**values), content_type="text/html")
+def _page(request: web.Request, template: str, **values: object) -> web.Response:
+    text = _templates.get_template(template).render(root=_root(request), **values)
+    return web.Response(text=text, content_type="text/html")
+
+
+def _root(request: web.Request) -> str:
+    prefix = request.headers.get("X-Forwarded-Prefix", "")
+    return prefix if PREFIX.fullmatch(prefix) else ""
 
 
 def _linked(text: str) -> Markup:

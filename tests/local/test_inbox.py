@@ -1,5 +1,6 @@
 import asyncio
 import http.client
+import re
 import signal
 import smtplib
 import socket
@@ -321,3 +322,16 @@ def _answer_to_a_letter(port: int) -> tuple[int, bytes]:
         client.mail("a@b.test")
         client.rcpt("c@d.test")
         return client.data(b"x")
+
+
+def test_behind_a_proxy_it_is_shown_under_the_path_that_the_proxy_says(inbox: Running) -> None:
+    letter = inbox.take(a_letter())
+    addresses = re.compile(r'(?:href|src|action)="(/[^"]*)"')
+    for path in ("/", f"/letters/{letter}"):
+        plain = ask(inbox.web_port, path)[1]
+        shown = ask(inbox.web_port, path, headers={"X-Forwarded-Prefix": "/inbox"})[1]
+        assert [f"/inbox{each}" for each in addresses.findall(plain)] == addresses.findall(shown)
+        assert 'data-root="/inbox"' in shown
+        assert ask(inbox.web_port, path, headers={"X-Forwarded-Prefix": '"><script>'})[1] == plain
+    answer, _text = ask(inbox.web_port, "/clear", "POST", {"X-Forwarded-Prefix": "/inbox"})
+    assert answer.headers["Location"] == "/inbox/"

@@ -11,7 +11,7 @@ async function refresh() {
 
 function follow() {
   let version = null;
-  const news = new EventSource("/news");
+  const news = new EventSource(`${document.documentElement.dataset.root}/news`);
   news.onmessage = (event) => {
     if (event.data !== version) refresh();
     version = event.data;
