@@ -181,8 +181,8 @@ def test_the_home_page_and_the_post_come_before_the_depths_of_the_lists(front):
     make_many(30)
     post = verbs.save_post(make(hours=0.5))
     assert list(StalePage.objects.order_by("pk").values_list("path", flat=True)) == [
-        *("/en/", "/ru/", f"/en/blog/{post.slug}/", f"/ru/blog/{post.slug}/", "/en/blog/", "/ru/blog/"),
-        *("/en/blog/feed/", "/ru/blog/feed/", "/sitemap.xml"),
+        *("/en/", "/ru/", "/en/blog/", "/ru/blog/", "/en/blog/feed/", "/ru/blog/feed/", "/sitemap.xml"),
+        *(f"/en/blog/{post.slug}/", f"/ru/blog/{post.slug}/"),
         *("/en/blog/?page=2", "/ru/blog/?page=2", "/en/blog/?page=3", "/ru/blog/?page=3"),
     ]
 

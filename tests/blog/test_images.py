@@ -346,6 +346,13 @@ def post(picture=None, content="<p>Hello.</p>", title="Hello"):
     return verbs.save_post(Post(title=title, slug=title.lower(), content=content, picture=picture))
 
 
+def test_who_would_wait_long_for_others_is_told_so(monkeypatch):
+    monkeypatch.setattr(images, "PATIENCE_SECONDS", 0.05)
+    with images._one_at_a_time, pytest.raises(ValidationError, match="Other pictures"):
+        images.store(upload())
+    assert images.store(upload()).pk
+
+
 def test_a_picture_is_deleted_with_its_files(django_capture_on_commit_callbacks):
     picture = images.store(upload())
     with django_capture_on_commit_callbacks(execute=True):

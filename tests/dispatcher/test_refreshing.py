@@ -191,6 +191,25 @@ def test_any_other_answer_leaves_the_page_stale_and_others_are_fetched(db, front
     assert rows() == []
 
 
+def test_what_fails_is_tried_again_soon_by_one_job(transactional_db, front, settings):
+    front.answers["/en/"] = status(503)
+    mark("/en/")
+    for _time in range(3):
+        refreshing.refresh()
+    assert asked(settings) == [pytest.approx(2000, abs=5)]
+    wait_until(lambda: not redis.Redis.from_url(settings.REDIS_URL).exists(refreshing.TRIED_AGAIN))
+    refreshing.refresh()
+    assert len(asked(settings)) == 2
+
+
+def test_what_failed_for_as_long_as_copies_live_is_left_to_the_tick(transactional_db, front, settings):
+    front.answers["/en/"] = status(503)
+    mark("/en/")
+    StalePage.objects.update(since=timezone.now() - timedelta(seconds=61))
+    refreshing.refresh()
+    assert asked(settings) == []
+
+
 def test_a_copy_that_was_not_passed_by_counts_as_not_fetched(db, front, caplog):
     for answer in ("HIT", "MISS", "STALE"):
         front.answers["/en/"] = status(200, **{"X-Cache": answer})

@@ -293,6 +293,7 @@ def test_a_draft_is_previewed_on_the_same_page_and_search_engines_leave_it(rf, l
         assert '<meta name="robots" content="noindex">' in page
         assert "alert-warning" in page
         assert "og:url" not in page
+        assert "hreflang" not in page, "a form's answer has no address in another language"
 
 
 # The feed
@@ -326,6 +327,15 @@ def test_an_item_of_the_feed_says_what_the_post_is_and_shows_its_image(client, p
     assert item.find("enclosure").attrib == {
         "url": f"{SITE}/media/blog/{post.picture.key}/1600.jpg", "type": "image/jpeg", "length": str(len("jpg 1600")),
     }  # fmt: skip
+
+
+def test_what_was_written_is_no_markup_in_the_feed(client):
+    """Readers take descriptions for HTML."""
+    make_post("Tags", excerpt="How <b> differs from <script>alert(1)</script> & what we do.")
+    (item,) = feed(client).iter("item")
+    assert item.findtext("description") == (
+        "How &lt;b&gt; differs from &lt;script&gt;alert(1)&lt;/script&gt; &amp; what we do."
+    )
 
 
 def test_the_feed_is_another_only_when_a_post_is(client, post, django_capture_on_commit_callbacks):

@@ -99,16 +99,17 @@ def test_a_password_is_changed_where_everybody_changes_it(browser):
 
 def test_a_content_manager_is_led_to_the_blog(browser, client, alice):
     link = f'href="{page("changelist")}"'
-    assert link in browser.get("/profile/").content.decode()
+    seen = browser.get("/overview/").content.decode()
+    assert link in seen[seen.index('id="navigation"') :], "in sight, not in a menu"
     client.force_login(alice)
     assert link not in client.get("/profile/").content.decode()
 
 
-@pytest.mark.parametrize("change", [{"is_active": False}, {"confirmed_at": None}])
-def test_a_blocked_or_unconfirmed_content_manager_does_not_get_in(browser, connie, change):
+@pytest.mark.parametrize(("change", "refused"), [({"is_active": False}, 403), ({"confirmed_at": None}, 302)])
+def test_a_blocked_or_unconfirmed_content_manager_does_not_get_in(browser, connie, change, refused):
     User.objects.filter(pk=connie.pk).update(**change)
     assert browser.get(page("changelist")).status_code == 302
-    assert browser.post(page("upload", Picture), {"file": drawing()}).status_code == 302
+    assert browser.post(page("upload", Picture), {"file": drawing()}).status_code == refused
     assert not Picture.objects.exists()
 
 
@@ -483,3 +484,10 @@ def test_the_pages_speak_russian_to_russians(browser, connie):
     assert response["Content-Language"] == "ru"
     with translation.override("ru"):
         assert str(translation.gettext("Search")) in response.content.decode()
+
+
+def test_who_was_signed_out_while_writing_is_told_so_and_not_sent_away(browser):
+    browser.logout()
+    answer = browser.post(page("add"), {"title": "Written for hours"})
+    assert answer.status_code == 403
+    assert "what you typed is still in your browser" in answer.content.decode()

@@ -13,6 +13,8 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 import aiohttp
+import dramatiq
+import redis
 from django.conf import settings
 from django.db import connection
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
@@ -32,6 +34,13 @@ CHUNK = 100
 
 TIMEOUT = aiohttp.ClientTimeout(total=5)
 AGAIN_AFTER = timedelta(milliseconds=700)
+TRY_AGAIN_AFTER = timedelta(seconds=2)
+TRIED_FOR = timedelta(minutes=1)
+"""As long as copies live: whatever changed before that is not shown any more, or is all there is."""
+
+TRIED_AGAIN = "vestnik:refresh:tried-again"
+"""In the broker's Redis: that a job waits which tries again. It is gone before that job comes."""
+
 LEFT_LYING = timedelta(seconds=10)
 NAMED = 3
 """Pages that the log names of those that could not be fetched."""
@@ -42,7 +51,9 @@ UNLOCK = "SELECT pg_advisory_unlock(hashtextextended('vestnik.refresh', 0))"
 
 
 def refresh() -> None:
-    """Fetch what is stale; a moment later again what was fetched the first time. What fails is left to the tick."""
+    """Fetch what is stale; a moment later again what was fetched the first time. What fails is tried again: for a
+    minute by jobs of its own, then by the tick's.
+    """
     if not settings.FRONT_URL:
         StalePage.objects.all().delete()  # of a time when there was a front
         return
@@ -59,12 +70,26 @@ def refresh() -> None:
         jobs.refresh_pages(delay=AGAIN_AFTER * 1.1)
     if faults:
         named = ", ".join(f"{path} ({fault})" for path, fault in list(faults.items())[:NAMED])
-        logger.warning("public pages were not fetched anew, the tick asks again: %s", named)
+        logger.warning("public pages were not fetched anew, they are tried again: %s", named)
+        _try_again()
 
 
 def is_left_lying() -> bool:
     """Whether a page has waited so long that its hint must have been lost, or the front away."""
     return StalePage.objects.filter(since__lt=Now() - LEFT_LYING).exists()
+
+
+def _try_again() -> None:
+    """Ask for the next try, if a page changed lately and no job waits for that already."""
+    if not StalePage.objects.filter(since__gt=Now() - TRIED_FOR).exists():
+        return
+    try:
+        client = dramatiq.get_broker().client  # type: ignore[attr-defined]
+        alone = client.set(TRIED_AGAIN, 1, nx=True, px=TRY_AGAIN_AFTER // timedelta(milliseconds=2))
+    except (redis.RedisError, OSError):
+        return  # the job would not be taken either
+    if alone:
+        jobs.refresh_pages(delay=TRY_AGAIN_AFTER)
 
 
 def _due(but: Collection[str]) -> QuerySet[StalePage]:

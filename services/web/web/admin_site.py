@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from vestnik import access
+from web.errors import stale_form
 
 
 class VestnikAdminSite(admin.AdminSite):
@@ -35,13 +36,13 @@ class VestnikAdminSite(admin.AdminSite):
         """Without the address that tells of things of any kind where they are to be seen: no page leads to it."""
         return [pattern for pattern in super().get_urls() if getattr(pattern, "name", "") != "view_on_site"]
 
-    def password_change(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+    def password_change(self, request: HttpRequest, extra_context: Any = None) -> Any:
         """Where everybody does it: with a letter that tells of it."""
         return HttpResponseRedirect(reverse("account_change_password"))
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         """The view behind the site's door. No text holds a NUL, and PostgreSQL refuses to look for one: it is left out
-        of what is asked for.
+        of what is asked for. Who was signed out while they wrote is told so, and not sent to sign in.
         """
 
         @functools.wraps(view)
@@ -51,4 +52,12 @@ class VestnikAdminSite(admin.AdminSite):
                 request.GET = QueryDict(urlencode(asked))
             return view(request, *args, **kwargs)
 
-        return super().admin_view(without_nul, cacheable)
+        guarded = super().admin_view(without_nul, cacheable)
+
+        @functools.wraps(guarded)
+        def not_in_vain(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            if request.method == "POST" and not request.user.is_authenticated:
+                return stale_form(request)  # the browser still has what was written
+            return guarded(request, *args, **kwargs)
+
+        return not_in_vain

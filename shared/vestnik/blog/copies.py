@@ -48,10 +48,10 @@ def touched(changes: Iterable[Change]) -> list[str]:
     first = [path for path in lists if "?" not in path]
     return [
         *(addresses.home(language) for language in languages),
-        *(addresses.post(language, slug) for slug in slugs for language in languages),
         *first,
         *(addresses.feed(language) for language in languages),
         addresses.SITEMAP,
+        *(addresses.post(language, slug) for slug in slugs for language in languages),  # hundreds, where many change
         *lists[len(first) :],
     ]
 

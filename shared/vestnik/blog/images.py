@@ -52,6 +52,9 @@ BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, Type
 
 SRGB = ImageCms.createProfile("sRGB")
 
+PATIENCE_SECONDS = 5
+"""How long an upload waits for others: it keeps a thread of the web, which has people to serve."""
+
 _one_at_a_time = threading.Lock()  # forty million pixels are hundreds of megabytes while they are looked at
 
 LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('vestnik.picture:' || %s, 0))"
@@ -71,9 +74,13 @@ def store(upload: Upload | IO[bytes]) -> Picture:
 
     An image that is lying on its side by its own account (EXIF) is turned up. It is kept in sRGB, without metadata.
     """
-    with _one_at_a_time:
+    if not _one_at_a_time.acquire(timeout=PATIENCE_SECONDS):
+        raise ValidationError(_("Other pictures are being made ready; try again in a moment."), code="busy")
+    try:
         image = _opened(upload)
         files = _encoded(image)
+    finally:
+        _one_at_a_time.release()
     return _kept(files, image.width, image.height)
 
 

@@ -191,7 +191,7 @@ def _words() -> dict[str, str]:
         "unordered list": gettext("List"),
         "ordered list": gettext("Numbered list"),
         "blockquote": gettext("Quote"),
-        "horizontal rule": gettext("Line"),
+        "horizontal rule": gettext("Line across"),
         "figure": gettext("Picture"),
         "undo": gettext("Undo"),
         "redo": gettext("Redo"),

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from django.core.files.storage import default_storage
 from django.http import HttpRequest, HttpResponse
 from django.utils.feedgenerator import Enclosure, Rss201rev2Feed
+from django.utils.html import escape
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
@@ -39,7 +40,7 @@ def rss(request: HttpRequest) -> HttpResponse:
         feed.add_item(
             title=texts.line(card.title),
             link=address,
-            description=card.summary,
+            description=escape(card.summary),  # readers take it for HTML
             pubdate=card.publish_at,
             updateddate=card.updated_at,
             unique_id=address,

@@ -124,6 +124,7 @@ def _cards(posts: QuerySet[Post]) -> list[Card]:
     return [
         Card(post.title, post.slug, post.language, post.publish_at, post.updated_at, summary(post), post.picture)
         for post in found.order_by("-publish_at", "-pk")
+        if post.publish_at
     ]
 
 

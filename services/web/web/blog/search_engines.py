@@ -26,14 +26,17 @@ def sitemap(request: HttpRequest) -> HttpResponse:
     """The public pages: those of the front in each language, each post in its own."""
     languages = addresses.languages()
     published = Post.objects.published().values_list("language", "slug", "publish_at", "updated_at")
-    posts = list(published[: MOST - 2 * len(languages)])
-    newest = max((max(times) for _language, _slug, *times in posts), default=None)
+    posts = [
+        (language, slug, max(published_at or updated_at, updated_at))
+        for language, slug, published_at, updated_at in published[: MOST - 2 * len(languages)]
+    ]
+    newest = max((changed for _language, _slug, changed in posts), default=None)
     entries = []
     for address in (addresses.home, addresses.blog):
         same = {language: addresses.absolute(address(language)) for language in languages}
         entries += [_entry(same[language], newest, same) for language in languages]
     entries += [
-        _entry(addresses.absolute(addresses.post(language, slug)), max(times)) for language, slug, *times in posts
+        _entry(addresses.absolute(addresses.post(language, slug)), changed) for language, slug, changed in posts
     ]
     xml = (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
