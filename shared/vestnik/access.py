@@ -119,7 +119,7 @@ def may_write_blog(user: User | AnonymousUser) -> bool:
     """Whether `user` may write the blog, and so open the admin site, which shows them nothing else."""
     if isinstance(user, AnonymousUser) or not user.is_active:
         return False
-    return user.is_superuser or (user.is_confirmed and user.has_perm("blog.change_post"))
+    return user.is_superuser or (user.is_confirmed and user.is_content_manager)
 
 
 def grant_to_owner(thing: Any) -> None:

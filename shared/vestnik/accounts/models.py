@@ -9,13 +9,14 @@ from django.contrib.auth.models import PermissionsMixin
 from django.db import models
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
+from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 from guardian.mixins import GuardianUserMixin
 
 from vestnik import fields
 from vestnik.accounts.audit import AuditEntry
-from vestnik.accounts.groups import MANAGERS
+from vestnik.accounts.groups import CONTENT_MANAGERS, MANAGERS
 from vestnik.accounts.letters import AccountLetter
 from vestnik.accounts.shares import Share
 from vestnik.accounts.submissions import Submission
@@ -95,9 +96,16 @@ class User(GuardianUserMixin, AbstractBaseUser, PermissionsMixin):
     @property
     def is_manager(self) -> bool:
         """Whether the account is for supervision, and so changes nothing of its own."""
-        if not hasattr(self, "_is_manager"):
-            self._is_manager = self.groups.filter(name=MANAGERS).exists()
-        return self._is_manager
+        return MANAGERS in self._group_names
+
+    @property
+    def is_content_manager(self) -> bool:
+        """Whether the account writes the blog."""
+        return CONTENT_MANAGERS in self._group_names
+
+    @cached_property
+    def _group_names(self) -> frozenset[str]:
+        return frozenset(self.groups.values_list("name", flat=True))
 
     def _get_session_auth_hash(self, secret: Any = None) -> str:
         """What a session must know to be this user's: Django drops those that know what was before."""
