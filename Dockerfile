@@ -34,11 +34,12 @@ COPY --from=assets /src/services/web services/web
 RUN /tools/bin/pybabel --quiet compile --domain django --directory services/web/web/locale \
  && /tools/bin/python -m flit_core.wheel --outdir /wheels services/web \
  && pip --python /venv/bin/python install --quiet --no-deps --no-index /wheels/*.whl
-RUN SECRET_KEY=build DATABASE_URL=postgresql:///build REDIS_URL=unix:///build STATIC_ROOT=/srv/static \
+RUN MODE=local SECRET_KEY=build DATABASE_URL=postgresql:///build REDIS_URL=unix:///build STATIC_ROOT=/srv/static \
     DJANGO_SETTINGS_MODULE=web.settings /venv/bin/python -m django collectstatic --no-input --verbosity 0
 
 FROM python:3.13-slim AS service
-RUN useradd --uid 1000 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin vestnik
+RUN useradd --uid 1000 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin vestnik \
+ && pip uninstall --quiet --yes --root-user-action ignore pip
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /srv
 
@@ -49,7 +50,7 @@ RUN mkdir media && chown vestnik: media
 ENV DJANGO_SETTINGS_MODULE=web.settings STATIC_ROOT=/srv/static MEDIA_ROOT=/srv/media
 USER vestnik
 EXPOSE 8000
-CMD ["gunicorn", "web.wsgi", "--bind", "0.0.0.0:8000", "--workers", "2", "--threads", "4", "--preload", \
+CMD ["gunicorn", "web.wsgi", "--config", "python:web.serving", "--bind", "0.0.0.0:8000", "--workers", "2", "--threads", "4", "--preload", \
      "--graceful-timeout", "20", "--worker-tmp-dir", "/dev/shm", "--no-control-socket"]
 
 # --- dispatcher -----------------------------------------------------------------------------------------------------
@@ -78,7 +79,7 @@ RUN mkdir /var/cache/vestnik && chown nginx: /var/cache/vestnik
 COPY --chmod=755 nginx/front-secret.envsh /docker-entrypoint.d/10-front-secret.envsh
 USER nginx
 EXPOSE 8080
-CMD ["nginx", "-g", "daemon off; worker_processes auto; pid /tmp/nginx.pid;"]
+CMD ["nginx", "-p", "/etc/nginx", "-g", "daemon off; worker_processes auto; pid /tmp/nginx.pid;"]
 
 # --- inbox ----------------------------------------------------------------------------------------------------------
 

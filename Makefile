@@ -12,15 +12,15 @@ READY := $(STAMP) $(ASSETS) $(WORDS)
 PACKAGES := shared/pyproject.toml services/web/pyproject.toml services/dispatcher/pyproject.toml
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 # Django's settings want an environment even where nothing is run (mypy's plugin reads them).
-NOWHERE := SECRET_KEY=lint DATABASE_URL=postgresql:///lint REDIS_URL=unix:///lint MAIL_SERVICE_URL=smtp://localhost
+NOWHERE := MODE=local SECRET_KEY=lint DATABASE_URL=postgresql:///lint REDIS_URL=unix:///lint MAIL_SERVICE_URL=smtp://localhost
 COMPILE := .local/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test lint format messages bench soak lock clean
+.PHONY: help setup run demo up down logs shell backup restore smoke test lint format messages variables audit bench soak lock clean
 
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Make the environment (.venv) and what pages load, if they are not up to date
 
@@ -30,6 +30,27 @@ run: $(READY) ## Set up and start everything; Ctrl-C stops it
 demo: $(READY) ## Make the demo in the data of `make run`, which has to be running, and say who can sign in
 	@$(BIN)/python -m local.demo
 
+up: ## Start an installation for real use in containers, with a private .env made at the first time
+	@$(PYTHON) -m ops.up $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
+
+down: ## Stop its containers; what they keep stays in its volumes
+	@docker compose down
+
+logs: ## Follow what they say
+	@docker compose logs --follow --tail 100
+
+shell: ## Python with Django in the web's container
+	@docker compose exec web python -m django shell
+
+backup: ## Write its database and pictures to a file in backups/
+	@$(PYTHON) -m ops.backup
+
+restore: ## Make an empty installation what FILE=backups/… has kept; FORCE=1: one that is not empty
+	@$(PYTHON) -m ops.restore "$(FILE)" $(if $(filter 1,$(FORCE)),--force)
+
+smoke: ## Try a whole installation in containers of its own: build, send, kill, scale, back up, restore
+	@$(PYTHON) -m ops.smoke
+
 test: $(READY) ## Set up and run every test
 	@$(BIN)/pytest
 
@@ -37,6 +58,8 @@ lint: $(STAMP) ## Check style and types
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(NOWHERE) $(BIN)/mypy
+	@$(BIN)/python -m tools.variables --check
+	@$(NOWHERE) $(BIN)/python -m tools.migrations
 
 format: $(STAMP) ## Bring the code into its form
 	@$(BIN)/ruff check --fix
@@ -45,6 +68,14 @@ format: $(STAMP) ## Bring the code into its form
 messages: $(STAMP) ## Gather the texts to translate (wants gettext)
 	@for catalogue in $(CATALOGUES); do (cd $$catalogue/.. && $(NOWHERE) $(CURDIR)/$(BIN)/python -m django makemessages \
 		--locale ru --no-obsolete --add-location never --ignore 'static/*'); done
+
+variables: $(STAMP) ## Make the table of variables in docs/operations.md anew
+	@$(BIN)/python -m tools.variables
+
+audit: ## Ask whether known holes are in what is installed (wants the network)
+	@test -x .local/audit/bin/python || $(PYTHON) -m venv .local/audit
+	@.local/audit/bin/python -m pip --quiet --disable-pip-version-check install --require-hashes -r requirements/audit.txt
+	@.local/audit/bin/pip-audit --require-hashes --disable-pip $(foreach file,$(wildcard requirements/*.txt),-r $(file))
 
 bench: $(READY) ## Measure the way of 20,000 letters beside the wire's limit
 	@$(BIN)/python -m bench
@@ -58,6 +89,9 @@ lock: ## Choose the newest fitting versions anew (requirements/*.txt)
 	@$(COMPILE) --upgrade shared/pyproject.toml services/web/pyproject.toml -o requirements/web.txt
 	@$(COMPILE) --upgrade shared/pyproject.toml services/dispatcher/pyproject.toml -o requirements/dispatcher.txt
 	@$(COMPILE) --upgrade requirements/node.in -o requirements/node.txt
+	@$(COMPILE) --upgrade requirements/build.in -o requirements/build.txt
+	@$(COMPILE) --upgrade requirements/inbox.in -o requirements/inbox.txt
+	@$(COMPILE) --upgrade requirements/audit.in -o requirements/audit.txt
 	@$(COMPILE) --upgrade requirements/local.in $(PACKAGES) -o requirements/local.txt
 	@rm -rf .local/uv
 

@@ -21,7 +21,7 @@ from tests.local.helpers import free_port
 from tests.system.processes import ROOT, wait_until
 
 PAGE = "/en/"
-SECRET = "of a benchmark alone"
+SECRET = "of-the-front-bench"
 CONNECTIONS = 32
 FILE, FILE_HOST = "page", "file.test"
 OF_NGINX = {"server", "date", "connection", "content-length", "content-encoding", "content-type", "transfer-encoding",

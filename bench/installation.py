@@ -32,6 +32,7 @@ def servers(**variables: str) -> Iterator[Path]:
         with PostgresServer(directory / "postgres") as postgres, ValkeyServer(directory / "valkey") as valkey:
             postgres.create_database("vestnik")
             os.environ.update(
+                MODE="local",
                 SECRET_KEY="of a benchmark",
                 DATABASE_URL=postgres.url("vestnik"),
                 REDIS_URL=valkey.broker_url,

@@ -5,10 +5,11 @@ import os
 import secrets
 import shlex
 import socket
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from dotenv import load_dotenv
+from dotenv import dotenv_values, load_dotenv
 
 from local import LocalError
 
@@ -33,7 +34,10 @@ class Configuration:
     @classmethod
     def read(cls, root: Path) -> "Configuration":
         """Reads .env, for variables that are not set, and the environment."""
-        load_dotenv(root / ".env", override=False)
+        if (mode := dotenv_values(root / ".env").get("MODE") or "local") == "local":
+            load_dotenv(root / ".env", override=False)
+        else:  # with a mail service that sends letters to people
+            sys.stderr.write(f".env is not read: it is for containers (MODE={mode}).\n")
         return cls(
             data=Path(os.environ.get("LOCAL_DATA") or root / ".local").resolve(),
             web_port=_port("WEB_PORT", 8000),
@@ -68,7 +72,7 @@ class Configuration:
         }
         if not given("SECRET_KEY"):
             defaults["SECRET_KEY"] = _secret_key(self.data / "secret_key")
-        defaults = {name: value for name, value in defaults.items() if not given(name)}
+        defaults = {name: value for name, value in defaults.items() if not given(name)} | {"MODE": "local"}
         os.environ.update(defaults)
         lines = [f"{name}={shlex.quote(value)}\n" for name, value in defaults.items()]
         write_privately(self.data / "environment", "".join(lines))

@@ -18,7 +18,7 @@ SERVERS: list[PostgresServer | ValkeyServer] = []
 OURS = (
     *("MAIL_", "TICK_", "RETRY_", "LANES_", "UNKNOWN_", "MAX_ATTEMPTS", "SLICE_", "SETBACKS", "BULK_", "DEBUG"),
     *("IMPORT_", "TRUSTED_", "SENTRY_", "RATE_", "OWNER_RATE", "DOMAIN_RATE", "BREAKER_"),
-    *("SITE_", "FRONT_", "MEDIA_", "STATIC_"),
+    *("LOG_", "METRICS_", "SITE_", "FRONT_", "MEDIA_", "STATIC_", "ALLOWED_", "COOKIES_", "HSTS_"),
 )
 
 
@@ -35,6 +35,7 @@ def pytest_load_initial_conftests() -> Generator[None]:
     for name in [name for name in os.environ if name.startswith(OURS) or name.endswith("_FILE")]:
         del os.environ[name]
     os.environ.update(
+        MODE="local",
         SECRET_KEY="only for tests",
         DATABASE_URL=postgres.url("vestnik"),
         REDIS_URL=valkey.url(0),

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.dead_jobs import work
+from tests.system.processes import of_tests
 from vestnik import jobs, monitoring
 from vestnik.jobs import Job
 
@@ -74,11 +75,45 @@ sentry_sdk.flush(5)
 """The web's own application, with one page that fails."""
 
 
+BREAKERS = """
+import os, sys, django
+os.environ["DJANGO_SETTINGS_MODULE"] = "dispatcher.settings"
+django.setup()
+import sentry_sdk
+from dispatcher.breaker import Breaker
+from dispatcher.providers.errors import Misconfigured, Unavailable
+
+error = {"away": Unavailable, "wrong": Misconfigured}[sys.argv[1]]
+for breaker in (Breaker("smtp"), Breaker("smtp")):
+    for _ in range(4):
+        breaker.failed(error(sys.argv[2]))
+sentry_sdk.flush(5)
+"""
+"""Two processes' breakers, which meet the same trouble many times."""
+
+TICKS = """
+import sys
+from dispatcher import main
+import dramatiq, pendulum, sentry_sdk
+from dispatcher import actors
+
+for scheduled in (True, False):
+    actors.tick.send_with_options(**({"scheduled_at": str(pendulum.now())} if scheduled else {}))
+worker = dramatiq.Worker(dramatiq.get_broker(), queues={"control"}, worker_timeout=50, worker_threads=1)
+worker.start()
+dramatiq.get_broker().join("control", interval=50, timeout=20_000)
+worker.stop()
+sentry_sdk.flush(5)
+"""
+"""A worker does a tick of the scheduler and one that something hinted at."""
+
+
 class Ingest:
     """What Sentry would have received."""
 
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []
+        self.check_ins: list[dict[str, Any]] = []
         self.others: list[str] = []
         self.raw: list[str] = []
         ingest = self
@@ -109,6 +144,8 @@ class Ingest:
             lines.readline()
             if item["type"] == "event":
                 self.events.append(json.loads(content))
+            elif item["type"] == "check_in":
+                self.check_ins.append(json.loads(content))
             else:
                 self.others.append(item["type"])
 
@@ -192,6 +229,52 @@ def test_a_job_that_nobody_knows_is_told_once(sentry: Ingest, valkey: None) -> N
 
     (event,) = sentry.events
     assert values(event) == [("ActorNotFound", "logging")]
+
+
+def run(script: str, *arguments: str, **variables: str) -> None:
+    environment = {**os.environ, **SECRETS, **variables}
+    environment.pop("DJANGO_SETTINGS_MODULE", None)
+    subprocess.run([sys.executable, "-c", script, *arguments], cwd=ROOT, env=environment, check=True, timeout=60)
+
+
+@pytest.mark.parametrize(("trouble", "level"), [("away", "warning"), ("wrong", "error")])
+def test_that_the_breaker_opened_is_told_once(sentry: Ingest, valkey: None, trouble: str, level: str) -> None:
+    run(BREAKERS, trouble, WORDS, SENTRY_DSN=sentry.dsn)
+
+    (event,) = sentry.events
+    assert event["level"] == level
+    assert "nothing is handed over" in (event.get("message") or event["logentry"]["formatted"]).lower()
+    assert "[address] and [address] told https://[secret]@mail" in json.dumps(event)
+    untold(sentry)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_ticks_of_the_scheduler_check_in_and_out(sentry: Ingest, valkey: None) -> None:
+    run(TICKS, SENTRY_DSN=sentry.dsn, DATABASE_URL=of_tests(9)["DATABASE_URL"], TICK_CRON="*/2 * * * *")
+
+    begun, ended = sentry.check_ins
+    assert [each["status"] for each in sentry.check_ins] == ["in_progress", "ok"]
+    assert {each["monitor_slug"] for each in sentry.check_ins} == {"tick"}
+    assert begun["check_in_id"] == ended["check_in_id"]
+    assert begun["monitor_config"]["schedule"] == {"type": "crontab", "value": "*/2 * * * *"}
+    assert ended["duration"] > 0
+    assert sentry.events == []
+    untold(sentry)
+
+
+def test_a_tick_that_fails_checks_out_as_one_and_names_nobody(sentry: Ingest, valkey: None) -> None:
+    run(TICKS, SENTRY_DSN=sentry.dsn, DATABASE_URL="postgresql://bob:hunter2@127.0.0.1:9/nowhere")
+
+    assert [each["status"] for each in sentry.check_ins] == ["in_progress", "error"]
+    assert {each["environment"] for each in sentry.check_ins} == {"production"}
+    untold(sentry)
+
+
+def test_without_a_dsn_ticks_tell_nobody(sentry: Ingest, valkey: None) -> None:
+    run(TICKS, DATABASE_URL="postgresql://bob:hunter2@127.0.0.1:9/nowhere")
+    run(BREAKERS, "away", WORDS)
+
+    assert sentry.raw == []
 
 
 def test_a_sentry_that_is_away_hinders_nobody(valkey: None) -> None:

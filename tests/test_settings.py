@@ -1,5 +1,6 @@
 """The environment is read once, loudly."""
 
+import json
 import os
 import subprocess
 import sys
@@ -10,11 +11,20 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-def check(service: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+IN_EARNEST = {
+    "MODE": "production",
+    "SECRET_KEY": "q7Vn2-nobody-knows-this-one-8xKfL0dZrT5wYbHs_jA3-m6uPe9",
+    "SITE_URL": "https://mail.example.org",
+    "ALLOWED_HOSTS": "mail.example.org",
+    "MAIL_FROM": "herald@example.org",
+}
+
+
+def check(service: str, *options: str, **variables: str) -> "subprocess.CompletedProcess[str]":
     environment = {name: value for name, value in {**os.environ, **variables}.items() if value != "<unset>"}
     environment.pop("DJANGO_SETTINGS_MODULE", None)
     return subprocess.run(
-        [sys.executable, f"services/{service}/manage.py", "check"],
+        [sys.executable, f"services/{service}/manage.py", "check", *options],
         cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
@@ -28,6 +38,8 @@ def check(service: str, **variables: str) -> "subprocess.CompletedProcess[str]":
         ("web", "DATABASE_URL", "nonsense"),
         ("web", "REDIS_URL", "http://localhost"),
         ("web", "LOG_LEVEL", "LOUD"),
+        ("web", "MODE", "earnest"),
+        ("web", "HSTS_SECONDS", "-1"),
         ("web", "MAIL_FROM", "nobody"),
         ("web", "TICK_CRON", "now and then"),
         ("web", "TICK_CRON", "61 * * * *"),
@@ -36,7 +48,7 @@ def check(service: str, **variables: str) -> "subprocess.CompletedProcess[str]":
         ("dispatcher", "FRONT_URL", "nginx:8080"),
         ("web", "FRONT_SECRET", "too short"),
         ("web", "FRONT_SECRET", 'a "quoted" secret of enough'),
-        ("dispatcher", "SETBACKS", ""),
+        ("dispatcher", "SETBACKS", ","),
         ("dispatcher", "SETBACKS", "1,-2"),
         ("dispatcher", "MAIL_SERVICE_URL", "<unset>"),
         ("dispatcher", "MAIL_SERVICE_URL", "smpt://localhost"),
@@ -54,6 +66,92 @@ def test_a_wrong_variable_stops_the_start_with_one_sentence_that_names_it(servic
     assert name in answer.stderr
     assert "Traceback" not in answer.stderr
     assert len(answer.stderr.strip().splitlines()) == 1
+
+
+DANGEROUS = {
+    "SECRET_KEY": (
+        "<unset>",
+        "short",
+        "only for tests",
+        "a long random text",
+        "x" * 60,
+        "django-insecure-q7Vn2-nobody-knows-this-one-8xKfL0dZrT5",
+        "changeme-changeme-q7Vn2-nobody-knows",
+    ),
+    "SITE_URL": ("<unset>", "http://mail.example.org", "http://localhost:8080"),
+    "DEBUG": ("true",),
+    "MAIL_FROM": ("<unset>", "Vestnik@localhost.localdomain"),
+    "ALLOWED_HOSTS": ("<unset>", "", "*", "mail.example.org,*", "*.example.org"),
+    "COOKIES_OVER_HTTPS_ONLY": ("false",),
+    "MAIL_SERVICE_URL": ("smtp://inbox:2525", "smtp://INBOX:2525?connections=5"),
+}
+ALONE = {"ALLOWED_HOSTS": "web", "COOKIES_OVER_HTTPS_ONLY": "web", "MAIL_SERVICE_URL": "dispatcher"}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in DANGEROUS.items() for value in values])
+def test_in_earnest_the_start_refuses_what_would_be_dangerous(name: str, value: str) -> None:
+    for service in [ALONE[name]] if name in ALONE else ["web", "dispatcher"]:
+        answer = check(service, **IN_EARNEST | {name: value})
+        assert answer.returncode == 2, answer.stdout
+        assert name in answer.stderr
+        assert len(answer.stderr.strip().splitlines()) == 1
+        assert name != "SECRET_KEY" or value not in answer.stderr
+
+
+def test_whoever_says_nothing_means_real_use() -> None:
+    answer = check("web", **IN_EARNEST | {"MODE": "<unset>", "DEBUG": "true"})
+    assert answer.returncode == 2
+    assert "DEBUG" in answer.stderr
+
+
+@pytest.mark.parametrize("mode", ["local", "trial"])
+def test_a_trial_and_the_work_on_vestnik_need_none_of_it(mode: str) -> None:
+    for service in ("web", "dispatcher"):
+        answer = check(service, MODE=mode, DEBUG="true", ALLOWED_HOSTS="*", MAIL_FROM="<unset>")
+        assert answer.returncode == 0, answer.stderr
+
+
+@pytest.mark.parametrize("proxies", ["0", "1", "2"])
+def test_in_earnest_djangos_own_checks_find_nothing(proxies: str) -> None:
+    deploy = ("--deploy", "--fail-level", "DEBUG")
+    answer = check("web", *deploy, **IN_EARNEST, TRUSTED_PROXIES=proxies)
+    assert answer.returncode == 0, answer.stderr
+    assert "no issues" in answer.stdout
+    answer = check("dispatcher", **IN_EARNEST)
+    assert answer.returncode == 0, answer.stderr
+
+
+def test_the_server_itself_refuses_in_one_sentence() -> None:
+    environment = {**os.environ, **IN_EARNEST, "SECRET_KEY": "short", "DJANGO_SETTINGS_MODULE": "web.settings"}
+    answer = subprocess.run(
+        [sys.executable, "-m", "gunicorn", "web.wsgi", "--preload", "--bind", "127.0.0.1:0"],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=30,
+    )  # fmt: skip
+    assert answer.returncode != 0
+    assert "Vestnik is misconfigured. SECRET_KEY" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_what_follows_from_the_address_of_the_installation() -> None:
+    script = (
+        "from django.conf import settings as s; import json; print(json.dumps([s.SESSION_COOKIE_SECURE,"
+        " s.CSRF_COOKIE_SECURE, s.CSRF_TRUSTED_ORIGINS, s.SECURE_HSTS_SECONDS, s.ACCOUNT_DEFAULT_HTTP_PROTOCOL,"
+        " s.SECURE_PROXY_SSL_HEADER]))"
+    )
+
+    def follows(**variables: str) -> list[object]:
+        environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "web.settings", **variables}
+        run = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, check=True)
+        return json.loads(run.stdout)
+
+    plain, https = "http://localhost:8080", "https://mail.example.org"
+    behind = ["HTTP_X_FORWARDED_PROTO", "https"]
+    assert follows(SITE_URL=plain) == [False, False, [plain], 0, "http", None]
+    assert follows(SITE_URL=https) == [True, True, [https], 31_536_000, "https", None]
+    assert follows(SITE_URL=https, TRUSTED_PROXIES="2", HSTS_SECONDS="0", TRUSTED_ORIGINS="https://other.org") == (
+        [True, True, [https, "https://other.org"], 0, "https", behind]
+    )
+    assert follows(SITE_URL=plain, COOKIES_OVER_HTTPS_ONLY="true")[:2] == [True, True]
 
 
 def test_the_sentence_about_the_mail_service_never_tells_the_password():

@@ -3,6 +3,7 @@
 import os
 
 os.environ.update(
+    MODE="local",
     SECRET_KEY="of mypy",
     DATABASE_URL="postgresql://localhost/nowhere",
     REDIS_URL="redis://localhost/0",

@@ -24,7 +24,7 @@ def write(folder: Path) -> list[str]:
             raise ValueError(f"{name}: 16 to 200 letters, digits, hyphens and underscores are wanted.")
         if not given and path.exists():
             continue
-        _write(path, given or secrets.token_urlsafe(36))
+        _write(path, given or secrets.token_urlsafe(48))
         if not given:
             made.append(name)
     password = (folder / "postgres_password").read_text()

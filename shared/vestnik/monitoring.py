@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 import sentry_sdk
 from django.conf import settings
+from sentry_sdk.crons import monitor
 from sentry_sdk.integrations import Integration
 from sentry_sdk.integrations.logging import ignore_logger
-from sentry_sdk.types import Event, Hint
+from sentry_sdk.types import Event, Hint, MonitorConfig
 
 QUIET_SECONDS = 300.0
 """How long the same line of the log, word for word, is not told again by the same process."""
@@ -68,6 +71,32 @@ def is_tried_again() -> None:
     """Keep to ourselves the failure of the job that is under way: Sentry hears of it when nobody tries it any more."""
     if sentry_sdk.get_client().is_active():
         sentry_sdk.get_isolation_scope().add_event_processor(lambda _event, _hint: None)
+
+
+def tell(words: str, *group: str) -> None:
+    """A warning at Sentry; those of the same group are one issue there, whatever their words."""
+    if sentry_sdk.get_client().is_active():
+        with sentry_sdk.new_scope() as scope:
+            scope.fingerprint = list(group)
+            sentry_sdk.capture_message(words, level="warning")
+
+
+@contextmanager
+def checked_in(slug: str, cron: str) -> Iterator[None]:
+    """Tell Sentry's monitor of this name that its work begins, and how it ends. Sentry makes the monitor, and complains
+    when nobody checks in by the cron (in UTC).
+    """
+    if not sentry_sdk.get_client().is_active():
+        yield
+        return
+    schedule: MonitorConfig = {
+        "schedule": {"type": "crontab", "value": cron},
+        "timezone": "UTC",
+        "checkin_margin": 2,
+        "max_runtime": 60,
+    }
+    with monitor(slug, schedule):
+        yield
 
 
 def scrub(text: str) -> str:

@@ -5,6 +5,7 @@ stops the start with a sentence that names its variable. Any variable may come f
 one that holds ``SECRET_KEY``.
 """
 
+import os
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +18,7 @@ from django.core.exceptions import ImproperlyConfigured
 from environs import EnvError, FileAwareEnv
 from sentry_sdk.utils import Dsn
 
-from vestnik import __version__
+from vestnik import __version__, logs, mode
 from vestnik.addresses import InvalidAddress, normalise
 
 env = FileAwareEnv(strip_whitespace=True)
@@ -25,11 +26,19 @@ env = FileAwareEnv(strip_whitespace=True)
 FRONT_SECRETS = re.compile(r"[-\w]{16,200}", re.ASCII)  # it stands between quotes in nginx's configuration
 
 
+ASKED: dict[str, Any] = {}
+"""Every variable that was read, with its default; NEEDED where it has none. tools/variables.py makes a table of it."""
+NEEDED = object()
+
+
 def read(kind: str, name: str, *args: Any, **kwargs: Any) -> Any:
-    """The variable `name`, read as environs' `kind` ("str", "int", "bool", "list" …).
+    """The variable `name`, read as environs' `kind` ("str", "int", "bool", "list" …); empty is as good as not set.
 
     Raises ImproperlyConfigured with a sentence that names the variable.
     """
+    ASKED[name] = args[0] if args else NEEDED
+    if args and os.environ.get(name) == "" and f"{name}_FILE" not in os.environ:
+        return args[0]
     try:
         return getattr(env, kind)(name, *args, **kwargs)
     except (EnvError, ValueError) as error:
@@ -97,6 +106,11 @@ def positive(kind: str, name: str, default: float) -> Any:
     return number
 
 
+# What the installation is for: production, trial or local (vestnik.mode).
+MODE: str = read("str", "MODE", mode.PRODUCTION)
+if MODE not in mode.MODES:
+    raise ImproperlyConfigured("MODE: local, trial or production is wanted.")
+
 SECRET_KEY: str = read("str", "SECRET_KEY")
 DEBUG: bool = read("bool", "DEBUG", False)
 ALLOWED_HOSTS: list[str] = read("list", "ALLOWED_HOSTS", [])
@@ -145,7 +159,7 @@ LANGUAGES = [("en", "English"), ("ru", "Русский")]
 LOCALE_PATHS = [Path(__file__).parent / "locale"]
 
 # The installation's own address: every letter's From, and the domain of its Message-ID.
-MAIL_FROM = address("MAIL_FROM", "vestnik@localhost.localdomain")
+MAIL_FROM = address("MAIL_FROM", mode.NOBODYS_ADDRESS)
 
 # What Django itself writes is stored, and handed over by the dispatcher: no page waits for the external service.
 EMAIL_BACKEND = "vestnik.accounts.mail.EmailBackend"
@@ -169,6 +183,14 @@ DRAMATIQ_BROKER: dict[str, Any] = {
 
 # Where people find this installation: https://vestnik.example.org. Public pages name it in feeds and to other sites.
 SITE_URL = site("SITE_URL", "http://localhost:8000")
+
+if MODE == mode.PRODUCTION:
+    mode.require(
+        SECRET_KEY=mode.is_secret(SECRET_KEY),
+        DEBUG=not DEBUG,
+        SITE_URL=SITE_URL.startswith("https://"),
+        MAIL_FROM=MAIL_FROM != mode.NOBODYS_ADDRESS,
+    )
 
 # Where the dispatcher finds the nginx that keeps copies of public pages, to have it fetch what changed; empty where
 # there is none. The secret is known to nginx, the web and the dispatcher: by it they know one another.
@@ -194,13 +216,17 @@ SENTRY_DSN: str = sentry_dsn("SENTRY_DSN")
 SENTRY_ENVIRONMENT: str = read("str", "SENTRY_ENVIRONMENT", "production")
 SENTRY_RELEASE: str = read("str", "SENTRY_RELEASE", f"vestnik@{__version__}")
 
+# Where Prometheus asks: a port of the processes' own, that no proxy shows to anybody; 0 is none.
+METRICS_PORT: int = read("int", "METRICS_PORT", 0)
+if not 0 <= METRICS_PORT <= 65535:
+    raise ImproperlyConfigured("METRICS_PORT: a port is wanted, or 0 for none.")
+METRICS_HOST: str = read("str", "METRICS_HOST", "127.0.0.1")
+
 LOG_LEVEL = read("str", "LOG_LEVEL", "INFO").upper()
 if LOG_LEVEL not in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"):
     raise ImproperlyConfigured("LOG_LEVEL: one of DEBUG, INFO, WARNING, ERROR, CRITICAL is wanted.")
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
-    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
-}
+# Lines for people, or a line of JSON each.
+LOG_FORMAT: str = read("str", "LOG_FORMAT", logs.PLAIN)
+if LOG_FORMAT not in logs.FORMATS:
+    raise ImproperlyConfigured("LOG_FORMAT: plain or json is wanted.")
+LOGGING = logs.configuration(LOG_FORMAT, LOG_LEVEL)

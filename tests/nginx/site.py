@@ -47,6 +47,12 @@ class Gunicorn:
             )
         eventually(lambda: probes.answers_http(self.port, "/front/"), 30)
 
+    @property
+    def pid(self) -> int:
+        """Of its master."""
+        assert self._process
+        return self._process.pid
+
     def kill(self) -> None:
         """kill -9 it and its workers."""
         if self._process:

@@ -90,6 +90,10 @@ class Dispatcher:
             process.kill()
         self._masters[part].wait(10)
 
+    def master(self, part: str) -> int:
+        """The pid of the part's master."""
+        return self._masters[part].pid
+
     def _wait_until_ready(self, part: str) -> None:
         """Until all the part's workers have said that they are; each part writes a log of its own."""
         if workers := WORKERS.get(part):

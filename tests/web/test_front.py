@@ -71,8 +71,9 @@ def views(post):
 
 
 def shown(answer):
-    """All of an answer that somebody could see, but the moment it is kept until."""
-    return answer.status_code, {k: v for k, v in answer.headers.items() if k != "X-Accel-Expires"}, answer.content
+    """All of an answer that somebody could see, but the moment it is kept until and the request's own name."""
+    named = {k: v for k, v in answer.headers.items() if k not in ("X-Accel-Expires", "X-Request-ID")}
+    return answer.status_code, named, answer.content
 
 
 # Addresses

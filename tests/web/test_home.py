@@ -51,6 +51,17 @@ def test_supervisors_see_what_runs_here(client, maria):
         assert "Database" in page
 
 
+def test_a_trial_says_so_to_superusers_alone(client, settings, maria):
+    root = User.objects.create_superuser("root@example.org", "a long password")
+    told = {}
+    for settings.MODE in ("trial", "local", "production"):
+        for person in (None, maria, root):
+            client.logout() if person is None else client.force_login(person)
+            told[settings.MODE, person] = "This is a trial" in text(client.get("/en/"))
+
+    assert [who for who, is_told in told.items() if is_told] == [("trial", root)]
+
+
 def test_figures_are_written_as_people_of_the_language_write_them(client):
     Figures.objects.create(mailings=1234, active_mailings=1, clients=1000000)
 

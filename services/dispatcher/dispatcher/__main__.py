@@ -1,8 +1,15 @@
-"""`python -m dispatcher control|bulk|scheduler`: the dispatcher's processes, each with the options it needs."""
+"""`python -m dispatcher [health] control|bulk|scheduler`: the dispatcher's processes, each with the options it needs;
+or how that one does (health.py).
+"""
 
+import logging.config
 import os
 import sys
 from pathlib import Path
+
+import periodiq
+
+from vestnik import logs
 
 # Threads of one process share an interpreter: more lanes than one in a process made smaller claims and fewer letters a
 # second. Fetching one message ahead per thread would let one process take the lanes that another could work.
@@ -15,21 +22,36 @@ SHUTDOWN = "15000"
 
 
 def main() -> None:
-    """Become the part that the command line names; exit with 2 for any other."""
-    part = sys.argv[1] if len(sys.argv) == 2 else ""
+    """Become the part that the command line names, or say how it does; exit with 2 for anything else."""
+    match sys.argv[1:]:
+        case ["health", ("control" | "bulk" | "scheduler") as part]:
+            from dispatcher import health
+
+            sys.exit(health.main(part, int(SHAPES[part][0]) if part in SHAPES else 0))
+        case [part]:
+            pass
+        case _:
+            part = ""
     os.environ["DJANGO_SETTINGS_MODULE"] = "dispatcher.settings"
+    os.environ["DISPATCHER_PART"] = part
+    if os.environ.get("LOG_FORMAT") == logs.JSON:  # the masters' own lines; what workers log, the settings say
+        logging.config.dictConfig(logs.configuration(logs.JSON, "INFO"))
     if part == "scheduler":
-        argv = [str(Path(sys.executable).with_name("periodiq")), "dispatcher.main"]
+        sys.argv = ["periodiq", "dispatcher.main"]
+        periodiq.entrypoint()
     elif part in SHAPES:
         processes, threads = SHAPES[part]
         os.environ["dramatiq_worker_timeout"] = "100"  # ms between looks at an idle queue: delayed jobs start in time
         os.environ["dramatiq_queue_prefetch"] = threads
-        argv = ["-m", "dramatiq", "dispatcher.main", "--processes", processes, "--threads", threads, "--queues", part]
+        from dramatiq import cli  # reads both
+
+        argv = ["dispatcher.main", "--processes", processes, "--threads", threads, "--queues", part]
         argv += ["--worker-shutdown-timeout", SHUTDOWN]
+        sys.argv = [str(Path(cli.__file__).with_name("__main__.py")), *argv]  # by that name it begins anew after SIGHUP
+        sys.exit(cli.main())  # type: ignore[no-untyped-call]
     else:
-        sys.stderr.write("usage: python -m dispatcher control|bulk|scheduler\n")
+        sys.stderr.write("usage: python -m dispatcher [health] control|bulk|scheduler\n")
         sys.exit(2)
-    os.execv(sys.executable, [sys.executable, *argv])  # noqa: S606
 
 
 if __name__ == "__main__":

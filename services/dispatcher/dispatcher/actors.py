@@ -9,7 +9,7 @@ import dramatiq
 from dramatiq.middleware import Shutdown
 
 from dispatcher import account_mail, closing, erasing, lanes, launching, refreshing, ticking
-from vestnik import jobs
+from vestnik import jobs, logs
 from vestnik.blog import counting
 from vestnik.clients import background
 from vestnik.front import figures
@@ -17,21 +17,26 @@ from vestnik.front import figures
 MINUTE = timedelta(minutes=1).total_seconds() * 1000
 
 
-def bind(job: jobs.Job, function: Callable[..., Any], **options: Any) -> "dramatiq.Actor[..., Any]":
-    """Make `function` the actor of `job`. What it returns is for others who call it."""
+def bind(job: jobs.Job, function: Callable[..., Any], about: str = "", **options: Any) -> "dramatiq.Actor[..., Any]":
+    """Make `function` the actor of `job`. What it returns is for others who call it.
+
+    `about`: what its first argument is the id of, for the log.
+    """
     make: Callable[..., dramatiq.Actor[..., Any]] = dramatiq.actor(actor_name=job.name, queue_name=job.queue, **options)
 
     @wraps(function)
     def work(*args: Any) -> None:
-        function(*args)
+        ids = {about: args[0]} if about else {}
+        with logs.about(job=job.name, **ids):
+            function(*args)
 
     return make(work)
 
 
 # Idempotent, all of them, and found again by the tick: a few quick retries, then the next tick.
-launch = bind(jobs.LAUNCH, launching.launch_and_wake, max_retries=3, time_limit=60 * MINUTE)
-close = bind(jobs.CLOSE, closing.close, max_retries=3, time_limit=60 * MINUTE)
-wake = bind(jobs.WAKE, lanes.wake, max_retries=1)
+launch = bind(jobs.LAUNCH, launching.launch_and_wake, "mailing_id", max_retries=3, time_limit=60 * MINUTE)
+close = bind(jobs.CLOSE, closing.close, "run_id", max_retries=3, time_limit=60 * MINUTE)
+wake = bind(jobs.WAKE, lanes.wake, "owner_id", max_retries=1)
 tick = bind(jobs.TICK, ticking.tick, max_retries=0, time_limit=60 * MINUTE)
 
 # It ends by itself too: by the provider's time limits, and when nothing is due. What it leaves, the tick finds.
@@ -48,7 +53,15 @@ import_clients = bind(
 )
 
 # The same: what was erased before it stopped stays erased.
-erase = bind(jobs.ERASE, erasing.erase, max_retries=0, time_limit=60 * MINUTE, notify_shutdown=True, throws=Shutdown)
+erase = bind(
+    jobs.ERASE,
+    erasing.erase,
+    "owner_id",
+    max_retries=0,
+    time_limit=60 * MINUTE,
+    notify_shutdown=True,
+    throws=Shutdown,
+)
 
 # The tick asks again for what one of these did not come to.
 refresh_pages = bind(jobs.REFRESH_PAGES, refreshing.refresh, max_retries=0, time_limit=10 * MINUTE)
@@ -59,6 +72,7 @@ flush_views = bind(jobs.FLUSH_VIEWS, counting.flush, max_retries=0, time_limit=1
 send = bind(
     jobs.SEND,
     lanes.run_slice,
+    "owner_id",
     retry_when=lanes.may_come_again,
     min_backoff=1000,
     max_backoff=10_000,

@@ -29,7 +29,7 @@ from django.conf import settings
 from dispatcher.entries import Key
 from dispatcher.providers.base import Outcome, Receipt
 from dispatcher.providers.errors import Misconfigured, NoRoom, ProviderError
-from vestnik import jobs
+from vestnik import jobs, monitoring
 from vestnik.mailings import service
 from vestnik.mailings.service import Trouble
 from vestnik.settings import impatient
@@ -325,6 +325,8 @@ class Breaker:
         if news:
             log = logger.error if trouble == Trouble.MISCONFIGURED else logger.warning
             log("nothing is handed over, the next try is in %.1f s: %s", wait, words)
+            if trouble != Trouble.MISCONFIGURED:  # that was an error, which Sentry hears of by itself
+                monitoring.tell(f"Nothing is handed over, the mail service is away: {words}", "breaker", trouble)
         return wait
 
     def _leave_alone(self, seconds: float, words: str) -> None:

@@ -6,7 +6,7 @@ from collections import deque
 
 from django.conf import settings
 
-from dispatcher import entries, ledger, pacing
+from dispatcher import entries, ledger, measuring, pacing
 from dispatcher.engine import Engine
 from dispatcher.limits import Grant
 from dispatcher.providers.base import Outcome, Receipt, visible
@@ -65,6 +65,7 @@ class Claims:
     def _settle(self, receipt: Receipt, late: bool) -> None:
         attempts = self._handed_over.pop(receipt.letter.delivery_id)
         charged = self._engine.pace.heard(receipt)
+        measuring.attempt(receipt.outcome, receipt.duration)
         self._engine.settler.put(
             entries.Settlement(
                 delivery_id=receipt.letter.delivery_id,
@@ -86,7 +87,10 @@ class Claims:
         """The letter that `next` gave cannot be written: it fails, so that it does not stand in the others' way."""
         claimed = self._waiting.popleft()
         self._engine.pace.give_back(self._owner_id, 1)
-        logger.error("letter %d of run %d cannot be written: %s", claimed.delivery_id, self._run_id, error)
+        ids = {"delivery_id": claimed.delivery_id, "run_id": self._run_id}
+        logger.error(
+            "letter %(delivery_id)d of run %(run_id)d cannot be written: %(error)s", {**ids, "error": error}, extra=ids
+        )
         self._engine.settler.put(
             entries.Settlement(
                 delivery_id=claimed.delivery_id,

@@ -48,7 +48,7 @@ def launch(mailing_id: int) -> list[Run]:
         if run.total >= ANALYZE_FROM:
             with connection.cursor() as cursor:
                 cursor.execute("ANALYZE mailings_delivery")
-        logger.info("run %d of mailing %d: %d letters", run.pk, mailing_id, run.total)
+        logger.info("run %d of mailing %d: %d letters", run.pk, mailing_id, run.total, extra={"run_id": run.pk})
     return started
 
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import redis
 
+from dispatcher import measuring
 from dispatcher.breaker import Breaker
 from dispatcher.limits import Grant, Limits
 from dispatcher.providers.base import Receipt
@@ -39,6 +40,7 @@ class Pace:
             most = 1
         granted, wait = self.throttle.take(most)
         if not granted:
+            measuring.waits("service", wait)
             return Grant(0, wait, of_owner=False)
         grant = Grant(0, ASK_AGAIN_SECONDS, of_owner=False)
         try:
@@ -47,6 +49,8 @@ class Pace:
             logger.warning("the limits cannot be asked for: %s", error)
         finally:
             self.throttle.give_back(granted - grant.count)
+        if not grant.count:
+            measuring.waits("owner" if grant.of_owner else "installation", grant.wait)
         if not grant.count and grant.wait > ASK_AGAIN_SECONDS:
             with suppress(redis.RedisError):
                 service.note_limit(owner_id if grant.of_owner else None, timedelta(seconds=grant.wait))
@@ -60,7 +64,9 @@ class Pace:
     def domain_wait(self, address: str) -> float:
         """0 for a letter that may go to this address now, and then has to; else seconds by which to put it off."""
         try:
-            return self.limits.domain_wait(address)
+            if wait := self.limits.domain_wait(address):
+                measuring.waits("domain", wait)
+            return wait
         except redis.RedisError as error:
             logger.warning("the limits of domains cannot be asked for: %s", error)
             return ASK_AGAIN_SECONDS

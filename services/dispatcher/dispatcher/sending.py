@@ -9,6 +9,7 @@ from dispatcher.engine import Engine
 from dispatcher.letters import letter_writer
 from dispatcher.providers.base import Letter
 from dispatcher.providers.errors import ProviderError
+from vestnik import logs
 
 SHORT_WAIT = 0.2
 """Seconds that a lane waits for its owner's limit before it lets others work."""
@@ -31,7 +32,7 @@ def send_slice(engine: Engine, owner_id: int, until: float, only: Sequence[int] 
             turn = ledger.next_run(owner_id, idle, only)
             if turn is None:
                 return None
-            with engine.gate.admitting(turn.run_id, asked, turn.window_seconds):
+            with logs.about(run_id=turn.run_id), engine.gate.admitting(turn.run_id, asked, turn.window_seconds):
                 claim = _send_run(engine, owner_id, turn, until)
             if claim.exhausted:
                 idle.append(turn.run_id)

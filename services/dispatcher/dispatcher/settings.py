@@ -1,14 +1,15 @@
 """The dispatcher's settings: the common ones, and what the engine needs."""
 
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
 from dispatcher.limits import rules
 from dispatcher.providers import url
-from vestnik import monitoring
+from vestnik import mode, monitoring
 from vestnik.settings import *  # noqa: F403
-from vestnik.settings import DATABASES, DEAD_MESSAGE_TTL, INSTALLED_APPS, REDIS_URL, positive, read
+from vestnik.settings import DATABASES, DEAD_MESSAGE_TTL, INSTALLED_APPS, MODE, REDIS_URL, positive, read
 
 INSTALLED_APPS = [*INSTALLED_APPS, "dispatcher"]
 
@@ -30,6 +31,8 @@ try:
     url.parse(MAIL_SERVICE_URL)
 except url.WrongUrl as error:
     raise ImproperlyConfigured(f"MAIL_SERVICE_URL: {error}") from None
+if MODE == mode.PRODUCTION:
+    mode.require(MAIL_SERVICE_URL=urlsplit(MAIL_SERVICE_URL).hostname != mode.INBOX)
 
 # A letter is tried this often at most; the n-th retry waits RETRY_BASE_SECONDS × 2ⁿ⁻¹, spread by a quarter, an hour at
 # the most, and never past the window.

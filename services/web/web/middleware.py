@@ -1,14 +1,39 @@
-"""What a signed-in person's pages follow: their own language and clock. And that they were seen."""
+"""What browsers may do on every page. And what a signed-in person's pages follow: their own language and clock."""
 
 import zoneinfo
 from collections.abc import Callable
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone, translation
 from django.utils.cache import patch_cache_control, patch_vary_headers
 from django_htmx.http import HttpResponseClientRefresh
 
 from vestnik.accounts import verbs
+
+UNWANTED = (
+    *("accelerometer", "camera", "display-capture", "geolocation", "gyroscope", "magnetometer", "microphone", "midi"),
+    *("payment", "usb"),
+)
+"""What no page asks a browser for, and so nothing that got into a page may."""
+
+
+class BrowserRulesMiddleware:
+    """Says on every answer what Django does not: Permissions-Policy; and Strict-Transport-Security on those, too, that
+    the front asked for by plain HTTP, for they are given to everybody.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+        self.rules = {"Permissions-Policy": ", ".join(f"{feature}=()" for feature in UNWANTED)}
+        if settings.SECURE_HSTS_SECONDS:
+            self.rules["Strict-Transport-Security"] = f"max-age={settings.SECURE_HSTS_SECONDS}"
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        for name, rule in self.rules.items():
+            response.headers.setdefault(name, rule)
+        return response
 
 
 class ProfileMiddleware:

@@ -5,9 +5,9 @@ from pathlib import Path
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
-from vestnik import monitoring
+from vestnik import mode, monitoring
 from vestnik.settings import *  # noqa: F403
-from vestnik.settings import INSTALLED_APPS, LOCALE_PATHS, read
+from vestnik.settings import ALLOWED_HOSTS, INSTALLED_APPS, LOCALE_PATHS, MODE, SITE_URL, read
 
 INSTALLED_APPS = [
     "web.admin_config.VestnikAdminConfig",
@@ -27,7 +27,10 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "web.health.middleware.HealthMiddleware",
+    "web.observing.ObservingMiddleware",
     "web.front.middleware.FrontMiddleware",
+    "web.middleware.BrowserRulesMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -99,8 +102,27 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000
 CSRF_FAILURE_VIEW = "web.errors.stale_form"
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_HTTPONLY = True
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = bool(read("bool", "COOKIES_OVER_HTTPS_ONLY", False))
-CSRF_TRUSTED_ORIGINS: list[str] = read("list", "TRUSTED_ORIGINS", [])
+
+# What only makes sense where people come over HTTPS follows from the address at which they find the installation.
+OVER_HTTPS = SITE_URL.startswith("https://")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = bool(read("bool", "COOKIES_OVER_HTTPS_ONLY", OVER_HTTPS))
+CSRF_TRUSTED_ORIGINS: list[str] = [SITE_URL, *read("list", "TRUSTED_ORIGINS", [])]
+# How long browsers come over HTTPS and no other way. By that this host is meant: what other names below it do is not
+# ours to say, nor what a list that browsers are shipped with should hold.
+HSTS_SECONDS: int = read("int", "HSTS_SECONDS", 31_536_000)
+if HSTS_SECONDS < 0:
+    raise ImproperlyConfigured("HSTS_SECONDS: a number of seconds is wanted, 0 or more.")
+SECURE_HSTS_SECONDS = HSTS_SECONDS if OVER_HTTPS else 0
+SILENCED_SYSTEM_CHECKS = [
+    "security.W005",  # includeSubDomains
+    "security.W008",  # SECURE_SSL_REDIRECT: who ends TLS does that; from there on, plain HTTP is meant
+    "security.W021",  # preload
+]
+if MODE == mode.PRODUCTION:
+    mode.require(
+        ALLOWED_HOSTS=bool(ALLOWED_HOSTS) and not any("*" in host for host in ALLOWED_HOSTS),
+        COOKIES_OVER_HTTPS_ONLY=SESSION_COOKIE_SECURE,
+    )
 
 # Signing up and in: allauth, by e-mail address alone. Which letter says what does not tell who is registered.
 AUTHENTICATION_BACKENDS = ["web.accounts.backends.AddressBackend", "guardian.backends.ObjectPermissionBackend"]
@@ -128,7 +150,7 @@ ACCOUNT_REAUTHENTICATION_REQUIRED = True  # for changing the address
 ACCOUNT_EMAIL_CONFIRMATION_AUTHENTICATED_REDIRECT_URL = "profile"
 ACCOUNT_LOGOUT_REDIRECT_URL = "home"
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
-ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if SESSION_COOKIE_SECURE else "http"
+ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if OVER_HTTPS else "http"
 # By client ("ip") or by address ("key"); allauth's own defaults hold for what is not named here. Wrong passwords for an
 # address are counted for each client by itself, or anybody could keep its owner out; from all clients together so many
 # are let through that it takes a crowd to, and still too few to guess what a password has to be here.
@@ -145,6 +167,8 @@ ACCOUNT_RATE_LIMITS = {
 ALLAUTH_TRUSTED_PROXY_COUNT = read("int", "TRUSTED_PROXIES", 0)
 if ALLAUTH_TRUSTED_PROXY_COUNT < 0:
     raise ImproperlyConfigured("TRUSTED_PROXIES: a number of proxies is wanted, 0 or more.")
+# nginx says whether people came over HTTPS (nginx/templates/web.inc.template).
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ALLAUTH_TRUSTED_PROXY_COUNT else None
 
 MESSAGE_TAGS = {40: "danger"}  # Django's errors in Bootstrap's word
 BOOTSTRAP5 = {

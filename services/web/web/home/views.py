@@ -1,8 +1,9 @@
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from vestnik import access
+from vestnik import access, mode
 from vestnik.front import figures
 from vestnik.front.kept import FIGURES, kept
 from web.blog import reading
@@ -24,5 +25,6 @@ def index(request: HttpRequest) -> HttpResponse:
             "figures": kept("current", SECONDS, figures.current, FIGURES),
             "posts": reading.some(),
             "parts": status.parts() if supervised else None,
+            "trial": supervised and request.user.is_superuser and settings.MODE == mode.TRIAL,
         },
     )

@@ -1,0 +1,93 @@
+"""`python -m dispatcher health control|bulk|scheduler`: whether that part of this machine or container works.
+
+Workers are asked for by the heartbeats that Dramatiq keeps in the broker, the scheduler by what comes of it: the tick.
+"""
+
+import os
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+import dramatiq
+import redis
+from django.conf import settings
+from django.core.cache import cache
+from django.core.exceptions import ImproperlyConfigured
+from dramatiq.middleware import Middleware
+
+from vestnik import heartbeats, jobs
+from vestnik.settings import impatient
+
+SCHEDULER_STARTED = "vestnik:scheduler"
+TICK_MAY_BE_LATE = 60.0
+
+
+class Unwell(Exception):
+    """It does not work, and why, in a sentence."""
+
+
+def main(part: str, processes: int) -> int:
+    """Says how the part does, which is to have so many worker processes; the exit code."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dispatcher.settings")
+    try:
+        print(_scheduler() if part == "scheduler" else _workers(part, processes))
+    except (Unwell, ImproperlyConfigured) as error:
+        print(error)
+        return 1
+    return 0
+
+
+class HeartbeatMiddleware(Middleware):
+    """Gives each worker process its name at the broker, and messages whose delay is over the time of that."""
+
+    def __init__(self, part: str) -> None:
+        self._part = part
+
+    def after_process_boot(self, broker: dramatiq.Broker) -> None:
+        redis_broker: Any = broker
+        redis_broker.broker_id = heartbeats.new_name(self._part, os.getpid())
+
+    def before_enqueue(self, broker: dramatiq.Broker, message: "dramatiq.Message[Any]", delay: int | None) -> None:
+        if delay is None:
+            message.options[heartbeats.QUEUED_AT] = round(time.time() * 1000)
+
+
+def note_scheduler() -> None:
+    """The scheduler has started: its first tick may take a while."""
+    cache.set(SCHEDULER_STARTED, time.time(), timeout=None)
+
+
+def _workers(part: str, processes: int) -> str:
+    try:
+        beating = heartbeats.fresh(redis.Redis.from_url(impatient(settings.REDIS_URL)))
+    except (redis.RedisError, OSError) as error:
+        raise Unwell(f"The queue does not answer, so nothing is known of {part}: {error}") from None
+    here = {each.pid for each in beating if (each.host, each.part) == (platform.node(), part) and _lives(each.pid)}
+    if len(here) < processes:
+        raise Unwell(f"Of {processes} processes of {part}, {len(here)} have a heartbeat.")
+    return f"{part}: {len(here)} processes work"
+
+
+def _scheduler() -> str:
+    allowed = jobs.horizon().total_seconds() + TICK_MAY_BE_LATE
+    ticked, started = cache.get("vestnik:tick"), cache.get(SCHEDULER_STARTED)
+    now = time.time()
+    if ticked is not None and now - ticked < allowed:
+        return f"the last tick was {now - ticked:.0f} s ago"
+    if started is not None and now - started < allowed:
+        return f"started {now - started:.0f} s ago"
+    if ticked is None:
+        raise Unwell("There was no tick as far as is known. Is the cache away?")
+    raise Unwell(f"The last tick was {now - ticked:.0f} s ago.")
+
+
+def _lives(pid: int) -> bool:
+    """Not so, if it is of the container's life before this one, or only waits to be buried."""
+    try:
+        os.kill(pid, 0)
+        return not Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].startswith(" Z")
+    except (ProcessLookupError, PermissionError):
+        return False
+    except FileNotFoundError:  # systems without /proc
+        return True

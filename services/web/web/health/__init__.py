@@ -1,0 +1,1 @@
+"""Whether the web lives, and whether it can serve: /healthz, /readyz, `python -m web.health`."""

@@ -1,0 +1,88 @@
+"""What the web needs to serve, each part asked by itself. Words for operators, and nothing secret in them."""
+
+import time
+from functools import cache
+
+import redis
+from django.conf import settings
+from django.db import Error, connection
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
+
+from vestnik.questions import Question
+from vestnik.settings import impatient
+
+SECONDS = 1.0
+"""How long the parts are waited for, all together."""
+
+OK = "ok"
+SILENT = "does not answer"
+
+
+def ready() -> dict[str, str]:
+    """Each part by its name: "ok", or what is wrong with it."""
+    until = time.monotonic() + SECONDS
+    waiting = [(names, question.put()) for names, question in QUESTIONS.items()]
+    parts: dict[str, str] = {}
+    for names, wait in waiting:
+        parts |= wait(until) or dict.fromkeys(names, SILENT)
+    return parts
+
+
+def _ask_database() -> dict[str, str]:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        return {"database": OK, "migrations": _migrations()}
+    except Error:
+        return {"database": SILENT, "migrations": "unknown"}
+    finally:
+        connection.close()
+
+
+_migrated = False
+
+
+def _migrations() -> str:
+    """Once they are applied they stay so: other code comes with other processes."""
+    global _migrated
+    if not _migrated:
+        applied = MigrationRecorder(connection).applied_migrations()
+        missing = [leaf for leaf in _newest_migrations() if leaf not in applied]
+        if missing:
+            return f"not applied: {', '.join(sorted(app for app, _ in missing))}"
+        _migrated = True
+    return OK
+
+
+@cache
+def _newest_migrations() -> list[tuple[str, str]]:
+    return list(MigrationLoader(None, ignore_no_migrations=True).graph.leaf_nodes())
+
+
+def _ask_queue() -> dict[str, str]:
+    return {"queue": _ping(settings.REDIS_URL)}
+
+
+def _ask_cache() -> dict[str, str]:
+    return {"cache": _ping(settings.CACHE_URL)}
+
+
+def _ping(url: str) -> str:
+    try:
+        _redis(url).ping()
+    except (redis.RedisError, OSError):
+        return SILENT
+    return OK
+
+
+@cache
+def _redis(url: str) -> redis.Redis:
+    return redis.Redis.from_url(impatient(url))
+
+
+QUESTIONS = {
+    ("database", "migrations"): Question("ready-database", _ask_database),
+    ("queue",): Question("ready-queue", _ask_queue),
+    ("cache",): Question("ready-cache", _ask_cache),
+}

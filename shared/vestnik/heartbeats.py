@@ -1,0 +1,48 @@
+"""The dispatcher's processes, by the heartbeats that Dramatiq keeps of them in the broker under names of ours."""
+
+from __future__ import annotations
+
+import platform
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import redis
+
+KEY = "vestnik:__heartbeats__"
+"""A sorted set: every command to the broker sets its sender's score to the milliseconds of the sender's clock."""
+
+QUEUED_AT = "queued_at"
+"""An option of messages: since when (milliseconds) a worker could have taken it, if it was not at once."""
+
+FRESH = timedelta(seconds=15)
+"""Older heartbeats are of the dead: Dramatiq's heartbeat_timeout, after which others get their messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One that beat lately."""
+
+    host: str
+    part: str
+    """"control" or "bulk"."""
+    pid: int
+
+
+def new_name(part: str, pid: int) -> str:
+    """What a worker process is called at the broker. No other name begins with it, or Dramatiq would confuse them."""
+    return f"{platform.node()}/{part}/{pid}/{uuid4()}"
+
+
+def fresh(client: redis.Redis) -> set[Process]:
+    """The processes whose heartbeat is, of all hosts. Raises redis.RedisError."""
+    since = (time.time() - FRESH.total_seconds()) * 1000
+    found = set()
+    names: Any = client.zrangebyscore(KEY, since, "+inf")
+    for name in names:
+        fields = name.decode(errors="replace").split("/")
+        if len(fields) == 4 and fields[2].isdecimal():  # others only enqueue
+            found.add(Process(fields[0], fields[1], int(fields[2])))
+    return found

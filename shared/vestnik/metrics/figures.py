@@ -1,0 +1,257 @@
+"""Figures of the whole installation, asked of PostgreSQL and Redis when Prometheus asks. Every port tells the same.
+
+None of them walks letters: totals are sums of tallies, and the oldest letter due is the first of an index.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import redis
+from django.conf import settings
+from django.core.cache import cache as django_cache
+from django.db import Error, connection, transaction
+from django.db.models import Exists, Min, OuterRef, Subquery
+from django.db.models.functions import Now
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from vestnik import clock, heartbeats, jobs
+from vestnik.mailings import service
+from vestnik.mailings.models import Mailing
+from vestnik.mailings.records import Delivery, DeliveryState, Run, RunState
+from vestnik.questions import Question
+from vestnik.settings import impatient
+
+logger = logging.getLogger(__name__)
+
+SECONDS = 1.0
+"""How long PostgreSQL and Redis are waited for."""
+
+SHARE = 20
+"""Totals are kept for so many times as long as asking for them took."""
+
+OUTCOMES = ("sent", "failed", "expired", "cancelled", "unknown")
+QUEUES = (jobs.CONTROL, jobs.BULK)
+
+# The dispatcher's connections avoid sequential scans, for the ledger's hot statements.
+FOR_THIS = "SET LOCAL statement_timeout = 1000; SET LOCAL enable_seqscan = on"
+
+TOTALS = f"SELECT {', '.join(f'coalesce(sum({outcome}), 0)' for outcome in OUTCOMES)} FROM mailings_tally"
+
+# By run_open and tally_once_per_hour.
+LEFT = f"""
+    SELECT coalesce(sum(greatest(run.total - ended.count, 0)), 0) FROM mailings_run run
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum({" + ".join(OUTCOMES)}), 0) AS count FROM mailings_tally WHERE run_id = run.id
+    ) AS ended
+    WHERE run.state = 'open'
+"""
+
+WORKERS = "SELECT count(*) FILTER (WHERE ended_at IS NULL), count(*) FILTER (WHERE died) FROM mailings_worker"
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What PostgreSQL says."""
+
+    totals: dict[str, int]
+    left: int
+    oldest_due_seconds: float
+    workers: int
+    died: int
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """What the broker says of one queue."""
+
+    waiting: int
+    age_seconds: float
+    dead: int
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """What the broker says."""
+
+    queues: dict[str, Queue]
+    processes: dict[str, int]
+    """By part of the dispatcher."""
+
+
+class Figures(Collector):
+    """Never raises: what does not answer within a second is left out, and "vestnik_up" says so."""
+
+    def __init__(self) -> None:
+        self._ledger = Question("metrics-ledger", self._ask_ledger, _leave_database)
+        self._broker = Question("metrics-broker", _ask_broker)
+        self._ticks = Question("metrics-ticks", _ask_ticks)
+        self._totals: dict[str, int] = {}
+        self._totals_good_until = 0.0
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """The figures as they are now."""
+        until = time.monotonic() + SECONDS
+        ask_ledger, ask_broker, ask_ticks = self._ledger.put(), self._broker.put(), self._ticks.put()
+        ledger, broker, ticks = ask_ledger(until), ask_broker(until), ask_ticks(until)
+        up = {"database": ledger, "queue": broker, "cache": ticks}
+        yield _gauge("up", "Whether it answered.", "part", {part: found is not None for part, found in up.items()})
+        yield _gauge("tick_timestamp_seconds", "When the last tick was.", values=ticks)
+        outage = service.outage()
+        open_for = {trouble.value: outage is not None and outage.trouble == trouble for trouble in service.Trouble}
+        yield _gauge("breaker_open", "Whether nothing is handed over, and why.", "trouble", open_for)
+        yield from _of_ledger(ledger)
+        yield from _of_broker(broker)
+
+    def close(self) -> None:
+        """Ask no more, and leave PostgreSQL."""
+        self._ledger.close()
+        self._broker.close()
+        self._ticks.close()
+
+    def _ask_ledger(self) -> Ledger | None:
+        try:
+            connection.close_if_unusable_or_obsolete()
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute(FOR_THIS)
+                totals = self._ask_totals(cursor)
+                cursor.execute(LEFT)
+                left = int(cursor.fetchone()[0])
+                cursor.execute(WORKERS)
+                workers, died = cursor.fetchone()
+                return Ledger(totals, left, _oldest_due_seconds(), workers, died)
+        except Error as error:
+            logger.warning("metrics of the ledger are left out: %s", error)
+            _leave_database()
+            return None
+
+    def _ask_totals(self, cursor: Any) -> dict[str, int]:
+        began = time.monotonic()
+        if began >= self._totals_good_until:
+            cursor.execute(TOTALS)
+            self._totals = dict(zip(OUTCOMES, map(int, cursor.fetchone()), strict=True))
+            self._totals_good_until = began + SHARE * (time.monotonic() - began)
+        return self._totals
+
+
+def _leave_database() -> None:
+    connection.close()  # this thread's
+
+
+def _oldest_due_seconds() -> float:
+    """How long the letter that waits longest has been due, of those that may go; 0 without any. By delivery_queued."""
+    queued = Delivery.objects.filter(run=OuterRef("pk"), state=DeliveryState.QUEUED).order_by("due_at", "pk")
+    held = Mailing.objects.held().filter(pk=OuterRef("mailing_id"))
+    going = Run.objects.filter(
+        ~Exists(held),
+        state=RunState.OPEN,
+        cancelled_at=None,
+        filled_at__isnull=False,
+        window_end__gt=Now(),
+        mailing__isnull=False,
+    )
+    due = going.annotate(due=Subquery(queued.values("due_at")[:1])).aggregate(oldest=Min("due"))["oldest"]
+    return max(0.0, (clock.now() - due).total_seconds()) if due else 0.0
+
+
+def _ask_broker() -> Broker | None:
+    client = _redis(settings.REDIS_URL)
+    try:
+        pipeline = client.pipeline(transaction=False)
+        for queue in QUEUES:
+            pipeline.llen(f"vestnik:{queue}")
+            pipeline.lindex(f"vestnik:{queue}", 0)
+            pipeline.zcard(f"vestnik:{queue}.XQ")
+        found = pipeline.execute()
+        answers = {queue: found[3 * at : 3 * at + 3] for at, queue in enumerate(QUEUES)}
+        for queue, (_, oldest, _) in answers.items():
+            pipeline.hget(f"vestnik:{queue}.msgs", oldest or b"")
+        messages = pipeline.execute()
+        queues = {
+            queue: Queue(waiting, _age(message), dead)
+            for (queue, (waiting, _, dead)), message in zip(answers.items(), messages, strict=True)
+        }
+        processes = Counter(each.part for each in heartbeats.fresh(client))
+        return Broker(queues, {queue: processes[queue] for queue in QUEUES})
+    except (redis.RedisError, OSError) as error:
+        logger.warning("metrics of the queue are left out: %s", error)
+        return None
+
+
+def _age(message: bytes | None) -> float:
+    """For how many seconds the message has waited, not counting a delay that was wanted; 0 if it was just taken."""
+    if message is None:
+        return 0.0
+    fields = json.loads(message)
+    since: float = fields["options"].get(heartbeats.QUEUED_AT, fields["message_timestamp"])
+    return max(0.0, time.time() - since / 1000)
+
+
+def _ask_ticks() -> list[float] | None:
+    """When the last tick was, if there was one; None if the cache does not answer, which hides that otherwise."""
+    try:
+        _redis(settings.CACHE_URL).ping()
+    except (redis.RedisError, OSError):
+        return None
+    ticked = django_cache.get("vestnik:tick")
+    return [] if ticked is None else [ticked]
+
+
+def _of_ledger(ledger: Ledger | None) -> Iterator[GaugeMetricFamily]:
+    yield _gauge("letters", "Letters that have ended, ever.", "outcome", ledger.totals if ledger else ())
+    yield _gauge("letters_left", "Letters of open runs that have not ended.", values=[ledger.left] if ledger else ())
+    yield _gauge(
+        "oldest_due_letter_seconds",
+        "How long the letter that waits longest has been due, of those that may go.",
+        values=[ledger.oldest_due_seconds] if ledger else (),
+    )
+    yield _gauge(
+        "workers",
+        "Processes that have sent and are not known to have ended.",
+        values=[ledger.workers] if ledger else (),
+    )
+    yield _gauge(
+        "workers_died", "Processes that died with letters in hand, ever.", values=[ledger.died] if ledger else ()
+    )
+
+
+def _of_broker(broker: Broker | None) -> Iterator[GaugeMetricFamily]:
+    queues = broker.queues if broker else {}
+    yield _gauge("queue_jobs", "Jobs that wait.", "queue", {name: queue.waiting for name, queue in queues.items()})
+    yield _gauge(
+        "queue_age_seconds",
+        "How long the job that waits longest has waited.",
+        "queue",
+        {name: queue.age_seconds for name, queue in queues.items()},
+    )
+    yield _gauge(
+        "dead_jobs", "Jobs that nobody tries any more.", "queue", {name: queue.dead for name, queue in queues.items()}
+    )
+    yield _gauge("processes", "Worker processes with a heartbeat.", "part", broker.processes if broker else ())
+
+
+def _gauge(
+    name: str, words: str, label: str = "", values: dict[str, Any] | Iterable[float] | None = None
+) -> GaugeMetricFamily:
+    """With a value for each value of the label, or without a label with one or none."""
+    family = GaugeMetricFamily(f"vestnik_{name}", words, labels=[label] if label else [])
+    if isinstance(values, dict):
+        for of, value in values.items():
+            family.add_metric([of], float(value))
+    else:
+        for value in values or ():
+            family.add_metric([], float(value))
+    return family
+
+
+@cache
+def _redis(url: str) -> redis.Redis:
+    return redis.Redis.from_url(impatient(url))

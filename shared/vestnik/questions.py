@@ -1,0 +1,64 @@
+"""Questions to what may hang: an answer within a time, or none."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+Answer = TypeVar("Answer")
+
+
+class Question(Generic[Answer]):
+    """Asked in a thread of its own, one at a time: whoever asks meanwhile waits for the same answer, so that a server
+    that hangs is asked once, and not by more and more threads.
+    """
+
+    def __init__(self, name: str, ask: Callable[[], Answer], tidy: Callable[[], None] = lambda: None) -> None:
+        """`ask` catches what is to be expected; anything else goes to the log, and is no answer. It is always called by
+        the same thread, which may keep a connection; `tidy` by it at its end.
+        """
+        self._name, self._ask, self._tidy = name, ask, tidy
+        self._lock = threading.Lock()
+        self._wanted: queue.SimpleQueue[_Asked[Answer] | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._last: _Asked[Answer] | None = None
+
+    def put(self) -> Callable[[float], Answer | None]:
+        """Ask. What this returns waits until then (time.monotonic()) for the answer; None if there is none by then."""
+        with self._lock:
+            if self._last is None or self._last.over.is_set():
+                self._last = _Asked()
+                self._wanted.put(self._last)
+                if self._thread is None or not self._thread.is_alive():
+                    self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
+                    self._thread.start()
+            return self._last.wait
+
+    def close(self) -> None:
+        """Ask no more."""
+        if self._thread:
+            self._wanted.put(None)
+            self._thread.join()
+
+    def _work(self) -> None:
+        try:
+            while asked := self._wanted.get():
+                try:
+                    asked.answer = self._ask()
+                finally:
+                    asked.over.set()
+        finally:
+            self._tidy()
+
+
+class _Asked(Generic[Answer]):
+    def __init__(self) -> None:
+        self.over = threading.Event()
+        self.answer: Answer | None = None
+
+    def wait(self, until: float) -> Answer | None:
+        self.over.wait(max(0.0, until - time.monotonic()))
+        return self.answer
