@@ -15,7 +15,7 @@ ROOMS = {
     "dispatcher": ROOT / "services" / "dispatcher" / "dispatcher",
 }
 FOREIGN = {"vestnik": {"web", "dispatcher"}, "web": {"dispatcher"}, "dispatcher": {"web"}}
-EVERYWHERE_FOREIGN = {"local", "tests", "bench"}
+EVERYWHERE_FOREIGN = {"local", "tests", "bench", "tools", "ops"}
 
 
 def imports(path: Path) -> set[str]:

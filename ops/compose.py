@@ -1,0 +1,68 @@
+"""docker compose, asked for one installation."""
+
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from ops import OpsError
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# Compose prefers a variable of the shell to one of .env, and a shell may be full of those of `make run`: nothing that
+# an installation is told comes from there.
+KEPT = ("PATH", "HOME", "USER", "LANG", "TERM", "TMPDIR", "XDG_RUNTIME_DIR", "NO_COLOR", "SSH_AUTH_SOCK")
+KEPT_PREFIXES = ("DOCKER_", "COMPOSE_", "BUILDX_", "BUILDKIT_")
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+
+
+class Compose:
+    """One installation: the project that compose finds in this folder, or another of this name."""
+
+    def __init__(self, project: str | None = None, env_file: Path | None = None) -> None:
+        self._start = ["docker", "compose", *(["-p", project] if project else [])]
+        self._start += ["--env-file", str(env_file)] if env_file else []
+
+    def __call__(self, *arguments: str, **options: Any) -> str:
+        """What `docker compose` says on its standard output; `options` are those of subprocess.run.
+
+        Raises OpsError where it fails, with what it said.
+        """
+        return run([*self._start, *arguments], **options)
+
+    def shown(self, *arguments: str) -> None:
+        """`docker compose`, whose words go to the terminal. Raises OpsError where it fails."""
+        if status := subprocess.run([*self._start, *arguments], cwd=ROOT, env=environment(), check=False).returncode:
+            raise OpsError(f"docker compose {arguments[0]} failed (exit code {status}); it says above why.")
+
+    def open(self, *arguments: str, stdin: "IO[bytes] | int" = subprocess.DEVNULL) -> "subprocess.Popen[bytes]":
+        """A command of compose under way, whose output is read."""
+        command = [*self._start, *arguments]
+        return subprocess.Popen(command, cwd=ROOT, env=environment(), stdin=stdin, stdout=subprocess.PIPE)
+
+    def sql(self, statement: str, database: str = "vestnik") -> str:
+        """What psql answers to a statement: rows by lines, columns by |."""
+        psql = ("psql", "-v", "ON_ERROR_STOP=1", "-U", "vestnik", "-d", database, "-Atq", "-c", statement)
+        return self("exec", "-T", "postgres", *psql)
+
+
+def run(command: list[str], **options: Any) -> str:
+    """What a command says on its standard output, without the last line's end. Raises OpsError where it fails."""
+    options = {"stdin": subprocess.DEVNULL, **options} if "input" not in options else options
+    try:
+        done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, **options)
+    except FileNotFoundError:
+        raise OpsError(f"There is no {command[0]} on this machine.") from None
+    if done.returncode:
+        raise OpsError(f"{' '.join(command)[:200]}\nfailed (exit code {done.returncode}):\n{done.stderr[-3000:]}")
+    return str(done.stdout).removesuffix("\n")
+
+
+def environment(given: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """What of this process's environment docker is told."""
+    return {
+        name: value
+        for name, value in given.items()
+        if name in KEPT or name.startswith(KEPT_PREFIXES) or name.upper() in PROXIES
+    }

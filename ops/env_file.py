@@ -1,0 +1,42 @@
+"""The .env of an installation: read as docker compose does, and only ever added to."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from ops import OpsError
+
+ASSIGNMENT = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*", re.ASCII)
+QUOTED = re.compile(r"(['\"])(.*?)\1\s*(?:#.*)?")
+COMMENT = re.compile(r"(?:^|\s+)#.*")
+
+
+def read(path: Path) -> dict[str, str]:
+    """The variables of a file, empty ones too; none where there is no file. Values over several lines are not known."""
+    if not path.exists():
+        return {}
+    found = {}
+    for line in path.read_text().splitlines():
+        if assigned := ASSIGNMENT.fullmatch(line):
+            name, value = assigned.groups()
+            quoted = QUOTED.fullmatch(value)
+            found[name] = quoted[2] if quoted else COMMENT.sub("", value)
+    return found
+
+
+def add(path: Path, values: Mapping[str, str], heading: str) -> None:
+    """Write these variables below what the file has, so that its owner alone can read it.
+
+    Compose, python-dotenv and a shell all take what stands in single quotes as it is. Raises OpsError for what cannot.
+    """
+    for name, value in values.items():
+        if re.search(r"['\\\n\r]", value):
+            raise OpsError(f"{name}: quotes, backslashes and line ends cannot be written; percent-encode them.")
+    before = path.read_text() if path.exists() else ""
+    gap = "" if not before else "\n" if before.endswith("\n") else "\n\n"
+    lines = "".join(f"{name}='{value}'\n" for name, value in values.items())
+    unfinished = path.with_name(f"{path.name}.new")
+    unfinished.unlink(missing_ok=True)
+    unfinished.touch(mode=0o600, exist_ok=False)
+    unfinished.write_text(f"{before}{gap}# {heading}\n{lines}")
+    unfinished.replace(path)

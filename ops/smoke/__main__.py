@@ -1,0 +1,189 @@
+"""`make smoke`: one line for each check, with figures; exit code 1 with the first that fails."""
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from ops import OpsError, backup, restore
+from ops.compose import run
+from ops.smoke import checks, mailings
+from ops.smoke.installation import Installation, inspect, installation
+from ops.smoke.mailings import CLIENTS, Sending
+from ops.smoke.visitor import Visitor
+
+# One connection a process, so that there is a middle of a run, with letters in hand.
+VARIABLES = {"MAIL_SERVICE_URL": "smtp://inbox:2525?connections=1", "RETRY_BASE_SECONDS": "2"}
+MIDDLE = CLIENTS // 3
+KILL = """
+import os, pathlib, signal
+for child in pathlib.Path("/proc/1/task/1/children").read_text().split():
+    os.kill(int(child), signal.SIGKILL)
+"""
+LEDGER = (
+    "SELECT state, count(*), sum(claim), md5(string_agg(address, ',' ORDER BY id)) FROM mailings_delivery GROUP BY 1"
+    " UNION ALL SELECT outcome, count(*), 0, '' FROM mailings_attempt GROUP BY 1"
+    " UNION ALL SELECT 'tallied', sum(sent), sum(attempts), '' FROM mailings_tally"
+    " UNION ALL SELECT 'clients', count(*), 0, '' FROM clients_client"
+    " UNION ALL SELECT 'people', count(*), 0, '' FROM accounts_user"
+    " UNION ALL SELECT 'posts', count(*), 0, '' FROM blog_post ORDER BY 1"
+)
+
+
+def check(words: str, work: Callable[[], str]) -> None:
+    """Do it and say how it went."""
+    began = time.monotonic()
+    sys.stdout.write(f"{words} … ")
+    sys.stdout.flush()
+    said = work()
+    sys.stdout.write(f"{said} ({time.monotonic() - began:.0f} s)\n")
+
+
+def smoke(site: Installation) -> None:
+    """The whole story. Raises OpsError where it does not go as it should."""
+    check("images are built", lambda: _quietly(site.compose, "build"))
+    check("nothing but what they need is in them", checks.images)
+    check("everything starts and is healthy", lambda: _quietly(site.compose, "up", "--detach", "--wait"))
+    check("containers are confined", lambda: checks.containers(site))
+    alice = mailings.sign_up(site)
+    check("headers", lambda: checks.headers(site))
+    check("clients are imported", lambda: mailings.import_clients(site, alice))
+    check("public pages are kept", lambda: checks.copies(site))
+    check("a post shows", lambda: checks.publishing(site))
+    check("the dispatcher is killed", lambda: killed(site))
+    check("the dispatcher crashes", lambda: crashed(site))
+    check("the dispatcher is told to stop", lambda: stopped(site))
+    check("the web is away", lambda: checks.staleness(site))
+    check("three dispatchers, two webs", lambda: scaled(site))
+    check("two webs, one of them gone", lambda: one_web_gone(site))
+    check("backed up, lost, restored", lambda: restored(site))
+    check("after the restore", lambda: sent_after(site))
+
+
+def killed(site: Installation) -> str:
+    """docker kill, and started again by hand: the engine takes it for meant."""
+    [container] = site.containers("dispatcher")
+    sending = Sending.begin(site, "Killed")
+    sending.wait_for(MIDDLE)
+    run(["docker", "kill", container])
+    in_hand = sending.in_hand()
+    run(["docker", "start", container])
+    sending.finish()
+    return sending.reckon(in_hand)
+
+
+def crashed(site: Installation) -> str:
+    """Its master dies of itself, and the engine starts it again."""
+    [container] = site.containers("dispatcher")
+    sending = Sending.begin(site, "Crashed")
+    sending.wait_for(MIDDLE)
+    run(["docker", "exec", container, "python", "-c", KILL])
+    in_hand = sending.in_hand()
+    sending.finish()
+    restarts = inspect(container)[0]["RestartCount"]
+    if not restarts:
+        raise OpsError("Nobody started the dispatcher again.")
+    return f"{sending.reckon(in_hand)}; restarted {restarts} time"
+
+
+def stopped(site: Installation) -> str:
+    """SIGTERM: letters in hand are finished, the others wait."""
+    [container] = site.containers("dispatcher")
+    sending = Sending.begin(site, "Stopped")
+    sending.wait_for(MIDDLE)
+    began = time.monotonic()
+    site.compose("stop", "dispatcher")
+    seconds = time.monotonic() - began
+    code = inspect(container)[0]["State"]["ExitCode"]
+    if code or (left := sending.in_hand()):
+        raise OpsError(f"The dispatcher left with exit code {code}, and {left} letters in hand.")
+    site.compose("start", "dispatcher")
+    sending.finish()
+    return f"left in {seconds:.1f} s with nothing in hand; {sending.reckon()}"
+
+
+def scaled(site: Installation) -> str:
+    """More of both: nothing twice."""
+    site.compose("up", "--detach", "--wait", "--scale", "dispatcher=3", "--scale", "web=2")
+    sending = Sending.begin(site, "Scaled")
+    sending.finish()
+    workers = site.compose.sql(
+        "SELECT count(DISTINCT worker_id) FROM mailings_tally t JOIN mailings_run r ON r.id = t.run_id"
+        f" WHERE worker_id <> 0 AND mailing_id = {sending.mailing}"
+    )
+    return f"{sending.reckon()}; {workers} processes took part"
+
+
+def one_web_gone(site: Installation) -> str:
+    """What one web does not answer the other does."""
+    run(["docker", "kill", site.containers("web")[0]])
+    visitor = Visitor(site.url)
+    answers = [visitor.get("/en/accounts/login/").status for _ in range(30)]
+    if set(answers) != {200}:
+        raise OpsError(f"Pages answered {answers}.")
+    site.compose("up", "--detach", "--wait", "--scale", "dispatcher=1", "--scale", "web=1")
+    return f"{len(answers)} of {len(answers)} pages answered"
+
+
+def restored(site: Installation) -> str:
+    """A backup of what the others left, in a fresh installation; and one that is not empty is left alone."""
+    picture = site.django(checks.PICTURE)
+    visitor = Visitor(site.url)
+    before, shown = site.compose.sql(LEDGER), visitor.get(picture).body
+    with tempfile.TemporaryDirectory() as folder:
+        file = backup.write(site.compose, Path(folder))
+        try:
+            restore.restore(site.compose, file)
+        except OpsError as refusal:
+            if "not empty" not in str(refusal):
+                raise
+        else:
+            raise OpsError("A restore has replaced what was there.")
+        site.compose("down", "--volumes")
+        due = restore.restore(site.compose, file)
+        size = file.stat().st_size
+    if due != (0, 0):
+        raise OpsError(f"By the backup {due[0]} runs are open and {due[1]} mailings due.")
+    if (after := site.compose.sql(LEDGER)) != before:
+        raise OpsError(f"The ledger was\n{before}\nand is\n{after}")
+    if not shown or visitor.get(picture).body != shown:
+        raise OpsError("A picture is not there any more.")
+    letters = sum(int(row.split("|")[1]) for row in before.splitlines() if row.startswith("sent|"))
+    return f"{size / 1e6:.1f} MB, {letters:,} letters, clients, people, posts and pictures are the same"
+
+
+def sent_after(site: Installation) -> str:
+    """It lives: Alice signs in with her password, and her clients get letters."""
+    alice = Visitor(site.url)
+    alice.submit("/en/accounts/login/", {"login": mailings.OWNER, "password": mailings.PASSWORD})
+    if alice.get("/overview/").url != f"{site.url}/overview/":
+        raise OpsError("Who had an account cannot sign in.")
+    sending = Sending.begin(site, "Restored")
+    sending.finish()
+    return sending.reckon()
+
+
+def _quietly(compose: Callable[..., str], *arguments: str) -> str:
+    compose(*arguments)
+    return "done"
+
+
+def main() -> int:
+    """Run it all; the exit code."""
+    began = time.monotonic()
+    try:
+        with installation(VARIABLES) as site:
+            smoke(site)
+    except OpsError as error:
+        sys.stdout.write(f"\nFAILED: {error}\n")
+        return 1
+    sys.stdout.write(f"All is well ({time.monotonic() - began:.0f} s).\n")
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

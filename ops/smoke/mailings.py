@@ -1,0 +1,110 @@
+"""Mailings of a smoke test: sent while something happens, then what arrived is held against the ledger."""
+
+import re
+from dataclasses import dataclass
+
+from ops import OpsError
+from ops.smoke.installation import Installation, eventually
+from ops.smoke.visitor import Visitor
+
+OWNER = "alice@example.org"
+PASSWORD = "seven smoking chimneys"  # noqa: S105
+CLIENTS = 2000
+LIST = "Everybody"
+DOUBLE = "SELECT address FROM mailings_delivery d JOIN mailings_run r ON r.id = run_id WHERE mailing_id = {}"
+NAMED = (
+    f"{DOUBLE} AND (recoveries > 0"
+    " OR EXISTS (SELECT FROM mailings_attempt a WHERE a.delivery_id = d.id AND outcome = 'unknown'))"
+)
+
+
+def sign_up(site: Installation) -> Visitor:
+    """Alice signs up, reads the letter and confirms; signed in."""
+    alice = Visitor(site.url)
+    form = {"email": OWNER, "password1": PASSWORD, "language": "en", "time_zone": "UTC"}
+    page = alice.submit("/en/accounts/signup/", form)
+    if not page.url.endswith("/accounts/confirm-email/"):
+        raise OpsError(f"Signing up ends at {page.url} ({page.status}).")
+    letters = eventually("a letter to who signed up", lambda: site.inbox(f"letters?to={OWNER}")[0])
+    text = site.inbox(f"letters/{letters[0]['id']}")[0]["text"]
+    link = re.search(r"http://\S+/confirm-email/\S+", text)
+    if link is None or not link[0].startswith(site.url):
+        raise OpsError(f"The letter has no link to {site.url}:\n{text}")
+    asks = 'name="password"' in alice.get(link[0]).text
+    alice.submit(link[0], {"password": PASSWORD} if asks else {})
+    if alice.get("/overview/").url != f"{site.url}/overview/":
+        raise OpsError("Who has confirmed is not signed in.")
+    return alice
+
+
+def import_clients(site: Installation, alice: Visitor) -> str:
+    """A file of clients through the web's form."""
+    rows = [f"client{number}@example.net,Client {number}" for number in range(CLIENTS)]
+    file = ("file", "clients.csv", "\n".join(["email,full name", *rows]).encode())
+    page = alice.submit("/clients/import/", {"list_name": LIST}, file)
+    if "/clients/imports/" not in page.url:
+        raise OpsError(f"The file was not taken: {page.url} ({page.status}).")
+    count = "SELECT count(*) FROM clients_membership"
+    eventually("the clients are imported", lambda: site.compose.sql(count) == str(CLIENTS), pause=0.5)
+    return f"{CLIENTS:,}"
+
+
+@dataclass
+class Sending:
+    """A mailing to everybody, under way."""
+
+    site: Installation
+    subject: str
+    mailing: str
+
+    @classmethod
+    def begin(cls, site: Installation, subject: str) -> "Sending":
+        """Send it now."""
+        letter = "Dear {{ full_name }}, all is well."
+        options = ("--owner", OWNER, "--subject", subject, "--text", "-", "--list", LIST)
+        return cls(site, subject, site.manage("create_mailing", *options, given=letter).strip())
+
+    def wait_for(self, letters: int) -> None:
+        """Until so many have arrived."""
+        eventually(
+            f"{letters} letters of {self.subject!r}", lambda: self.site.letters_with(self.subject) >= letters, 90
+        )
+
+    def in_hand(self) -> int:
+        """How many letters some worker had claimed and not settled."""
+        return int(self._ask("SELECT count(*) FROM mailings_delivery d", "d.state = 'sending'"))
+
+    def finish(self, seconds: float = 180) -> None:
+        """Until the run is over."""
+        over = f"SELECT state FROM mailings_run WHERE mailing_id = {self.mailing}"
+        eventually(
+            f"the run of {self.subject!r} is over", lambda: self.site.compose.sql(over) == "finished", seconds, 0.5
+        )
+
+    def reckon(self, in_hand: int = 0) -> str:
+        """What arrived, in words. Raises OpsError if a letter is missing, or one was doubled that may not have been."""
+        received = self.site.received(self.subject)
+        wanted = {f"client{number}@example.net" for number in range(CLIENTS)}
+        if missing := wanted - received.keys():
+            raise OpsError(f"{len(missing)} letters of {self.subject!r} never arrived: {sorted(missing)[:5]} …")
+        if strangers := received.keys() - wanted:
+            raise OpsError(f"Letters of {self.subject!r} went to {sorted(strangers)[:5]}.")
+        states = self._ask("SELECT d.state, count(*) FROM mailings_delivery d", "true GROUP BY 1 ORDER BY 1")
+        if states != f"sent|{CLIENTS}":
+            raise OpsError(f"The ledger of {self.subject!r} says {states.split()}.")
+        doubled = {address for address, count in received.items() if count > 1}
+        named = set(self.site.compose.sql(NAMED.format(self.mailing)).split())
+        if unnamed := doubled - named:
+            raise OpsError(f"{len(unnamed)} letters were doubled unnoticed: {sorted(unnamed)[:5]} …")
+        if len(doubled) > in_hand or max(received.values()) > 2:
+            raise OpsError(f"{len(doubled)} letters were doubled, and only {in_hand} were in hand.")
+        return f"{len(received):,} of {CLIENTS:,} got one letter" + (
+            f", {len(doubled)} of them two; {in_hand} were in hand, {len(named)} are named as perhaps sent"
+            if in_hand
+            else ", nobody two"
+        )
+
+    def _ask(self, select: str, where: str) -> str:
+        return self.site.compose.sql(
+            f"{select} JOIN mailings_run r ON r.id = d.run_id WHERE mailing_id = {self.mailing} AND {where}"
+        )
