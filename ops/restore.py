@@ -43,9 +43,8 @@ def restore(compose: Compose, path: Path, force: bool = False) -> tuple[int, int
     try:
         with tarfile.open(path) as archive:
             about = json.load(_member(archive, ABOUT))
-            compose("build", "web")
+            compose("up", "--detach", "--build", "--wait", "postgres", "redis", "cache")
             _refuse_newer(compose, about["migrations"])
-            compose("up", "--detach", "--wait", "postgres", "redis", "cache")
             if not force and _is_filled(compose):
                 raise OpsError("This installation is not empty. FORCE=1 replaces all it has with what the file has.")
             compose("stop", *SERVICES)
@@ -74,9 +73,7 @@ def _member(archive: tarfile.TarFile, name: str) -> IO[bytes]:
 
 
 def _refuse_newer(compose: Compose, applied: list[str]) -> None:
-    known = compose(
-        "run", "--rm", "-T", "--no-deps", "--env", "DATABASE_URL_FILE=", "web", "python", "-c", KNOWN
-    ).split()
+    known = compose("run", "--rm", "-T", "--no-deps", "web", "python", "-c", KNOWN).split()
     if newer := set(applied) - set(known):
         raise OpsError(f"The backup is of a newer version, which has {sorted(newer)[0]}; restore it there.")
 

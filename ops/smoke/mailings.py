@@ -1,9 +1,12 @@
 """Mailings of a smoke test: sent while something happens, then what arrived is held against the ledger."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ops import OpsError
+from ops.compose import run
 from ops.smoke.installation import Installation, eventually
 from ops.smoke.visitor import Visitor
 
@@ -70,6 +73,17 @@ class Sending:
             f"{letters} letters of {self.subject!r}", lambda: self.site.letters_with(self.subject) >= letters, 90
         )
 
+    @contextmanager
+    def letters_in_hand(self) -> Iterator[int]:
+        """The inbox holds its breath, so that letters are in hand: so many."""
+        [inbox] = self.site.containers("inbox")
+        run(["docker", "pause", inbox])
+        try:
+            eventually("letters are in hand", self.in_hand, 10, 0.01)
+            yield self.in_hand()
+        finally:
+            run(["docker", "unpause", inbox])
+
     def in_hand(self) -> int:
         """How many letters some worker had claimed and not settled."""
         return int(self._ask("SELECT count(*) FROM mailings_delivery d", "d.state = 'sending'"))
@@ -99,7 +113,7 @@ class Sending:
         if len(doubled) > in_hand or max(received.values()) > 2:
             raise OpsError(f"{len(doubled)} letters were doubled, and only {in_hand} were in hand.")
         return f"{len(received):,} of {CLIENTS:,} got one letter" + (
-            f", {len(doubled)} of them two; {in_hand} were in hand, {len(named)} are named as perhaps sent"
+            f", {len(doubled)} of them two; {in_hand} were in hand, {len(named)} are named as unknown"
             if in_hand
             else ", nobody two"
         )

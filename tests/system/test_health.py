@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import signal
 import subprocess
 import sys
@@ -110,7 +111,9 @@ def test_the_scheduler_is_well_while_ticks_come_and_a_while_after_its_start(
     cache.set("vestnik:scheduler", time.time() - LONG_AGO, None)
     assert health("scheduler")[0] == 1
     cache.set("vestnik:tick", time.time() - LONG_AGO, None)
-    assert health("scheduler") == (1, "The last tick was 3600 s ago.")
+    code, said = health("scheduler")
+    assert code == 1
+    assert re.fullmatch(r"The last tick was 36\d\d s ago\.", said)
 
     dispatcher.start("scheduler")
     dispatcher.start("control")

@@ -30,6 +30,9 @@ __all__ = ["ImportRefused", "ImportReport", "import_clients"]
 
 PROGRESS_EVERY = 5000
 
+MANY = 10_000
+"""Clients after which the planner is told at once: until autovacuum does, it would take tables for what they were."""
+
 _as_json = json.JSONEncoder(ensure_ascii=False).encode
 
 
@@ -94,6 +97,8 @@ def import_clients(
             cursor.execute(MERGE_MEMBERSHIPS, [client_list.pk, owner.pk])
             listed = cursor.rowcount
         cursor.execute(DROP_INCOMING)
+        if max(created, listed) >= MANY:
+            cursor.execute(ANALYZE_GROWN)
     if created:
         figures.changed()
     return ImportReport(created, updated, total - created - updated, refused, listed)
@@ -143,6 +148,9 @@ CREATE_INCOMING = """
 COPY_INCOMING = "COPY incoming_clients (row, email, full_name, name_key, comment, attributes) FROM STDIN"
 ANALYZE_INCOMING = "ANALYZE incoming_clients"
 DROP_INCOMING = "DROP TABLE incoming_clients"
+
+# A page that counted a list of 100,000 compared each client with each, where the tables had been empty a moment before.
+ANALYZE_GROWN = "ANALYZE (SKIP_LOCKED) clients_client, clients_membership"
 
 # ON CONFLICT takes no row twice, so equal addresses become one row first: of each cell the last that is not empty.
 # Only they are touched; a file without any is read once here.
