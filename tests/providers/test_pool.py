@@ -20,6 +20,7 @@ from tests.providers.conftest import drain, letter, letters
 
 Server = smtp_servers.RecordingServer | http_servers.RecordingServer
 Make = Callable[..., Provider]
+SOON = 0.05
 
 
 class FewSlots:
@@ -305,6 +306,30 @@ def test_a_letter_is_not_tried_again_when_its_token_no_longer_counts(server: Ser
     assert list(lane) == []
     assert [each.outcome for each in provider.deliver([letter(3)])] == [Outcome.ACCEPTED]
     assert [received.message_id for received in server.letters] == ["1@letters.example", "3@letters.example"]
+
+
+def test_a_timer_that_goes_off_a_little_early_returns_the_letter_all_the_same(
+    server: Server, provider_of: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool.HandOver, "late", property(lambda work: time.monotonic() >= work.pulled + 1.5 * SOON))
+    monkeypatch.setattr(pool, "SECOND_TRY", SOON)
+    slots = FewSlots(1)
+    provider = provider_of(slots, connections=1)
+    assert len(list(provider.deliver([letter(1)]))) == 1
+
+    def source() -> Iterator[Letter]:
+        slots.let.clear()
+        server.drop_connections()
+        slots.wait_for(0)
+        yield letter(2)
+
+    with ThreadPoolExecutor(1) as threads:
+        lane = threads.submit(lambda: next(provider.deliver(source())))
+        try:
+            receipt = lane.result(3)
+        finally:
+            slots.let.set()
+    assert receipt.outcome is Outcome.RETURNED
 
 
 @pytest.mark.usefixtures("patient")

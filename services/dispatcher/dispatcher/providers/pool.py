@@ -189,7 +189,7 @@ class Pool:
         else:
             work.given_up = why
             self._again.append(work)
-            self._loop.call_later(SECOND_TRY, self._return_late)
+            self._loop.call_later(SECOND_TRY, self._return, work)
             self._dial_more()
 
     def refused(self, lane: Lane, error: ProviderError) -> None:
@@ -223,6 +223,11 @@ class Pool:
 
     def _return_late(self) -> None:
         for work in [work for work in self._again if work.late]:
+            self._return(work)
+
+    def _return(self, work: HandOver) -> None:
+        """Give the letter back if it still waits; timers of uvloop count whole milliseconds, and may be early by one."""
+        if work in self._again:
             self._again.remove(work)
             self.answered(work.lane, work.receipt(Outcome.RETURNED, None, work.given_up))
 
