@@ -4,13 +4,14 @@ import argparse
 import multiprocessing
 from collections.abc import Callable
 
-from bench import front, mailing, provider, starts
+from bench import cost, front, mailing, provider, starts
 
 BENCHES: dict[str, Callable[[], None]] = {
     "mailing": mailing.run,
     "starts": starts.run,
     "provider": provider.run,
     "front": front.run,
+    "cost": cost.run,
 }
 
 

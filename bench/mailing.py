@@ -20,12 +20,12 @@ CONNECTIONS = 50
 def run(letters: int = LETTERS, rounds: int = ROUNDS) -> None:
     """Print the rates of paired runs, and the median of their ratios."""
     with wire.sink() as port, installation(f"smtp://{wire.HOST}:{port}?connections={CONNECTIONS}"):
-        owner = _owner(letters)
-        _send(owner, owner_warms_up=True)
+        owner = make_owner(letters)
+        send(owner, owner_warms_up=True)
         ratios = []
         for _ in range(rounds):
             limit = wire.source(port, letters, 2 * CONNECTIONS)
-            rate, first = _send(owner)
+            rate, first = send(owner)
             ratios.append(rate / limit)
             print(
                 f"{letters} letters of 4 kB: {rate:,.0f}/s end to end (first on record after {first:.2f} s), "
@@ -35,7 +35,8 @@ def run(letters: int = LETTERS, rounds: int = ROUNDS) -> None:
     print(f"mailing: {statistics.median(ratios):.2f} of the wire (median of {rounds}; sound from 0.30)")
 
 
-def _owner(letters: int) -> "User":
+def make_owner(letters: int) -> "User":
+    """An owner with that many clients in a list, and a few in another."""
     from vestnik.accounts.models import User
     from vestnik.testing.factories import make_list
 
@@ -45,7 +46,7 @@ def _owner(letters: int) -> "User":
     return owner
 
 
-def _send(owner: "User", *, owner_warms_up: bool = False) -> tuple[float, float]:
+def send(owner: "User", *, owner_warms_up: bool = False) -> tuple[float, float]:
     """Send a mailing to everybody; letters a second from creation to the end of the run, and when the first went."""
     from vestnik import clock
     from vestnik.mailings import verbs

@@ -75,6 +75,7 @@ def test_a_runs_page_follows_it_by_itself(page: Page, vestnik: Vestnik, faults: 
     page.get_by_label("Name", exact=True).fill("Later")
     page.get_by_label("Single clients").fill("anna@busy.example")
     page.get_by_role("button", name="Save").click()
+    page.wait_for_url(re.compile(r"/mailings/\d+/$"))
     mailing = page.url
     eventually(lambda: page.reload() and page.get_by_text("open", exact=True).count())
     page.get_by_role("row", name="open").get_by_role("link").first.click()

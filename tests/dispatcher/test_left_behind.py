@@ -9,6 +9,7 @@ from dispatcher.engine import Engine
 from dispatcher.providers.base import Outcome
 from dispatcher.providers.memory import Answer, MemoryProvider
 from tests.dispatcher.test_sending import launched, states
+from tests.timing import in_time
 from vestnik.mailings.records import Attempt, Delivery, Run
 from vestnik.testing.factories import make_mailing
 
@@ -26,7 +27,7 @@ def test_a_lane_leaves_what_is_not_answered_and_others_go_on(alice, bob, engine,
     slow, quick = launched(make_mailing(alice, 3)), launched(make_mailing(bob, 5))
     provider.hold()
     _, took = slice_of(engine, alice)
-    assert took < 2
+    in_time(took, 2)
     assert states(slow) == ["sending"] * 3
     kept = list(provider._held)
     provider._held.clear()
@@ -69,7 +70,7 @@ def test_without_a_free_connection_a_lane_waits_no_longer_than_its_slice(alice, 
     slice_of(engine, alice)
     assert len(provider.letters) == provider.connections
     _, took = slice_of(engine, bob)
-    assert took < 1
+    in_time(took, 1)
     assert len(provider.letters) == provider.connections
     provider.release()
 

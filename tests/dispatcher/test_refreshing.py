@@ -19,6 +19,7 @@ from django.utils import timezone
 from dispatcher import refreshing, ticking
 from tests.dispatcher.test_races import elsewhere
 from tests.system.processes import wait_until
+from tests.timing import in_time
 from vestnik import jobs
 from vestnik.front import kept, stale
 from vestnik.front.models import StalePage
@@ -158,7 +159,7 @@ def test_the_second_time_comes_by_itself_after_the_pause(transactional_db, front
     began = time.monotonic()
     while rows():
         refreshing.refresh()
-        assert time.monotonic() - began < 3
+        in_time(time.monotonic() - began, 3)
         time.sleep(0.02)
     assert time.monotonic() - began >= 0.65
 
@@ -226,7 +227,7 @@ def test_while_the_front_is_away_rows_stay_and_one_line_says_so(db, front, setti
     began = time.monotonic()
     with caplog.at_level(logging.WARNING):
         refreshing.refresh()
-    assert time.monotonic() - began < 2
+    in_time(time.monotonic() - began, 2)
     assert len(caplog.messages) == 1
     assert len(caplog.messages[0]) < 500
     assert StalePage.objects.filter(fetched_at=None).count() == 298
@@ -238,7 +239,7 @@ def test_a_front_that_hangs_is_left_after_a_few_pages(db, front, impatient):
     mark(*pages)
     began = time.monotonic()
     refreshing.refresh()
-    assert time.monotonic() - began < 2
+    in_time(time.monotonic() - began, 2)
     assert len(front.paths) <= 2 * refreshing.AT_ONCE
 
 
@@ -247,7 +248,7 @@ def test_one_slow_page_does_not_hold_up_the_others(db, front, impatient):
     mark("/en/", *(f"/en/blog/?page={page}" for page in range(2, 250)))
     began = time.monotonic()
     refreshing.refresh()
-    assert time.monotonic() - began < 4
+    in_time(time.monotonic() - began, 4)
     assert StalePage.objects.get(fetched_at=None).path == "/en/"
 
 
@@ -329,7 +330,7 @@ def test_five_hundred_pages_are_asked_for_a_few_at_a_time(db, front):
     refreshing.refresh()
     assert len(set(front.paths[:500])) == 500  # those that are fetched again in the meantime come after
     assert front.most_open <= refreshing.AT_ONCE
-    assert time.monotonic() - began < 15
+    in_time(time.monotonic() - began, 15)
 
 
 def test_the_secret_goes_to_the_front_alone_and_the_web_is_called_by_its_own_name(db, front, settings):

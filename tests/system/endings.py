@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from tests.timing import NotInTime
 from tests.system.processes import wait_until
 from vestnik.mailings import service
 from vestnik.mailings.models import Mailing
@@ -69,17 +70,22 @@ def comes_about(holds: Callable[[], Any], seconds: float) -> bool:
 
 
 def faults_of_an_outage(mailing: Mailing, post: Any, behave: Callable[[], None], well: End) -> list[str]:
-    """What goes wrong for a run that meets a service which takes nothing, until `behave`: nothing should."""
-    faults = []
-    if not comes_about(lambda: service.outage() is not None, 6):
-        faults.append("nobody is told")
+    """What goes wrong for a run that meets a service which takes nothing, until `behave`: nothing should.
+
+    Raises NotInTime where what should be does not come about soon.
+    """
+    late = []
+    if not comes_about(lambda: service.outage() is not None, 10):  # a service that drips uses up the limit of a whole dial, 5 s
+        late.append("nobody is told")
     elif not comes_about(lambda: uncharged(mailing), 1):  # all may just be in hand, and about to be given back
-        faults.append("letters do not wait uncharged")
+        late.append("letters do not wait uncharged")
     behave()
     if not comes_about(over(mailing), 6):
-        faults.append("it does not go on")
+        late.append("it does not go on")
     wait_until(over(mailing), 30)
-    faults += sorted(repr(end) for end in set(ends(mailing, post).values()) - {well})
+    faults = sorted(repr(end) for end in set(ends(mailing, post).values()) - {well})
     if not comes_about(lambda: service.outage() is None, 3):
-        faults.append("the note stays")
+        late.append("the note stays")
+    if late and not faults:
+        raise NotInTime(", ".join(late))
     return faults

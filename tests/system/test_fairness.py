@@ -7,6 +7,7 @@ from django.db import connection
 
 from tests.smtp_servers import Hang
 from tests.system.processes import wait_until
+from tests.timing import in_time
 from vestnik.mailings.records import Run
 from vestnik.testing.factories import make_list, make_mailing
 
@@ -71,7 +72,7 @@ def test_ten_letters_leave_beside_a_hundred_thousand(bob, post, run_dispatcher, 
         took.append(seconds_until_ten_have_left(bob, post))
         post.wait_for(len(post.letters) + RATE)
     assert goes_on(run), "nothing was beside it"
-    assert max(took) <= 3, took
+    in_time(max(took), 3, took)
 
 
 def test_they_leave_though_the_service_hangs_for_some_of_the_hundred_thousand(bob, post, run_dispatcher, big_run):
@@ -83,4 +84,4 @@ def test_they_leave_though_the_service_hangs_for_some_of_the_hundred_thousand(bo
     post.wait_for(2000, 30)
     took = [seconds_until_ten_have_left(bob, post) for _ in range(2 * ROUNDS)]
     assert goes_on(run), "nothing was beside it"
-    assert max(took) <= 3, took
+    in_time(max(took), 3, took)

@@ -3,6 +3,7 @@
 import time
 
 from tests.system.processes import wait_until
+from tests.timing import in_time
 from vestnik import jobs
 from vestnik.accounts.models import User
 from vestnik.clients import background
@@ -38,7 +39,7 @@ def test_an_uploaded_file_is_imported_at_once(alice, post, run_dispatcher):
     uploaded = time.monotonic()
     work = start_import(alice, sheet(1000), "clients.csv", list_name="Friends")
     wait_until(lambda: state(work) == "done")
-    assert time.monotonic() - uploaded < 2
+    in_time(time.monotonic() - uploaded, 2)
     assert (work.created, work.refused, work.listed) == (1000, 1, 1000)
     assert work.client_list.clients.count() == 1000
 
@@ -66,7 +67,7 @@ def test_an_import_that_was_stopped_with_its_process_is_begun_again(alice, post,
     wait_until(lambda: under_way(work))
     stopped = time.monotonic()
     dispatcher.stop("control")
-    assert time.monotonic() - stopped < 10
+    in_time(time.monotonic() - stopped, 10)
     assert state(work) == "running"
     dispatcher.restart("control")
     ClientImport.objects.update(created_at="2020-01-01T00:00Z")
@@ -85,6 +86,6 @@ def test_launches_do_not_wait_for_imports(alice, bob, post, run_dispatcher):
     saved = time.monotonic()
     post.wait_for(10)
     assert [state(work) for work in works] == ["running", "running"], "the imports were over too soon to be in the way"
-    assert post.letters[0].arrived - saved < 1.5
+    in_time(post.letters[0].arrived - saved, 1.5)
     assert mailing.runs.count() == 1
     wait_until(lambda: all(state(work) == "done" for work in (*works, *more)), 90)

@@ -9,6 +9,7 @@ from tests.http_servers import Answer, Drip, Drop, Endless, Hang, Keep, Raw, Rec
 from tests.smtp_servers import Certificate
 from tests.system.endings import QUICK, TIMEOUT, End, comes_about, ends, faults_of_an_outage, over, uncharged
 from tests.system.processes import Dispatcher, of_tests, wait_until
+from tests.timing import in_time
 from vestnik.mailings import service
 from vestnik.mailings.service import Trouble
 from vestnik.testing.factories import make_list, make_mailing
@@ -109,7 +110,7 @@ def test_what_meets_some_letters_costs_nobody_else_anything(alice, bob, api, dis
         name: end for name, (_, end) in OF_SOME_LETTERS.items()
     }
     assert set(found.values()) == set(ends(his, api).values()) == {WELL}
-    assert took < 5, "Bob's letters waited for Alice's"
+    in_time(took, 5, "Bob's letters waited for Alice's")
 
 
 def test_what_meets_the_whole_service_costs_no_letter_an_attempt(alice, api, dispatcher):
