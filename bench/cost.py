@@ -10,6 +10,14 @@ from bench.installation import installation
 
 LETTERS = 20_000
 PER_RUN = 100_000
+PARTS = {
+    "dispatcher bulk": "bulk",
+    "dispatcher control": "control",
+    "postgres": "PostgreSQL",
+    "valkey": "the queue",
+    "smtp-sink": "the external service",
+}
+"""By words of the command that started it."""
 
 
 def run(letters: int = LETTERS) -> None:
@@ -32,19 +40,15 @@ def run(letters: int = LETTERS) -> None:
         for part, seconds in spent.items():
             print(f"  {(seconds - busy[part]) / letters * 1e6:6.0f} µs of a processor: {part}")
         print(f"  {(_written() - written) / letters:6.0f} bytes of PostgreSQL's log")
-        print(f"  {(_kept() - kept) / letters:6.0f} bytes of its disk, for ever: the letter, its attempt, their indexes")
+        print(f"  {(_kept() - kept) / letters:6.0f} bytes of its disk, to stay: the letter, its attempt, their indexes")
         print(f"connections to PostgreSQL: {_connections()}")
 
 
 def _parts() -> Iterator[tuple[str, psutil.Process]]:
     """The processes that this one started, by what they are."""
-    names = {"dispatcher bulk": "bulk", "dispatcher control": "control", "postgres": "PostgreSQL", "valkey": "the queue"}
     for process in psutil.Process().children():
         command = " ".join(process.cmdline())
-        for words, part in {**names, "smtp-sink": "the external service"}.items():
-            if words in command:
-                yield part, process
-                break
+        yield next(part for words, part in PARTS.items() if words in command), process
 
 
 def _processor_seconds() -> dict[str, float]:
@@ -71,9 +75,7 @@ def _written() -> int:
 
 
 def _kept() -> int:
-    return _ask(
-        "SELECT pg_total_relation_size('mailings_delivery') + pg_total_relation_size('mailings_attempt')"
-    )
+    return _ask("SELECT pg_total_relation_size('mailings_delivery') + pg_total_relation_size('mailings_attempt')")
 
 
 def _connections() -> int:

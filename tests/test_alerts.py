@@ -29,6 +29,9 @@ def labels(transactional_db: None, valkey: None) -> dict[str, dict[str, set[str]
             metric.labels(*(["none", "200"][: len(metric._labelnames)]))
     figures = Figures()
     found: dict[str, dict[str, set[str]]] = {"vestnik_tick_timestamp_seconds": {}}
+    (job,) = yaml.safe_load((OPS / "prometheus" / "prometheus.yml").read_text())["scrape_configs"]
+    assert job["relabel_configs"] == [{"source_labels": ["__meta_dns_name"], "target_label": "service"}]
+    services = set(job["dns_sd_configs"][0]["names"])
     families = [*figures.collect(), *REGISTRY.collect()]
     figures.close()
     for family in families:
@@ -36,6 +39,8 @@ def labels(transactional_db: None, valkey: None) -> dict[str, dict[str, set[str]
             values = found.setdefault(sample.name, {})
             for name, value in sample.labels.items():
                 values.setdefault(name, set()).add(value)
+    for values in found.values():
+        values["service"] = services
     return found
 
 

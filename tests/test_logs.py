@@ -3,6 +3,8 @@
 import io
 import json
 import logging
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 from django.http import HttpRequest, HttpResponse
 from django.test import Client as Browser
 from django.urls import path
+from django.utils.module_loading import import_string
 
 from tests.local import helpers
 from tests.nginx.site import Gunicorn
@@ -48,6 +51,52 @@ def test_a_line_of_json_says_when_who_and_what(lines):
     (line,) = lines.all
     assert line.pop("time").endswith("+00:00")
     assert line == {"level": "WARNING", "logger": "vestnik.tests", "message": "three\nlines: 1\n«ё»"}
+
+
+@pytest.mark.parametrize("character", ["\r", "\x1b", "\x7f", "\x9b", "\x85", "\u2028", "\u202e"])
+@pytest.mark.parametrize("log_format", logs.FORMATS)
+def test_others_words_neither_order_a_terminal_about_nor_make_lines_of_their_own(character, log_format):
+    written = written_by(log_format, f"Mallory{character}[2J\nERROR vestnik: all is lost")
+
+    assert character not in written
+    assert len(written.splitlines()) == 1
+    assert "Mallory" in written
+
+
+@pytest.mark.parametrize("log_format", logs.FORMATS)
+@pytest.mark.parametrize("page", ["/en/accounts/confirm-email/", "/ru/accounts/password/reset/key/"])
+def test_nobody_signs_in_by_what_the_log_says(page, log_format):
+    assert f"Not Found: {page}…/" in written_by(log_format, f"Not Found: {page}3-one-time-key/")
+
+
+def written_by(log_format: str, message: str) -> str:
+    """What the installation's handler writes of it."""
+    wanted = logs.configuration(log_format, "INFO")
+    options = dict(wanted["formatters"][log_format])
+    formatter = import_string(options.pop("()"))(**options)
+    return formatter.format(logging.LogRecord("vestnik.tests", logging.INFO, "", 0, "%s", (message,), None))
+
+
+FAULTS = """
+import logging.config, sys, threading, warnings
+from vestnik import logs
+logs.configure(logs.configuration("json", "INFO"))
+warnings.warn("old")
+thread = threading.Thread(target=lambda: 1 / 0)
+thread.start()
+thread.join()
+raise ValueError("the end")
+"""
+
+
+def test_what_nobody_caught_and_what_python_warns_of_is_json_too():
+    done = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, timeout=30, check=False)
+
+    assert done.returncode == 1
+    warning, of_thread, end = [json.loads(line) for line in done.stderr.splitlines()]
+    assert "UserWarning: old" in warning["message"]
+    assert "ZeroDivisionError" in of_thread["exception"]
+    assert end["exception"].endswith("ValueError: the end")
 
 
 def test_an_exception_is_one_field(lines):

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import dramatiq
+import psycopg
 import pytest
 import redis
 from django.conf import settings as django_settings
@@ -17,12 +18,13 @@ from prometheus_client import REGISTRY
 from dispatcher import breaker
 from dispatcher.health import HeartbeatMiddleware
 from tests.dead_jobs import bury
+from tests.local.helpers import eventually
 from tests.web.ledger import make_run
 from vestnik import clock, heartbeats, jobs
 from vestnik.mailings.models import Mailing
 from vestnik.mailings.records import Delivery, Worker
 from vestnik.mailings.service import Trouble
-from vestnik.metrics.figures import Figures, Ledger
+from vestnik.metrics.figures import Figures, Ledger, _ask_ledger
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("valkey")]
 
@@ -156,7 +158,7 @@ def test_the_last_tick_and_the_breaker_are_told(figures):
     ("part", "missing"),
     [
         ("database", {"letters", "letters_left", "oldest_due_letter_seconds", "workers", "workers_died"}),
-        ("queue", {"queue_jobs", "queue_age_seconds", "dead_jobs", "processes"}),
+        ("queue", {"queue_jobs", "queue_age_seconds", "dead_jobs", "processes", "breaker_open"}),
         ("cache", {"tick_timestamp_seconds"}),
     ],
 )
@@ -191,11 +193,30 @@ def test_totals_that_take_long_are_asked_for_seldom(alice, figures):
     assert told(figures)["letters"]["sent"] == 4
 
 
+def test_a_database_that_takes_long_is_not_one_that_is_away(alice, figures, caplog):
+    make_run(alice, name="Under way", sent=3, queued=2)
+    before = told(figures)
+    make_run(alice, name="Another", sent=1)
+
+    with psycopg.connect(**connection.get_connection_params()) as other:
+        other.execute("LOCK TABLE mailings_tally IN ACCESS EXCLUSIVE MODE")
+        began = time.monotonic()
+        found = told(figures)
+        assert time.monotonic() - began < 1.5
+        assert found["up"]["database"] == 1
+        assert before.keys() - found.keys() == {"letters_left"}
+        assert found["letters"]["sent"] == 3  # as was known before
+    assert "a metric of the ledger is left out, for it takes too long" in caplog.messages
+
+    eventually(lambda: told(figures)["letters"]["sent"] == 4)
+    assert told(figures)["letters_left"] == 2
+
+
 def test_no_figure_walks_the_letters(alice, figures):
     make_run(alice, name="Under way", sent=1, queued=4)
 
     with CaptureQueriesContext(connection) as asked:
-        assert isinstance(figures._ask_ledger(), Ledger)
+        assert isinstance(_ask_ledger(), Ledger)
 
     about_letters = [query["sql"] for query in asked if "mailings_delivery" in query["sql"]]
     assert len(about_letters) == 1

@@ -1,10 +1,12 @@
 """A migration runs while the version before still serves: what that could not live with is refused."""
 
 import pytest
-from django.contrib.postgres.operations import AddIndexConcurrently
+from django.contrib.postgres.functions import RandomUUID
+from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndexConcurrently, TrigramExtension
 from django.db import migrations, models
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.operations.base import Operation
+from django.db.models.functions import Now
 
 from tools.migrations import FIRST, LARGE, faults, found
 
@@ -38,6 +40,21 @@ def said(*operations: Operation) -> list[str]:
         (migrations.AlterField("run", "filled_at", models.DateTimeField()), "without it"),
         (migrations.AlterField("mailing", "name", models.CharField(max_length=3)), "what it was"),
         (migrations.AlterField("mailing", "name", models.IntegerField()), "what it was"),
+        (migrations.AlterField("mailing", "name", models.CharField(max_length=4000, db_collation="C")), "what it was"),
+        (migrations.AlterField("mailing", "name", models.CharField(max_length=4000, unique=True)), "what it refuses"),
+        (migrations.AlterField("tally", "sent", models.PositiveIntegerField(db_default=0)), "what it refuses"),
+        (migrations.AlterField("run", "filled_at", models.DateTimeField(null=True, db_column="at")), "still asks for"),
+        (
+            migrations.AlterField("run", "mailing", models.ForeignKey("clients.Client", models.CASCADE, null=True)),
+            "what it refuses",
+        ),
+        (field("delivery", models.PositiveIntegerField, null=True), "read or written anew"),
+        (field("delivery", models.UUIDField, db_default=RandomUUID()), "read or written anew"),
+        (migrations.RemoveConstraint("tally", "tally_once_per_hour"), "ON CONFLICT"),
+        (migrations.RemoveIndex("delivery", "delivery_queued"), "may walk it"),
+        (RemoveIndexConcurrently("delivery", "delivery_queued"), "may walk it"),
+        (migrations.AlterOrderWithRespectTo("run", "mailing"), "only you know"),
+        (TrigramExtension(), "only you know"),
         (
             migrations.AddConstraint("run", models.CheckConstraint(condition=models.Q(id__gt=0), name="positive")),
             "what it refuses",
@@ -63,6 +80,14 @@ def test_what_the_version_before_could_not_live_with_is_refused(operation: Opera
         AddIndexConcurrently("delivery", models.Index(fields=["id"], name="an_index")),
         migrations.AlterField("mailing", "name", models.CharField(max_length=4000)),
         migrations.AlterField("run", "filled_at", models.DateTimeField(null=True, help_text="When.")),
+        migrations.AlterField("run", "mailing", models.ForeignKey("mailings.Mailing", models.CASCADE, null=True)),
+        migrations.AlterField(
+            "delivery", "worker", models.ForeignKey("mailings.Worker", models.CASCADE, null=True, db_index=False)
+        ),
+        field("delivery", models.DateTimeField, db_default=Now()),
+        field("run", models.PositiveIntegerField, null=True),
+        migrations.RemoveConstraint("run", "run_state"),
+        migrations.RemoveIndex("run", "run_by_owner"),
         migrations.AlterModelOptions("run", {"ordering": ["id"]}),
     ],
 )

@@ -23,13 +23,23 @@ ROOT = Path(__file__).parents[1]
 SECRETS = {
     "MAIL_SERVICE_URL": "https://to%2Bken-of-the-service@mail.example.org/v1",
     "SECRET_KEY": "the key of the sessions",
+    "FRONT_SECRET": "known-to-nginx-alone",
 }
 WORDS = (
     "alice@example.org and bob%40example.org told https://to%2Bken-of-the-service@mail.example.org/v1"
-    " or the key of the sessions Authorization: Basic eHl6enk6cGx1Z2g= Bearer abc.def-ghi"
+    " or the key of the sessions or known-to-nginx-alone Authorization: Basic eHl6enk6cGx1Z2g= Bearer abc.def-ghi"
 )
 UNTOLD = (
-    *("alice@", "bob%40", "ken-of-the-service", "key of the sessions", "eHl6enk6", "abc.def", "seen nowhere"),
+    *(
+        "known-to-nginx",
+        "alice@",
+        "bob%40",
+        "ken-of-the-service",
+        "key of the sessions",
+        "eHl6enk6",
+        "abc.def",
+        "seen nowhere",
+    ),
     *("hunter2", "one-time-key", "typed into the form", "10.1.2.3"),
 )
 
@@ -315,6 +325,23 @@ def test_a_wrong_dsn_stops_the_start_with_one_sentence(service: str, dsn: str) -
         ("/en/accounts/password/reset/key/3-abc-def/", "/en/accounts/password/reset/key/[secret]/"),
         ("Key (owner_id, email)=(7, Алиса) already exists.", "Key (owner_id, email)=(…) already exists."),
         ("the token of a lane, and a password", "the token of a lane, and a password"),
+        ('{"password": "hunter2", "n": 1}', '{"password": "[secret]", "n": 1}'),
+        ("Cookie: sessionid=abc; x=1", "Cookie: sessionid=[secret]; x=1"),
+        ('to "alice archer"@example.org and bob@[192.0.2.1]', "to [address] and [address]"),
+        ("Key (lower(name::text))=(Алиса) already exists.", "Key (lower(name::text))=(…) already exists."),
+        ("Key (name)=(Alice (home) and all) already exists.", "Key (name)=(…) already exists."),
+        ("Key (a)=(Alice) conflicts with existing key (a)=(Bob).", "Key (a)=(…)."),
+        ("Failing row contains (7, Alice (see).\nDear me).\nNext", "Failing row contains (…).\nNext"),
+        ('invalid input syntax for type integer: "Alice"', 'invalid input syntax for type integer: "…"'),
+        (
+            'CONTEXT:  COPY incoming_clients, line 3, column attributes: "{"name": "Alice"}"\nNext',
+            "CONTEXT:  COPY incoming_clients, line 3, column attributes: …\nNext",
+        ),
+        ('COPY incoming_clients, line 3: "7\tx\tAlice\t"', "COPY incoming_clients, line 3: …"),
+        (
+            'Token "Alice" is invalid.\nCONTEXT:  JSON data, line 1: {Alice',
+            "Token … is invalid.\nCONTEXT:  JSON data, line 1: …",
+        ),
         ("line 7, in run_slice: 3 @ 4", "line 7, in run_slice: 3 @ 4"),
     ],
 )

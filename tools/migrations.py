@@ -11,11 +11,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import django
+from django.contrib.postgres.operations import AddIndexConcurrently, ValidateConstraint
 from django.db import connection, migrations
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
-from django.db.models import NOT_PROVIDED
+from django.db.models import NOT_PROVIDED, CheckConstraint, Value
+from django.db.models.functions import Now
 
 FIRST = {
     "accounts": "0005_audit_of_jobs",
@@ -32,6 +34,13 @@ LARGE = {
 }
 """Tables of millions of rows: what reads all of them under a lock keeps letters waiting."""
 
+HARMLESS = (
+    *(migrations.AlterModelOptions, migrations.AlterModelManagers, migrations.AlterModelTableComment),
+    *(migrations.RenameIndex, ValidateConstraint),
+)
+"""Operations that neither the version before nor those who wait for a lock notice."""
+
+REFUSES = "the version before may write what it refuses, and it reads the whole table under a lock"
 GONE = "the version before still asks for it; first a version that does not, then this one"
 UNKNOWN = "whether the version before can live with it, and how long it locks what, only you know"
 
@@ -57,10 +66,11 @@ def faults(app: str, operations: Sequence[Operation], state: ProjectState) -> It
 def _fault(app: str, model: str, operation: Operation, state: ProjectState) -> str:
     is_large = (app, model) in LARGE
     match operation:
-        case migrations.AddField(field=field):
-            return _of_new_field(field, is_large)
-        case migrations.AlterField(name=name, field=field):
-            return _of_other_field(state.models[app, model].get_field(name), field, is_large)
+        case migrations.AddField(name=name):
+            return _of_new_field(_after(app, model, name, operation, state), is_large)
+        case migrations.AlterField(name=name):
+            old = state.apps.get_model(app, model)._meta.get_field(name)
+            return _of_other_field(old, _after(app, model, name, operation, state), is_large)
         case (
             migrations.RemoveField()
             | migrations.DeleteModel()
@@ -70,12 +80,25 @@ def _fault(app: str, model: str, operation: Operation, state: ProjectState) -> s
         ):
             return GONE
         case migrations.AddConstraint() | migrations.AlterUniqueTogether() | migrations.AlterIndexTogether():
-            return "the version before may write what it refuses, and it reads the whole table under a lock"
-        case migrations.AddIndex() if is_large and type(operation) is migrations.AddIndex:
-            return "this table is large, and nobody could write to it meanwhile: AddIndexConcurrently"
-        case migrations.RunSQL() | migrations.RunPython():
-            return UNKNOWN
-    return ""
+            return REFUSES
+        case migrations.RemoveConstraint():
+            removed = state.models[app, model].get_constraint_by_name(vars(operation)["name"])
+            return "" if isinstance(removed, CheckConstraint) else "the version before may write ON CONFLICT by it"
+        case AddIndexConcurrently():
+            return ""
+        case migrations.AddIndex():
+            meanwhile = "this table is large, and nobody could write to it meanwhile: AddIndexConcurrently"
+            return meanwhile if is_large else ""
+        case migrations.RemoveIndex():
+            return "this table is large, and the version before may walk it" if is_large else ""
+    return "" if isinstance(operation, HARMLESS) else UNKNOWN
+
+
+def _after(app: str, model: str, name: str, operation: Operation, state: ProjectState) -> Any:
+    """The field as it is then, bound to its model: what it is in the database is known of such alone."""
+    then = state.clone()
+    operation.state_forwards(app, then)
+    return then.apps.get_model(app, model)._meta.get_field(name)
 
 
 def _of_new_field(field: Any, is_large: bool) -> str:
@@ -83,12 +106,21 @@ def _of_new_field(field: Any, is_large: bool) -> str:
         return ""
     if not field.null and field.db_default is NOT_PROVIDED:
         return "the version before writes rows without it: null=True or db_default"
+    is_worked_out = hasattr(field.db_default, "resolve_expression") and not isinstance(field.db_default, (Value, Now))
+    if is_large and (is_worked_out or field.db_check(connection)):
+        return "this table is large, and all of it is read or written anew under a lock"
     return _of_its_index(field, is_large)
 
 
 def _of_other_field(old: Any, new: Any, is_large: bool) -> str:
     if old.null and not new.null:
         return "the version before writes rows without it"
+    if old.column != new.column:
+        return GONE
+    if (new.unique and not old.unique) or _refers(new) not in (None, _refers(old)):
+        return REFUSES
+    if new.db_check(connection) not in (None, old.db_check(connection)):
+        return REFUSES
     if _kind(old) != _kind(new) or _length(new) < _length(old):
         return "the version before writes what it was, and the whole table is written anew under a lock"
     if old.db_default is not NOT_PROVIDED and new.db_default is NOT_PROVIDED and not new.null:
@@ -102,8 +134,14 @@ def _of_its_index(field: Any, is_large: bool) -> str:
     return ""
 
 
+def _refers(field: Any) -> str | None:
+    """To which table, where the database minds."""
+    return field.related_model._meta.db_table if field.is_relation and field.db_constraint else None
+
+
 def _kind(field: Any) -> str:
-    return re.sub(r"\(\d+\)", "", field.db_type(connection) or "")
+    kind = re.sub(r"\(\d+\)", "", field.db_type(connection) or "")
+    return f"{kind} {field.db_parameters(connection).get('collation') or ''}"
 
 
 def _length(field: Any) -> float:
@@ -119,8 +157,6 @@ def found() -> Iterator[str]:
             continue
         if getattr(migration, "safe_because", "").strip():
             continue
-        if name.startswith("0001_"):
-            continue  # a new app's tables are nobody's yet
         for fault in faults(app, migration.operations, loader.project_state((app, name), at_end=False)):
             yield f"{app} {name}: {fault}"
 

@@ -59,11 +59,14 @@ FLUSH_VIEWS = Job("flush_views", CONTROL)
 SEND = Job("send", BULK)
 
 
-def horizon() -> timedelta:
-    """How far ahead a launch is worth a hint with a delay: until the tick after the next. The ticks find the rest."""
-    now = pendulum.now()
+def horizon(at: float | None = None) -> timedelta:
+    """How far ahead a launch is worth a hint with a delay: until the tick after the next. The ticks find the rest.
+
+    `at`: seconds since 1970; now, if it is not given.
+    """
+    since = pendulum.now() if at is None else pendulum.from_timestamp(at, tz="local")
     tick = periodiq.cron(settings.TICK_CRON)
-    return timedelta(seconds=(tick.next_valid_date(tick.next_valid_date(now)) - now).total_seconds())
+    return timedelta(seconds=(tick.next_valid_date(tick.next_valid_date(since)) - since).total_seconds())
 
 
 def launch(mailing_id: int, delay: timedelta | None = None) -> None:

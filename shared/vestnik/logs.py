@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import json
 import logging
+import logging.config
+import re
+import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from types import MappingProxyType
+from types import MappingProxyType, TracebackType
 from typing import Any
 
 PLAIN, JSON = "plain", "json"
@@ -19,6 +23,12 @@ FORMATS = (PLAIN, JSON)
 
 IDS = ("request_id", "job", "owner_id", "mailing_id", "run_id", "delivery_id")
 """What a line may name, be it by `about` or by `extra`."""
+
+INVISIBLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""What a terminal takes for orders or for the end of a line, where others' words are logged; but tabs, line feeds."""
+
+KEYS = re.compile(r"(/(?:key|confirm-email)/)[^/\s?\"'\\]+")
+"""The addresses of pages that letters lead to: who reads the log signs in as nobody."""
 
 _about: ContextVar[Mapping[str, Any]] = ContextVar("about", default=MappingProxyType({}))
 
@@ -31,6 +41,17 @@ def about(**ids: Any) -> Iterator[None]:
         yield
     finally:
         _about.reset(token)
+
+
+class PlainFormatter(logging.Formatter):
+    """A line for people: the message keeps to it, whoever's words are in it."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        record.message = _visible(record.message).replace("\n", "\\n")
+        return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        return _visible(super().formatException(ei))
 
 
 class JsonFormatter(logging.Formatter):
@@ -49,12 +70,19 @@ class JsonFormatter(logging.Formatter):
             line["exception"] = self.formatException(record.exc_info)
         if record.stack_info:
             line["stack"] = self.formatStack(record.stack_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return _visible(json.dumps(line, ensure_ascii=False, default=str))
+
+
+def _visible(text: str) -> str:
+    return KEYS.sub(r"\1…", INVISIBLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 def configuration(log_format: str, level: str) -> dict[str, Any]:
     """What logging.config.dictConfig takes."""
-    formatters = {PLAIN: {"format": "%(levelname)s %(name)s: %(message)s"}, JSON: {"()": "vestnik.logs.JsonFormatter"}}
+    formatters = {
+        PLAIN: {"()": "vestnik.logs.PlainFormatter", "fmt": "%(levelname)s %(name)s: %(message)s"},
+        JSON: {"()": "vestnik.logs.JsonFormatter"},
+    }
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -62,3 +90,24 @@ def configuration(log_format: str, level: str) -> dict[str, Any]:
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": log_format}},
         "root": {"handlers": ["stderr"], "level": level},
     }
+
+
+def configure(wanted: dict[str, Any]) -> None:
+    """Log by the `configuration`. Where that is JSON, so is what nobody caught, and what Python warns of."""
+    logging.config.dictConfig(wanted)
+    if wanted["handlers"]["stderr"]["formatter"] == JSON:
+        logging.captureWarnings(True)
+        sys.excepthook = _say
+        threading.excepthook = _say_of_thread
+
+
+def _say(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+    else:
+        logging.getLogger(__name__).critical("nobody caught this", exc_info=(kind, error, trace))
+
+
+def _say_of_thread(failed: threading.ExceptHookArgs) -> None:
+    if failed.exc_value is not None and not issubclass(failed.exc_type, SystemExit):
+        _say(failed.exc_type, failed.exc_value, failed.exc_traceback)

@@ -21,6 +21,8 @@ from sentry_sdk.integrations import Integration
 from sentry_sdk.integrations.logging import ignore_logger
 from sentry_sdk.types import Event, Hint, MonitorConfig
 
+from vestnik import logs
+
 QUIET_SECONDS = 300.0
 """How long the same line of the log, word for word, is not told again by the same process."""
 
@@ -32,12 +34,17 @@ RULES = [
     (re.compile(r"(://)[^\s/@]{1,1000}@"), r"\1[secret]@"),
     (re.compile(r"(?i)(\bauthorization\b[\"']?\s*[:=,]\s*[\"']?)[^\n\"']+"), r"\1[secret]"),
     (re.compile(r"(?i)\b(bearer|auth (?:plain|login|cram-md5|xoauth2))\s+[\w.~+/=-]+"), r"\1 [secret]"),
-    (re.compile(r"(?i)\b(\w*(?:password|passwd|secret|token|api_?key))=[^\s&;,)]+"), r"\1=[secret]"),
-    (re.compile(r"(/(?:key|confirm-email)/)[^/\s?\"']+"), r"\1[secret]"),
-    # The row a constraint refused, in PostgreSQL's words.
-    (re.compile(r"(Failing row contains \().*?(\)\.)", re.DOTALL), r"\1…\2"),
-    (re.compile(r"(Key \([^)]*\)=\().*?(\) )", re.DOTALL), r"\1…\2"),
-    (re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}(?:@|%40)[\w.-]+"), "[address]"),
+    (re.compile(r"(?i)\b(\w*(?:password|passwd|secret|token|api_?key|sessionid))=[^\s&;,)]+"), r"\1=[secret]"),
+    (re.compile(r"(?i)([\"']\w*(?:password|passwd|secret|token|api_?key)[\"']\s*:\s*[\"'])[^\"'\n]+"), r"\1[secret]"),
+    (logs.KEYS, r"\1[secret]"),
+    # The row a constraint refused, and the value or the line of a COPY that could not be read, in PostgreSQL's words.
+    (re.compile(r"(Failing row contains \().*(\)\.)", re.DOTALL), r"\1…\2"),
+    (re.compile(r"(\)=\()[^\n]*(\))"), r"\1…\2"),
+    (re.compile(r"(invalid [\w ]{1,40} for [\w ]{1,40}: \")[^\n]*\""), r'\1…"'),
+    (re.compile(r"(COPY \w+, line \d+(?:, column \w+)?: )\".*?\"(?=\n|$)", re.DOTALL), r"\1…"),
+    (re.compile(r"(JSON data, line \d+: )[^\n]*"), r"\1…"),
+    (re.compile(r"(\bToken )\"[^\n]*\"(?= is invalid)"), r"\1…"),
+    (re.compile(r"(?:\"[^\"\n@]{1,64}\"|[\w.!#$%&'*+/=?^`{|}~-]{1,64})(?:@|%40)(?:[\w.-]+|\[[\w.:]+\])"), "[address]"),
 ]
 
 
@@ -166,6 +173,6 @@ def _secrets() -> list[str]:
         if part.scheme in ("http", "https"):  # https://token@host/path, and the path may hold a key
             found += [part.username, part.path]
     plain = [unquote(text) for text in found if text]
-    plain += [settings.SECRET_KEY, settings.DATABASES["default"].get("PASSWORD") or ""]
+    plain += [settings.SECRET_KEY, settings.FRONT_SECRET, settings.DATABASES["default"].get("PASSWORD") or ""]
     known = {form for text in plain if len(text) >= LEAST_SECRET for form in (text, quote(text, safe=""))}
     return sorted(known, key=len, reverse=True)

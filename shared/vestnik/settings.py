@@ -41,8 +41,19 @@ def read(kind: str, name: str, *args: Any, **kwargs: Any) -> Any:
         return args[0]
     try:
         return getattr(env, kind)(name, *args, **kwargs)
-    except (EnvError, ValueError) as error:
-        raise ImproperlyConfigured(str(error)) from None
+    except (EnvError, ValueError, OSError) as error:
+        raise ImproperlyConfigured(str(error) if name in str(error) else f"{name}: {error}") from None
+
+
+# How long a PostgreSQL is waited for that takes no connection, or whose host is gone without a word: by itself Linux
+# would wait for hours. Whatever the URL says of these counts instead.
+PATIENCE = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
 
 
 def database(name: str) -> dict[str, Any]:
@@ -54,7 +65,7 @@ def database(name: str) -> dict[str, Any]:
         raise ImproperlyConfigured(f"{name}: {error}") from None
     if parsed["ENGINE"] != "django.db.backends.postgresql":
         raise ImproperlyConfigured(f"{name}: only PostgreSQL is supported (postgresql://user:password@host/name).")
-    return {**parsed}
+    return {**parsed, "OPTIONS": PATIENCE | parsed.get("OPTIONS", {})}
 
 
 def address(name: str, default: str) -> str:
@@ -82,9 +93,20 @@ def site(name: str, default: str) -> str:
     """The http:// or https:// address of a site in the variable `name`, without a path."""
     url: str = read("str", name, default) or default
     parts = urlsplit(url)
-    if url and (parts.scheme not in ("http", "https") or not parts.netloc or parts.path not in ("", "/")):
+    if not url:
+        return url
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path not in ("", "/"):
         raise ImproperlyConfigured(f"{name}: https://host or http://host:port is wanted, not {url!r}.")
-    return url.rstrip("/")
+    host, colon, port = parts.netloc.partition(":")
+    return f"{parts.scheme}://{_in_ascii(name, host)}{colon}{port}"
+
+
+def _in_ascii(name: str, host: str) -> str:
+    """The host's name in the variable `name` as browsers send it: xn--… for what is not written in ASCII."""
+    try:
+        return host.lower() if host.isascii() else host.encode("idna").decode()
+    except UnicodeError:
+        raise ImproperlyConfigured(f"{name}: {host!r} is no name of a host.") from None
 
 
 def sentry_dsn(name: str) -> str:
@@ -113,7 +135,7 @@ if MODE not in mode.MODES:
 
 SECRET_KEY: str = read("str", "SECRET_KEY")
 DEBUG: bool = read("bool", "DEBUG", False)
-ALLOWED_HOSTS: list[str] = read("list", "ALLOWED_HOSTS", [])
+ALLOWED_HOSTS: list[str] = [_in_ascii("ALLOWED_HOSTS", host.strip()) for host in read("list", "ALLOWED_HOSTS", [])]
 
 DATABASES = {"default": database("DATABASE_URL")}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -191,6 +213,8 @@ if MODE == mode.PRODUCTION:
         SITE_URL=SITE_URL.startswith("https://"),
         MAIL_FROM=MAIL_FROM != mode.NOBODYS_ADDRESS,
     )
+if MODE == mode.TRIAL:
+    mode.require(MODE=not SITE_URL.startswith("https://"))
 
 # Where the dispatcher finds the nginx that keeps copies of public pages, to have it fetch what changed; empty where
 # there is none. The secret is known to nginx, the web and the dispatcher: by it they know one another.
@@ -201,6 +225,9 @@ if (FRONT_URL or FRONT_SECRET) and not FRONT_SECRETS.fullmatch(FRONT_SECRET):
 
 # Of one file of clients. Its pieces lie in PostgreSQL until it is imported.
 IMPORT_LIMIT_BYTES: int = positive("int", "IMPORT_LIMIT_MB", 100) << 20
+
+# Where files wait that are too large for memory; the system's own folder if none is named.
+FILE_UPLOAD_TEMP_DIR: str | None = read("str", "SCRATCH_ROOT", None)
 
 # How often everything that is due is looked for. Starts do not wait for it: they are hinted with their exact delay.
 TICK_CRON: str = read("str", "TICK_CRON", "* * * * *")
@@ -230,3 +257,4 @@ LOG_FORMAT: str = read("str", "LOG_FORMAT", logs.PLAIN)
 if LOG_FORMAT not in logs.FORMATS:
     raise ImproperlyConfigured("LOG_FORMAT: plain or json is wanted.")
 LOGGING = logs.configuration(LOG_FORMAT, LOG_LEVEL)
+LOGGING_CONFIG = "vestnik.logs.configure"

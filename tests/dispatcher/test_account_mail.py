@@ -131,14 +131,16 @@ def test_a_temporary_failure_is_tried_again_later_with_the_same_id(service, post
 def test_what_is_refused_for_good_is_a_dead_letter_and_logged_once_without_its_secrets(
     service, post_office, caplog, alice, bob
 ):
-    service.always("rcpt", Say(550, "5.1.1 no such user"), recipient="bob@example.org")
+    service.always("rcpt", Say(550, "5.1.1 <bob@example.org>: no such user"), recipient="bob@example.org")
     write("alice@example.org", "bob@example.org")
     post_office.work()
     assert states() == ["sent", "failed"]
     letter = AccountLetter.objects.get(state="failed")
-    assert (letter.attempts, letter.code, letter.answer) == (1, 550, "5.1.1 no such user")
+    assert (letter.attempts, letter.code, letter.answer) == (1, 550, "5.1.1 <bob@example.org>: no such user")
     assert bytes(letter.content) == b""
-    assert errors(caplog) == [f"account letter {letter.pk} to somebody at example.org failed: 550 5.1.1 no such user"]
+    assert errors(caplog) == [
+        f"account letter {letter.pk} to somebody at example.org failed: 550 5.1.1 <b…@example.org>: no such user"
+    ]
     post_office.work()
     account_mail.tidy()
     assert len(errors(caplog)) == 1

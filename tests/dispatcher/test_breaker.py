@@ -112,6 +112,12 @@ def test_wrong_settings_open_it_at_once_and_are_told_once(alice, provider, lane,
     assert [record.levelname for record in told] == ["ERROR"]
 
 
+def test_the_log_names_nobody_by_what_the_service_said(others, caplog):
+    opened(others, Unavailable("450 <alice@example.org>: not now"))
+    (said,) = [line for line in caplog.messages if "nothing is handed over" in line]
+    assert said.endswith("450 <a…@example.org>: not now")
+
+
 def test_one_letter_at_a_time_tries_and_the_first_that_is_taken_closes_it(alice, engine, provider, lane, others, brief):
     run = launched(make_mailing(alice, 5))
     opened(others)

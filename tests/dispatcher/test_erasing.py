@@ -16,7 +16,7 @@ from dispatcher import erasing, launching, ledger, ticking
 from dispatcher.providers import memory
 from tests.dispatcher.test_races import elsewhere
 from tests.dispatcher.test_sending import launched, slice_of
-from vestnik import access
+from vestnik import access, locks
 from vestnik import erasing as core
 from vestnik.accounts import submissions
 from vestnik.accounts.models import Submission, User
@@ -237,7 +237,7 @@ def test_one_account_is_erased_at_a_time_and_the_next_is_hinted_at(alice, bob, v
     for user in (alice, bob):
         core.delete_account(user)
     before = hints("control")
-    with erasing._alone() as alone:
+    with locks.alone("vestnik.erase") as alone:
         assert alone
         elsewhere(lambda: erasing.erase(alice.pk)).join()
         assert core.deleted_accounts() == [alice.pk, bob.pk]

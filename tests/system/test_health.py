@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import psutil
 import pytest
@@ -122,6 +122,15 @@ def test_the_scheduler_is_well_while_ticks_come_and_a_while_after_its_start(
     code, said = health("scheduler")
     assert code == 0
     assert said.startswith("the last tick was ")
+
+
+def test_a_scheduler_whose_ticks_are_far_between_is_well_until_the_one_after_the_next(valkey: None) -> None:
+    to_come = (datetime.now().astimezone() + timedelta(hours=2)).replace(minute=0, second=0, microsecond=0)
+    cron = f"0 {to_come:%-H},{to_come + timedelta(hours=1):%-H} * * *"
+    last = to_come + timedelta(hours=1) - timedelta(days=1)
+    for ticked, code in ((last, 0), (last - timedelta(days=1), 1)):
+        cache.set("vestnik:tick", ticked.timestamp(), None)
+        assert health("scheduler", TICK_CRON=cron)[0] == code
 
 
 def test_a_part_that_there_is_not_is_told_how_to_ask() -> None:

@@ -105,6 +105,19 @@ def test_what_hangs_is_waited_for_a_second_and_asked_once(browser, settings, mon
     helpers.eventually(lambda: browser.get("/readyz").json()["database"] == "ok")
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_hung_and_went_without_a_word_is_not_waited_for_when_it_is_back(browser, valkey, monkeypatch):
+    options = connection.settings_dict["OPTIONS"]
+    assert 2 <= int(options["connect_timeout"]) <= 30
+    monkeypatch.setitem(options, "connect_timeout", 2)
+    with hanging() as (port, _), monkeypatch.context() as meanwhile:
+        meanwhile.setitem(connection.settings_dict, "HOST", "127.0.0.1")
+        meanwhile.setitem(connection.settings_dict, "PORT", str(port))
+        assert browser.get("/readyz").json()["database"] == "does not answer"
+        meanwhile.undo()
+        helpers.eventually(lambda: browser.get("/readyz").json() == WELL)  # while the connection is still open
+
+
 @contextmanager
 def hanging() -> Iterator[tuple[int, Callable[[], int]]]:
     """Somebody who takes connections and says nothing, and how many came; at the end they are hung up on."""

@@ -2,7 +2,7 @@
 or how that one does (health.py).
 """
 
-import logging.config
+import multiprocessing
 import os
 import sys
 from pathlib import Path
@@ -35,7 +35,7 @@ def main() -> None:
     os.environ["DJANGO_SETTINGS_MODULE"] = "dispatcher.settings"
     os.environ["DISPATCHER_PART"] = part
     if os.environ.get("LOG_FORMAT") == logs.JSON:  # the masters' own lines; what workers log, the settings say
-        logging.config.dictConfig(logs.configuration(logs.JSON, "INFO"))
+        logs.configure(logs.configuration(logs.JSON, "INFO"))
     if part == "scheduler":
         sys.argv = ["periodiq", "dispatcher.main"]
         periodiq.entrypoint()
@@ -45,6 +45,8 @@ def main() -> None:
         os.environ["dramatiq_queue_prefetch"] = threads
         from dramatiq import cli  # reads both
 
+        if sys.platform == "linux":  # from Python 3.14 on a server beside the master would fork, and be their parent
+            multiprocessing.set_start_method("fork")
         argv = ["dispatcher.main", "--processes", processes, "--threads", threads, "--queues", part]
         argv += ["--worker-shutdown-timeout", SHUTDOWN]
         sys.argv = [str(Path(cli.__file__).with_name("__main__.py")), *argv]  # by that name it begins anew after SIGHUP

@@ -24,7 +24,7 @@ from dispatcher.pace import Pace
 from dispatcher.providers import url
 from dispatcher.providers.base import Letter, Outcome, Provider, Receipt, Slots
 from dispatcher.providers.errors import NoRoom, ProviderError, Unavailable
-from vestnik import addresses, clock, jobs
+from vestnik import addresses, clock, jobs, locks
 from vestnik.accounts.letters import GIVE_UP_AFTER, AccountLetter, AccountLetterState
 
 logger = logging.getLogger(__name__)
@@ -37,10 +37,6 @@ PARTING_SECONDS = 5.0
 DATABASE_RETRY_SECONDS = 0.5
 GRACE = timedelta(seconds=10)
 """How long after its claim a letter is left to another process that has lost the lock and may yet settle it."""
-
-# Of the session and not of a transaction: none is open while the service is talked to. It ends with the process.
-LOCK = "SELECT pg_try_advisory_lock(hashtextextended('vestnik.account_mail', 0))"
-UNLOCK = "SELECT pg_advisory_unlock(hashtextextended('vestnik.account_mail', 0))"
 
 WAITING = "state = 'queued' AND created_at > statement_timestamp() - %(give_up_after)s::interval"
 # Whoever has the lock is alone: what others have in hand they left behind, but for those who lost their connection.
@@ -105,7 +101,7 @@ class AccountMail:
         """Hand over everything that is due, unless somebody is at it, who will look for it once more when done."""
         try:
             while not self._halted and something_is_due(self._in_hand):
-                with _alone() as alone:
+                with locks.alone("vestnik.account_mail") as alone:
                     if not alone:
                         return
                     self._at_rest.clear()
@@ -278,17 +274,6 @@ def tidy() -> None:
         jobs.account_mail()
 
 
-@contextmanager
-def _alone() -> Iterator[bool]:
-    """Whether nobody else in the installation is at work, for as long as this lasts."""
-    ((alone,),) = _execute(LOCK)
-    try:
-        yield alone
-    finally:
-        if alone:
-            _execute(UNLOCK)
-
-
 def _execute(statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
@@ -300,8 +285,8 @@ def _id(receipt: Receipt) -> int:
 
 
 def _log_end(letter_id: int, recipient: str, state: str, code: int | None, answer: str) -> None:
-    domain = addresses.domain(recipient)
-    logger.error("account letter %d to somebody at %s %s: %s %s", letter_id, domain, state, code or "no code", answer)
+    domain, words = addresses.domain(recipient), addresses.masked(answer, recipient)
+    logger.error("account letter %d to somebody at %s %s: %s %s", letter_id, domain, state, code or "no code", words)
 
 
 def _provider(shared: Slots) -> Provider:

@@ -29,7 +29,7 @@ from django.conf import settings
 from dispatcher.entries import Key
 from dispatcher.providers.base import Outcome, Receipt
 from dispatcher.providers.errors import Misconfigured, NoRoom, ProviderError
-from vestnik import jobs, monitoring
+from vestnik import addresses, jobs, monitoring
 from vestnik.mailings import service
 from vestnik.mailings.service import Trouble
 from vestnik.settings import impatient
@@ -324,7 +324,7 @@ class Breaker:
         self._hint(wait)
         if news:
             log = logger.error if trouble == Trouble.MISCONFIGURED else logger.warning
-            log("nothing is handed over, the next try is in %.1f s: %s", wait, words)
+            log("nothing is handed over, the next try is in %.1f s: %s", wait, addresses.masked(words))
             if trouble != Trouble.MISCONFIGURED:  # that was an error, which Sentry hears of by itself
                 monitoring.tell(f"Nothing is handed over, the mail service is away: {words}", "breaker", trouble)
         return wait
@@ -338,7 +338,7 @@ class Breaker:
         else:
             self._hint(seconds)
         if news:
-            logger.warning("the service asked to be left alone for %.0f s: %s", seconds, words)
+            logger.warning("the service asked to be left alone for %.0f s: %s", seconds, addresses.masked(words))
 
     def _stay_away_alone(self, seconds: float) -> None:
         self._alone_until = time.monotonic() + seconds

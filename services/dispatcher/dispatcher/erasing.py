@@ -5,8 +5,6 @@ finds whoever is not erased yet.
 """
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -16,7 +14,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from dispatcher import closing
-from vestnik import erasing, jobs
+from vestnik import erasing, jobs, locks
 from vestnik.accounts.models import User
 from vestnik.front import figures
 from vestnik.mailings.models import Mailing
@@ -32,10 +30,6 @@ MAILINGS_AT_ONCE = 100
 
 AGAIN = timedelta(seconds=10)
 """When to come back for an account of which letters are still in hand."""
-
-# Of the session, for the chunks are transactions of their own. It ends with the process.
-LOCK = "SELECT pg_try_advisory_lock(hashtextextended('vestnik.erase', 0))"
-UNLOCK = "SELECT pg_advisory_unlock(hashtextextended('vestnik.erase', 0))"
 
 # The same locks as vestnik.mailings.runs.lock_launches takes: a launch under way is waited for, the next finds nothing.
 LOCK_LAUNCHES = """
@@ -69,7 +63,7 @@ def erase(user_id: int) -> None:
 
     One account at a time in the whole installation; whoever has erased one hints at those that wait. Idempotent.
     """
-    with _alone() as alone:
+    with locks.alone("vestnik.erase") as alone:
         if not alone or user_id not in erasing.deleted_accounts() or not _erase(user_id):
             return
     logger.info("account %d is erased", user_id)
@@ -102,19 +96,6 @@ def _come_back(user_id: int) -> None:
     """Enqueue one job for later, however many were here meanwhile: the tick sends one each time."""
     if cache.add(f"vestnik:erase:{user_id}", True, AGAIN.total_seconds()):
         jobs.erase(user_id, AGAIN)
-
-
-@contextmanager
-def _alone() -> Iterator[bool]:
-    with connection.cursor() as cursor:
-        cursor.execute(LOCK)
-        alone: bool = cursor.fetchone()[0]
-    try:
-        yield alone
-    finally:
-        if alone:
-            with connection.cursor() as cursor:
-                cursor.execute(UNLOCK)
 
 
 def _end_runs(user_id: int) -> bool:

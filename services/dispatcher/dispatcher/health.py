@@ -17,10 +17,10 @@ from django.core.exceptions import ImproperlyConfigured
 from dramatiq.middleware import Middleware
 
 from vestnik import heartbeats, jobs
-from vestnik.settings import impatient
 
 SCHEDULER_STARTED = "vestnik:scheduler"
 TICK_MAY_BE_LATE = 60.0
+PATIENCE = 2.0  # with the queue, in seconds: on a busy machine it is no fault to be slow
 
 
 class Unwell(Exception):
@@ -60,7 +60,8 @@ def note_scheduler() -> None:
 
 def _workers(part: str, processes: int) -> str:
     try:
-        beating = heartbeats.fresh(redis.Redis.from_url(impatient(settings.REDIS_URL)))
+        client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE)
+        beating = heartbeats.fresh(client)
     except (redis.RedisError, OSError) as error:
         raise Unwell(f"The queue does not answer, so nothing is known of {part}: {error}") from None
     here = {each.pid for each in beating if (each.host, each.part) == (platform.node(), part) and _lives(each.pid)}
@@ -70,16 +71,20 @@ def _workers(part: str, processes: int) -> str:
 
 
 def _scheduler() -> str:
-    allowed = jobs.horizon().total_seconds() + TICK_MAY_BE_LATE
     ticked, started = cache.get("vestnik:tick"), cache.get(SCHEDULER_STARTED)
     now = time.time()
-    if ticked is not None and now - ticked < allowed:
+    if ticked is not None and now < _latest_after(ticked):
         return f"the last tick was {now - ticked:.0f} s ago"
-    if started is not None and now - started < allowed:
+    if started is not None and now < _latest_after(started):
         return f"started {now - started:.0f} s ago"
     if ticked is None:
         raise Unwell("There was no tick as far as is known. Is the cache away?")
     raise Unwell(f"The last tick was {now - ticked:.0f} s ago.")
+
+
+def _latest_after(at: float) -> float:
+    """When a tick after the next one would be late."""
+    return at + jobs.horizon(at).total_seconds() + TICK_MAY_BE_LATE
 
 
 def _lives(pid: int) -> bool:

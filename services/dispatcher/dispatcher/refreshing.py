@@ -7,8 +7,7 @@ and the web has readers to serve. Whoever comes meanwhile goes away: the one at 
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from datetime import timedelta
 from urllib.parse import urlsplit
 
@@ -16,11 +15,10 @@ import aiohttp
 import dramatiq
 import redis
 from django.conf import settings
-from django.db import connection
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
-from vestnik import jobs
+from vestnik import jobs, locks
 from vestnik.front import addresses, kept
 from vestnik.front.models import StalePage
 
@@ -45,10 +43,6 @@ LEFT_LYING = timedelta(seconds=10)
 NAMED = 3
 """Pages that the log names of those that could not be fetched."""
 
-# Of the session and not of a transaction: none is open while pages are fetched. It ends with the process.
-LOCK = "SELECT pg_try_advisory_lock(hashtextextended('vestnik.refresh', 0))"
-UNLOCK = "SELECT pg_advisory_unlock(hashtextextended('vestnik.refresh', 0))"
-
 
 def refresh() -> None:
     """Fetch what is stale; a moment later again what was fetched the first time. What fails is tried again: for a
@@ -60,7 +54,7 @@ def refresh() -> None:
     faults: dict[str, str] = {}
     away = again = False
     while not away and _due(faults).exists():
-        with _alone() as alone:
+        with locks.alone("vestnik.refresh") as alone:
             if not alone:
                 break
             new, failed, away = _refresh(_due(faults))
@@ -158,16 +152,3 @@ async def _get(session: aiohttp.ClientSession, path: str) -> str:
         return f"answered {answer.status}"
     # What nginx says it did. Anything else was not made for us: the secrets are not the same.
     return "" if answer.headers.get("X-Cache", "BYPASS") == "BYPASS" else "the copy was not passed by: FRONT_SECRET"
-
-
-@contextmanager
-def _alone() -> Iterator[bool]:
-    with connection.cursor() as cursor:
-        cursor.execute(LOCK)
-        alone: bool = cursor.fetchone()[0]
-    try:
-        yield alone
-    finally:
-        if alone:
-            with connection.cursor() as cursor:
-                cursor.execute(UNLOCK)

@@ -18,7 +18,7 @@ from django.conf import settings
 from django.core.cache import cache
 from django.core.exceptions import ValidationError
 from django.core.files import File
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import translation
@@ -32,6 +32,7 @@ from vestnik.clients.import_files import Rejected, import_file
 from vestnik.clients.importing import ImportRefused
 from vestnik.clients.models import ClientList
 from vestnik.clients.uploads import UNFINISHED, ClientImport, ImportPiece, ImportState, PieceKind
+from vestnik.locks import alone
 
 logger = logging.getLogger(__name__)
 
@@ -85,10 +86,10 @@ def run_import(import_id: int) -> None:
     owner_id = works.values_list("owner_id", flat=True).first()
     if owner_id is None:
         return
-    with ExitStack() as locks:
-        if not _lock(locks, "vestnik.import", owner_id):
+    with ExitStack() as held:  # while they are, others are told that the import is running
+        if not held.enter_context(alone("vestnik.import", owner_id)):
             return
-        if not any(_lock(locks, "vestnik.import.slot", slot) for slot in range(AT_ONCE)):
+        if not any(held.enter_context(alone("vestnik.import.slot", slot)) for slot in range(AT_ONCE)):
             return
         if not works.update(state=ImportState.RUNNING, tries=F("tries") + 1):
             return
@@ -145,24 +146,6 @@ def _within_the_limit(uploaded: Iterable[bytes] | File[bytes]) -> Iterator[bytes
         yield chunk
 
 
-def _lock(locks: ExitStack, name: str, number: int) -> bool:
-    """Take an advisory lock until `locks` is closed; False if somebody has it.
-
-    It is the connection's, not the transaction's: while it is held, others are told that the import is running.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, %s))", [name, number])
-        taken = bool(cursor.fetchone()[0])
-    if taken:
-        locks.callback(_unlock, name, number)
-    return taken
-
-
-def _unlock(name: str, number: int) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_unlock(hashtextextended(%s, %s))", [name, number])
-
-
 def _do(work: ClientImport) -> None:
     with translation.override(work.owner.language):
         try:
@@ -179,7 +162,10 @@ def _do(work: ClientImport) -> None:
 @transaction.atomic
 def _import(work: ClientImport) -> None:
     """The whole import. Refused rows wait on the disk, for the connection belongs to the COPY of the good ones."""
-    with uploads.opened(work, PieceKind.SOURCE) as source, tempfile.TemporaryFile() as file:
+    with (
+        uploads.opened(work, PieceKind.SOURCE) as source,
+        tempfile.TemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR) as file,
+    ):
         rejected = Rejected(lambda: file)
         report, client_list = import_file(
             work.owner, source, rejected, work.client_list, work.list_name or None, _progress(work.pk)

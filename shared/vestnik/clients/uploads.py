@@ -126,7 +126,7 @@ def read(client_import: ClientImport, kind: PieceKind) -> Iterator[bytes]:
 @contextmanager
 def opened(client_import: ClientImport, kind: PieceKind) -> Iterator[BinaryIO]:
     """The file as a seekable one on the local disk, gone afterwards."""
-    with tempfile.TemporaryFile() as file:
+    with tempfile.TemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR) as file:
         for piece in read(client_import, kind):
             file.write(piece)
         file.seek(0)

@@ -1,6 +1,7 @@
 """Figures of the whole installation, asked of PostgreSQL and Redis when Prometheus asks. Every port tells the same.
 
-None of them walks letters: totals are sums of tallies, and the oldest letter due is the first of an index.
+None of them walks letters: totals are sums of tallies, and the oldest letter due is the first of an index. Adding up
+all tallies there ever were may take longer than a scrape: that is done beside it, and the last totals known are told.
 """
 
 from __future__ import annotations
@@ -9,15 +10,16 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
+import psycopg
 import redis
 from django.conf import settings
 from django.core.cache import cache as django_cache
-from django.db import Error, connection, transaction
+from django.db import Error, OperationalError, connection, transaction
 from django.db.models import Exists, Min, OuterRef, Subquery
 from django.db.models.functions import Now
 from prometheus_client.core import GaugeMetricFamily
@@ -32,8 +34,16 @@ from vestnik.settings import impatient
 
 logger = logging.getLogger(__name__)
 
+Answer = TypeVar("Answer")
+
 SECONDS = 1.0
 """How long PostgreSQL and Redis are waited for."""
+
+ENOUGH_SECONDS = 0.8
+"""How long PostgreSQL works for a scrape, so that the answer comes in time."""
+
+TOTALS_SECONDS = 60.0
+"""How long it may add up totals."""
 
 SHARE = 20
 """Totals are kept for so many times as long as asking for them took."""
@@ -42,7 +52,7 @@ OUTCOMES = ("sent", "failed", "expired", "cancelled", "unknown")
 QUEUES = (jobs.CONTROL, jobs.BULK)
 
 # The dispatcher's connections avoid sequential scans, for the ledger's hot statements.
-FOR_THIS = "SET LOCAL statement_timeout = 1000; SET LOCAL enable_seqscan = on"
+FOR_THIS = "SET LOCAL statement_timeout = {milliseconds}; SET LOCAL enable_seqscan = on"
 
 TOTALS = f"SELECT {', '.join(f'coalesce(sum({outcome}), 0)' for outcome in OUTCOMES)} FROM mailings_tally"
 
@@ -60,13 +70,12 @@ WORKERS = "SELECT count(*) FILTER (WHERE ended_at IS NULL), count(*) FILTER (WHE
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """What PostgreSQL says."""
+    """What PostgreSQL says; None for what it did not come to in time."""
 
-    totals: dict[str, int]
-    left: int
-    oldest_due_seconds: float
-    workers: int
-    died: int
+    oldest_due_seconds: float | None
+    workers: tuple[int, int] | None
+    """That are not known to have ended, and that died."""
+    left: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,55 +100,87 @@ class Figures(Collector):
     """Never raises: what does not answer within a second is left out, and "vestnik_up" says so."""
 
     def __init__(self) -> None:
-        self._ledger = Question("metrics-ledger", self._ask_ledger, _leave_database)
+        self._ledger = Question("metrics-ledger", _ask_ledger, _leave_database)
+        self._totals = Question("metrics-totals", self._ask_totals)
         self._broker = Question("metrics-broker", _ask_broker)
         self._ticks = Question("metrics-ticks", _ask_ticks)
-        self._totals: dict[str, int] = {}
+        self._known_totals: dict[str, int] = {}
         self._totals_good_until = 0.0
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """The figures as they are now."""
         until = time.monotonic() + SECONDS
+        ask_totals = self._totals.put() if time.monotonic() >= self._totals_good_until else None
         ask_ledger, ask_broker, ask_ticks = self._ledger.put(), self._broker.put(), self._ticks.put()
         ledger, broker, ticks = ask_ledger(until), ask_broker(until), ask_ticks(until)
+        if ask_totals and ledger:
+            ask_totals(until)
         up = {"database": ledger, "queue": broker, "cache": ticks}
         yield _gauge("up", "Whether it answered.", "part", {part: found is not None for part, found in up.items()})
         yield _gauge("tick_timestamp_seconds", "When the last tick was.", values=ticks)
         outage = service.outage()
         open_for = {trouble.value: outage is not None and outage.trouble == trouble for trouble in service.Trouble}
-        yield _gauge("breaker_open", "Whether nothing is handed over, and why.", "trouble", open_for)
+        yield _gauge("breaker_open", "Whether nothing is handed over, and why.", "trouble", open_for if broker else ())
+        totals = self._known_totals if ledger else ()
+        yield _gauge("letters", "Letters that have ended, ever.", "outcome", totals)
         yield from _of_ledger(ledger)
         yield from _of_broker(broker)
 
     def close(self) -> None:
         """Ask no more, and leave PostgreSQL."""
         self._ledger.close()
+        self._totals.close()
         self._broker.close()
         self._ticks.close()
 
-    def _ask_ledger(self) -> Ledger | None:
-        try:
-            connection.close_if_unusable_or_obsolete()
-            with transaction.atomic(), connection.cursor() as cursor:
-                cursor.execute(FOR_THIS)
-                totals = self._ask_totals(cursor)
-                cursor.execute(LEFT)
-                left = int(cursor.fetchone()[0])
-                cursor.execute(WORKERS)
-                workers, died = cursor.fetchone()
-                return Ledger(totals, left, _oldest_due_seconds(), workers, died)
-        except Error as error:
-            logger.warning("metrics of the ledger are left out: %s", error)
-            _leave_database()
-            return None
-
-    def _ask_totals(self, cursor: Any) -> dict[str, int]:
+    def _ask_totals(self) -> None:
         began = time.monotonic()
-        if began >= self._totals_good_until:
-            cursor.execute(TOTALS)
-            self._totals = dict(zip(OUTCOMES, map(int, cursor.fetchone()), strict=True))
+        try:
+            found = _within(TOTALS_SECONDS, lambda: _row(TOTALS))
+            self._known_totals = dict(zip(OUTCOMES, map(int, found), strict=True))
             self._totals_good_until = began + SHARE * (time.monotonic() - began)
-        return self._totals
+        except Error as error:
+            logger.warning("metrics of letters are not known anew: %s", error)
+        finally:
+            _leave_database()  # a connection for a moment
+
+
+def _ask_ledger() -> Ledger | None:
+    until = time.monotonic() + ENOUGH_SECONDS
+    try:
+        connection.close_if_unusable_or_obsolete()
+        return Ledger(
+            oldest_due_seconds=_in_time(until, _oldest_due_seconds),
+            workers=_in_time(until, lambda: _row(WORKERS)),
+            left=_in_time(until, lambda: int(_row(LEFT)[0])),
+        )
+    except Error as error:
+        logger.warning("metrics of the ledger are left out: %s", error)
+        _leave_database()
+        return None
+
+
+def _in_time(until: float, ask: Callable[[], Answer]) -> Answer | None:
+    """The answer, or None where PostgreSQL had none by then (time.monotonic()), though it lives."""
+    try:
+        return _within(until - time.monotonic(), ask)
+    except OperationalError as error:
+        if not isinstance(error.__cause__, psycopg.errors.QueryCanceled):
+            raise
+        logger.warning("a metric of the ledger is left out, for it takes too long")
+        return None
+
+
+def _within(seconds: float, ask: Callable[[], Answer]) -> Answer:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(FOR_THIS.format(milliseconds=max(1, round(seconds * 1000))))
+        return ask()
+
+
+def _row(statement: str) -> Any:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+        return cursor.fetchone()
 
 
 def _leave_database() -> None:
@@ -206,21 +247,16 @@ def _ask_ticks() -> list[float] | None:
 
 
 def _of_ledger(ledger: Ledger | None) -> Iterator[GaugeMetricFamily]:
-    yield _gauge("letters", "Letters that have ended, ever.", "outcome", ledger.totals if ledger else ())
-    yield _gauge("letters_left", "Letters of open runs that have not ended.", values=[ledger.left] if ledger else ())
+    left, oldest, workers = (ledger.left, ledger.oldest_due_seconds, ledger.workers) if ledger else (None, None, None)
+    living, died = workers or (None, None)
+    yield _gauge("letters_left", "Letters of open runs that have not ended.", values=_known(left))
     yield _gauge(
         "oldest_due_letter_seconds",
         "How long the letter that waits longest has been due, of those that may go.",
-        values=[ledger.oldest_due_seconds] if ledger else (),
+        values=_known(oldest),
     )
-    yield _gauge(
-        "workers",
-        "Processes that have sent and are not known to have ended.",
-        values=[ledger.workers] if ledger else (),
-    )
-    yield _gauge(
-        "workers_died", "Processes that died with letters in hand, ever.", values=[ledger.died] if ledger else ()
-    )
+    yield _gauge("workers", "Processes that have sent and are not known to have ended.", values=_known(living))
+    yield _gauge("workers_died", "Processes that died with letters in hand, ever.", values=_known(died))
 
 
 def _of_broker(broker: Broker | None) -> Iterator[GaugeMetricFamily]:
@@ -236,6 +272,10 @@ def _of_broker(broker: Broker | None) -> Iterator[GaugeMetricFamily]:
         "dead_jobs", "Jobs that nobody tries any more.", "queue", {name: queue.dead for name, queue in queues.items()}
     )
     yield _gauge("processes", "Worker processes with a heartbeat.", "part", broker.processes if broker else ())
+
+
+def _known(value: float | None) -> list[float]:
+    return [] if value is None else [value]
 
 
 def _gauge(

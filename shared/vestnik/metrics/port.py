@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import socketserver
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler
@@ -17,8 +19,11 @@ from vestnik.metrics.figures import Figures
 
 logger = logging.getLogger(__name__)
 
-TAKE_OVER_SECONDS = 2.0
-"""How often the others look whether the port is free: whoever had it may have died."""
+AGAIN_SECONDS = 0.5
+"""How long after it could not be opened the port is tried again."""
+
+GRACE = 4
+"""Tries in vain of which nothing is said: whoever had the port may not have closed it yet."""
 
 PATIENCE_SECONDS = 5.0
 """With somebody who asks slowly: they are answered one after the other."""
@@ -53,23 +58,31 @@ def _serve() -> None:
         def log_message(self, *words: object) -> None:
             pass
 
-    said = False
+    with (metrics.FOLDER / "teller").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # until whichever of our processes tells has died
+        with _opened(Handler) as server:
+            logger.info("metrics at %s:%d", settings.METRICS_HOST, settings.METRICS_PORT)
+            server.serve_forever()
+
+
+def _opened(handler: type[BaseHTTPRequestHandler]) -> _Server:
+    tries = 0
     while True:
         try:
-            server = _Server((settings.METRICS_HOST, settings.METRICS_PORT), Handler)
-        except OSError as error:  # mostly another of our processes has it
-            if not said:
-                logger.debug("metrics are told by another process: %s", error)
-            said = True
-            time.sleep(TAKE_OVER_SECONDS)
-            continue
-        logger.info("metrics at %s:%d", settings.METRICS_HOST, settings.METRICS_PORT)
-        with server:
-            server.serve_forever()
+            return _Server((settings.METRICS_HOST, settings.METRICS_PORT), handler)
+        except OSError as error:
+            tries += 1
+            if tries == GRACE:
+                place = f"{settings.METRICS_HOST}:{settings.METRICS_PORT}"
+                logger.error("METRICS_PORT: nothing is told, for %s cannot be listened at: %s", place, error)
+            time.sleep(AGAIN_SECONDS)
 
 
 class _Server(socketserver.TCPServer):
     allow_reuse_address = True
 
     def handle_error(self, request: object, client_address: object) -> None:
-        logger.debug("somebody who asked for metrics did not wait for them", exc_info=True)
+        if isinstance(sys.exc_info()[1], OSError):
+            logger.debug("somebody who asked for metrics did not wait for them", exc_info=True)
+        else:
+            logger.exception("metrics could not be told")

@@ -226,7 +226,7 @@ class Pool:
             self._return(work)
 
     def _return(self, work: HandOver) -> None:
-        """Give the letter back if it still waits; timers of uvloop count whole milliseconds, and may be early by one."""
+        """Give the letter back if it still waits: uvloop counts in milliseconds, and its timers may be early by one."""
         if work in self._again:
             self._again.remove(work)
             self.answered(work.lane, work.receipt(Outcome.RETURNED, None, work.given_up))

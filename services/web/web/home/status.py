@@ -63,7 +63,7 @@ def _scheduler() -> Part:
     at = datetime.fromtimestamp(ticked, UTC)
     return Part(
         _("Scheduler"),
-        timezone.now() - at < jobs.horizon() + TICK_MAY_BE_LATE,
+        timezone.now() - at < jobs.horizon(ticked) + TICK_MAY_BE_LATE,
         _("last tick at %s UTC") % f"{at:%H:%M:%S}",
     )
 
