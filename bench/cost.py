@@ -2,11 +2,15 @@
 
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import psutil
 
 from bench import mailing, wire
 from bench.installation import installation
+
+if TYPE_CHECKING:
+    from vestnik.accounts.models import User
 
 LETTERS = 20_000
 PER_RUN = 100_000
@@ -23,25 +27,28 @@ PARTS = {
 def run(letters: int = LETTERS) -> None:
     """Send a mailing and print what each letter of it took.
 
-    `OLD_LETTERS=10000000` puts so many letters of earlier runs into the ledger, and says the speed before, too.
+    `OLD_LETTERS=10000000` puts so many letters of earlier runs into the ledger then, and does it again. Linux alone.
     """
     old = int(os.environ.get("OLD_LETTERS", "0"))
     with wire.sink() as port, installation(f"smtp://{wire.HOST}:{port}?connections={mailing.CONNECTIONS}"):
         owner = mailing.make_owner(letters)
         mailing.send(owner, owner_warms_up=True)
-        rate, _ = mailing.send(owner)
+        _print_cost(owner, letters)
         if old:
             _write_old(old)
-            print(f"{rate:,.0f} letters/s before {old:,} letters of earlier runs were in the ledger")
-        busy, written, kept = _processor_seconds(), _written(), _kept()
-        rate, _ = mailing.send(owner)
-        spent = _processor_seconds()
-        print(f"{letters:,} letters of 4 kB, {rate:,.0f}/s, on {psutil.cpu_count()} processors; each of them took")
-        for part, seconds in spent.items():
-            print(f"  {(seconds - busy[part]) / letters * 1e6:6.0f} µs of a processor: {part}")
-        print(f"  {(_written() - written) / letters:6.0f} bytes of PostgreSQL's log")
-        print(f"  {(_kept() - kept) / letters:6.0f} bytes of its disk, to stay: the letter, its attempt, their indexes")
-        print(f"connections to PostgreSQL: {_connections()}")
+            print(f"beside {old:,} letters of earlier runs:")
+            _print_cost(owner, letters)
+
+
+def _print_cost(owner: "User", letters: int) -> None:
+    before, written, kept = _processor_seconds(), _written(), _kept()
+    rate, _ = mailing.send(owner)
+    print(f"{letters:,} letters of 4 kB, {rate:,.0f}/s, on {psutil.cpu_count()} processors; each of them took")
+    for part, seconds in _processor_seconds().items():
+        print(f"  {(seconds - before[part]) / letters * 1e6:6.0f} µs of a processor: {part}")
+    print(f"  {(_written() - written) / letters:6.0f} bytes of PostgreSQL's log")
+    print(f"  {(_kept() - kept) / letters:6.0f} bytes of its disk, to stay: the letter, its attempt, their indexes")
+    print(f"connections to PostgreSQL: {_connections()}", flush=True)
 
 
 def _parts() -> Iterator[tuple[str, psutil.Process]]:
