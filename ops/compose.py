@@ -1,5 +1,6 @@
 """docker compose, asked for one installation."""
 
+import json
 import os
 import subprocess
 from collections.abc import Mapping
@@ -33,18 +34,28 @@ class Compose:
 
     def shown(self, *arguments: str) -> None:
         """`docker compose`, whose words go to the terminal. Raises OpsError where it fails."""
-        if status := subprocess.run([*self._start, *arguments], cwd=ROOT, env=environment(), check=False).returncode:
-            raise OpsError(f"docker compose {arguments[0]} failed (exit code {status}); it says above why.")
+        with _started([*self._start, *arguments]) as process:
+            pass
+        if process.returncode:
+            raise OpsError(f"docker compose {arguments[0]} failed (exit code {process.returncode}); it says above why.")
 
     def open(self, *arguments: str, stdin: "IO[bytes] | int" = subprocess.DEVNULL) -> "subprocess.Popen[bytes]":
         """A command of compose under way, whose output is read."""
-        command = [*self._start, *arguments]
-        return subprocess.Popen(command, cwd=ROOT, env=environment(), stdin=stdin, stdout=subprocess.PIPE)
+        return _started([*self._start, *arguments], stdin=stdin, stdout=subprocess.PIPE)
 
     def sql(self, statement: str, database: str = "vestnik") -> str:
         """What psql answers to a statement: rows by lines, columns by |."""
         psql = ("psql", "-v", "ON_ERROR_STOP=1", "-U", "vestnik", "-d", database, "-Atq", "-c", statement)
         return self("exec", "-T", "postgres", *psql)
+
+    def refuse_a_database_elsewhere(self) -> None:
+        """Raises OpsError where DATABASE_URL names another PostgreSQL than the container, which stands idle then."""
+        services = json.loads(self("config", "--format", "json"))["services"]
+        if services["secrets"]["environment"].get("DATABASE_URL"):
+            raise OpsError(
+                "DATABASE_URL names a PostgreSQL elsewhere: back up and restore the database there (pg_dump,"
+                " pg_restore), and the pictures in the volume media."
+            )
 
 
 def run(command: list[str], **options: Any) -> str:
@@ -57,6 +68,13 @@ def run(command: list[str], **options: Any) -> str:
     if done.returncode:
         raise OpsError(f"{' '.join(command)[:200]}\nfailed (exit code {done.returncode}):\n{done.stderr[-3000:]}")
     return str(done.stdout).removesuffix("\n")
+
+
+def _started(command: list[str], **options: Any) -> "subprocess.Popen[bytes]":
+    try:
+        return subprocess.Popen(command, cwd=ROOT, env=environment(), **options)
+    except FileNotFoundError:
+        raise OpsError(f"There is no {command[0]} on this machine.") from None
 
 
 def environment(given: Mapping[str, str] = os.environ) -> dict[str, str]:

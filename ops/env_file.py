@@ -1,5 +1,6 @@
 """The .env of an installation: read as docker compose does, and only ever added to."""
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,11 +33,15 @@ def add(path: Path, values: Mapping[str, str], heading: str) -> None:
     for name, value in values.items():
         if re.search(r"['\\\n\r]", value):
             raise OpsError(f"{name}: quotes, backslashes and line ends cannot be written; percent-encode them.")
+    path = path.resolve()  # a link stays one
     before = path.read_text() if path.exists() else ""
     gap = "" if not before else "\n" if before.endswith("\n") else "\n\n"
     lines = "".join(f"{name}='{value}'\n" for name, value in values.items())
     unfinished = path.with_name(f"{path.name}.new")
     unfinished.unlink(missing_ok=True)
     unfinished.touch(mode=0o600, exist_ok=False)
-    unfinished.write_text(f"{before}{gap}# {heading}\n{lines}")
+    with unfinished.open("w") as file:
+        file.write(f"{before}{gap}# {heading}\n{lines}")
+        file.flush()
+        os.fsync(file.fileno())
     unfinished.replace(path)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from ops import OpsError, env_file
+from ops import OpsError, env_file, run_command
 from ops.compose import ROOT, Compose, run
 
 WANTED = ("SITE_URL", "MAIL_SERVICE_URL")
@@ -20,6 +20,7 @@ USAGE = (
     "    make up SITE_URL=https://vestnik.example.org MAIL_SERVICE_URL='smtp+starttls://user:password@host:587'\n\n"
     "or the same lines in a file .env (docs/operations.md). To have a look without any of it: docker compose up"
 )
+BEHIND_NGINX = ("web", "dispatcher", "control", "scheduler")
 FIRST_ADMINISTRATOR = "docker compose exec web python -m django createsuperuser"
 
 
@@ -32,8 +33,10 @@ def completed(there: Mapping[str, str], given: Mapping[str, str]) -> dict[str, s
         if there.get(name) and there[name] != value:
             raise OpsError(f"{name} has another value in .env; change it there.")
     known = {**there, **{name: value for name, value in given.items() if not there.get(name)}}
-    if missing := [name for name in WANTED if not known.get(name) and not known.get(f"{name}_FILE")]:
+    if missing := [name for name in WANTED if not known.get(name)]:
         raise OpsError(USAGE.format(missing=f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'}"))
+    if known.get("MODE") not in (None, "", "production"):
+        raise OpsError(f"MODE is {known['MODE']} in .env; take the line out, or say production.")
     host = _host(known["SITE_URL"])
     if urlsplit(known["MAIL_SERVICE_URL"]).scheme not in MAIL_SCHEMES:
         raise OpsError("MAIL_SERVICE_URL: smtp://, smtps://, smtp+starttls:// or https:// is wanted (README.md).")
@@ -60,7 +63,10 @@ def _host(site_url: str) -> str:
     parts = urlsplit(site_url)
     if parts.scheme != "https" or not parts.hostname or parts.path.strip("/") or parts.query:
         raise OpsError(f"SITE_URL: https://host is wanted, as people will call the installation, not {site_url!r}.")
-    return parts.hostname
+    try:
+        return parts.hostname.encode("idna").decode()  # as browsers send it
+    except UnicodeError:
+        raise OpsError(f"SITE_URL: {parts.hostname!r} is no name of a host.") from None
 
 
 def given(names: list[str]) -> dict[str, str]:
@@ -73,15 +79,26 @@ def given(names: list[str]) -> dict[str, str]:
 
 
 def kept_by_a_trial(compose: Compose) -> dict[str, str]:
-    """The secrets that were made here when `docker compose up` ran without a .env; none where it never did."""
+    """The secrets that were made here when `docker compose up` ran without a .env; none where it never came so far."""
     volume = json.loads(compose("config", "--format", "json"))["volumes"]["secrets"]["name"]
     if not run(["docker", "volume", "ls", "--quiet", "--filter", f"name=^{volume}$"]):
         return {}
     files = " ".join(f"/run/vestnik/{name.lower()}" for name in MADE)
-    shell = ("sh", "-c", f'for file in {files}; do cat "$file" && echo; done')
-    compose("build", "secrets")
+    shell = ("sh", "-c", f'for file in {files}; do cat "$file" 2>/dev/null; echo; done')
+    compose.shown("build", "secrets")
     said = compose("run", "--rm", "-T", "--no-deps", "secrets", *shell)
-    return dict(zip(MADE, said.splitlines(), strict=True))
+    return {name: value for name, value in zip(MADE, f"{said}\n".splitlines(), strict=True) if value}
+
+
+def start(compose: Compose) -> None:
+    """Start this version. One that runs already serves until the database is ready for this one, and goes on where that
+    fails: compose by itself stops all that it replaces before it starts anything.
+    """
+    compose.shown("build")
+    for once in ("secrets", "migrate"):  # in sight: what they refuse they say in a sentence
+        compose.shown("run", "--rm", "-T", once)
+    compose.shown("up", "--detach", "--wait", *BEHIND_NGINX)  # nginx shows its copies meanwhile
+    compose.shown("up", "--detach", "--wait", "--remove-orphans")
 
 
 def main(names: list[str]) -> None:
@@ -96,7 +113,7 @@ def main(names: list[str]) -> None:
         env_file.add(file, added, HEADING)
         sys.stdout.write(f"{file.name}: wrote {', '.join(added)}\n")
     settings = {**there, **added}
-    compose.shown("up", "--detach", "--build", "--wait", "--remove-orphans")
+    start(compose)
     sys.stdout.write(
         f"\nVestnik runs. nginx listens on http://{settings['BIND']}:{settings['PORT']}; what speaks HTTPS for"
         f" {settings['SITE_URL']} passes requests on to there.\n"
@@ -105,7 +122,4 @@ def main(names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except OpsError as error:
-        sys.exit(str(error))
+    run_command(lambda: main(sys.argv[1:]))

@@ -12,6 +12,7 @@ from dotenv import dotenv_values
 
 from local.configuration import Configuration
 from ops import OpsError, compose, env_file, up
+from tests.ops.conftest import Docker
 
 ROOT = Path(__file__).parents[2]
 MAIL = "smtp+starttls://vestnik:p%27w$HOME#1@smtp.example.org:587?connections=20&timeout=30"
@@ -48,6 +49,15 @@ def test_its_owner_alone_reads_the_file(tmp_path):
     file.chmod(0o644)
     written(file, ASKED)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_a_link_to_the_file_stays_one(tmp_path):
+    (tmp_path / "kept").mkdir()
+    link, file = tmp_path / ".env", tmp_path / "kept" / "env"
+    link.symlink_to(file)
+    written(link, ASKED)
+    assert link.is_symlink()
+    assert env_file.read(file)["SITE_URL"] == ASKED["SITE_URL"]
 
 
 def test_compose_python_and_a_shell_read_the_same(tmp_path):
@@ -101,12 +111,32 @@ def test_what_is_missing_is_said_and_how_to_try_it_without(missing):
     [
         ({"SITE_URL": "http://vestnik.example.org"}, "^SITE_URL: https://host is wanted"),
         ({"SITE_URL": "https://example.org/vestnik"}, "^SITE_URL: https://host is wanted"),
+        ({"SITE_URL": "https://вестник..рф"}, "^SITE_URL: .* is no name of a host"),
         ({"MAIL_SERVICE_URL": "smtp.example.org"}, "^MAIL_SERVICE_URL: smtp://"),
+        ({"MODE": "trial"}, "^MODE is trial"),
     ],
 )
 def test_what_cannot_be_right_is_refused(given, words):
     with pytest.raises(OpsError, match=words):
         up.completed({}, {**ASKED, **given})
+
+
+def test_an_env_of_make_run_does_not_make_an_installation():
+    with pytest.raises(OpsError, match=r"^MODE is local in \.env; take the line out"):
+        up.completed({"MODE": "local"}, ASKED)
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_a_file_with_a_value_is_not_that_value(name):
+    there = {f"{name}_FILE": "/run/secrets/x", **{other: ASKED[other] for other in ASKED if other != name}}
+    with pytest.raises(OpsError, match=f"{name} is wanted"):
+        up.completed(there, {})
+
+
+def test_a_host_in_other_letters_is_known_by_what_browsers_say(tmp_path):
+    added = up.completed({}, {**ASKED, "SITE_URL": "https://Вестник.рф"})
+    assert added["ALLOWED_HOSTS"] == "xn--b1agjinxh.xn--p1ai" == "вестник.рф".encode("idna").decode()
+    assert added["MAIL_FROM"] == "vestnik@xn--b1agjinxh.xn--p1ai"
 
 
 def test_another_value_than_the_file_has_is_refused():
@@ -159,3 +189,44 @@ def test_make_run_still_reads_an_env_of_its_own(tmp_path, monkeypatch):
     monkeypatch.delenv("WEB_PORT")
     (tmp_path / ".env").write_text("WEB_PORT=8123\n")
     assert Configuration.read(tmp_path).web_port == 8123
+
+
+BUILT, ONCE, BEHIND, ALL = (
+    "build",
+    ["run --rm -T secrets", "run --rm -T migrate"],
+    "up --detach --wait web dispatcher control scheduler",
+    "up --detach --wait --remove-orphans",
+)
+
+
+def test_the_database_is_ready_before_anything_is_replaced_and_nginx_comes_last(docker: Docker) -> None:
+    up.start(compose.Compose())
+    assert docker.told == [BUILT, *ONCE, BEHIND, ALL]
+
+
+@pytest.mark.parametrize("once", ["secrets", "migrate"])
+def test_the_version_before_goes_on_where_this_one_cannot_begin(docker: Docker, once: str) -> None:
+    docker.does(f"-T {once}", "exit 2")
+    with pytest.raises(OpsError, match="failed"):
+        up.start(compose.Compose())
+    assert not docker.order("up")
+
+
+def test_a_trial_keeps_its_secrets_and_one_that_was_broken_off_gets_the_rest(docker: Docker, tmp_path: Path) -> None:
+    """The shell that reads them is the real one, in another folder."""
+    volume = tmp_path / "secrets"
+    docker.does("config --format json", """echo '{"volumes": {"secrets": {"name": "x_secrets"}}}'""")
+    docker.does("secrets sh -c", f'for last; do :; done; echo "$last" | sed s,/run/vestnik,{volume},g | sh')
+    assert up.kept_by_a_trial(compose.Compose()) == {}
+    docker.does("volume ls", "echo x_secrets")
+    assert up.kept_by_a_trial(compose.Compose()) == {}
+    volume.mkdir()
+    (volume / "front_secret").write_text("of-the-trial-itself")
+    assert up.kept_by_a_trial(compose.Compose()) == {"FRONT_SECRET": "of-the-trial-itself"}
+    (volume / "postgres_password").write_text("its-password-of-the-database")
+    (volume / "secret_key").write_text("its-key")
+    assert up.kept_by_a_trial(compose.Compose()) == {
+        "SECRET_KEY": "its-key",
+        "FRONT_SECRET": "of-the-trial-itself",
+        "POSTGRES_PASSWORD": "its-password-of-the-database",
+    }

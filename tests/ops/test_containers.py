@@ -1,0 +1,76 @@
+"""docker-compose.yml as an operator reads it. What the engine makes of it, `make smoke` looks at."""
+
+import json
+import shutil
+from typing import Any
+
+import pytest
+
+from ops.compose import Compose
+
+READERS = {"secrets", "migrate", "web", "dispatcher", "control", "scheduler"}
+BYTES = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+
+
+@pytest.fixture(scope="module")
+def services(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Without any variable: a trial."""
+    if shutil.which("docker") is None:
+        pytest.skip("there is no docker here")
+    nothing = tmp_path_factory.mktemp("env") / "env"
+    nothing.touch()
+    return dict(json.loads(Compose(env_file=nothing)("config", "--format", "json"))["services"])
+
+
+def volumes(service: dict[str, Any]) -> set[str]:
+    return {volume["source"] for volume in service.get("volumes", ())}
+
+
+def test_what_strangers_talk_to_reaches_neither_the_data_nor_foreign_secrets(services):
+    for door in ("nginx", "inbox"):
+        assert "data" not in services[door]["networks"]
+        assert volumes(services[door]).isdisjoint({"secrets", "postgres", "redis"})
+    for inner in ("postgres", "redis", "cache"):
+        assert set(services[inner]["networks"]) == {"data"}
+
+
+def test_the_mail_services_password_is_told_those_only_who_send(services):
+    told = {name for name, service in services.items() if "MAIL_SERVICE_URL" in service.get("environment", {})}
+    assert told == {"dispatcher", "control", "scheduler"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "readers"),
+    [
+        ("SECRET_KEY", READERS),
+        ("FRONT_SECRET", READERS | {"nginx"}),
+        ("DATABASE_URL", READERS),
+        ("POSTGRES_PASSWORD", READERS),
+        ("MAIL_SERVICE_URL", {"dispatcher", "control", "scheduler"}),
+    ],
+)
+def test_containers_are_replaced_when_a_secret_of_theirs_changes(services, tmp_path, changed, readers):
+    def hashes(value: str) -> set[str]:
+        (tmp_path / "env").write_text(f"{changed}='{value}'\n")
+        return set(Compose(env_file=tmp_path / "env")("config", "--hash", "*").splitlines())
+
+    assert {line.split()[0] for line in hashes("one") - hashes("another")} == readers
+
+
+def test_redis_refuses_before_the_kernel_kills_it(services):
+    for name, share in (("redis", 2), ("cache", 2)):  # writing the file anew copies what changes meanwhile
+        command = services[name]["command"]
+        most = command[command.index("--maxmemory") + 1]
+        assert int(most[:-2]) * BYTES[most[-2]] * share <= int(services[name]["mem_limit"])
+
+
+def test_files_of_any_size_wait_on_the_disk(services):
+    for name in ("web", "control"):
+        assert services[name]["environment"]["SCRATCH_ROOT"] == "/srv/scratch"
+        assert "scratch" in volumes(services[name])
+    for name in ("web", "control", "dispatcher", "nginx"):
+        assert any("/tmp:size=" in each for each in services[name]["tmpfs"])
+
+
+def test_nginx_answers_for_itself(services):
+    assert services["nginx"]["healthcheck"]["test"][-1].endswith("/front/alive")
