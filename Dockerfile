@@ -1,4 +1,5 @@
-# The images of one installation, each a target: web, dispatcher, front (nginx), inbox. What builds them stays behind.
+# The images of one installation, each a target: first-start, web, dispatcher, front (nginx), inbox. What builds them stays
+# behind.
 #
 #   docker build --target web .
 
@@ -43,10 +44,14 @@ RUN useradd --uid 1000 --no-create-home --home-dir /nonexistent --shell /usr/sbi
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /srv
 
+FROM service AS first-start
+COPY shared/vestnik/first_start.py .
+CMD ["python", "first_start.py", "/run/vestnik", "/run/front"]
+
 FROM service AS web
 COPY --from=web-build /venv /venv
 COPY --from=web-build /srv/static /srv/static
-RUN mkdir media && chown vestnik: media
+RUN mkdir media scratch && chown vestnik: media scratch
 ENV DJANGO_SETTINGS_MODULE=web.settings STATIC_ROOT=/srv/static MEDIA_ROOT=/srv/media
 USER vestnik
 EXPOSE 8000
@@ -64,6 +69,7 @@ RUN /tools/bin/python -m flit_core.wheel --outdir /wheels services/dispatcher \
 
 FROM service AS dispatcher
 COPY --from=dispatcher-build /venv /venv
+RUN mkdir scratch && chown vestnik: scratch
 ENV DJANGO_SETTINGS_MODULE=dispatcher.settings
 USER vestnik
 CMD ["python", "-m", "dispatcher", "bulk"]
@@ -76,7 +82,7 @@ COPY nginx/errors /etc/nginx/errors
 COPY nginx/templates /etc/nginx/templates
 COPY --from=web-build /srv/static /srv/static
 RUN mkdir /var/cache/vestnik && chown nginx: /var/cache/vestnik
-COPY --chmod=755 nginx/front-secret.envsh /docker-entrypoint.d/10-front-secret.envsh
+COPY --chmod=755 nginx/environment.envsh /docker-entrypoint.d/10-environment.envsh
 USER nginx
 EXPOSE 8080
 CMD ["nginx", "-p", "/etc/nginx", "-g", "daemon off; worker_processes auto; pid /tmp/nginx.pid;"]

@@ -45,6 +45,8 @@ def check(service: str, *options: str, **variables: str) -> "subprocess.Complete
         ("web", "TICK_CRON", "61 * * * *"),
         ("web", "SITE_URL", "vestnik.example.org"),
         ("web", "SITE_URL", "https://example.org/vestnik"),
+        ("web", "SITE_URL", "https://вестник..рф"),
+        ("web", "ALLOWED_HOSTS", "вестник..рф"),
         ("dispatcher", "FRONT_URL", "nginx:8080"),
         ("web", "FRONT_SECRET", "too short"),
         ("web", "FRONT_SECRET", 'a "quoted" secret of enough'),
@@ -111,6 +113,24 @@ def test_a_trial_and_the_work_on_vestnik_need_none_of_it(mode: str) -> None:
         assert answer.returncode == 0, answer.stderr
 
 
+def test_a_trial_is_not_for_where_people_come_over_https() -> None:
+    for service in ("web", "dispatcher"):
+        answer = check(service, **IN_EARNEST | {"MODE": "trial"})
+        assert answer.returncode == 2
+        assert "MODE: a trial shows its letters to everybody" in answer.stderr
+
+
+def test_a_container_says_what_is_wrong_in_one_sentence_without_a_manage_py() -> None:
+    environment = {**os.environ, **IN_EARNEST, "SECRET_KEY": "short", "DJANGO_SETTINGS_MODULE": "web.settings"}
+    answer = subprocess.run(
+        [sys.executable, "-m", "vestnik", "migrate", "--no-input"],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert answer.returncode == 2
+    assert answer.stderr.startswith("Vestnik is misconfigured. SECRET_KEY: ")
+    assert len(answer.stderr.splitlines()) == 1
+
+
 @pytest.mark.parametrize("proxies", ["0", "1", "2"])
 def test_in_earnest_djangos_own_checks_find_nothing(proxies: str) -> None:
     deploy = ("--deploy", "--fail-level", "DEBUG")
@@ -152,6 +172,19 @@ def test_what_follows_from_the_address_of_the_installation() -> None:
         [True, True, [https, "https://other.org"], 0, "https", behind]
     )
     assert follows(SITE_URL=plain, COOKIES_OVER_HTTPS_ONLY="true")[:2] == [True, True]
+    assert follows(SITE_URL="HTTPS://Вестник.рф:8443/")[1:3] == [True, ["https://xn--b1agjinxh.xn--p1ai:8443"]]
+    assert follows(SITE_URL="http://[::1]:8080")[2] == ["http://[::1]:8080"]
+
+
+def test_a_host_in_other_letters_is_known_by_what_browsers_say() -> None:
+    script = "from django.conf import settings; print(*settings.ALLOWED_HOSTS)"
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "web.settings",
+        "ALLOWED_HOSTS": "Вестник.рф, .Example.org,[::1]",
+    }
+    run = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert run.stdout == "xn--b1agjinxh.xn--p1ai .example.org [::1]\n"
 
 
 def test_the_sentence_about_the_mail_service_never_tells_the_password():
@@ -165,6 +198,16 @@ def test_a_secret_can_come_from_a_file(tmp_path):
     secret.write_text("from a file\n")
     answer = check("web", SECRET_KEY="<unset>", SECRET_KEY_FILE=str(secret))
     assert answer.returncode == 0, answer.stderr
+
+
+def test_a_file_that_cannot_be_read_is_said_in_a_sentence_that_names_its_variable(tmp_path):
+    garbage = tmp_path / "garbage"
+    garbage.write_bytes(b"\xff\xfe")
+    for path in (tmp_path, tmp_path / "nowhere", garbage, garbage / "below"):
+        answer = check("web", SECRET_KEY="<unset>", SECRET_KEY_FILE=str(path))
+        assert answer.returncode == 2
+        assert "SECRET_KEY" in answer.stderr
+        assert len(answer.stderr.splitlines()) == 1
 
 
 def test_both_services_start_with_what_the_tests_give_them():

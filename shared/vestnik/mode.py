@@ -19,6 +19,7 @@ INBOX = "inbox"
 """The trial's mail service in docker-compose.yml, whose letters, with links to sign in by, everybody sees."""
 
 SENTENCES = {
+    "MODE": "a trial shows its letters to everybody; where people come over HTTPS, `make up` makes an installation.",
     "SECRET_KEY": f"{LEAST_KEY} characters that nobody knows are wanted, or more; `openssl rand -hex 32` makes some.",
     "DEBUG": "its pages show strangers what is inside; it may be true with MODE=local or MODE=trial only.",
     "SITE_URL": "the address at which people find this installation is wanted, as https://vestnik.example.org.",

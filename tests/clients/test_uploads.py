@@ -2,8 +2,10 @@
 
 import csv
 import io
+import sys
 import tracemalloc
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -62,6 +64,16 @@ def test_a_file_comes_back_as_it_was(alice, size):
         assert file.read() == content
         file.seek(0)
         assert file.read(10) == content[:10]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="where a file lies is told by /proc")
+def test_files_wait_where_there_is_room_for_them(alice, settings, tmp_path):
+    settings.FILE_UPLOAD_TEMP_DIR = str(tmp_path)
+    with uploads.opened(upload(alice), PieceKind.SOURCE) as file:
+        assert Path(f"/proc/self/fd/{file.fileno()}").readlink().parent == tmp_path
+    settings.FILE_UPLOAD_TEMP_DIR = str(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError):
+        imported(alice)
 
 
 def test_no_file_is_in_memory_as_a_whole(alice):

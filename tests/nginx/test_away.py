@@ -11,6 +11,7 @@ from tests.nginx.client import Front
 from tests.nginx.conftest import SECRET
 from tests.nginx.names import NameServer
 from tests.nginx.web import Answer
+from tests.timing import in_time
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def old(front, web) -> Front:
 def test_a_copy_is_served_while_the_web_is_away(old, web):
     web.stop()
     assert {(answer.status, answer.text) for answer in old.ask_at_once("/en/", 5)} == {(200, "kept")}
-    assert old.ask("/en/").cache == "STALE"
+    eventually(lambda: old.ask("/en/").cache == "STALE")  # one of them may count as asking for a moment yet
 
 
 def test_the_page_is_made_anew_once_the_web_is_back(old, web):
@@ -49,7 +50,7 @@ def test_while_the_web_hangs_one_waits_and_the_others_are_served(old, web):
         time.sleep(0.01)
     began = time.monotonic()
     assert {(answer.cache, answer.text) for answer in old.ask_at_once("/en/", 10)} == {("UPDATING", "kept")}
-    assert time.monotonic() - began < 1
+    in_time(time.monotonic() - began, 1)
     web.free.set()
     waiting.join()
 
@@ -121,6 +122,25 @@ def test_the_bare_address_leads_to_a_language_while_the_web_is_away(front, web, 
     answer = front.ask("/", {"Accept-Language": said})
     assert (answer.status, answer.headers["Location"]) == (302, f"/{language}/")
     assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_nginx_is_well_while_the_web_is_away(front, web):
+    web.stop()
+    assert front.ask("/front/alive").status == 204
+    assert not web.asked
+    assert not front.log.read_text()
+
+
+@pytest.mark.parametrize(
+    "path", ["/en/accounts/password/reset/key/1-abcdef-0123/", "/ru/accounts/confirm-email/Mw:k3y/"]
+)
+def test_nginx_complains_of_an_away_web_without_telling_keys(front, web, path):
+    web.stop()
+    assert front.ask(path).status == 503
+    assert front.ask("/overview/").status == 503
+    said = front.error_log.read_text()
+    assert "/overview/" in said
+    assert path not in said
 
 
 # The web by name, as in containers

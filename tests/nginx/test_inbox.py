@@ -1,5 +1,11 @@
 """A trial's inbox is shown under the front's own address; elsewhere there is none."""
 
+import os
+import subprocess
+
+import pytest
+
+from local.nginx import SOURCE
 from tests.nginx.client import Front
 from tests.nginx.conftest import SECRET
 from tests.nginx.web import Web
@@ -19,3 +25,14 @@ def test_an_inbox_is_shown_under_its_path_and_told_of_it(nginx, web, folders, tm
 def test_without_an_inbox_there_is_nothing(front, web):
     assert front.ask("/inbox/").status == 404
     assert not web.asked
+
+
+@pytest.mark.parametrize(("mode", "shown"), [("trial", "inbox:8025"), ("production", "")])
+def test_in_real_use_there_is_none_whatever_else_is_said(mode, shown, tmp_path):
+    (tmp_path / "secret").write_text("only-the-front-knows-this\n")
+    environment = {"MODE": mode, "INBOX_UPSTREAM": "inbox:8025", "FRONT_SECRET_FILE": str(tmp_path / "secret")}
+    script = f'set -e; . {SOURCE}/environment.envsh; echo "$FRONT_SECRET:$INBOX_UPSTREAM"'
+    said = subprocess.run(
+        ["sh", "-c", script], env=os.environ | environment, capture_output=True, text=True, check=True
+    )
+    assert said.stdout == f"only-the-front-knows-this:{shown}\n"
