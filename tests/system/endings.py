@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.timing import NotInTime
 from tests.system.processes import wait_until
+from tests.timing import NotInTime
 from vestnik.mailings import service
 from vestnik.mailings.models import Mailing
 from vestnik.mailings.records import Attempt, Delivery, Run
@@ -75,7 +75,7 @@ def faults_of_an_outage(mailing: Mailing, post: Any, behave: Callable[[], None],
     Raises NotInTime where what should be does not come about soon.
     """
     late = []
-    if not comes_about(lambda: service.outage() is not None, 10):  # a service that drips uses up the limit of a whole dial, 5 s
+    if not comes_about(lambda: service.outage() is not None, 10):  # a whole dial may take 5 s
         late.append("nobody is told")
     elif not comes_about(lambda: uncharged(mailing), 1):  # all may just be in hand, and about to be given back
         late.append("letters do not wait uncharged")
