@@ -57,6 +57,26 @@ def test_a_mailing_is_set_up_in_the_wall_clock_time_of_its_zone(browser: Browser
     assert "3 clients" in page
 
 
+def test_a_mailing_to_nobody_is_refused_where_one_could_have_said_to_whom(browser: Browser, alice: User) -> None:
+    answer = browser.post(reverse("mailings:new"), filled(alice, lists=[]))
+    assert "Choose at least one list" in answer.content.decode()
+    assert answer.context["form"].errors.keys() == {"lists"}
+
+    form = filled(alice, lists=[])
+    alice.client_lists.all().delete()
+    page = browser.post(reverse("mailings:new"), form).content.decode()
+    assert "You have no lists yet" in page
+    assert "Name at least one client." in page
+
+
+def test_single_clients_alone_are_not_counted_twice(browser: Browser, alice: User) -> None:
+    client = factories.make_clients(alice, 1)[0]
+    answer = browser.post(reverse("mailings:new"), filled(alice, lists=[], single=client.email), follow=True)
+    page = answer.content.decode()
+    assert "1 client" in page
+    assert "single client" not in page
+
+
 def test_a_double_click_makes_one_mailing(browser: Browser, alice: User) -> None:
     form = filled(alice)
     first, second = (browser.post(reverse("mailings:new"), form) for _ in range(2))

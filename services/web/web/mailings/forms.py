@@ -112,7 +112,10 @@ class MailingForm(VerbForm):
         if cleaned.get("time_zone"):
             self.instance.time_zone = cleaned["time_zone"]
         if {"lists", "single"} <= cleaned.keys() and not cleaned["lists"] and not cleaned["single"]:
-            self.add_error("lists", _("Choose at least one list, or name single clients."))
+            if self.fields["lists"].queryset.exists():  # type: ignore[attr-defined]
+                self.add_error("lists", _("Choose at least one list, or name single clients."))
+            else:
+                self.add_error("single", _("Name at least one client."))
         return cleaned
 
     def by_verb(self) -> Mailing:
