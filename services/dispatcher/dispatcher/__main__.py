@@ -7,9 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-import periodiq
-
-from vestnik import logs
+from vestnik import logs  # nothing that imports dramatiq, which reads its variables just once
 
 # Threads of one process share an interpreter: more lanes than one in a process made smaller claims and fewer letters a
 # second. Fetching one message ahead per thread would let one process take the lanes that another could work.
@@ -37,6 +35,8 @@ def main() -> None:
     if os.environ.get("LOG_FORMAT") == logs.JSON:  # the masters' own lines; what workers log, the settings say
         logs.configure(logs.configuration(logs.JSON, "INFO"))
     if part == "scheduler":
+        import periodiq
+
         sys.argv = ["periodiq", "dispatcher.main"]
         periodiq.entrypoint()
     elif part in SHAPES:
