@@ -221,12 +221,19 @@ def _tidy(compose: Compose) -> None:
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Signals that end the program wait; so do they for what it starts."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    """Signals that end the program wait, whichever thread they come to; so do they for what it starts."""
+    ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    waiting: list[int] = []
+    handlers = [(number, signal.signal(number, lambda number, _: waiting.append(number))) for number in ending]
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ending)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in handlers:
+            signal.signal(number, handler)
+        for came in waiting:
+            signal.raise_signal(came)
 
 
 def _say(words: str) -> None:

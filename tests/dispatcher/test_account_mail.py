@@ -229,8 +229,8 @@ def test_no_transaction_is_open_while_the_service_is_talked_to(service, post_off
         service.wait_until(lambda: len(service.held) == 1)
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT count(*) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL"
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND"
+                " backend_type = 'client backend' AND pid <> pg_backend_pid() AND xact_start IS NOT NULL"
             )
             assert cursor.fetchone() == (0,)
         assert states() == ["sending"]

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 
@@ -261,9 +262,15 @@ def test_before_both_take_their_places_what_was_there_only_wants_to_be_started(o
     assert MOON.items() <= other.pictures().items()
 
 
-def test_nobody_interrupts_it_where_both_take_their_places(other, file):
+@pytest.mark.parametrize("threads", [0, 1])
+def test_nobody_interrupts_it_where_both_take_their_places(other, file, threads):
+    """A signal to a process comes to any thread of it."""
     other.docker.does("RENAME TO", other.psql("kill -INT $PPID"))
+    over = Event()
+    for _ in range(threads):
+        Thread(target=over.wait, daemon=True).start()
     refused = refusal(file, force=True)
+    over.set()
     assert "Interrupted.\nThe database and the pictures are the backup's" in refused
     assert other.people() == ["alice@example.org"]
     assert other.pictures() == SUN | MOON
