@@ -234,6 +234,58 @@ def test_saving_a_post_leaves_its_views_and_an_untouched_date_alone(browser):
     assert (post.title, post.views, post.publish_at) == ("Spring news", 7, moment)
 
 
+def test_what_another_saved_meanwhile_is_not_written_over_unnoticed(browser):
+    post = make_post()
+    form = browser.get(page("change", Post, post.pk)).context["adminform"].form
+    theirs = Post.objects.get()
+    theirs.title = "Theirs"
+    verbs.save_post(theirs)
+    mine = typed(title="Mine", seen=form["seen"].value())
+    for wrong in ({"slug": ""}, {}):
+        response = browser.post(page("change", Post, post.pk), mine | wrong)
+        assert "Somebody saved this post while you were writing" in errors(response, "__all__")
+        assert response.context["adminform"].form["title"].value() == "Mine"
+        assert Post.objects.get().title == "Theirs"
+    assert browser.post(reverse("admin:blog_post_preview", args=[post.pk]), mine).status_code == 200
+    again = mine | {"seen": response.context["adminform"].form["seen"].value()}
+    assert browser.post(page("change", Post, post.pk), again).status_code == 302
+    assert Post.objects.get().title == "Mine"
+
+
+def test_what_another_saves_at_the_same_moment_is_not_written_over_either(browser, monkeypatch):
+    """The form has seen nothing yet when the verb does."""
+    post = make_post()
+    form = browser.get(page("change", Post, post.pk)).context["adminform"].form
+    save = verbs.save_post
+
+    def late(post, seen):
+        monkeypatch.undo()
+        theirs = Post.objects.get()
+        theirs.title = "Theirs"
+        save(theirs)
+        return save(post, seen)
+
+    monkeypatch.setattr(verbs, "save_post", late)
+    mine = typed(title="Mine", seen=form["seen"].value())
+    response = browser.post(page("change", Post, post.pk), mine)
+    assert errors(response, "__all__").count("Somebody saved this post") == 1
+    assert response.context["adminform"].form["seen"].value() == Post.objects.get().updated_at.isoformat()
+    assert response.context["adminform"].form["title"].value() == "Mine"
+
+
+@pytest.mark.parametrize("seen", ["", "yesterday", "9" * 5000, "2026-01-01"])
+def test_a_form_that_says_nothing_of_when_it_was_opened_hurts_nobody(browser, seen):
+    post = make_post()
+    assert browser.post(page("change", Post, post.pk), typed(seen=seen)).status_code in (200, 302)
+    assert browser.post(page("add"), typed(slug="another", seen=seen)).status_code == 302
+
+
+@pytest.mark.parametrize("year", ["9999", "0", "10000", "x"])
+def test_years_that_calendars_do_not_have_show_no_posts_and_break_nothing(browser, year):
+    make_post()
+    assert browser.get(page("changelist"), {"publish_at__year": year}).status_code in (200, 302)
+
+
 def test_a_slug_that_exists_is_said_beside_it(browser):
     make_post("Spring news")
     response = browser.post(page("add"), typed())

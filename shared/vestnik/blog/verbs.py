@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from copy import copy
+from datetime import datetime
 from functools import partial
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import F, Q, QuerySet, Value
 from django.db.models.functions import Coalesce
+from django.template.defaultfilters import date
+from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
 from vestnik import clock
@@ -24,11 +27,14 @@ NAMED = 5
 
 
 @transaction.atomic
-def save_post(post: Post) -> Post:
-    """Clean the post's HTML, and save it. Raises ValidationError, keyed by field."""
+def save_post(post: Post, seen: datetime | None = None) -> Post:
+    """Clean the post's HTML, and save it. Raises ValidationError, keyed by field; and without a key, where `seen` is
+    given and the post was saved since then (its `updated_at`).
+    """
     turns.wait()
     before = Post.objects.select_for_update().filter(pk=post.pk).first() if post.pk else None
     if before:
+        refuse_if_changed(before, seen)
         counting.catch_up()
     post.content = _text(post)
     post.full_clean()
@@ -38,6 +44,20 @@ def save_post(post: Post) -> Post:
         post.save(update_fields=[field.name for field in Post._meta.concrete_fields if field.name not in NOT_SAVED])
     stale.mark(copies.touched([(before, post)]))
     return post
+
+
+def refuse_if_changed(post: Post, seen: datetime | None) -> None:
+    """Raises ValidationError if the post, as it is kept, is not the one that was `updated_at` that moment."""
+    if seen and post.updated_at != seen:
+        moment = date(localtime(post.updated_at), "SHORT_DATETIME_FORMAT")
+        raise ValidationError(
+            _(
+                "Somebody saved this post while you were writing (%(moment)s). Nothing of yours is lost: look at theirs"
+                " in another tab, and save again if yours is to take its place."
+            ),
+            code="changed",
+            params={"moment": moment},
+        )
 
 
 def publish(posts: Iterable[Post]) -> int:

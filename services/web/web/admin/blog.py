@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.postgres.expressions import ArraySubquery
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Case, Exists, OuterRef, Q, QuerySet, Value, When
@@ -57,7 +58,7 @@ class ByState(admin.SimpleListFilter):
 class PostAdmin(BlogAdmin):
     form = PostForm
     fieldsets = (
-        (None, {"fields": ("title", "slug", "language")}),
+        (None, {"fields": ("title", "slug", "language", "seen")}),
         (_("Image"), {"fields": ("picture", "alt")}),
         (_("Text"), {"fields": ("content", "excerpt")}),
         (_("Publication"), {"fields": ("draft", "publish_at")}),
@@ -81,7 +82,10 @@ class PostAdmin(BlogAdmin):
         return {"language": get_language()} | super().get_changeform_initial_data(request)
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
-        found = super().get_changelist_instance(request)
+        try:
+            found = super().get_changelist_instance(request)
+        except (ValueError, OverflowError) as error:  # Django's hierarchy of dates counts to the year after
+            raise IncorrectLookupParameters from error
         found.result_list = found.result_list.defer("content", "excerpt")
         return found
 
@@ -102,7 +106,7 @@ class PostAdmin(BlogAdmin):
     def save_model(self, request: HttpRequest, obj: Post, form: Any, change: bool) -> None:
         if obj.picture and form.described():
             verbs.save_picture(obj.picture)
-        verbs.save_post(obj)
+        verbs.save_post(obj, form.cleaned_data["seen"])
 
     def delete_model(self, request: HttpRequest, obj: Post) -> None:
         verbs.delete_posts([obj])
@@ -153,7 +157,9 @@ class PostAdmin(BlogAdmin):
             raise Http404
         if request.method == "POST":
             of_post = self.get_form(request, post if pk else None, change=bool(pk))
-            form = of_post(request.POST, request.FILES, instance=post)
+            typed = request.POST.copy()
+            typed.pop("seen", None)  # what another saved meanwhile hinders nobody from looking
+            form = of_post(typed, request.FILES, instance=post)
             if not form.is_valid():
                 context = self.admin_site.each_context(request) | {"title": _("Preview"), "form": form}
                 return render(request, "admin/blog/post/no_preview.html", context)
