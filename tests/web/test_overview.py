@@ -8,6 +8,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from dispatcher.breaker import Breaker
+from dispatcher.providers.errors import Misconfigured
 from tests.web.ledger import make_run
 from vestnik.mailings.models import Mailing
 from vestnik.mailings.records import Run, Tally
@@ -86,6 +88,17 @@ def test_runs_under_way_are_watched_only_while_there_are_any(as_alice, alice):
     over = as_alice.get(reverse("overview-under-way"), {"ids": page.context["under_way_ids"]}, headers=HTMX)
     assert over.headers["HX-Refresh"] == "true"
     assert "every 2s" not in text(overview(as_alice))
+
+
+def test_why_nothing_goes_out_is_said_where_letters_wait_for_it(as_alice, alice):
+    Breaker("memory://").failed(Misconfigured("the service is at lunch."))
+    words = "refuses this installation&#x27;s settings: the service is at lunch. The next try is at"
+    assert words not in text(overview(as_alice)), "nothing of hers waits"
+    make_run(alice, sent=1, queued=1)
+    page = overview(as_alice)
+    assert words in text(page)
+    fragment = as_alice.get(reverse("overview-under-way"), {"ids": page.context["under_way_ids"]}, headers=HTMX)
+    assert words in text(fragment)
 
 
 def test_strangers_runs_are_not_seen(as_alice, bob):

@@ -133,7 +133,11 @@ def _under_way(user: Any) -> dict[str, Any]:
     """Open runs that the user may see, the newest first."""
     open_runs = runs.own_or_shared(user).filter(state=RunState.OPEN).order_by("-pk")[:LATEST]
     found = _with_totals(open_runs)
-    return {"under_way": found, "under_way_ids": "-".join(str(run.pk) for run in found)}
+    return {
+        "under_way": found,
+        "under_way_ids": "-".join(str(run.pk) for run in found),
+        "outage": statistics.outage_sentence() if found else "",
+    }
 
 
 def _with_totals(found: Any) -> list[Any]:

@@ -1,7 +1,7 @@
 """What became of runs, mailings and accounts: reads only, none of which takes longer for more rows on a page."""
 
 from vestnik.mailings.statistics.counting import Totals, of_mailings, of_runs
-from vestnik.mailings.statistics.progressing import Progress, progress
+from vestnik.mailings.statistics.progressing import Progress, outage_sentence, progress
 from vestnik.mailings.statistics.reading import Row, attempts, export, journal, last_attempts
 from vestnik.mailings.statistics.reporting import Part, Reason, Report, reasons, report
 
@@ -18,6 +18,7 @@ __all__ = [
     "last_attempts",
     "of_mailings",
     "of_runs",
+    "outage_sentence",
     "progress",
     "reasons",
     "report",

@@ -61,6 +61,19 @@ def progress(run: Run) -> Progress:
     )
 
 
+def outage_sentence() -> str:
+    """Why the service takes no letters, whoever's; empty if it does, as far as is known."""
+    outage = service.outage()
+    if outage is None:
+        return ""
+    now = clock.now()
+    return _("%(trouble)s: %(words)s. The next try is at %(time)s.") % {
+        "trouble": outage.trouble.label,
+        "words": outage.words.rstrip("."),
+        "time": _moment(max(outage.next_probe, now), now),
+    }
+
+
 def _rate(run: Run, done: int, now: datetime) -> float:
     """By the samples in the cache, which are a hint; without them by when the letters were written."""
     if run.filled_at is None:
@@ -98,12 +111,8 @@ def _waiting(run: Run, sending: int, now: datetime) -> str:
         return _("Its time is up; what is in hand is being settled.")
     if run.filled_at is None:
         return _("Its letters are being written.")
-    if outage := service.outage():
-        return _("%(trouble)s: %(words)s. The next try is at %(time)s.") % {
-            "trouble": outage.trouble.label,
-            "words": outage.words.rstrip("."),
-            "time": _moment(max(outage.next_probe, now), now),
-        }
+    if outage := outage_sentence():
+        return outage
     if sending:
         return ""
     if (until := service.limited_until(run.owner_id)) and until > now:
