@@ -67,6 +67,18 @@ def test_it_settles_around_what_the_service_takes(clock, code):
     assert service.refused < 0.25 * service.taken
 
 
+@pytest.mark.parametrize("most", [50, 100, 1000])
+def test_after_a_first_guess_it_soon_finds_out_what_the_service_takes(clock, most):
+    throttle, service = Throttle(), Service(clock, most, 451)
+    send(throttle, clock, service, 0.2)
+    assert throttle.rate < most, "in so little time it can know no better"
+    send(throttle, clock, service, 10)
+    service.taken = service.refused = 0
+    send(throttle, clock, service, 5)
+    assert service.taken > 0.6 * 5 * most
+    assert service.refused < 0.25 * service.taken
+
+
 def test_it_speeds_up_again_until_there_is_no_limit(clock):
     throttle, service = Throttle(), Service(clock, 50, 429)
     send(throttle, clock, service, 10)

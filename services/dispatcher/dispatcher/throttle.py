@@ -2,8 +2,9 @@
 
 The rate becomes a little less than what was taken in the last second (half of what was tried, if nothing was), at most
 once a second, and once for all that was under way when it was lowered last; then it grows by a tenth a second as long
-as letters are taken (the shape is TCP's, RFC 5681, 3.1, but by shares). Each process goes by the answers that
-it gets itself, so that together they settle around what the service takes.
+as letters are taken. The first guess, of less than a second, may be far too low: after it, the rate doubles each second
+until the service complains again (the shape is TCP's with its slow start, RFC 5681, 3.1, but by shares). Each process
+goes by the answers that it gets itself, so that together they settle around what the service takes.
 """
 
 import threading
@@ -19,6 +20,8 @@ WITHIN = 0.9
 """Of what was taken in a second when the service complained: so much is tried in the next."""
 GROWTH = 1.1
 """Factor a second."""
+SEARCH = 2.0
+"""The same after a first guess."""
 BURST_SECONDS = 0.1
 """What a pause saves up: letters for so long, and at least one."""
 
@@ -43,6 +46,7 @@ class Throttle:
         self._share = 0.0
         self._taken, self._accepted, self._since = 0, 0, 0.0
         self._last_rate = self._last_accepted = 0.0
+        self._growth = GROWTH
         self._lock = threading.Lock()
 
     def take(self, most: int) -> tuple[int, float]:
@@ -87,6 +91,7 @@ class Throttle:
             return
         self._count(0, now)
         accepted = max(self._last_accepted, float(self._accepted))
+        self._growth = SEARCH if self.rate is None and not self._last_accepted else GROWTH
         before = self.rate if self.rate is not None else max(self._last_rate, float(self._taken))
         self.rate = max(SLOWEST, min(accepted, before) * WITHIN if accepted else before / 2)
         self._tokens = 0.0
@@ -96,7 +101,7 @@ class Throttle:
         now = time.monotonic()
         if self.rate is None or now - self._grown_at < BURST_SECONDS:
             return
-        self.rate *= GROWTH ** min(1.0, now - self._grown_at)  # no longer pause was a test of the service
+        self.rate *= self._growth ** min(1.0, now - self._grown_at)  # no longer pause was a test of the service
         self._grown_at = now
         if self.rate >= FREE:
             self.rate = None
