@@ -175,7 +175,7 @@ def test_a_service_that_throttles_gets_its_letters_slower_and_every_one_of_them(
     assert post.throttled < 510 / 2, "it was not slowed down"
     in_time(took, 5)
     post.most_letters_per_second = None
-    more = make_mailing(alice, 2000)
+    more = make_mailing(alice, 1200)
     wait_until(over(more), 40)
     *_, first, last = (letter.arrived for letter in post.letters[::200])
     in_time(last - first, 200 / 130, "for 200 letters: it does not speed up again")
