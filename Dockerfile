@@ -17,7 +17,7 @@ RUN /tools/bin/pip install --quiet --require-hashes -r requirements/node.txt
 COPY services/web services/web
 # Node brings authorities of its own; those that the image was given (a company's, say) are trusted too.
 ENV NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt
-RUN cd services/web && PATH="/tools/bin:$PATH" npm ci --loglevel=error && rm -rf node_modules
+RUN cd services/web && PATH="/tools/bin:$PATH" npm ci --omit=dev --loglevel=error && rm -rf node_modules
 
 # --- The core, as a wheel, with its words ---------------------------------------------------------------------------
 
