@@ -1,16 +1,14 @@
 """The alert rules, tried by Prometheus' own promtool: each fires when it should, and none where all is well."""
 
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
-PROMETHEUS = Path(__file__).parents[1] / "ops" / "prometheus"
-PROMTOOL = shutil.which("promtool") or ""
+from tests import needs
 
-pytestmark = pytest.mark.skipif(not PROMTOOL, reason="promtool is not there (Debian has it in the package prometheus)")
+PROMETHEUS = Path(__file__).parents[1] / "ops" / "prometheus"
 
 QUIET = {
     **{
@@ -40,7 +38,9 @@ BREAKER = 'vestnik_breaker_open{trouble="unavailable"}'
 
 
 def told(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([PROMTOOL, *words], capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [needs.program("promtool", "prometheus"), *words], capture_output=True, text=True, check=False
+    )
 
 
 @pytest.mark.parametrize("words", [("rules", "alerts.yml"), ("config", "prometheus.yml")])

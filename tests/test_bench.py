@@ -9,26 +9,25 @@ from pathlib import Path
 import pytest
 
 from bench import front, wire
+from tests import needs
 
 ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
 def postfix():
-    try:
-        wire.tool("smtp-sink")
-    except SystemExit as error:
-        if os.environ.get("CI"):
-            pytest.fail(str(error))
-        pytest.skip(str(error))
+    for tool in ("smtp-sink", "smtp-source"):
+        try:
+            wire.tool(tool)
+        except SystemExit as error:
+            needs.missing(str(error))
 
 
 @pytest.fixture
 def nginx():
+    needs.program("nginx", "nginx", "-v")
     if fault := front.missing():
-        if os.environ.get("CI"):
-            pytest.fail(fault)
-        pytest.skip(fault)
+        needs.missing(fault)
 
 
 @pytest.mark.parametrize("call", ["mailing.run(letters=400, rounds=1)", "starts.run(starts=2)"])

@@ -1,6 +1,5 @@
 """The real nginx on the project's own configuration, in front of a web that does what the test says."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from local.nginx import NginxMissing, program
+from tests import needs
 from tests.local.helpers import free_port
 from tests.nginx.client import Front
 from tests.nginx.site import HOST, Gunicorn, collect_static
@@ -20,13 +19,8 @@ SECRET = "only-the-front-knows-this"
 
 @pytest.fixture(scope="session")
 def nginx() -> str:
-    """That it is installed."""
-    try:
-        return program()
-    except NginxMissing as missing:
-        if os.environ.get("CI"):
-            pytest.fail(f"{missing} CI must not skip what it is to prove.")
-        pytest.skip(str(missing))
+    """Where it is."""
+    return needs.program("nginx", "nginx", "-v")
 
 
 @pytest.fixture

@@ -1,12 +1,12 @@
 """docker-compose.yml as an operator reads it. What the engine makes of it, `make smoke` looks at."""
 
 import json
-import shutil
 from typing import Any
 
 import pytest
 
 from ops.compose import Compose
+from tests import needs
 
 READERS = {"secrets", "migrate", "web", "dispatcher", "control", "scheduler"}
 BYTES = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
@@ -15,8 +15,7 @@ BYTES = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 @pytest.fixture(scope="module")
 def services(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Without any variable: a trial."""
-    if shutil.which("docker") is None:
-        pytest.skip("there is no docker here")
+    needs.compose()
     nothing = tmp_path_factory.mktemp("env") / "env"
     nothing.touch()
     return dict(json.loads(Compose(env_file=nothing)("config", "--format", "json"))["services"])

@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import shutil
 import stat
 import subprocess
 from pathlib import Path
@@ -12,6 +11,7 @@ from dotenv import dotenv_values
 
 from local.configuration import Configuration
 from ops import OpsError, compose, env_file, up
+from tests import needs
 from tests.ops.conftest import Docker
 
 ROOT = Path(__file__).parents[2]
@@ -69,8 +69,7 @@ def test_compose_python_and_a_shell_read_the_same(tmp_path):
         ["sh", "-c", f'. {shlex.quote(str(file))}; printf %s "$MAIL_SERVICE_URL"'], capture_output=True, check=True
     )
     assert said.stdout.decode() == MAIL
-    if shutil.which("docker") is None:
-        pytest.skip("there is no docker here")
+    needs.compose()
     settings = compose.run(["docker", "compose", "--env-file", str(file), "config"])
     assert f"MAIL_SERVICE_URL: {MAIL.replace('$', '$$')}" in settings
     assert 'INBOX_UPSTREAM: ""' in settings

@@ -9,6 +9,7 @@ from dispatcher.providers import pool
 from dispatcher.providers.base import Letter, Receipt
 from dispatcher.providers.smtp import SmtpProvider
 from dispatcher.providers.url import SmtpConfig
+from tests import needs
 from tests.smtp_servers import Certificate, RecordingServer
 
 TIMEOUT = 0.5
@@ -74,7 +75,5 @@ def provider(server: RecordingServer, provider_of: Callable[..., SmtpProvider]) 
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
-    try:
-        return Certificate.make(tmp_path_factory.mktemp("certificate"))
-    except FileNotFoundError:
-        pytest.skip("there is no openssl command to make a certificate with")
+    needs.program("openssl", "openssl", "version")
+    return Certificate.make(tmp_path_factory.mktemp("certificate"))
