@@ -102,6 +102,37 @@ def test_a_skipped_hour_moves_forward_that_day_only(zone: str, sunday: str) -> N
 
 
 @pytest.mark.parametrize(
+    ("zone", "wall", "shown", "later"),
+    [
+        (BERLIN, "2025-03-30 02:30", "2025-03-30 03:30", "2025-03-31 02:30"),
+        (NEW_YORK, "2025-03-09 02:00", "2025-03-09 03:00", "2025-03-10 02:00"),
+        ("Africa/Cairo", "2025-04-25 00:00", "2025-04-25 01:00", "2025-04-26 00:00"),
+        ("America/Havana", "2025-03-09 00:15", "2025-03-09 01:15", "2025-03-10 00:15"),
+        ("America/Nuuk", "2025-03-29 23:30", "2025-03-30 00:30", "2025-03-30 23:30"),  # the day is another one, too
+        ("Australia/Lord_Howe", "2025-10-05 02:10", "2025-10-05 02:40", "2025-10-06 02:10"),
+        ("Pacific/Apia", "2011-12-30 09:00", "2011-12-31 09:00", "2012-01-01 09:00"),  # the 30th was skipped whole
+    ],
+)
+def test_a_start_that_the_clocks_skip_moves_that_day_only(zone: str, wall: str, shown: str, later: str) -> None:
+    moment = calendar.of_wall(datetime.fromisoformat(wall), ZoneInfo(zone))
+    end = moment.instant + timedelta(days=40)
+    schedule = Schedule(moment.instant, end, DAILY, ZoneInfo(zone), moment.moved)
+    first, *others = dict.fromkeys(on_the_wall(schedule, 5))
+    assert first == shown
+    assert others[0] == later
+    assert {day[-5:] for day in others} == {wall[-5:]}
+    assert f"{schedule.wall_start:%Y-%m-%d %H:%M}" == wall
+    assert calendar.latest_occurrence(schedule, moment.instant) == moment.instant
+    assert calendar.next_occurrence(schedule, moment.instant) == calendar.upcoming(schedule, moment.instant, 1)[0]
+
+
+def test_another_zone_chosen_later_forgets_what_the_first_one_skipped() -> None:
+    moment = calendar.of_wall(datetime.fromisoformat("2025-03-30 02:30"), ZoneInfo(BERLIN))
+    schedule = Schedule(moment.instant, moment.instant + timedelta(days=3), DAILY, ZoneInfo("UTC"), moment.moved)
+    assert on_the_wall(schedule) == ["2025-03-30 01:30", "2025-03-31 01:30", "2025-04-01 01:30"]
+
+
+@pytest.mark.parametrize(
     ("zone", "sunday", "time", "instant"),
     [
         (BERLIN, "2025-10-26", "02:30", "2025-10-26 00:30"),
@@ -385,7 +416,7 @@ def first_instant(wall: datetime, zone: ZoneInfo) -> datetime:
 def walk(schedule: Schedule) -> list[datetime]:
     """The occurrences, one after the other."""
     found: list[datetime] = []
-    wall = schedule.start.astimezone(schedule.zone).replace(tzinfo=None, fold=0)
+    wall = schedule.start.astimezone(schedule.zone).replace(tzinfo=None, fold=0) - schedule.moved
     moment, n = schedule.start, 0
     while moment < schedule.end:
         if not found or moment > found[-1]:
@@ -434,10 +465,14 @@ def schedules(draw: st.DrawFn) -> Schedule:
     else:
         name = draw(st.sampled_from(ZONES))
         about = draw(st.datetimes(*map(datetime.fromisoformat, ("1840-01-01", "2200-01-01"))))
-    start = about.replace(tzinfo=ZoneInfo(name), fold=draw(st.integers(0, 1))).astimezone(UTC)
+    zone = ZoneInfo(name)
+    begin = calendar.of_wall(about, zone)
+    if draw(st.booleans()):  # an instant, as "now" is one: of two equal hours it may be in the second
+        begin = calendar.Moment(about.replace(tzinfo=zone, fold=draw(st.integers(0, 1))).astimezone(UTC), timedelta())
     periodicity = draw(st.sampled_from(Periodicity))
     days = {ONCE: 3, DAILY: 12, WEEKLY: 60, MONTHLY: 400}[periodicity]
-    return Schedule(start, start + draw(st.timedeltas(timedelta(), timedelta(days=days))), periodicity, ZoneInfo(name))
+    end = begin.instant + draw(st.timedeltas(timedelta(), timedelta(days=days)))
+    return Schedule(begin.instant, end, periodicity, zone, begin.moved)
 
 
 @st.composite

@@ -160,7 +160,9 @@ def test_the_token_is_told_nowhere(
 
 
 @pytest.mark.parametrize(
-    "body", [b"[" * 60_000, b'{"message": "\\ud800"}', b"\x1b[31mred\x00", gzip.compress(b"x")], ids=str
+    "body",
+    [b"[" * 60_000, b'{"message": "\\ud800"}', b"\x1b[31mred\x00", gzip.compress(b"x")],
+    ids=["no end", "half a character", "control characters", "packed"],
 )
 def test_whatever_a_service_says_can_be_written_down(
     server: RecordingServer, provider: HttpProvider, body: bytes

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from vestnik import access
 from vestnik.clients import verbs
+from vestnik.mailings import calendar
 from vestnik.mailings.models import Mailing, Message
 
 
@@ -67,6 +68,14 @@ def test_moments_are_taken_in_the_time_zone_unless_they_carry_an_offset(create):
     assert mailing.start == datetime(2040, 1, 31, 6, tzinfo=UTC)
     assert mailing.end == datetime(2040, 6, 30, 12, tzinfo=UTC)
     assert (mailing.time_zone, mailing.name, mailing.sender_name) == ("Europe/Moscow", "Monthly", "The herald")
+
+
+def test_a_start_that_the_clocks_skip_moves_that_day_only(create):
+    mailing = create(
+        "--start", "2040-03-25T02:30", "--end", "2040-03-28T00:00", "--every", "daily", "--timezone", "Europe/Berlin"
+    )  # fmt: skip
+    assert mailing.start == datetime(2040, 3, 25, 1, 30, tzinfo=UTC)
+    assert calendar.next_occurrence(mailing.schedule, mailing.start) == datetime(2040, 3, 26, 0, 30, tzinfo=UTC)
 
 
 def test_the_time_zone_is_the_owners_if_none_is_given(create, alice):

@@ -11,7 +11,7 @@ from django.urls import reverse
 from vestnik import clock
 from vestnik.accounts.models import User
 from vestnik.clients import verbs as clients
-from vestnik.mailings import audience, verbs
+from vestnik.mailings import audience, calendar, verbs
 from vestnik.mailings.models import Mailing
 from vestnik.mailings.records import Run
 from vestnik.testing import factories
@@ -55,6 +55,44 @@ def test_a_mailing_is_set_up_in_the_wall_clock_time_of_its_zone(browser: Browser
     assert "31 Jan 2040, 09:00" in page
     assert "29 Feb 2040, 09:00" in page
     assert "3 clients" in page
+
+
+def test_a_start_that_the_clocks_skip_moves_that_day_only_and_says_so(browser: Browser, alice: User) -> None:
+    written = filled(alice, start="2040-03-25T02:30", periodicity="daily", time_zone="Europe/Berlin")
+
+    plan = browser.post(reverse("mailings:plan"), written).content.decode()
+    assert "skip 02:30" in plan
+    assert "25 Mar 2040, 03:30" in plan
+    assert "26 Mar 2040, 02:30" in plan
+
+    browser.post(reverse("mailings:new"), written)
+    mailing = Mailing.objects.get()
+    first = datetime(2040, 3, 25, 1, 30, tzinfo=UTC)
+    assert calendar.upcoming(mailing.schedule, first, 2) == [
+        datetime(2040, 3, 26, 0, 30, tzinfo=UTC),
+        datetime(2040, 3, 27, 0, 30, tzinfo=UTC),
+    ]
+    assert mailing.next_at == first
+
+
+def test_a_start_that_the_clocks_skip_is_shown_as_written_and_kept_when_something_else_is_changed(
+    browser: Browser, alice: User
+) -> None:
+    written = filled(alice, start="2040-03-25T02:30", periodicity="daily", time_zone="Europe/Berlin")
+    browser.post(reverse("mailings:new"), written)
+    mailing = Mailing.objects.get()
+    planned = calendar.upcoming(mailing.schedule, mailing.start, 3)
+    form = browser.get(reverse("mailings:change", args=[mailing.pk])).context["form"]
+    assert form["start"].value() == datetime.fromisoformat("2040-03-25 02:30")
+
+    browser.post(reverse("mailings:change", args=[mailing.pk]), {**written, "name": "Daily news"})
+    mailing.refresh_from_db()
+    assert mailing.name == "Daily news"
+    assert calendar.upcoming(mailing.schedule, mailing.start, 3) == planned
+
+    browser.post(reverse("mailings:change", args=[mailing.pk]), {**written, "time_zone": "Europe/Moscow"})
+    mailing.refresh_from_db()
+    assert calendar.upcoming(mailing.schedule, mailing.start, 1) == [datetime(2040, 3, 25, 23, 30, tzinfo=UTC)]
 
 
 def test_a_mailing_to_nobody_is_refused_where_one_could_have_said_to_whom(browser: Browser, alice: User) -> None:

@@ -2,8 +2,8 @@
 
 Occurrence 0 is the schedule's start itself; the n-th is the start's wall-clock time in the schedule's zone, n days,
 weeks or months later, while it lies before the end. The 31st means the last day of a shorter month, and the 31st
-again after it. A wall-clock time that daylight saving skips moves forward by what was skipped; one that comes twice
-means the first (PEP 495, fold=0).
+again after it. A wall-clock time that daylight saving skips moves forward by what was skipped, that day only; one that
+comes twice means the first (PEP 495, fold=0).
 
 Every function takes aware datetimes and returns UTC instants, to the microsecond. What would fall after year 9999, on
 the wall or in UTC, does not occur.
@@ -28,17 +28,44 @@ class Periodicity(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Moment:
+    """What a wall-clock time means: the UTC instant, and by how much it was moved since the clocks skip that time."""
+
+    instant: datetime
+    moved: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class Schedule:
-    """What a mailing's occurrences follow from. Raises ValueError for a start or end without a time zone."""
+    """What a mailing's occurrences follow from. Raises ValueError for a start or end without a time zone.
+
+    `moved` is that of the start's `Moment`: occurrences after the first are counted from the time that was meant. It is
+    dropped where the zone does not say so, as after another zone was chosen.
+    """
 
     start: datetime
     end: datetime
     periodicity: Periodicity
     zone: ZoneInfo
+    moved: timedelta = timedelta(0)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "start", _utc(self.start))
         object.__setattr__(self, "end", _utc(self.end))
+        if self.moved and of_wall(self.wall_start, self.zone) != Moment(self.start, self.moved):
+            object.__setattr__(self, "moved", timedelta(0))
+
+    @property
+    def wall_start(self) -> datetime:
+        """The wall-clock time that the start was given as, without a zone; the clocks of its day may skip it."""
+        return self.start.astimezone(self.zone).replace(tzinfo=None) - self.moved
+
+
+def of_wall(wall: datetime, zone: ZoneInfo) -> Moment:
+    """What a wall-clock time (a datetime without a zone) means there. Raises OverflowError beyond the calendar."""
+    instant = wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
+    shown = instant.astimezone(zone).replace(tzinfo=None, fold=0)
+    return Moment(instant, max(shown - wall.replace(fold=0), timedelta(0)))
 
 
 def occurrences(schedule: Schedule, after: datetime | None = None) -> Iterator[datetime]:
@@ -124,7 +151,7 @@ def _nominal(schedule: Schedule, n: int) -> datetime | None:
     if n == 0:
         return schedule.start
     try:
-        wall = schedule.start.astimezone(schedule.zone)
+        wall = schedule.wall_start
         match schedule.periodicity:
             case Periodicity.ONCE:
                 return None
@@ -138,7 +165,7 @@ def _nominal(schedule: Schedule, n: int) -> datetime | None:
                     return None
                 day = min(wall.day, monthrange(year, month + 1)[1])
                 wall = wall.replace(year=year, month=month + 1, day=day)
-        return wall.replace(fold=0).astimezone(UTC)
+        return of_wall(wall, schedule.zone).instant
     except OverflowError:
         return None
 
@@ -146,7 +173,8 @@ def _nominal(schedule: Schedule, n: int) -> datetime | None:
 def _first_index_after(schedule: Schedule, after: datetime) -> int:
     """The least n whose nominal occurrence is later than `after`, or is none; in a handful of steps from a guess.
 
-    The guess counts periods in UTC, and one less: more than the offsets of any two occurrences can make up for.
+    The guess counts periods in UTC, and one less: more than the offsets of any two occurrences can make up for. A start
+    that was moved forward only makes later occurrences earlier, and the guess too small.
     """
     start = schedule.start
     match schedule.periodicity:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zoneinfo
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Self
 
 from django.conf import settings
@@ -130,6 +130,8 @@ class Mailing(models.Model):
         _("sender's name"), 200, blank=True, help_text=_("Your own name where this is left empty.")
     )
     start = models.DateTimeField(_("start"))
+    # Seconds by which the clocks of the start's day moved it: later occurrences are at the time that was meant.
+    start_moved = models.PositiveIntegerField(db_default=0, default=0, editable=False)
     end = models.DateTimeField(_("end"))
     periodicity = models.CharField(
         _("periodicity"), max_length=8, choices=Periodicity.choices, default=Periodicity.ONCE
@@ -186,7 +188,17 @@ class Mailing(models.Model):
             end=self.end,
             periodicity=calendar.Periodicity(self.periodicity),
             zone=zoneinfo.ZoneInfo(self.time_zone),
+            moved=timedelta(seconds=self.start_moved),
         )
+
+    def on_the_wall(self) -> dict[str, datetime]:
+        """Start and end as the clock of its zone shows them, and as they were given: without a zone."""
+        schedule = self.schedule
+        return {"start": schedule.wall_start, "end": schedule.end.astimezone(schedule.zone).replace(tzinfo=None)}
+
+    def begin_at(self, moment: calendar.Moment) -> None:
+        """Let it start at what a wall-clock time means (`calendar.of_wall`)."""
+        self.start, self.start_moved = moment.instant, int(moment.moved.total_seconds())
 
     @property
     def hold(self) -> str:

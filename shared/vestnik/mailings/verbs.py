@@ -25,7 +25,7 @@ from vestnik.mailings.causes import Cause
 from vestnik.mailings.models import Mailing, Message
 from vestnik.mailings.records import DeliveryState, Run, RunState
 
-SCHEDULE = ("start", "end", "periodicity", "time_zone")
+SCHEDULE = ("start", "start_moved", "end", "periodicity", "time_zone")
 TRIED_AGAIN = {DeliveryState.FAILED, DeliveryState.UNKNOWN}
 NOT_EDITED = (
     "next_at",

@@ -99,9 +99,11 @@ class MailingAdmin(VerbAdmin):
         return link(_("its runs"), "changelist", Run, mailing__id__exact=mailing.pk)
 
     def save_model(self, request: HttpRequest, obj: Mailing, form: Any, change: bool) -> None:
-        for name in verbs.SCHEDULE:
-            if change and name not in form.changed_data:
+        if change:
+            for name in set(verbs.SCHEDULE) & set(form.fields) - set(form.changed_data):
                 setattr(obj, name, form.initial[name])  # the form has whole seconds only
+            if "start" in form.changed_data:
+                obj.start_moved = 0  # it takes no time that the clocks skip
         verbs.save_mailing(obj, lists=form.cleaned_data["lists"], clients=form.cleaned_data["clients"])
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:

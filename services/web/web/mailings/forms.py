@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zoneinfo
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from vestnik import access, addresses, clock, zones
 from vestnik.accounts.models import User
 from vestnik.clients.models import Client, ClientList
-from vestnik.mailings import verbs
+from vestnik.mailings import calendar, verbs
 from vestnik.mailings.models import Mailing, Message
 from web.forms import VerbForm
 
@@ -106,11 +106,14 @@ class MailingForm(VerbForm):
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         zone = zoneinfo.ZoneInfo(cleaned.get("time_zone") or "UTC")
-        for name in ("start", "end"):
-            if (moment := cleaned.get(name)) is not None:
-                setattr(self.instance, name, self._instant(name, moment, zone))
         if cleaned.get("time_zone"):
             self.instance.time_zone = cleaned["time_zone"]
+        before = self.instance.on_the_wall() if self.instance.pk else {}
+        for name in ("start", "end"):
+            wall: datetime | None = cleaned.get(name)
+            # What was not changed stays as it was, to the microsecond.
+            if wall is not None and not (before and f"{before[name]:{CLOCK}}" == f"{wall:{CLOCK}}"):
+                self._set(name, wall, zone)
         if {"lists", "single"} <= cleaned.keys() and not cleaned["lists"] and not cleaned["single"]:
             if self.fields["lists"].queryset.exists():  # type: ignore[attr-defined]
                 self.add_error("lists", _("Choose at least one list, or name single clients."))
@@ -126,23 +129,20 @@ class MailingForm(VerbForm):
             by=self.editor,
         )
 
-    def _instant(self, name: str, moment: datetime, zone: zoneinfo.ZoneInfo) -> datetime:
-        """The instant that the wall clock means; what was not changed stays as it was, to the microsecond."""
-        before: datetime | None = getattr(self.instance, name)
-        if before is not None and self.instance.pk and f"{before.astimezone(zone):{CLOCK}}" == f"{moment:{CLOCK}}":
-            return before
+    def _set(self, name: str, wall: datetime, zone: zoneinfo.ZoneInfo) -> None:
         try:
-            return moment.replace(tzinfo=zone).astimezone(UTC)
+            moment = calendar.of_wall(wall, zone)
         except OverflowError:
             self.add_error(name, _("This is beyond the calendar."))
-            return before or clock.now()
+            return
+        if name == "start":
+            self.instance.begin_at(moment)
+        else:
+            self.instance.end = moment.instant
 
     def _written(self, mailing: Mailing) -> dict[str, Any]:
-        zone = zoneinfo.ZoneInfo(mailing.time_zone)
-        single = "\n".join(mailing.clients.order_by("email").values_list("email", flat=True))
         return {
-            "start": mailing.start.astimezone(zone).replace(tzinfo=None),
-            "end": mailing.end.astimezone(zone).replace(tzinfo=None),
+            **mailing.on_the_wall(),
             "time_zone": mailing.time_zone,
-            "single": single,
+            "single": "\n".join(mailing.clients.order_by("email").values_list("email", flat=True)),
         }

@@ -1,5 +1,4 @@
 import uuid
-import zoneinfo
 from datetime import timedelta
 from typing import Any, cast
 
@@ -113,9 +112,7 @@ class NewMailing(CreatePage):
                 "time_zone": original.time_zone,
             }
             if original.start > clock.now():  # a copy of what is planned for later does not start at once
-                zone = zoneinfo.ZoneInfo(original.time_zone)
-                for name in ("start", "end"):
-                    initial[name] = getattr(original, name).astimezone(zone).replace(tzinfo=None)
+                initial |= original.on_the_wall()
             initial["name"] = initial["name"][:200]
         return initial
 
@@ -209,6 +206,7 @@ def plan(request: HttpRequest) -> HttpResponse:
     cleaned, draft = form.cleaned_data, form.instance
     context: dict[str, Any] = {"zone": draft.time_zone}
     if {"start", "end", "time_zone", "periodicity"} <= cleaned.keys() and draft.end > draft.start:
+        context["skipped"] = draft.schedule.wall_start if draft.schedule.moved else None
         context["upcoming"] = charts.upcoming(draft)
         context["starts_at_once"] = mailing is None and draft.start <= clock.now() < draft.end
     if {"lists", "single"} <= cleaned.keys():

@@ -15,7 +15,7 @@ from vestnik import addresses, clock, fields
 from vestnik.accounts.models import User
 from vestnik.clients.models import Client, ClientList
 from vestnik.command_line import bad_usage, find_owner, refusals
-from vestnik.mailings import verbs
+from vestnik.mailings import calendar, verbs
 from vestnik.mailings.models import Mailing
 
 LARGEST_FILE = 10_000_000
@@ -72,32 +72,36 @@ def _create(owner: User, options: dict[str, Any]) -> Mailing:
         clients=clients,
         name=options["subject"][:NAME_LENGTH] if options["name"] is None else options["name"],
         sender_name=options["sender_name"],
-        start=start,
+        start=start.instant,
+        start_moved=int(start.moved.total_seconds()),
         end=end,
         periodicity=options["every"],
         time_zone=time_zone,
     )
 
 
-def _span(options: dict[str, Any], time_zone: str) -> tuple[datetime, datetime]:
+def _span(options: dict[str, Any], time_zone: str) -> tuple[calendar.Moment, datetime]:
     with refusals({NON_FIELD_ERRORS: "--timezone"}):
         fields.validate_time_zone(time_zone)
     zone = zoneinfo.ZoneInfo(time_zone)
-    start = clock.now() if options["start"] is None else _moment(options["start"], zone, "--start")
+    now = options["start"] is None
+    start = calendar.Moment(clock.now(), timedelta(0)) if now else _moment(options["start"], zone, "--start")
     if options["end"] is not None:
-        return start, _moment(options["end"], zone, "--end")
+        return start, _moment(options["end"], zone, "--end").instant
     if options["every"] != Mailing.Periodicity.ONCE:
         raise bad_usage(f"A mailing that repeats ({options['every']}) wants to know when to stop.", "--end")
     try:
-        return start, start + timedelta(days=1)
+        return start, start.instant + timedelta(days=1)
     except OverflowError:
         raise bad_usage("The day after it is beyond the calendar.", "--start") from None
 
 
-def _moment(text: str, zone: zoneinfo.ZoneInfo, option: str) -> datetime:
+def _moment(text: str, zone: zoneinfo.ZoneInfo, option: str) -> calendar.Moment:
     try:
         moment = datetime.fromisoformat(text.strip())
-        return (moment if moment.utcoffset() is not None else moment.replace(tzinfo=zone)).astimezone(UTC)
+        if moment.utcoffset() is None:
+            return calendar.of_wall(moment, zone)
+        return calendar.Moment(moment.astimezone(UTC), timedelta(0))
     except (ValueError, OverflowError):
         raise bad_usage(f"“{text}” is not a date and time; wanted is one like 2030-01-31T09:00.", option) from None
 
