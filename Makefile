@@ -17,10 +17,10 @@ COMPILE := .local/uv/bin/uv pip compile --quiet --universal --python-version 3.1
 	--no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo up down logs shell backup restore smoke test lint format messages variables audit bench soak lock clean
+.PHONY: help setup run demo up down logs shell backup restore smoke test test-fast lint format messages variables audit bench soak lock clean
 
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Make the environment (.venv) and what pages load, if they are not up to date
 
@@ -51,8 +51,16 @@ restore: ## Make an empty installation what FILE=backups/… has kept; FORCE=1: 
 smoke: ## Try a whole installation in containers of its own: build, send, kill, scale, back up, restore
 	@$(PYTHON) -m ops.smoke
 
-test: $(READY) ## Set up and run every test
-	@$(BIN)/pytest
+test: $(READY) ## Set up and run every test, or those of T=tests/web/test_clients.py
+ifdef T
+	@$(BIN)/pytest $(T)
+else
+	@$(BIN)/pytest -n auto --dist loadfile -m "not whole"
+	@$(BIN)/pytest -m whole
+endif
+
+test-fast: $(READY) ## Run the tests that start no processes: while you change something
+	@$(BIN)/pytest -n auto --dist loadfile -m "not whole and not processes"
 
 lint: $(STAMP) ## Check style and types
 	@$(BIN)/ruff check
