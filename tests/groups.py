@@ -1,5 +1,5 @@
-"""A plugin that tells apart what runs beside what. Tests run by file, on as many workers as wait well beside each other;
-those of whole systems run alone, after them.
+"""A plugin that tells apart what runs beside what: tests run by file, on several workers; whole systems alone, after
+them.
 """
 
 import os

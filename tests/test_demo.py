@@ -6,6 +6,7 @@ import pytest
 from django.contrib.auth import authenticate
 from django.core.files.storage import default_storage
 from django.core.management import CommandError, call_command
+from django.urls import reverse
 
 from dispatcher import launching, ticking
 from vestnik import access, demo
@@ -52,6 +53,19 @@ def test_there_is_one_for_each_part_somebody_can_play(owner):
     assert users["editor"].groups.get().name == "content managers"
     assert access.may_own(users["demo"])
     assert not users["demo"].groups.exists()
+
+
+def test_a_demo_account_speaks_the_language_of_who_opens_it_and_nobody_elses_does(owner, client, alice):
+    def sign_in(email, password, language):
+        written = {"login": email, "password": password}
+        client.post(f"/{language}/accounts/login/", written)
+        return client.get(reverse("overview")).content.decode()
+
+    assert '<html lang="ru"' in sign_in(demo.OWNER.email, demo.password(), "ru")
+    client.logout()
+    assert '<html lang="en"' in sign_in(demo.OWNER.email, demo.password(), "en")
+    client.logout()
+    assert '<html lang="en"' in sign_in(alice.email, "a long password", "ru")
 
 
 def test_its_clients_are_three_hundred_different_people(owner):

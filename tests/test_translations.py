@@ -52,3 +52,22 @@ def test_plurals_have_all_their_forms(room: str) -> None:
     for message in messages(ROOT / room):
         if message.pluralizable:
             assert len(message.string) >= 3, message.id
+
+
+UNRUSSIAN = (
+    (" – ", "a Russian dash is an em dash"),
+    ("мёртв", "letters and jobs do not die"),
+    (" умер", "nor do workers"),
+    ("вышел на всех", "sessions end"),
+    ("не со своей страницы", "a page is out of date"),
+    ("напишите тому", "there is a word for that: the administrator"),
+)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+@pytest.mark.parametrize("words", [words for words, _why in UNRUSSIAN])
+def test_nobody_reads_russian_that_nobody_speaks(room: str, words: str) -> None:
+    found = [
+        string for message in messages(ROOT / room) for string in strings(message) if words in f" {string}".lower()
+    ]
+    assert not found

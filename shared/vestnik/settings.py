@@ -165,7 +165,7 @@ AUTHENTICATION_BACKENDS = [
 ]
 AUTH_PASSWORD_VALIDATORS = [
     {
-        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
+        "NAME": "vestnik.accounts.passwords.UnlikeThePerson",
         "OPTIONS": {"user_attributes": ["email", "full_name"]},
     },
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},

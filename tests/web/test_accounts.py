@@ -179,6 +179,15 @@ def test_what_is_wrong_is_said_beside_its_field_and_the_rest_stays(client, field
     assert not User.objects.exists()
 
 
+def test_a_password_like_the_address_is_refused_in_a_sentence_of_either_language(client):
+    for language, sentence in (
+        ("en", "The password is too similar to your address or your name."),
+        ("ru", "Пароль слишком похож на ваш адрес или имя."),
+    ):
+        written = {**NEW, "password1": NEW["email"]}
+        assert sentence in client.post(f"/{language}/accounts/signup/", written).content.decode()
+
+
 def test_a_zone_that_was_chosen_is_not_guessed_again(client):
     assert "data-guess-zone" not in sign_up(client, password1="short").content.decode()
 

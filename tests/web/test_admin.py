@@ -9,6 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import strip_tags
 
 from vestnik import access, sharing
 from vestnik.accounts.models import AuditEntry, Share, User
@@ -487,3 +488,11 @@ def test_a_mailing_is_switched_off_with_a_reason_and_on_again(browser, alice):
     assert mailing.switched_off_reason == "Complaints"
     assert act("switch_on") == ["“Sale” is switched on."]
     assert AuditEntry.objects.count() == 2
+
+
+def test_what_was_done_is_said_in_russian_whatever_the_things_gender(browser, superuser):
+    User.objects.filter(pk=superuser.pk).update(language="ru")
+    group = browser.post(page("add", Group), {"name": "Друзья"}, follow=True)
+    assert [strip_tags(message) for message in said(group)] == ["Добавлено: группа «Друзья»."]
+    gone = browser.post(page("delete", Group, Group.objects.get(name="Друзья").pk), {"post": "yes"}, follow=True)
+    assert said(gone) == ["Удалено: группа «Друзья»."]

@@ -415,18 +415,27 @@ def test_three_posts_are_chosen_anew_each_time_and_none_twice(client):
     for _number in range(12):
         make_post()
 
-    choices = [tuple(card.slug for card in reading.some()) for _time in range(30)]
+    choices = [tuple(card.slug for card in reading.some("en")) for _time in range(30)]
 
     assert {len(set(choice)) for choice in choices} == {3}
     assert len(set(choices)) > 10
 
 
 def test_fewer_than_three_are_all_there_are(client):
-    assert reading.some() == []
+    assert reading.some("en") == []
     make_post("Older")
     make_post("Newer")
     kept.throw_away()
-    assert [card.title for card in reading.some()] == ["Newer", "Older"]
+    assert [card.title for card in reading.some("en")] == ["Newer", "Older"]
+
+
+def test_visitors_meet_posts_in_their_language_first(client):
+    for language, title in (("en", "One"), ("ru", "Раз"), ("ru", "Два"), ("en", "Two"), ("en", "Three")):
+        make_post(title, language=language)
+    assert {card.title for card in reading.some("en")} == {"One", "Two", "Three"}
+    first, second, third = reading.some("ru")
+    assert (first.title, second.title, third.language) == ("Два", "Раз", "en")
+    assert "Два" in client.get("/ru/").content.decode()
 
 
 def test_every_post_has_its_turn_however_many_there_are(monkeypatch):
@@ -438,7 +447,7 @@ def test_every_post_has_its_turn_however_many_there_are(monkeypatch):
     seen = set()
     for _time in range(40):
         kept.throw_away()
-        cards = reading.some()
+        cards = reading.some("en")
         assert len({card.slug for card in cards}) == 3
         seen |= {card.slug for card in cards}
 
@@ -454,7 +463,7 @@ def test_choosing_among_very_many_looks_at_a_few(monkeypatch):
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE blog_post")
     with CaptureQueriesContext(connection) as asked:
-        assert len(reading.some()) == 3
+        assert len(reading.some("en")) == 3
     with connection.cursor() as cursor:
         hit = next(query["sql"] for query in asked if "dice" in query["sql"])
         cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {hit}")

@@ -60,6 +60,12 @@ def is_there() -> bool:
     return User.objects.filter(email=OWNER.email).exists()
 
 
+def greet(user: User, language: str) -> None:
+    """Have a demo account speak the language of who signs in with it; anybody else's stays what they chose."""
+    if user.email in {account.email for account in ACCOUNTS} and user.language != language:
+        verbs.save_profile(user, full_name=user.full_name, language=language, time_zone=user.time_zone)
+
+
 @transaction.atomic
 def fill() -> bool:
     """Make the demo beside whatever there is, and launch its mailings; what was made before stays as it is.

@@ -20,6 +20,7 @@ from django.urls import reverse, translate_url
 from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 
+from vestnik import demo
 from vestnik.accounts import verbs
 from vestnik.accounts.models import User
 from web.accounts.copies import align
@@ -45,6 +46,7 @@ class AccountAdapter(DefaultAccountAdapter):
         response = super().pre_login(request, user, **kwargs)
         if response is None:
             align(user)
+            demo.greet(user, translation.get_language() or settings.LANGUAGE_CODE)
         return response
 
     def reauthenticate(self, user: Any, password: str) -> bool:

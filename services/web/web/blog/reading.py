@@ -20,16 +20,18 @@ from django.utils import timezone
 from vestnik.blog import html
 from vestnik.blog.copies import ON_A_PAGE
 from vestnik.blog.models import Picture, Post
+from vestnik.front import addresses
 from vestnik.front.kept import kept
 from web.blog.texts import summary
 
 Kept = TypeVar("Kept")
+_random = secrets.SystemRandom()
 
 SECONDS = 60
 LONGEST_BEGINNING = 4000  # characters of a post's HTML that are looked at where it has no excerpt
 IN_FEED = 20
 POOL = 24
-"""Posts chosen at random once a minute; each page shows three of them."""
+"""Posts chosen at random once a minute for each language; each page shows three of them."""
 
 SHOWN = 3
 FEW = 500
@@ -42,7 +44,7 @@ HIT = """
     CROSS JOIN (SELECT random() AS dice FROM generate_series(1, %s)) AS thrown
     CROSS JOIN LATERAL (
         SELECT id FROM blog_post
-        WHERE id >= least + floor(dice * (most - least + 1))::bigint
+        WHERE id >= least + floor(dice * (most - least + 1))::bigint AND language = %s
             AND NOT draft AND publish_at <= statement_timestamp()
         ORDER BY id LIMIT 1
     ) AS found
@@ -86,11 +88,14 @@ def latest() -> list[Card]:
     return _kept("latest", lambda: _cards(Post.objects.published()[:IN_FEED]))
 
 
-def some() -> list[Card]:
-    """Three published posts at random, the newest first; fewer where there are fewer."""
-    pool = _kept("pool", lambda: _cards(Post.objects.published().filter(pk__in=_any(POOL))))
-    chosen = secrets.SystemRandom().sample(range(len(pool)), min(SHOWN, len(pool)))
-    return [pool[place] for place in sorted(chosen)]
+def some(language: str) -> list[Card]:
+    """Three published posts in the language at random, the newest first; where there are fewer, others besides."""
+    own = _pool(language)
+    chosen = _random.sample(own, min(SHOWN, len(own)))
+    if missing := SHOWN - len(chosen):
+        others = [card for code in addresses.languages() if code != language for card in _pool(code)]
+        chosen += _random.sample(others, min(missing, len(others)))
+    return sorted(chosen, key=lambda card: (card.language == language, card.publish_at), reverse=True)
 
 
 def post(slug: str) -> Post:
@@ -128,13 +133,17 @@ def _cards(posts: QuerySet[Post]) -> list[Card]:
     ]
 
 
-def _any(number: int) -> list[int]:
-    """The ids of published posts at random, `number` of them at most."""
-    newest = list(Post.objects.published().values_list("pk", flat=True)[:FEW])
-    chosen = secrets.SystemRandom().sample(newest, min(number, len(newest)))
+def _pool(language: str) -> list[Card]:
+    return _kept(f"pool:{language}", lambda: _cards(Post.objects.published().filter(pk__in=_any(POOL, language))))
+
+
+def _any(number: int, language: str) -> list[int]:
+    """The ids of published posts in the language at random, `number` of them at most."""
+    newest = list(Post.objects.published().filter(language=language).values_list("pk", flat=True)[:FEW])
+    chosen = _random.sample(newest, min(number, len(newest)))
     if len(newest) < FEW:
         return chosen
     with connection.cursor() as cursor:
-        cursor.execute(HIT, [number])
+        cursor.execute(HIT, [number, language])
         hit = [pk for (pk,) in cursor.fetchall()]
     return list(dict.fromkeys(hit + chosen))[:number]  # few are hit where most of the numbers are nobody's

@@ -1,6 +1,7 @@
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils import translation
 from django.views.decorators.http import require_safe
 
 from vestnik import access, mode
@@ -23,7 +24,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "home/index.html",
         {
             "figures": kept("current", SECONDS, figures.current, FIGURES),
-            "posts": reading.some(),
+            "posts": reading.some(str(translation.get_language())),
             "parts": status.parts() if supervised else None,
             "trial": supervised and request.user.is_superuser and settings.MODE == mode.TRIAL,
         },
