@@ -18,8 +18,8 @@ def close(run_id: int) -> bool:
 def finish(run_id: int) -> bool:
     """Finish the run if its last letter is settled; whether this call did. An occurrence that waited is launched."""
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(ledger.LOCK_OPEN_RUN, {"run": run_id})
-        if not cursor.fetchone():
+        cursor.execute(ledger.LOCK_RUN, {"run": run_id})
+        if cursor.fetchone() != (True,):
             return False
         cursor.execute(ledger.FINISH, {"run": run_id})
         over = cursor.fetchone()

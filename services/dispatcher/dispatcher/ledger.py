@@ -3,6 +3,15 @@
 Every statement is a transaction of its own and says "now" by PostgreSQL's clock. What ends a letter counts it in the
 run's tally in the same statement. `statement_timestamp()` stands where an index is searched (clock_timestamp() is
 volatile: it cannot be an index condition), and for when letters are settled: the hour they are counted in.
+
+The statements leave the planner no choice that its statistics could get wrong (docs/decisions/0028): a plan that was
+made while the tables were empty is still the right one beside ten million letters.
+
+- `= ANY (ARRAY(SELECT …))`: rows are found by their keys, however many the planner expects of the sub-select.
+- `LATERAL (… LIMIT 1)`: looked up row by row; it cannot become a join of whole tables.
+- `EXISTS (… OFFSET 0)`: asked row by row, for the same reason.
+- What is asked of a row that was looked up by its id is asked outside of that look-up: inside, a partial index might
+  seem to answer both.
 """
 
 from __future__ import annotations
@@ -29,8 +38,8 @@ MAY_SEND = """
 """
 RUN_IN_CONTEXT = """
     mailings_run run
-    JOIN mailings_mailing mailing ON mailing.id = run.mailing_id
-    JOIN accounts_user owner ON owner.id = run.owner_id
+    CROSS JOIN LATERAL (SELECT * FROM mailings_mailing WHERE id = run.mailing_id LIMIT 1) mailing
+    CROSS JOIN LATERAL (SELECT * FROM accounts_user WHERE id = run.owner_id LIMIT 1) owner
 """
 
 # The owner's run that waited longest, marked as served, so that lanes in all processes take turns by one order.
@@ -52,19 +61,22 @@ NEXT_RUN = f"""
 # the end it asks from the beginning, for what was given back behind its bound.
 CLAIM = """
     WITH chosen AS MATERIALIZED (
-        SELECT id, client_id FROM mailings_delivery
+        SELECT id FROM mailings_delivery
         WHERE run_id = %(run)s AND state = 'queued' AND due_at <= statement_timestamp()
           AND (due_at, id) > (%(due)s::timestamptz, %(id)s::bigint)
-          AND EXISTS (SELECT FROM mailings_worker WHERE id = %(worker)s AND ended_at IS NULL)
-          AND EXISTS (SELECT FROM mailings_run WHERE id = %(run)s AND state = 'open' AND cancelled_at IS NULL)
+          AND (SELECT ended_at IS NULL FROM mailings_worker WHERE id = %(worker)s)
+          AND (SELECT state = 'open' AND cancelled_at IS NULL FROM mailings_run WHERE id = %(run)s)
         ORDER BY due_at, id LIMIT %(limit)s
         FOR UPDATE SKIP LOCKED
+    ), claimed AS (
+        UPDATE mailings_delivery SET state = 'sending', worker_id = %(worker)s, claim = claim + 1
+        WHERE id = ANY (ARRAY(SELECT id FROM chosen))
+        RETURNING id, claim, due_at, attempts, address, client_id
     )
-    UPDATE mailings_delivery d SET state = 'sending', worker_id = %(worker)s, claim = d.claim + 1
-    FROM chosen LEFT JOIN clients_client c ON c.id = chosen.client_id
-    WHERE d.id = chosen.id
-    RETURNING d.id, d.claim, d.due_at, d.attempts, d.address,
-              coalesce(c.full_name, ''), coalesce(c.attributes, '{}')::text, c.id IS NOT NULL
+    SELECT d.id, d.claim, d.due_at, d.attempts, d.address,
+           coalesce(c.full_name, ''), coalesce(c.attributes, '{}')::text, c.id IS NOT NULL
+    FROM claimed d
+    LEFT JOIN LATERAL (SELECT id, full_name, attributes FROM clients_client WHERE id = d.client_id LIMIT 1) c ON true
 """
 
 # What is asked where no token is to be had: a run without letters due is over, whatever limits say.
@@ -84,13 +96,15 @@ SOMETHING_IS_DUE = """
 SETTLE = f"""
     WITH receipt AS MATERIALIZED (
         SELECT r.*, d.run_id, d.state AS was, d.settled_at AS was_at, d.attempts, d.address, d.claim = r.claim AS counts
-        FROM unnest(
-            %(deliveries)s::bigint[], %(claims)s::integer[], %(workers)s::bigint[], %(outcomes)s::text[],
-            %(codes)s::smallint[], %(answers)s::text[], %(ages)s::float8[], %(durations)s::float8[],
-            %(retries)s::float8[]
-        ) AS r (delivery_id, claim, worker_id, outcome, code, answer, age, duration, retry_after)
-        JOIN mailings_delivery d ON d.id = r.delivery_id
-        ORDER BY d.id FOR NO KEY UPDATE OF d
+        FROM (
+            SELECT * FROM unnest(
+                %(deliveries)s::bigint[], %(claims)s::integer[], %(workers)s::bigint[], %(outcomes)s::text[],
+                %(codes)s::smallint[], %(answers)s::text[], %(ages)s::float8[], %(durations)s::float8[],
+                %(retries)s::float8[]
+            ) AS it (delivery_id, claim, worker_id, outcome, code, answer, age, duration, retry_after)
+            ORDER BY delivery_id
+        ) r
+        CROSS JOIN LATERAL (SELECT * FROM mailings_delivery WHERE id = r.delivery_id LIMIT 1 FOR NO KEY UPDATE) d
     ), attempt AS (
         INSERT INTO mailings_attempt
             (delivery_id, claim, outcome, charged, code, answer, began_at, duration, worker_id)
@@ -102,7 +116,7 @@ SETTLE = f"""
             began_at = excluded.began_at, duration = excluded.duration
             WHERE NOT mailings_attempt.charged
         RETURNING delivery_id, claim, (xmax = 0) AS is_new
-    ), verdict AS (
+    ), verdict AS MATERIALIZED (
         SELECT delivery_id, was, was_at, r.worker_id, is_new::int AS tries, run.filled_at,
                statement_timestamp() + r.retry_after * interval '1 second' AS retry_at,
                CASE
@@ -114,7 +128,8 @@ SETTLE = f"""
                    WHEN statement_timestamp() + r.retry_after * interval '1 second' >= run.window_end THEN 'expired'
                    ELSE 'queued'
                END AS state
-        FROM receipt r JOIN attempt USING (delivery_id, claim) JOIN mailings_run run ON run.id = r.run_id
+        FROM receipt r JOIN attempt USING (delivery_id, claim)
+        CROSS JOIN LATERAL (SELECT * FROM mailings_run WHERE id = r.run_id LIMIT 1) run
         WHERE r.counts
     ), settled AS (
         UPDATE mailings_delivery d SET
@@ -135,7 +150,21 @@ SETTLE = f"""
 # Letters that were claimed and not handed over: no attempt, no charge, unless the run is over for them or the client
 # is gone. Their due time stays, so they stand where they stood in the queue, unless they are put off for some seconds.
 GIVE_BACK = f"""
-    WITH settled AS (
+    WITH verdict AS MATERIALIZED (
+        SELECT d.id, given.put_off, d.worker_id AS worker, CASE
+            WHEN run.cancelled_at IS NOT NULL OR client.id IS NULL THEN 'cancelled'
+            WHEN run.window_end <= statement_timestamp() THEN 'expired'
+            ELSE 'queued' END AS state
+        FROM (
+            SELECT * FROM unnest(%(deliveries)s::bigint[], %(claims)s::integer[], %(put_off)s::float8[])
+                AS it (id, claim, put_off)
+            ORDER BY id
+        ) given
+        CROSS JOIN LATERAL (SELECT * FROM mailings_delivery WHERE id = given.id LIMIT 1 FOR NO KEY UPDATE) d
+        CROSS JOIN LATERAL (SELECT * FROM mailings_run WHERE id = d.run_id LIMIT 1) run
+        LEFT JOIN LATERAL (SELECT id FROM clients_client WHERE id = d.client_id LIMIT 1) client ON true
+        WHERE d.claim = given.claim AND d.state = 'sending'
+    ), settled AS (
         UPDATE mailings_delivery d SET
             state = v.state, worker_id = NULL,
             due_at = CASE
@@ -143,18 +172,8 @@ GIVE_BACK = f"""
                     THEN statement_timestamp() + v.put_off * interval '1 second'
                 WHEN v.state = 'queued' THEN d.due_at END,
             settled_at = CASE WHEN v.state <> 'queued' THEN statement_timestamp() END
-        FROM (
-            SELECT d.id, given.claim, given.put_off, d.worker_id AS worker, CASE
-                WHEN run.cancelled_at IS NOT NULL OR client.id IS NULL THEN 'cancelled'
-                WHEN run.window_end <= statement_timestamp() THEN 'expired'
-                ELSE 'queued' END AS state
-            FROM unnest(%(deliveries)s::bigint[], %(claims)s::integer[], %(put_off)s::float8[])
-                AS given (id, claim, put_off)
-            JOIN mailings_delivery d ON d.id = given.id
-            JOIN mailings_run run ON run.id = d.run_id
-            LEFT JOIN clients_client client ON client.id = d.client_id
-        ) v
-        WHERE d.id = v.id AND d.claim = v.claim AND d.state = 'sending'
+        FROM verdict v
+        WHERE d.id = v.id
         RETURNING d.run_id, v.worker, d.state, {NOT_TRIED}
     )
     {COUNT}
@@ -173,15 +192,10 @@ BURY = """
 # What workers that ended had in hand may have gone out: that is written down, uncharged. A letter recovered too often
 # is set aside, for it may be what kills workers.
 RECOVER = f"""
-    WITH lost AS (
-        SELECT d.id, d.claim, d.worker_id, w.beat_at, CASE
-            WHEN %(hold)s OR d.recoveries + 1 >= %(recoveries)s THEN 'unknown'
-            WHEN run.cancelled_at IS NOT NULL THEN 'cancelled'
-            WHEN run.window_end <= statement_timestamp() THEN 'expired'
-            ELSE 'queued' END AS state
+    WITH lost AS MATERIALIZED (
+        SELECT d.id, d.claim, d.worker_id, w.beat_at
         FROM mailings_delivery d
-        JOIN mailings_worker w ON w.id = d.worker_id
-        JOIN mailings_run run ON run.id = d.run_id
+        CROSS JOIN LATERAL (SELECT * FROM mailings_worker WHERE id = d.worker_id LIMIT 1) w
         WHERE d.state = 'sending' AND w.ended_at IS NOT NULL
         FOR UPDATE OF d SKIP LOCKED
     ), attempt AS (
@@ -192,30 +206,45 @@ RECOVER = f"""
         ON CONFLICT (delivery_id, claim) DO NOTHING
     ), settled AS (
         UPDATE mailings_delivery d SET
-            state = lost.state, worker_id = NULL, recoveries = d.recoveries + 1,
-            due_at = CASE WHEN lost.state = 'queued' THEN statement_timestamp() END,
-            settled_at = CASE WHEN lost.state <> 'queued' THEN statement_timestamp() END
-        FROM lost WHERE d.id = lost.id
+            worker_id = NULL, recoveries = d.recoveries + 1,
+            (state, due_at, settled_at) = (
+                SELECT v.state, CASE WHEN v.state = 'queued' THEN statement_timestamp() END,
+                       CASE WHEN v.state <> 'queued' THEN statement_timestamp() END
+                FROM (
+                    SELECT CASE
+                        WHEN %(hold)s OR d.recoveries + 1 >= %(recoveries)s THEN 'unknown'
+                        WHEN run.cancelled_at IS NOT NULL THEN 'cancelled'
+                        WHEN run.window_end <= statement_timestamp() THEN 'expired'
+                        ELSE 'queued' END AS state
+                    FROM mailings_run run WHERE run.id = d.run_id
+                ) v
+            )
+        WHERE d.id = ANY (ARRAY(SELECT id FROM lost))
         RETURNING d.run_id, 0::bigint AS worker, d.state, 1 AS tries, {NOT_ENDED}
     ), counted AS ({COUNT})
     SELECT DISTINCT run_id FROM settled
 """
 
+# Of a run: that none of its letters is queued, or in hand. In an order that only the index of queued letters has: the
+# one of all letters looks as good as long as all are queued, and is walked from end to end when all are sent.
+NOTHING_LEFT = """
+    NOT EXISTS (
+        SELECT FROM mailings_delivery WHERE run_id = run.id AND state = 'queued' ORDER BY due_at, id OFFSET 0
+    ) AND NOT EXISTS (
+        SELECT FROM mailings_delivery WHERE run_id = run.id AND state = 'sending' ORDER BY worker_id OFFSET 0
+    )
+"""
+
 # What the tick has to close: runs that were cancelled, whose time is up, or whose last letter is settled.
-TO_CLOSE = """
+TO_CLOSE = f"""
     SELECT id FROM mailings_run run
     WHERE state = 'open' AND (
-        cancelled_at IS NOT NULL OR window_end <= statement_timestamp() OR filled_at IS NOT NULL
-            AND NOT EXISTS (SELECT FROM mailings_delivery WHERE run_id = run.id AND state = 'queued')
-            AND NOT EXISTS (SELECT FROM mailings_delivery WHERE run_id = run.id AND state = 'sending')
+        cancelled_at IS NOT NULL OR window_end <= statement_timestamp() OR filled_at IS NOT NULL AND {NOTHING_LEFT}
     )
-    ORDER BY id
 """
 
 # The queued letters of a run that was cancelled or whose window has closed, some thousands a statement, by one closer
-# at a time. A run that goes on has none of its letters looked at, or locked. What is locked is not asked for its state
-# again: by statistics from before these letters were queued the planner expects hardly any, and would compare each of
-# them with each.
+# at a time. A run that goes on has none of its letters looked at, or locked.
 CLOSE_OUT = f"""
     WITH over AS MATERIALIZED (
         SELECT cancelled_at FROM mailings_run
@@ -228,10 +257,9 @@ CLOSE_OUT = f"""
         ORDER BY due_at, id LIMIT %(chunk)s FOR UPDATE
     ), settled AS (
         UPDATE mailings_delivery d SET
-            state = CASE WHEN over.cancelled_at IS NOT NULL THEN 'cancelled' ELSE 'expired' END,
+            state = CASE WHEN (SELECT cancelled_at FROM over) IS NOT NULL THEN 'cancelled' ELSE 'expired' END,
             due_at = NULL, settled_at = statement_timestamp()
-        FROM chosen CROSS JOIN over
-        WHERE d.id = chosen.id
+        WHERE d.id = ANY (ARRAY(SELECT id FROM chosen))
         RETURNING d.run_id, 0::bigint AS worker, d.state, {NOT_TRIED}
     ), counted AS ({COUNT})
     SELECT count(*), EXISTS (SELECT FROM over) AND NOT EXISTS (SELECT FROM alone) FROM settled
@@ -239,18 +267,18 @@ CLOSE_OUT = f"""
 
 # A run is over at once when its last letter is. Two statements: whoever reopens letters holds the run's row, and only
 # a snapshot taken after the row is ours shows what they did. (NO KEY: what refers to the run does not wait for it.)
-LOCK_OPEN_RUN = "SELECT 1 FROM mailings_run WHERE id = %(run)s AND state = 'open' FOR NO KEY UPDATE"
-FINISH = """
-    UPDATE mailings_run SET
+# The first says whether the run is open; the second may be asked only if it is.
+LOCK_RUN = "SELECT state = 'open' FROM mailings_run WHERE id = %(run)s FOR NO KEY UPDATE"
+FINISH = f"""
+    UPDATE mailings_run run SET
         state = CASE WHEN cancelled_at IS NOT NULL THEN 'cancelled'
                      WHEN filled_at IS NULL THEN 'missed' ELSE 'finished' END,
         reason = CASE WHEN cancelled_at IS NULL AND filled_at IS NULL
                       THEN 'the service was not running' ELSE reason END,
         finished_at = clock_timestamp()
-    WHERE id = %(run)s AND state = 'open'
+    WHERE id = %(run)s
       AND (filled_at IS NOT NULL OR cancelled_at IS NOT NULL OR window_end <= statement_timestamp())
-      AND NOT EXISTS (SELECT FROM mailings_delivery WHERE run_id = %(run)s AND state = 'queued')
-      AND NOT EXISTS (SELECT FROM mailings_delivery WHERE run_id = %(run)s AND state = 'sending')
+      AND {NOTHING_LEFT}
     RETURNING mailing_id
 """
 
@@ -271,7 +299,7 @@ OWNERS_WITH_LETTERS_DUE = f"""
     SELECT DISTINCT run.owner_id FROM {RUN_IN_CONTEXT}
     WHERE (%(only)s::bigint[] IS NULL OR run.id = ANY(%(only)s::bigint[])) AND {MAY_SEND} AND EXISTS (
         SELECT FROM mailings_delivery d
-        WHERE d.run_id = run.id AND d.state = 'queued' AND d.due_at <= statement_timestamp()
+        WHERE d.run_id = run.id AND d.state = 'queued' AND d.due_at <= statement_timestamp() OFFSET 0
     )
 """
 
@@ -349,7 +377,7 @@ def close_out(run_id: int) -> bool:
 
 def to_close() -> list[int]:
     """The runs that are over, or should be."""
-    return [run_id for (run_id,) in _execute(TO_CLOSE)]
+    return sorted(run_id for (run_id,) in _execute(TO_CLOSE))
 
 
 def next_due(owner_id: int | None = None, only: Sequence[int] | None = None) -> float | None:
