@@ -200,6 +200,17 @@ def test_the_plan_tells_dates_and_recipients_before_anything_is_saved(browser: B
     assert not Mailing.objects.exists()
 
 
+def test_the_plan_and_the_page_count_who_is_on_three_lists_once(browser: Browser, alice: User) -> None:
+    members = factories.make_clients(alice, 7)
+    lists = [factories.make_list(alice) for _ in range(3)]
+    for client_list in lists:
+        clients.add_to_list(client_list, members)
+    form = filled(alice, lists=[client_list.pk for client_list in lists])
+
+    assert "7 clients" in browser.post(reverse("mailings:plan"), form).content.decode()
+    assert "7 clients" in browser.post(reverse("mailings:new"), form, follow=True).content.decode()
+
+
 def test_the_plan_of_a_half_filled_form_says_what_it_can(browser: Browser, alice: User) -> None:
     plan = browser.post(reverse("mailings:plan"), {"start": "", "lists": ["x"]})
 
