@@ -7,9 +7,10 @@ import pytest
 from django.test import Client as Browser
 from django.urls import reverse
 
+from vestnik import sharing
 from vestnik.accounts.models import User
 from vestnik.mailings import verbs
-from vestnik.mailings.models import Message
+from vestnik.mailings.models import Mailing, Message
 from vestnik.testing import factories
 
 pytestmark = pytest.mark.usefixtures("valkey")
@@ -251,3 +252,70 @@ def test_a_form_that_may_not_be_sent_is_not_offered(maria: User) -> None:
 
 def test_no_proxy_keeps_a_private_page(browser: Browser) -> None:
     assert "private" in browser.get(reverse("messages:list"))["Cache-Control"]
+
+
+def letter_pages(message: Message) -> list[str]:
+    """Where the message is shown as a letter."""
+    mailing = factories.make_mailing(message.owner, 1, message=message)
+    return [
+        reverse("messages:letter", args=[message.pk]),
+        reverse("mailings:letter", args=[mailing.pk]),
+        f"{reverse('messages:preview')}?message={message.pk}",
+    ]
+
+
+def shown_at(browser: Browser, address: str, message: Message) -> Any:
+    return browser.post(address, written(html=message.html)) if "preview" in address else browser.get(address)
+
+
+def test_what_is_anothers_is_shown_for_somebody_made_up(alice: User, bob: User) -> None:
+    factories.make_clients(alice, 1)
+    (client,) = factories.make_clients(bob, 1)
+    message = verbs.create_message(alice, subject="For {{ full_name }}", html="<p>{{ full_name }} {{ email }}</p>")
+    pages = letter_pages(message)
+    sharing.share(message, alice, bob.email, "edit")
+    sharing.share(Mailing.objects.get(), alice, bob.email, "view")
+    browser = Browser()
+    browser.force_login(bob)
+
+    for address in pages:
+        assert "<p>Anna Sergeeva anna@example.org</p>" in shown_at(browser, address, message).content.decode()
+    page = browser.get(reverse("messages:thing", args=[message.pk])).content.decode()
+    assert "For Anna Sergeeva" in page
+    assert client.email not in page
+    User.objects.filter(pk=bob.pk).update(language="ru")
+    assert "Анна Сергеева" in browser.get(pages[0]).content.decode()
+
+
+@pytest.mark.parametrize("page", range(3))
+def test_pictures_of_other_servers_are_loaded_when_asked_for_and_then_for_nobodys_address(
+    browser: Browser, alice: User, page: int
+) -> None:
+    (client,) = factories.make_clients(alice, 1)
+    message = verbs.create_message(alice, subject="P", html='<img src="https://elsewhere.example/?{{ email }}">')
+    address = letter_pages(message)[page]
+
+    closed = shown_at(browser, address, message)
+    assert client.email in closed.content.decode()
+    assert "img-src data:;" in closed["Content-Security-Policy"] + ";"
+    assert closed["X-DNS-Prefetch-Control"] == "off"
+    asked = shown_at(browser, f"{address}{'&' if '?' in address else '?'}pictures=1", message)
+    assert client.email not in asked.content.decode()
+    assert "?anna@example.org" in asked.content.decode()
+    assert "img-src https: http: data:" in asked["Content-Security-Policy"]
+    assert "sandbox" in asked["Content-Security-Policy"]
+
+
+def test_a_letter_that_shows_pictures_offers_to_load_them(browser: Browser, alice: User) -> None:
+    bare = verbs.create_message(alice, subject="Bare", html='<p>Dear <a href="https://example.org">you</a></p>')
+    rich = verbs.create_message(alice, subject="Rich", html="<p style='Background:url(//x.example/a)'>Dear</p>")
+
+    for message, offered in ((bare, False), (rich, True)):
+        page = browser.get(reverse("messages:thing", args=[message.pk])).content.decode()
+        assert (f"{reverse('messages:letter', args=[message.pk])}?pictures=1" in page) == offered
+
+
+def test_a_letter_connects_to_nobody_beforehand(browser: Browser, alice: User) -> None:
+    message = verbs.create_message(alice, subject="L", html='<LINK rel="preconnect" href="//x.example"><p>Dear</p>')
+
+    assert "<link" not in browser.get(reverse("messages:letter", args=[message.pk])).content.decode().lower()

@@ -19,7 +19,7 @@ from vestnik.mailings.models import Mailing
 from vestnik.mailings.records import RunState
 from web.mailings import charts
 from web.mailings.forms import MailingForm
-from web.messages.letters import framed, letter, previewed
+from web.messages.letters import framed, letter, preview_of, with_pictures
 from web.pages import ActionPage, ChangePage, CreatePage, DeletePage, ListPage, ThingPage, number
 
 
@@ -88,8 +88,8 @@ class MailingLetter(ThingPage):
     model = Mailing
 
     def render_to_response(self, context: Any, **_kwargs: Any) -> HttpResponse:
-        message = self.object.message
-        return letter(self.request, previewed(self.request.user, message.subject, message.html, message.text))
+        request, message = self.request, self.object.message
+        return letter(request, preview_of(message, cast(User, request.user), pictures=with_pictures(request)))
 
 
 class NewMailing(CreatePage):

@@ -5,10 +5,10 @@ from django.utils.translation import gettext_lazy as _
 
 from vestnik.mailings import verbs
 from vestnik.mailings.models import Message
-from web.forms import VerbForm
+from web.forms import ThingForm
 
 
-class MessageForm(VerbForm):
+class MessageForm(ThingForm):
     placeholders = _(
         "Subject and texts may name {{ full_name }}, {{ email }} and {{ attributes.NAME }}: each client reads their"
         " own. A letter with HTML and a plain text is shown by every mail program."
@@ -23,4 +23,4 @@ class MessageForm(VerbForm):
         }
 
     def by_verb(self) -> Message:
-        return verbs.save_message(self.instance)
+        return verbs.save_message(self.instance, self.cleaned_data.get("seen"))

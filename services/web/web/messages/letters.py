@@ -1,51 +1,94 @@
-"""A letter's own HTML, as it was written: only ever inside a sandboxed frame, under a policy that runs nothing."""
+"""A letter's own HTML, as it was written: only ever inside a sandboxed frame, under a policy that runs nothing.
 
+Pictures of other servers tell these who looks: they are loaded only when they are asked for (`?pictures`), and then
+with nobody's data in their addresses.
+"""
+
+import re
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from csp.constants import NONE, SELF, UNSAFE_INLINE
 from csp.decorators import csp
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 from django.views.decorators.clickjacking import xframe_options_sameorigin
 
+from vestnik.accounts.models import User
 from vestnik.clients.models import Client
+from vestnik.mailings.models import Message
 from vestnik.mailings.rendering import CompiledMessage, Content, Preview, UnknownPlaceholder
 
 View = Callable[..., Any]
 
+ANYWHERE = ["https:", "http:"]
+CONNECTS = re.compile(r"<link\b", re.IGNORECASE)  # to its servers beforehand, which no policy forbids
+LOADS = re.compile(r"<(?:img|image|video|input)\b|\bbackground\b|\burl\(|@import|@font-face", re.IGNORECASE)
+
 
 def framed(view: View) -> View:
-    """For views that answer with a letter: it may stand in a frame of ours, show pictures, and do nothing else."""
-    only_shown = csp(
+    """For views that answer with a letter: it may stand in a frame of ours, and do nothing but be looked at."""
+    shown = {asked: _only_shown(ANYWHERE if asked else [])(xframe_options_sameorigin(view)) for asked in (True, False)}
+
+    @wraps(view)
+    def decorated(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        response = shown[with_pictures(request)](request, *args, **kwargs)
+        response["X-DNS-Prefetch-Control"] = "off"  # or browsers ask for the names in links nobody has clicked
+        return response
+
+    return decorated
+
+
+def _only_shown(elsewhere: list[str]) -> Callable[[View], View]:
+    decorator: Callable[[View], View] = csp(
         {
             "default-src": [NONE],
             "style-src": [UNSAFE_INLINE],
-            "img-src": ["https:", "http:", "data:"],
-            "font-src": ["https:", "data:"],
+            "img-src": [*elsewhere, "data:"],
+            "font-src": [*elsewhere, "data:"],
             "frame-ancestors": [SELF],
             "base-uri": [NONE],
             "form-action": [NONE],
             "sandbox": True,
         }
     )
-    decorated: View = only_shown(xframe_options_sameorigin(view))
-    return decorated
+    return decorator
+
+
+def with_pictures(request: HttpRequest) -> bool:
+    """Whether the reader asks for the pictures of other servers."""
+    return "pictures" in request.GET
+
+
+def has_pictures(html: str) -> bool:
+    """Whether the letter may show something that lies elsewhere; rather once too often than not."""
+    return LOADS.search(html) is not None
 
 
 def letter(request: HttpRequest, preview: Preview | None, fault: str = "") -> HttpResponse:
     """The letter as its reader would see it; its plain text where it has no HTML; or what is wrong with it."""
-    return render(request, "messages/letter.html", {"preview": preview, "fault": fault})
+    html = CONNECTS.sub("<x-link", preview.html) if preview else ""
+    return render(request, "messages/letter.html", {"preview": preview, "html": html, "fault": fault})
 
 
-def previewed(owner: Any, subject: str, html: str, text: str) -> Preview:
-    """What the first client of the user `owner` would read, or somebody made up. Raises UnknownPlaceholder."""
-    client = Client.objects.filter(owner=owner).order_by("pk").first()
-    reader: dict[str, Any] = {"address": "anna@example.org", "full_name": "Anna Sergeeva", "attributes": {}}
+def preview_of(message: Message, reader: User, *, pictures: bool = False) -> Preview:
+    """The message as a client would read it: the reader's first where it is their own, and its pictures stay away."""
+    own = message.owner_id == reader.pk and not pictures
+    return previewed(reader, message.subject, message.html, message.text, own=own)
+
+
+def previewed(reader: User, subject: str, html: str, text: str, *, own: bool) -> Preview:
+    """What was written, filled in for the first client of the user `reader`; for somebody made up where it is not their
+    `own`, or they have no client. Raises UnknownPlaceholder.
+    """
+    client = Client.objects.filter(owner=reader).order_by("pk").first() if own else None
+    details: dict[str, Any] = {"address": "anna@example.org", "full_name": _("Anna Sergeeva"), "attributes": {}}
     if client is not None:
-        reader = {"address": client.email, "full_name": client.full_name, "attributes": client.attributes}
-    content = Content(subject=subject, html=html, text=text, sender=owner.email, sender_name="", reply_to="")
-    return CompiledMessage(content).preview(**reader)
+        details = {"address": client.email, "full_name": client.full_name, "attributes": client.attributes}
+    content = Content(subject=subject, html=html, text=text, sender=reader.email, sender_name="", reply_to="")
+    return CompiledMessage(content).preview(**details)
 
 
-__all__ = ["UnknownPlaceholder", "framed", "letter", "previewed"]
+__all__ = ["UnknownPlaceholder", "framed", "has_pictures", "letter", "preview_of", "previewed", "with_pictures"]

@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, cast
 
 from django.contrib.auth.decorators import login_required
 from django.db.models import Count
@@ -9,11 +9,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
+from vestnik.accounts.models import User
 from vestnik.mailings import verbs
 from vestnik.mailings.models import Message
 from web.messages.forms import MessageForm
-from web.messages.letters import UnknownPlaceholder, framed, letter, previewed
-from web.pages import ChangePage, CreatePage, DeletePage, ListPage, ThingPage
+from web.messages.letters import UnknownPlaceholder, framed, letter, preview_of, previewed, with_pictures
+from web.pages import ChangePage, CreatePage, DeletePage, ListPage, ThingPage, asked_by, number
 
 
 class MessageList(ListPage):
@@ -41,7 +42,7 @@ class MessagePage(ThingPage):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         message = self.object
-        preview = previewed(self.request.user, message.subject, message.html, message.text)
+        preview = preview_of(message, cast(User, self.request.user))
         mailings = message.mailings.visible_to(self.request.user).with_status().order_by("-pk")[:10]
         return super().get_context_data(preview=preview, mailings=mailings, **kwargs)
 
@@ -53,18 +54,20 @@ class MessageLetter(ThingPage):
     model = Message
 
     def render_to_response(self, context: Any, **_kwargs: Any) -> HttpResponse:
-        message = self.object
-        return letter(self.request, previewed(self.request.user, message.subject, message.html, message.text))
+        request = self.request
+        return letter(request, preview_of(self.object, cast(User, request.user), pictures=with_pictures(request)))
 
 
 @framed
 @login_required
 @require_POST
 def preview(request: HttpRequest) -> HttpResponse:
-    """What is being written, filled in for a client; nothing is saved."""
+    """What is being written, filled in for a client; nothing is saved. `message` in the address: what is changed."""
+    user = cast(User, request.user)
     written = {name: request.POST.get(name, "") for name in ("subject", "html", "text")}
+    others = Message.objects.filter(pk=number(request.GET.get("message"))).exclude(owner=user)
     try:
-        return letter(request, previewed(request.user, **written))
+        return letter(request, previewed(user, **written, own=not with_pictures(request) and not others.exists()))
     except UnknownPlaceholder as error:
         return letter(request, None, fault=str(error))
 
@@ -99,5 +102,5 @@ class DeleteMessage(DeletePage):
     what_goes = gettext_lazy("The message goes for good. What was sent of it stays in the statistics of its mailings.")
 
     def delete_by_verb(self, thing: Message) -> str:
-        verbs.delete_message(thing)
+        verbs.delete_message(thing, *asked_by(self.request))
         return _("The message is deleted.")

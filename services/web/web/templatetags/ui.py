@@ -19,8 +19,10 @@ from vestnik import access, clock
 from vestnik.mailings import dead_letters as waiting
 from vestnik.mailings import service
 from web.front.public import is_personal
+from web.messages.letters import has_pictures
 
 register = template.Library()
+register.filter("has_pictures", has_pictures)
 
 COLOURS = {
     # of mailings
