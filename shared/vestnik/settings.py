@@ -226,6 +226,18 @@ if (FRONT_URL or FRONT_SECRET) and not FRONT_SECRETS.fullmatch(FRONT_SECRET):
 # Of one file of clients. Its pieces lie in PostgreSQL until it is imported.
 IMPORT_LIMIT_BYTES: int = positive("int", "IMPORT_LIMIT_MB", 100) << 20
 
+# How many imports of an owner's may wait or be under way at once, and how many files may come within a day.
+IMPORTS_AT_ONCE: int = positive("int", "IMPORTS_AT_ONCE", 10)
+IMPORTS_PER_DAY: int = positive("int", "IMPORTS_PER_DAY", 200)
+
+# How many lists of clients and how many shares an owner may have; how often something may be shared within a day.
+LISTS_PER_OWNER: int = positive("int", "LISTS_PER_OWNER", 1000)
+SHARES_PER_OWNER: int = positive("int", "SHARES_PER_OWNER", 1000)
+SHARES_PER_DAY: int = positive("int", "SHARES_PER_DAY", 50)
+# Who something is shared with is told by a letter, whoever they are; not if that many letters of Vestnik's own have
+# been written to their address within a day.
+INVITATIONS_PER_ADDRESS: int = positive("int", "INVITATIONS_PER_ADDRESS", 10)
+
 # Where files wait that are too large for memory; the system's own folder if none is named.
 FILE_UPLOAD_TEMP_DIR: str | None = read("str", "SCRATCH_ROOT", None)
 

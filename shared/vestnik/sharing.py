@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import Permission
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ValidationError
@@ -16,12 +17,12 @@ from django.db import connection, models, transaction
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from vestnik import access
+from vestnik import access, sharing_letters
 from vestnik.accounts import audit
 from vestnik.accounts.models import User
 from vestnik.accounts.shares import Share, ShareLevel
 from vestnik.clients.models import ClientList
-from vestnik.mailings import verbs as mailings
+from vestnik.mailings import handing_over
 from vestnik.mailings.models import Mailing, Message
 
 ALLOWED: dict[str, tuple[access.Action, ...]] = {ShareLevel.VIEW: ("view",), ShareLevel.EDIT: ("view", "change")}
@@ -33,9 +34,10 @@ LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('vestnik.share', hashtexte
 @transaction.atomic
 def share(thing: Any, by: User, address: str, level: str, from_address: str = "") -> Share:
     """Share the owner's `thing` with whoever has `address`, at this level ("view" or "edit"); a share that is there
-    gets the level. `from_address` is the IP address it was asked from.
+    gets the level. They are told by a letter. `from_address` is the IP address it was asked from.
 
-    Raises ValidationError: for `address` if it is none or one's own, for `level`, and if the thing is not one's own.
+    Raises ValidationError: for `address` if it is none or one's own, or the owner has shared too much; for `level`; and
+    if the thing is not one's own.
     """
     _refuse_others(thing, by)
     wanted = Share(
@@ -53,6 +55,7 @@ def share(thing: Any, by: User, address: str, level: str, from_address: str = ""
     found = Share.objects.select_for_update(no_key=True).filter(**key).first()
     if found is not None and found.level == wanted.level:
         return found
+    _refuse_too_many(by, new=found is None)
     made = found or wanted
     made.level = wanted.level
     if made.user_id is None:
@@ -60,13 +63,17 @@ def share(thing: Any, by: User, address: str, level: str, from_address: str = ""
     made.save()
     if made.user_id is not None:
         _grant(made.user_id, made.content_type, [thing.pk])
+        if made.level == ShareLevel.VIEW:
+            _put_down_the_pen(made.user_id, thing, by, from_address)
     audit.write(audit.AuditAction.SHARED, by, thing, made.address, address=from_address, reason=made.level)
+    sharing_letters.invite(made, by, thing)
     return made
 
 
 @transaction.atomic
 def unshare(share: Share, by: User, from_address: str = "") -> None:
-    """Take a share back; twice is once. Mailings of whom it was taken from go on with copies of a message they use.
+    """Take a share back; twice is once. Mailings of whom it was taken from go on with copies of a message they use; and
+    a mailing that they may change no longer, with a copy of its message if that is theirs.
 
     Raises ValidationError if the thing is not one's own.
     """
@@ -74,6 +81,7 @@ def unshare(share: Share, by: User, from_address: str = "") -> None:
     if thing is None:
         return  # deleted, and the share with it
     _refuse_others(thing, by)
+    type(thing)._default_manager.select_for_update(no_key=True).filter(pk=thing.pk).first()  # see save_mailing
     found = Share.objects.select_for_update().filter(pk=share.pk).first()
     if found is None:
         return
@@ -81,7 +89,9 @@ def unshare(share: Share, by: User, from_address: str = "") -> None:
     if found.user_id is not None:
         _grant(found.user_id, found.content_type, [thing.pk])
         if isinstance(thing, Message):
-            mailings.hand_over(Mailing.objects.filter(message=thing, owner=found.user_id))
+            taken = Mailing.objects.filter(message=thing, owner=found.user_id)
+            handing_over.hand_over(taken, by, from_address)
+        _put_down_the_pen(found.user_id, thing, by, from_address)
     audit.write(audit.AuditAction.UNSHARED, by, thing, found.address, address=from_address)
 
 
@@ -115,6 +125,29 @@ def forget(user: User) -> None:
         table = _grants_to_users(model)
         table.objects.filter(content_object__owner=user).exclude(user=user).delete()
         table.objects.filter(user=user).exclude(content_object__owner=user).delete()
+
+
+def _put_down_the_pen(user_id: int, thing: Any, by: User, from_address: str) -> None:
+    """Who may no longer change a mailing does not write what it sends either."""
+    if isinstance(thing, Mailing):
+        handing_over.hand_over(Mailing.objects.filter(pk=thing.pk, message__owner=user_id), by, from_address)
+
+
+def _refuse_too_many(by: User, new: bool) -> None:
+    deeds = audit.AuditEntry.objects.filter(actor_id=by.pk, action=audit.AuditAction.SHARED).order_by("-pk")
+    if sharing_letters.spent(deeds.values_list("at", flat=True), settings.SHARES_PER_DAY):
+        limit = settings.SHARES_PER_DAY
+        raise ValidationError(
+            {"address": _("You have shared something %(limit)d times within a day; go on tomorrow.") % {"limit": limit}}
+        )
+    limit = settings.SHARES_PER_OWNER
+    if new and Share.objects.filter(owner=by).count() >= limit:
+        raise ValidationError(
+            {
+                "address": _("You have %(limit)d shares, as many as one may have; take one back first.")
+                % {"limit": limit}
+            }
+        )
 
 
 def _refuse_others(thing: Any, by: User) -> None:

@@ -1,4 +1,6 @@
 import threading
+from datetime import timedelta
+from email import message_from_bytes, policy
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -7,11 +9,17 @@ from django.utils import timezone
 from tests.dispatcher.test_races import elsewhere
 from vestnik import access, erasing, sharing
 from vestnik.accounts import verbs as accounts
-from vestnik.accounts.models import AuditEntry, Share, User
+from vestnik.accounts.models import AccountLetter, AuditEntry, Share, User
 from vestnik.clients import verbs as clients
 from vestnik.mailings import verbs
 from vestnik.mailings.models import Mailing, MailingUserObjectPermission, Message
 from vestnik.testing.factories import make_list, make_mailing, make_message
+
+
+@pytest.fixture(autouse=True)
+def stored_mail(settings, valkey):
+    """Letters of Vestnik's own are stored, as they are outside of tests."""
+    settings.EMAIL_BACKEND = "vestnik.accounts.mail.EmailBackend"
 
 
 @pytest.fixture
@@ -236,3 +244,160 @@ def test_the_owner_of_a_shared_mailing_stays_who_it_was(alice, bob):
     verbs.pause(mailing)
     verbs.resume(mailing)
     assert rights(alice, mailing) == ["view", "change", "delete"]
+
+
+# What an editor has written, after they may write no more
+
+
+@pytest.fixture
+def mailing(alice):
+    return make_mailing(alice, 2, name="Alice's news", start=timezone.now() + timedelta(days=1))
+
+
+def chosen(mailing, by, message, **settings):
+    """The mailing after `by` has chosen the message for it."""
+    mailing = Mailing.objects.get(pk=mailing.pk)
+    mailing.message = message
+    return verbs.save_mailing(mailing, by=by, from_address="192.0.2.7", **settings)
+
+
+def letters_to(person):
+    return list(AccountLetter.objects.filter(recipient=person.email).order_by("pk").values_list("subject", flat=True))
+
+
+def test_what_an_editor_chooses_is_copied_for_the_owner_who_is_told(alice, bob, mailing):
+    sharing.share(mailing, alice, bob.email, "edit")
+    theirs = make_message(bob, subject="Bob's words")
+    sharing.share(theirs, bob, alice.email, "view")
+    chosen(mailing, bob, theirs)
+
+    mailing.refresh_from_db()
+    copy = mailing.message
+    assert (copy.owner, copy.subject, copy.text) == (alice, theirs.subject, theirs.text)
+    assert rights(alice, copy) == ["view", "change", "delete"]
+    assert rights(bob, copy) == []
+    theirs.text = "Something else entirely"
+    verbs.save_message(theirs)
+    mailing.refresh_from_db()
+    assert mailing.message.text == copy.text
+    entry = AuditEntry.objects.get(action="copied")
+    assert (entry.actor_address, entry.object_id, entry.from_address) == (bob.email, copy.pk, "192.0.2.7")
+    assert entry.reason == "“Alice's news”"
+    assert letters_to(alice)[-1] == "Another message was chosen for your mailing “Alice's news”"
+    chosen(mailing, bob, copy, seen=None)  # saving it again copies nothing
+    assert Message.objects.filter(owner=alice).count() == 2
+
+
+def test_what_an_editor_chooses_of_the_owners_own_is_no_copy(alice, bob, mailing):
+    sharing.share(mailing, alice, bob.email, "edit")
+    another = make_message(alice, subject="Another")
+    sharing.share(another, alice, bob.email, "view")
+    assert chosen(mailing, bob, another).message == another
+    assert not AuditEntry.objects.filter(action="copied").exists()
+
+
+@pytest.mark.parametrize("how", ["taken back", "lowered"])
+def test_who_may_no_longer_change_a_mailing_does_not_change_its_message_either(alice, bob, mailing, how):
+    theirs = make_message(bob, subject="Bob's words", text="As it was")
+    sharing.share(theirs, bob, alice.email, "view")
+    share = sharing.share(mailing, alice, bob.email, "edit")
+    chosen(mailing, alice, theirs)
+    mailing.refresh_from_db()
+    assert mailing.message == theirs  # by the owner's own choice
+
+    if how == "lowered":
+        sharing.share(mailing, alice, bob.email, "view", "192.0.2.9")
+    else:
+        sharing.unshare(share, alice, "192.0.2.9")
+    theirs.text = "Something else entirely"
+    verbs.save_message(theirs)
+    mailing.refresh_from_db()
+    assert (mailing.message.owner, mailing.message.text) == (alice, "As it was")
+    entry = AuditEntry.objects.get(action="copied")
+    assert (entry.actor_address, entry.from_address) == (alice.email, "192.0.2.9")
+
+
+def test_whose_message_is_taken_back_goes_on_with_a_copy_and_is_told(alice, bob, message):
+    share = sharing.share(message, alice, bob.email, "view")
+    first, second = (make_mailing(bob, 1, message=message, name=f"Bob's {name}") for name in ("first", "second"))
+    sharing.unshare(share, alice, "192.0.2.9")
+
+    for mailing in (first, second):
+        mailing.refresh_from_db()
+    assert first.message == second.message != message
+    assert first.message.owner == bob
+    entry = AuditEntry.objects.get(action="copied")
+    assert (entry.actor_address, entry.person_address) == (alice.email, bob.email)
+    assert entry.reason == "“Bob's first”, “Bob's second”"
+    assert letters_to(bob)[-1] == "Your mailings go on with a copy of “News”"
+
+
+# The letters
+
+
+def content_of(letter):
+    mail = message_from_bytes(bytes(letter.content), policy=policy.default)
+    return mail["Subject"], mail.get_content()
+
+
+def test_who_something_is_shared_with_reads_of_it_whether_or_not_they_have_an_account(alice, bob, carol, message):
+    User.objects.filter(pk=carol.pk).update(language="ru")
+    said = set()
+    for address in (bob.email, carol.email, "nobody@example.org"):
+        sharing.share(message, alice, address, "edit")
+        letter = AccountLetter.objects.get(recipient=address)
+        subject, text = content_of(letter)
+        assert subject == "A message is shared with you"
+        assert "Alice Archer (alice@example.org) lets you see and change a message at" in text
+        assert "“News”" in text
+        said.add(text.replace(address, "ADDRESS"))
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["Win at https://evil.example/x", "www.evil", "evil.example", "mail me@evil", "x" * 200]
+)
+def test_an_invitation_carries_no_words_to_strangers_but_harmless_names(alice, name):
+    User.objects.filter(pk=alice.pk).update(full_name=name)
+    alice.refresh_from_db()
+    mailing = make_mailing(alice, 1, name=name)
+    sharing.share(mailing, alice, "nobody@example.net", "view")
+    _subject, text = content_of(AccountLetter.objects.get())
+    assert "evil" not in text
+    assert "x" * 81 not in text
+    assert "alice@example.org" in text
+
+
+def test_a_second_share_that_says_nothing_new_writes_no_letter(alice, bob, message):
+    sharing.share(message, alice, bob.email, "view")
+    sharing.share(message, alice, bob.email, "view")
+    assert len(letters_to(bob)) == 1
+    sharing.share(message, alice, bob.email, "edit")
+    assert len(letters_to(bob)) == 2
+
+
+def test_an_address_is_invited_so_often_and_no_more_and_the_share_says_the_same(alice, bob, settings):
+    settings.INVITATIONS_PER_ADDRESS = 3
+    for number in range(5):
+        sharing.share(make_message(alice if number % 2 else bob), alice if number % 2 else bob, "x@example.net", "view")
+    assert AccountLetter.objects.filter(recipient="x@example.net").count() == 3
+    assert Share.objects.count() == 5
+    AccountLetter.objects.update(created_at=timezone.now() - timedelta(hours=25))
+    sharing.share(make_message(alice), alice, "x@example.net", "view")
+    assert AccountLetter.objects.filter(recipient="x@example.net").count() == 4
+
+
+def test_an_owner_shares_so_often_a_day_and_so_much_and_no_more(alice, bob, message, settings):
+    settings.SHARES_PER_DAY = 3
+    for number in range(3):
+        sharing.unshare(sharing.share(message, alice, f"x{number}@example.net", "view"), alice)
+    with pytest.raises(ValidationError, match="go on tomorrow") as refusal:
+        sharing.share(message, alice, "y@example.net", "view")
+    assert set(refusal.value.message_dict) == {"address"}
+    settings.SHARES_PER_DAY, settings.SHARES_PER_OWNER = 50, 2
+    for number in range(2):
+        sharing.share(message, alice, f"x{number}@example.net", "view")
+    with pytest.raises(ValidationError, match="as many as one may have"):
+        sharing.share(message, alice, "y@example.net", "view")
+    sharing.share(message, alice, "x1@example.net", "edit")  # no new one
+    sharing.share(make_message(bob), bob, "y@example.net", "view")

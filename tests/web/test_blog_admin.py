@@ -243,7 +243,7 @@ def test_what_another_saved_meanwhile_is_not_written_over_unnoticed(browser):
     mine = typed(title="Mine", seen=form["seen"].value())
     for wrong in ({"slug": ""}, {}):
         response = browser.post(page("change", Post, post.pk), mine | wrong)
-        assert "Somebody saved this post while you were writing" in errors(response, "__all__")
+        assert "Somebody saved this while you were writing" in errors(response, "__all__")
         assert response.context["adminform"].form["title"].value() == "Mine"
         assert Post.objects.get().title == "Theirs"
     assert browser.post(reverse("admin:blog_post_preview", args=[post.pk]), mine).status_code == 200
@@ -268,7 +268,7 @@ def test_what_another_saves_at_the_same_moment_is_not_written_over_either(browse
     monkeypatch.setattr(verbs, "save_post", late)
     mine = typed(title="Mine", seen=form["seen"].value())
     response = browser.post(page("change", Post, post.pk), mine)
-    assert errors(response, "__all__").count("Somebody saved this post") == 1
+    assert errors(response, "__all__").count("Somebody saved this") == 1
     assert response.context["adminform"].form["seen"].value() == Post.objects.get().updated_at.isoformat()
     assert response.context["adminform"].form["title"].value() == "Mine"
 

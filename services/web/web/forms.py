@@ -2,26 +2,62 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.http import QueryDict
+
+from vestnik import versions
 
 if TYPE_CHECKING:
     from vestnik.accounts.models import User
 
 
+class SeenForm(forms.ModelForm):
+    """A form that knows which version of its thing it was filled with: `seen`, for the verb to look at, too."""
+
+    seen = forms.CharField(widget=forms.HiddenInput, required=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk:
+            self.initial["seen"] = self.instance.updated_at.isoformat()
+
+    def clean_seen(self) -> datetime | None:
+        """When the thing was saved that is changed here. Who was told of a later one may save again."""
+        try:
+            seen = datetime.fromisoformat(self.cleaned_data["seen"])
+        except ValueError:
+            return None
+        if self.instance.pk:
+            try:
+                versions.refuse_if_changed(self.instance, seen)
+            except ValidationError as refusal:
+                self.add_error(None, refusal)
+                self.see(self.instance.updated_at)
+        return seen
+
+    def see(self, moment: datetime) -> None:
+        """Let the form, as it is shown again, know of the version of that moment."""
+        self.data = cast(QueryDict, self.data).copy()
+        self.data["seen"] = moment.isoformat()
+
+
 class VerbForm(forms.ModelForm):
     """A model's form for its owner. The verb checks the whole; what it refuses is said beside the field it is about.
 
-    `about_all` names the field beside which refusals stand that are about none.
+    `about_all` names the field beside which refusals stand that are about none. `from_address` is the IP address that
+    the form came from.
     """
 
     about_all = ""
 
-    def __init__(self, *args: Any, owner: User, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, owner: User, from_address: str = "", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.owner: User = owner
+        self.from_address = from_address
         if self.instance.pk is None:
             self.instance.owner = owner
 
@@ -39,3 +75,14 @@ class VerbForm(forms.ModelForm):
             if field == NON_FIELD_ERRORS and self.about_all:
                 field = self.about_all
             self.add_error(field if field in self.fields else None, errors)
+
+
+class ThingForm(SeenForm, VerbForm):
+    """The form of a thing that others may be changing, too."""
+
+    def refuse(self, refusal: ValidationError) -> None:
+        super().refuse(refusal)
+        if getattr(refusal, "code", None) == versions.CHANGED:  # at the last moment: the form had seen nothing yet
+            kept = type(self.instance)._default_manager.filter(pk=self.instance.pk).first()
+            if kept is not None:
+                self.see(kept.updated_at)

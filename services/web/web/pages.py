@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from typing import Any, cast
 
+from allauth.account.adapter import get_adapter
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.mixins import LoginRequiredMixin
@@ -18,6 +19,7 @@ from django.utils.functional import cached_property
 from django.views.generic import CreateView, DeleteView, DetailView, ListView, UpdateView, View
 
 from vestnik import access
+from vestnik.accounts.models import User
 from vestnik.accounts.submissions import once
 from web.errors import stale_form
 from web.forms import VerbForm
@@ -176,7 +178,8 @@ class FormPage(OwnersPage):
     object: Any
 
     def get_form_kwargs(self) -> dict[str, Any]:
-        return {**super().get_form_kwargs(), "owner": self.request.user}  # type: ignore[misc]
+        user, address = asked_by(self.request)
+        return {**super().get_form_kwargs(), "owner": user, "from_address": address}  # type: ignore[misc]
 
     def form_valid(self, form: VerbForm) -> HttpResponse:
         try:
@@ -320,3 +323,8 @@ class KeyField(forms.UUIDField):
 def number(text: str | None) -> int:
     """The id that an address names; 0, which nothing has, where it names none."""
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else 0
+
+
+def asked_by(request: HttpRequest) -> tuple[User, str]:
+    """Whom the audit log names, and the IP address it was asked from."""
+    return cast(User, request.user), str(get_adapter(request).get_client_ip(request))

@@ -24,6 +24,7 @@ class AuditAction(models.TextChoices):
     UNBLOCKED = "unblocked", pgettext_lazy("action", "unblocked")
     SHARED = "shared", pgettext_lazy("action", "shared")
     UNSHARED = "unshared", pgettext_lazy("action", "no longer shared")
+    COPIED = "copied", pgettext_lazy("action", "copied for a mailing")
     REQUEUED = "requeued", pgettext_lazy("action", "tried again")
     DISCARDED = "discarded", pgettext_lazy("action", "discarded")
 
@@ -59,6 +60,8 @@ class AuditEntry(models.Model):
         indexes = [
             # The levers: who was there first.
             models.Index(fields=["kind", "object_id", "-id"], name="audit_of_object"),
+            # Sharing: how much of it one has done lately.
+            models.Index(fields=["actor_id", "-id"], name="audit_by_actor"),
             # The panel: the latest of one action.
             models.Index(fields=["action", "-id"], name="audit_by_action"),
         ]

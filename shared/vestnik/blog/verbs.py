@@ -11,11 +11,9 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import F, Q, QuerySet, Value
 from django.db.models.functions import Coalesce
-from django.template.defaultfilters import date
-from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
-from vestnik import clock
+from vestnik import clock, versions
 from vestnik.blog import copies, counting, html, images, turns
 from vestnik.blog.models import Picture, Post
 from vestnik.front import stale
@@ -34,7 +32,7 @@ def save_post(post: Post, seen: datetime | None = None) -> Post:
     turns.wait()
     before = Post.objects.select_for_update().filter(pk=post.pk).first() if post.pk else None
     if before:
-        refuse_if_changed(before, seen)
+        versions.refuse_if_changed(before, seen)
         counting.catch_up()
     post.content = _text(post)
     post.full_clean()
@@ -44,20 +42,6 @@ def save_post(post: Post, seen: datetime | None = None) -> Post:
         post.save(update_fields=[field.name for field in Post._meta.concrete_fields if field.name not in NOT_SAVED])
     stale.mark(copies.touched([(before, post)]))
     return post
-
-
-def refuse_if_changed(post: Post, seen: datetime | None) -> None:
-    """Raises ValidationError if the post, as it is kept, is not the one that was `updated_at` that moment."""
-    if seen and post.updated_at != seen:
-        moment = date(localtime(post.updated_at), "SHORT_DATETIME_FORMAT")
-        raise ValidationError(
-            _(
-                "Somebody saved this post while you were writing (%(moment)s). Nothing of yours is lost: look at theirs"
-                " in another tab, and save again if yours is to take its place."
-            ),
-            code="changed",
-            params={"moment": moment},
-        )
 
 
 def publish(posts: Iterable[Post]) -> int:

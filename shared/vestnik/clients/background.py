@@ -42,6 +42,7 @@ AT_ONCE = 2
 TRIES = 3
 """How often an import is begun: one that ends its worker every time would hold up everything else."""
 
+DAY = timedelta(days=1)
 KEEP_REFUSED_ROWS = timedelta(days=7)
 
 _PROGRESS_LIVES = 600  # seconds
@@ -61,6 +62,7 @@ def start_import(
     """
     if client_list is not None and client_list.owner_id != owner.pk:
         raise ValidationError({"client_list": _("The list is not the owner's.")})
+    _refuse_too_many(owner)
     if list_name := list_name.strip():
         _check_list_name(list_name, client_list)
     name = "".join(filter(str.isprintable, file_name))[-uploads.NAME_LENGTH :]
@@ -117,6 +119,19 @@ def progress(import_id: int) -> int | None:
     """How many rows of an import were read so far; None where nobody knows. A hint, kept in the cache."""
     rows: int | None = cache.get(_progress_key(import_id))
     return rows
+
+
+def _refuse_too_many(owner: User) -> None:
+    """Raises ValidationError for `file`: what waits lies in the database, and what was refused stays for a week."""
+    own = ClientImport.objects.filter(owner=owner)
+    limit = settings.IMPORTS_AT_ONCE
+    if own.filter(state__in=UNFINISHED).count() >= limit:
+        said = _("%(limit)d of your imports are not done yet, as many as may wait; upload this file when one is.")
+        raise ValidationError({"file": said % {"limit": limit}})
+    limit = settings.IMPORTS_PER_DAY
+    if own.filter(created_at__gt=Now() - DAY).count() >= limit:
+        said = _("You have imported %(limit)d files within a day, as many as one may; go on tomorrow.")
+        raise ValidationError({"file": said % {"limit": limit}})
 
 
 def _check_list_name(name: str, client_list: ClientList | None) -> None:

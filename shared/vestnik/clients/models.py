@@ -8,6 +8,7 @@ from django.conf import settings
 from django.contrib.contenttypes.fields import GenericRelation
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 from guardian.models import GroupObjectPermissionBase, UserObjectPermissionBase
 
@@ -86,6 +87,7 @@ class ClientList(models.Model):
         Client, through="Membership", related_name="lists", verbose_name=_("clients")
     )
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("changed at"), auto_now=True, db_default=Now())
     shares = GenericRelation("accounts.Share")
 
     objects = access.VisibleQuerySet.as_manager()

@@ -1,13 +1,15 @@
 """What people do with their clients and lists. Bad input is a ValidationError, keyed by field."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
 from django.utils.translation import gettext as _
 
-from vestnik import access, addresses
+from vestnik import access, addresses, versions
 from vestnik.accounts.models import User
 from vestnik.clients.models import Client, ClientList, Membership
 from vestnik.front import figures
@@ -22,8 +24,12 @@ def create_client(owner: User, email: str, lists: Iterable[ClientList] = (), **d
 
 
 @transaction.atomic
-def save_client(client: Client, lists: Iterable[ClientList] | None = None) -> Client:
-    """Save a new or changed client. Where `lists` are given, it is on these and on no others afterwards."""
+def save_client(client: Client, lists: Iterable[ClientList] | None = None, seen: datetime | None = None) -> Client:
+    """Save a new or changed client. Where `lists` are given, it is on these and on no others afterwards.
+
+    Raises ValidationError also where `seen` is given and the client was saved since then (its `updated_at`).
+    """
+    versions.locked(client, seen)
     _save(client)
     if lists is not None:
         chosen = [client_list.pk for client_list in lists]
@@ -50,9 +56,16 @@ def create_list(owner: User, name: str) -> ClientList:
 
 
 @transaction.atomic
-def save_list(client_list: ClientList) -> ClientList:
-    """Save a new or renamed list."""
-    new = client_list.pk is None
+def save_list(client_list: ClientList, seen: datetime | None = None) -> ClientList:
+    """Save a new or renamed list. Raises ValidationError also where the owner has as many as one may have, and where
+    `seen` is given and the list was saved since then (its `updated_at`).
+    """
+    new = versions.locked(client_list, seen) is None
+    limit = settings.LISTS_PER_OWNER
+    if new and ClientList.objects.filter(owner=client_list.owner_id).count() >= limit:
+        raise ValidationError(
+            {"name": _("There are %(limit)d lists, as many as one may have; delete one first.") % {"limit": limit}}
+        )
     _save(client_list)
     if new:
         access.grant_to_owner(client_list)

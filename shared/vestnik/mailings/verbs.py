@@ -15,12 +15,12 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
-from vestnik import access, clock, jobs
+from vestnik import access, clock, jobs, versions
 from vestnik.accounts import submissions
 from vestnik.accounts.models import User
 from vestnik.clients.models import Client, ClientList
 from vestnik.front import figures
-from vestnik.mailings import calendar, letters, runs
+from vestnik.mailings import calendar, handing_over, letters, runs
 from vestnik.mailings.causes import Cause
 from vestnik.mailings.models import Mailing, Message
 from vestnik.mailings.records import DeliveryState, Run, RunState
@@ -43,9 +43,12 @@ def create_message(owner: User, subject: str, html: str = "", text: str = "") ->
 
 
 @transaction.atomic
-def save_message(message: Message) -> Message:
-    """Save a new or changed message. Runs that are open keep the text they were launched with."""
-    new = message.pk is None
+def save_message(message: Message, seen: datetime | None = None) -> Message:
+    """Save a new or changed message. Runs that are open keep the text they were launched with.
+
+    Raises ValidationError also where `seen` is given and the message was saved since then (its `updated_at`).
+    """
+    new = versions.locked(message, seen) is None
     message.full_clean()
     message.save()
     if new:
@@ -53,27 +56,17 @@ def save_message(message: Message) -> Message:
     return message
 
 
-def delete_message(message: Message) -> None:
-    """Delete a message that no mailing of its owner's uses; others', with whom it was shared, get copies."""
+def delete_message(message: Message, by: User | None = None, from_address: str = "") -> None:
+    """Delete a message that no mailing of its owner's uses; others', with whom it was shared, get copies. `by` is who
+    does it, if not its owner, and `from_address` the IP address it was asked from.
+    """
     try:
         with transaction.atomic():
-            hand_over(Mailing.objects.filter(message=message).exclude(owner=message.owner_id))
+            others = Mailing.objects.filter(message=message).exclude(owner=message.owner_id)
+            handing_over.hand_over(others, by, from_address)
             message.delete()
     except RestrictedError:
         raise ValidationError(_("A mailing uses this message; choose another for it, or delete it, first.")) from None
-
-
-def hand_over(mailings: QuerySet[Mailing]) -> None:
-    """Give the owners of these mailings, which use messages of others, copies of their own to go on with."""
-    uses = mailings.order_by("message", "owner").distinct("message", "owner").select_related("message")
-    for mailing in uses:
-        shared = mailing.message
-        with transaction.atomic():
-            copy = Message.objects.create(
-                owner_id=mailing.owner_id, subject=shared.subject, html=shared.html, text=shared.text
-            )
-            access.grant_to_owner(copy)
-            Mailing.objects.filter(message=shared, owner=mailing.owner_id).update(message=copy)
 
 
 def create_mailing(
@@ -90,15 +83,20 @@ def save_mailing(
     lists: Iterable[ClientList] | None = None,
     clients: Iterable[Client] | None = None,
     by: User | None = None,
+    seen: datetime | None = None,
+    from_address: str = "",
 ) -> Mailing:
     """Save a new or changed mailing, with its audience where one is given, and plan what comes next.
 
     A changed message or audience counts from the next run; a changed end or periodicity also moves the window of the
     open run; a changed start or zone counts for the occurrences after the last planned one. `by` is who changes it, if
-    not its owner: one with whom it was shared leaves the audience alone, and chooses a message that both may see.
+    not its owner: one with whom it was shared leaves the audience alone, and chooses a message that both may see, of
+    which the owner gets a copy. `seen`: as `save_message` has it; `from_address`: the IP address it was asked from.
     """
     now = clock.now()
-    before = Mailing.objects.select_for_update(no_key=True).get(pk=mailing.pk) if mailing.pk else None
+    # Before the mailing, as who takes a message back does: then its share is either there, or seen to be gone.
+    Message.objects.select_for_update(no_key=True).filter(pk=mailing.message_id).first()
+    before = versions.locked(mailing, seen)
     replan = before is None or any(getattr(before, name) != getattr(mailing, name) for name in SCHEDULE)
     if before is not None:
         for name in NOT_EDITED:
@@ -108,6 +106,7 @@ def save_mailing(
         raise ValidationError({"end": _("The end is in the past: nothing would be sent.")})
     if before is None or before.message_id != mailing.message_id:
         _check_message(mailing, by or mailing.owner)
+        mailing.message = handing_over.chosen_by(by or mailing.owner, mailing, from_address)
     chooses = lists is not None or clients is not None
     if by and chooses and not access.may_choose_audience(by, mailing):
         raise ValidationError(_("Only its owner says who gets this mailing."))

@@ -19,8 +19,9 @@ from vestnik.accounts.models import AccountLetter, AuditEntry, Share, User
 from vestnik.clients.models import Client, ClientList
 from vestnik.mailings.models import Mailing, Message
 from web.accounts.ending import end_account
-from web.admin.base import VerbAdmin, asked_by, link
+from web.admin.base import VerbAdmin, link
 from web.admin.ledger import LedgerAdmin
+from web.pages import asked_by
 
 
 class NewUserForm(AdminUserCreationForm):

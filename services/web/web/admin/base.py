@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlencode
 
-from allauth.account.adapter import get_adapter
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import NON_FIELD_ERRORS, BadRequest, ValidationError
@@ -14,7 +13,6 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html
 
-from vestnik.accounts.models import User
 from web.pages import CappedPaginator
 
 
@@ -105,11 +103,6 @@ class VerbAdmin(SuperusersOnly, admin.ModelAdmin):
 def is_id(text: str) -> bool:
     """Whether it may be a row's number."""
     return text.isdecimal() and len(text) < 20
-
-
-def asked_by(request: HttpRequest) -> tuple[User, str]:
-    """Whom the audit log names, and the IP address it was asked from."""
-    return cast(User, request.user), str(get_adapter(request).get_client_ip(request))
 
 
 def address(page: str, model: type[models.Model], *args: Any, **filters: Any) -> str:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from django import forms
 from django.contrib.admin.widgets import AdminSplitDateTime
 from django.core.exceptions import ValidationError
-from django.http import QueryDict
 from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext, pgettext
 from django.utils.translation import gettext_lazy as _
 
-from vestnik.blog import images, verbs
+from vestnik.blog import images
 from vestnik.blog.models import Picture, Post
 from web.admin.base import is_id
+from web.forms import SeenForm
 
 ACCEPTED = "image/jpeg,image/png,image/webp"
 
@@ -118,7 +118,7 @@ class MomentInput(AdminSplitDateTime):
         return context
 
 
-class PostForm(forms.ModelForm):
+class PostForm(SeenForm):
     picture = PictureField(
         label=_("Image"),
         required=False,
@@ -127,7 +127,6 @@ class PostForm(forms.ModelForm):
         ),
     )
     alt = Picture._meta.get_field("alt").formfield(label=_("What the image shows"))
-    seen = forms.CharField(widget=forms.HiddenInput, required=False)
 
     class Meta:
         model = Post
@@ -140,24 +139,6 @@ class PostForm(forms.ModelForm):
         if picture := self.instance.picture:
             self.fields["picture"].widget.picture = picture
             self.initial["alt"] = picture.alt
-        if self.instance.pk:
-            self.initial["seen"] = self.instance.updated_at.isoformat()
-
-    def clean_seen(self) -> datetime | None:
-        """When the post was saved that is changed here. Who was told of a later one may save again."""
-        try:
-            seen = datetime.fromisoformat(self.cleaned_data["seen"])
-        except ValueError:
-            return None
-        if self.instance.pk:
-            try:
-                verbs.refuse_if_changed(self.instance, seen)
-            except ValidationError as refusal:
-                self.add_error(None, refusal)
-                data = cast(QueryDict, self.data).copy()
-                data["seen"] = self.initial["seen"]
-                self.data = data
-        return seen
 
     def clean_publish_at(self) -> datetime | None:
         """What was typed has whole seconds only; who did not touch it did not change it."""

@@ -20,7 +20,8 @@ from django.utils.translation import gettext_lazy as _
 from vestnik import clock, supervision
 from vestnik.mailings import calendar, verbs
 from vestnik.mailings.models import Mailing, Message, Run
-from web.admin.base import VerbAdmin, asked_by, link
+from web.admin.base import VerbAdmin, link
+from web.pages import asked_by
 
 
 @admin.register(Message)
@@ -42,7 +43,7 @@ class MessageAdmin(VerbAdmin):
         verbs.save_message(obj)
 
     def delete_model(self, request: HttpRequest, obj: Message) -> None:
-        verbs.delete_message(obj)
+        verbs.delete_message(obj, *asked_by(request))
 
 
 class ReasonForm(ActionForm):

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy
 from vestnik.clients import verbs
 from vestnik.clients.background import start_import
 from vestnik.clients.models import Client, ClientImport, ClientList
-from web.forms import VerbForm
+from web.forms import ThingForm, VerbForm
 
 INDENT = "  "
 
@@ -52,7 +52,7 @@ class AttributesField(forms.CharField):
         return parsed(super().to_python(value) or "")
 
 
-class ClientForm(VerbForm):
+class ClientForm(ThingForm):
     about_all = "email"
     attributes = AttributesField(
         label=gettext_lazy("Attributes"),
@@ -77,7 +77,7 @@ class ClientForm(VerbForm):
             self.initial["lists"] = list(client.lists.values_list("pk", flat=True))
 
     def by_verb(self) -> Client:
-        return verbs.save_client(self.instance, self.cleaned_data["lists"])
+        return verbs.save_client(self.instance, self.cleaned_data["lists"], self.cleaned_data.get("seen"))
 
 
 class ImportForm(VerbForm):

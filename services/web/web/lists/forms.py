@@ -7,10 +7,10 @@ from django.utils.translation import gettext_lazy as _
 
 from vestnik.clients import verbs
 from vestnik.clients.models import ClientList
-from web.forms import VerbForm
+from web.forms import ThingForm, VerbForm
 
 
-class ListForm(VerbForm):
+class ListForm(ThingForm):
     about_all = "name"
 
     class Meta:
@@ -18,7 +18,7 @@ class ListForm(VerbForm):
         fields = ("name",)
 
     def by_verb(self) -> ClientList:
-        return verbs.save_list(self.instance)
+        return verbs.save_list(self.instance, self.cleaned_data.get("seen"))
 
 
 class MembersForm(VerbForm):

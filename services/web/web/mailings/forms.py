@@ -17,7 +17,7 @@ from vestnik.accounts.models import User
 from vestnik.clients.models import Client, ClientList
 from vestnik.mailings import calendar, verbs
 from vestnik.mailings.models import Mailing, Message
-from web.forms import VerbForm
+from web.forms import ThingForm
 
 CLOCK = "%Y-%m-%dT%H:%M"
 
@@ -64,7 +64,7 @@ def _normalised(word: str) -> str:
         raise ValidationError(refusal, params={"word": word[:100], "reason": error.reason}) from None
 
 
-class MailingForm(VerbForm):
+class MailingForm(ThingForm):
     start = WallClockField(label=_("Start"))
     end = WallClockField(label=_("End"), help_text=_("What was not sent by then is not sent late."))
     single = AddressesField(
@@ -127,6 +127,8 @@ class MailingForm(VerbForm):
             lists=self.cleaned_data.get("lists"),
             clients=self.cleaned_data.get("single"),
             by=self.editor,
+            seen=self.cleaned_data.get("seen"),
+            from_address=self.from_address,
         )
 
     def _set(self, name: str, wall: datetime, zone: zoneinfo.ZoneInfo) -> None:

@@ -3,7 +3,6 @@ from __future__ import annotations
 from datetime import datetime, time, timedelta
 from typing import Any
 
-from allauth.account.adapter import get_adapter
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import ValidationError
@@ -27,7 +26,7 @@ from vestnik.mailings.statistics import Totals
 from web.lists.views import with_sizes
 from web.mailings import charts
 from web.messages import letters
-from web.pages import TablePage, ThingPage, Visible
+from web.pages import TablePage, ThingPage, Visible, asked_by
 from web.panel import figures
 from web.panel.forms import MailingFilter, ReasonForm
 
@@ -226,7 +225,7 @@ class Lever(Supervisors, View):
         form = self.form_class(request.POST)
         if form.is_valid():
             try:
-                said = self.pull(request.user, get_adapter().get_client_ip(request), **form.cleaned_data)
+                said = self.pull(*asked_by(request), **form.cleaned_data)
             except ValidationError as refusal:
                 form.add_error(None, refusal)
                 self.object = self.get_object()  # somebody may have been faster

@@ -12,7 +12,7 @@ from django.views.generic import FormView, View
 from vestnik import sharing
 from vestnik.clients.models import ClientList
 from vestnik.mailings.models import Mailing, Message
-from web.pages import OwnersPage, number
+from web.pages import OwnersPage, asked_by, number
 from web.sharing.forms import ShareForm
 
 KINDS: dict[str, tuple[Any, str]] = {
@@ -60,15 +60,19 @@ class Sharing(OwnThing, FormView):
         )
 
     def form_valid(self, form: ShareForm) -> HttpResponse:
-        user: Any = self.request.user
+        user, address = asked_by(self.request)
+        said = form.cleaned_data
         try:
-            share = sharing.share(self.thing, user, form.cleaned_data["address"], form.cleaned_data["level"])
+            share = sharing.share(self.thing, user, said["address"], said["level"], address)
         except ValidationError as refusal:
             form.add_error(None, refusal)
             return self.form_invalid(form)
         messages.success(
             self.request,
-            _("Shared with %(address)s: at once if they have an account, else as soon as they have one.")
+            _(
+                "Shared with %(address)s: at once if they have an account, else as soon as they have one. They are told"
+                " by a letter, unless they have had many of ours today."
+            )
             % {"address": share.address},
         )
         return redirect(self.here)
@@ -81,10 +85,10 @@ class TakeBack(OwnThing, View):
         return HttpResponseRedirect(self.here if self.thing else "")
 
     def post(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        user: Any = request.user
+        user, address = asked_by(request)
         wanted = number(request.POST.get("share"))
         for share in sharing.shares_of(self.thing):
             if share.pk == wanted:
-                sharing.unshare(share, user)
+                sharing.unshare(share, user, address)
                 messages.success(request, _("No longer shared with %(address)s.") % {"address": share.address})
         return HttpResponseRedirect(self.here)

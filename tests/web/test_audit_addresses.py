@@ -1,0 +1,90 @@
+"""Whatever the audit log tells of what was done on a page, it tells from which address."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client as Browser
+from django.urls import reverse
+
+from tests.dead_jobs import bury
+from tests.web.test_versions import filled
+from vestnik import sharing
+from vestnik.accounts.audit import AuditAction
+from vestnik.accounts.models import AuditEntry, User
+from vestnik.mailings import verbs
+from vestnik.mailings.models import Mailing
+from vestnik.testing import factories
+
+pytestmark = pytest.mark.usefixtures("valkey")
+
+FROM = "192.0.2.55"
+
+
+def signed_in(user: User) -> Browser:
+    browser = Browser(REMOTE_ADDR=FROM)
+    browser.force_login(user)
+    return browser
+
+
+@pytest.fixture
+def mailing(alice: User) -> Mailing:
+    return factories.make_mailing(alice, 1)
+
+
+@pytest.fixture
+def root(db: None) -> User:
+    return User.objects.create_superuser("root@example.org", "a long password")
+
+
+def deeds(alice: User, bob: User, maria: User, root: User, mailing: Mailing) -> dict[str, Callable[[], Any]]:
+    """How each deed is done in a browser, in an order in which they can be."""
+    thing = ["mailing", mailing.pk]
+    panel: Any = signed_in(maria).post
+    queue: Any = signed_in(root).post
+
+    def choose() -> Any:
+        theirs = factories.make_message(bob)
+        sharing.share(theirs, bob, alice.email, "view", FROM)
+        address = reverse("mailings:change", args=[mailing.pk])
+        browser = signed_in(bob)
+        form = browser.get(address).context["form"]
+        return browser.post(address, filled(form, message=str(theirs.pk)))
+
+    def delete() -> Any:
+        theirs = factories.make_message(bob)
+        sharing.share(theirs, bob, alice.email, "view", FROM)
+        verbs.create_mailing(alice, name="M", message=theirs, start=mailing.start, end=mailing.end)
+        return signed_in(bob).post(reverse("messages:delete", args=[theirs.pk]))
+
+    def take_back() -> Any:
+        share = sharing.shares_of(mailing)[0]
+        return signed_in(alice).post(reverse("sharing:take-back", args=thing), {"share": share.pk})
+
+    return {
+        "shared": lambda: signed_in(alice).post(
+            reverse("sharing:thing", args=thing), {"address": bob.email, "level": "edit"}
+        ),
+        "copied": choose,
+        "copied by deleting": delete,
+        "unshared": take_back,
+        "switched off": lambda: panel(reverse("panel:switch-off", args=[mailing.pk]), {"reason": "Spam"}),
+        "switched on": lambda: panel(reverse("panel:switch-on", args=[mailing.pk])),
+        "blocked": lambda: panel(reverse("panel:block", args=[bob.pk]), {"reason": "Spam"}),
+        "unblocked": lambda: panel(reverse("panel:unblock", args=[bob.pk])),
+        "requeued": lambda: queue(reverse("panel:requeue", args=[bury().id])),
+        "discarded": lambda: queue(reverse("panel:discard", args=[bury().id])),
+    }
+
+
+def test_every_deed_on_a_page_is_noted_with_the_address_it_came_from(
+    alice: User, bob: User, maria: User, root: User, mailing: Mailing
+) -> None:
+    done = deeds(alice, bob, maria, root, mailing)
+    assert set(done) - {"copied by deleting"} == set(AuditAction.values)
+    for name, deed in done.items():
+        before = set(AuditEntry.objects.values_list("pk", flat=True))
+        assert deed().status_code == 302, name
+        noted = AuditEntry.objects.exclude(pk__in=before)
+        assert name.removesuffix(" by deleting") in noted.values_list("action", flat=True)
+        assert set(noted.values_list("from_address", flat=True)) == {FROM}, name
