@@ -57,9 +57,10 @@ class Nginx:
         workers: int | None = None,
         resolver: str = "127.0.0.1",
         inbox: str = "",
+        proxies: int = 1,
     ) -> None:
         """`workers`: processes, as many as there are cores if None. `resolver` is asked where `web` names a host.
-        `inbox`: host:port of a trial's.
+        `inbox`: host:port of a trial's. `proxies`: this one, and those that stand before it.
         """
         self.directory = directory.resolve()
         self.port = port or _free_port()
@@ -76,6 +77,7 @@ class Nginx:
             "CACHE_PATH": str(self.directory / "cache"),
             "IMPORT_BODY_LIMIT": "110m",
             "INBOX_UPSTREAM": inbox,
+            "TRUSTED_PROXIES": str(proxies),
         }
         self._workers = str(workers or "auto")
         self._process: subprocess.Popen[bytes] | None = None
