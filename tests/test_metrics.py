@@ -19,6 +19,7 @@ from dispatcher import breaker
 from dispatcher.health import HeartbeatMiddleware
 from tests.dead_jobs import bury
 from tests.local.helpers import eventually
+from tests.redis_in_trouble import memory_full, read_only
 from tests.web.ledger import make_run
 from vestnik import clock, heartbeats, jobs
 from vestnik.mailings.models import Mailing
@@ -81,6 +82,16 @@ def test_an_installation_where_nothing_happened_has_zeros_and_no_tick(figures):
         "dead_jobs": queues,
         "processes": queues,
     }
+
+
+@pytest.mark.parametrize("trouble", [memory_full, read_only])
+def test_a_redis_that_answers_and_takes_nothing_is_not_up_and_its_jobs_are_told(trouble, figures):
+    jobs.TICK.enqueue()
+    with trouble():
+        found = told(figures)
+        assert found["up"] == {"database": 1, "queue": 0, "cache": 0}
+        assert "queue_jobs" in found
+    assert told(figures)["up"] == {"database": 1, "queue": 1, "cache": 1}
 
 
 def test_letters_are_told_by_what_became_of_them_and_how_many_are_left(alice, figures):

@@ -19,8 +19,10 @@ from django.test import Client as Browser
 
 from tests.local import helpers
 from tests.nginx.site import Gunicorn
+from tests.redis_in_trouble import memory_full, read_only
 from tests.system.processes import of_tests
 from web.health import checks
+from web.home import status
 
 WELL = {"database": "ok", "migrations": "ok", "queue": "ok", "cache": "ok"}
 ROOT = Path(__file__).parents[2]
@@ -85,6 +87,22 @@ def test_it_names_the_server_that_is_away(name, part, browser, valkey, settings)
     answer = browser.get("/readyz")
 
     assert (answer.status_code, answer.json()) == (503, WELL | {part: "does not answer"})
+
+
+@pytest.mark.parametrize(
+    ("trouble", "words"),
+    [(memory_full, "command not allowed"), (read_only, "You can't write against")],
+)
+@pytest.mark.django_db(transaction=True)
+def test_it_is_not_ready_where_the_servers_answer_and_take_nothing(trouble, words, browser, valkey):
+    with trouble():
+        answer = browser.get("/readyz")
+        assert answer.status_code == 503
+        assert all(answer.json()[part].startswith(f"takes no writes: {words}") for part in ("queue", "cache"))
+        assert [(part.well, part.words) for part in status.parts() if part.name == "Queue"] == [
+            (False, "takes no jobs")
+        ]
+    assert browser.get("/readyz").json() == WELL
 
 
 @pytest.mark.django_db(transaction=True)

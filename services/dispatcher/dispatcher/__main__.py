@@ -5,6 +5,7 @@ or how that one does (health.py).
 import multiprocessing
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from vestnik import logs  # nothing that imports dramatiq, which reads its variables just once
@@ -35,10 +36,10 @@ def main() -> None:
     if os.environ.get("LOG_FORMAT") == logs.JSON:  # the masters' own lines; what workers log, the settings say
         logs.configure(logs.configuration(logs.JSON, "INFO"))
     if part == "scheduler":
-        import periodiq
+        from dispatcher.main import schedule
 
-        sys.argv = ["periodiq", "dispatcher.main"]
-        periodiq.entrypoint()
+        with suppress(KeyboardInterrupt):
+            schedule.run()
     elif part in SHAPES:
         processes, threads = SHAPES[part]
         os.environ["dramatiq_worker_timeout"] = "100"  # ms between looks at an idle queue: delayed jobs start in time

@@ -360,8 +360,11 @@ class Breaker:
         at = math.ceil((time.time() + seconds) * 10) / 10
         wait = at - time.time()
         with suppress(redis.RedisError):
-            if self._redis.set(f"vestnik:probe:{at:.1f}", 1, nx=True, px=round(wait * 1000) + 5000):
-                jobs.TICK.enqueue(delay=timedelta(seconds=wait))
+            hinted = f"vestnik:probe:{at:.1f}"
+            if self._redis.set(hinted, 1, nx=True, px=round(wait * 1000) + 5000) and not jobs.TICK.enqueue(
+                delay=timedelta(seconds=wait)
+            ):
+                self._redis.delete(hinted)
 
     def _call(self, script: str, *arguments: str | int) -> Any:
         """The script's answer; None without Redis."""

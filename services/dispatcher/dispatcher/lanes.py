@@ -8,14 +8,16 @@ import math
 import secrets
 import threading
 import time
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Collection
+from contextlib import suppress
 from datetime import timedelta
 from functools import cache
 
 import redis
 from django.conf import settings
 from django.db import Error
+from dramatiq.errors import Retry
 
 from dispatcher import engine, ledger, pacing, sending
 from dispatcher.breaker import Open
@@ -30,7 +32,9 @@ WAITING = timedelta(minutes=10)
 """How long a token lives while its lane's message waits in the queue: longer than turns take."""
 
 RUNNING = timedelta(seconds=10)
-"""How long it lives while a lane works, beyond its process's last heartbeat: dead workers leave their slots."""
+"""How long it lives while a lane works, beyond its process's last heartbeat: dead workers leave their slots. And
+before its message is in the queue for sure: what never came there leaves its slot too.
+"""
 
 SLOT_RETRIES = 5
 """So often a message comes again while Redis does not say who holds its slot."""
@@ -48,20 +52,36 @@ HOLD = """
     redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
     return 1
 """
+FAULTS = (redis.RedisError, OSError, Retry, Error)
+"""Of Redis and of the database, where a hint is given."""
+
 RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+EXTEND = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0"
+FORGET = "if redis.call('PTTL', KEYS[1]) > tonumber(ARGV[1]) then return redis.call('DEL', KEYS[1]) end return 0"
+
+
+class SlotUnknown(Retry):
+    """Redis does not say who holds a slot: the job is to come again."""
 
 
 def wake(owner_id: int) -> None:
-    """Enqueue a lane for each of the owner's slots that nobody holds."""
-    for slot in range(settings.LANES_PER_OWNER):
-        token = secrets.token_hex(8)
-        key = _slot(owner_id, slot)
-        if _redis().set(key, token, nx=True, px=WAITING) and not jobs.send(owner_id, slot, token):
-            _redis().eval(RELEASE, 1, key, token)
+    """Enqueue a lane for each of the owner's slots that nobody holds. Raises SlotUnknown."""
+    try:
+        for slot in range(settings.LANES_PER_OWNER):
+            token = secrets.token_hex(8)
+            if _redis().set(_slot(owner_id, slot), token, nx=True, px=RUNNING):
+                _queue_up(owner_id, slot, token)
+    except redis.RedisError as error:
+        raise SlotUnknown(str(error)) from None
 
 
-class SlotUnknown(Exception):
-    """Redis does not say who holds the slot: the message is to come again."""
+def forget_waiting() -> None:
+    """Free the slots of lanes that wait, for their messages may be lost: Redis refused something, or came back with
+    less than it had. Messages that are there all the same find their slots taken by others, and end. Lanes that work
+    keep theirs. Raises redis.RedisError.
+    """
+    for key in _redis().scan_iter(match="vestnik:lane:*", count=1000):
+        _redis().eval(FORGET, 1, key, _ms(RUNNING))
 
 
 def may_come_again(retries: int, error: BaseException) -> bool:
@@ -111,35 +131,59 @@ def sleep_until_due(owner_id: int, wake_now: bool = True) -> None:
         return
     at = math.ceil((time.time() + seconds) * 10) / 10
     wait = at - time.time()
-    if _redis().set(f"vestnik:wake:{owner_id}:{at:.1f}", 1, nx=True, px=round(wait * 1000) + 5000):
-        jobs.wake(owner_id, timedelta(seconds=wait))
+    hinted = f"vestnik:wake:{owner_id}:{at:.1f}"
+    if _redis().set(hinted, 1, nx=True, px=round(wait * 1000) + 5000) and not jobs.WAKE.enqueue(
+        owner_id, delay=timedelta(seconds=wait)
+    ):
+        _redis().delete(hinted)
 
 
 def _end(owner_id: int, slot: int, token: str, setbacks: int, due: float | None) -> None:
-    """The slice is over: come again when something is `due`, or give the slot back."""
+    """The slice is over: come again when something is `due`, or give the slot back; with a later heartbeat, if Redis
+    does not let that be done now.
+    """
     key = _slot(owner_id, slot)
     with _renewing:
         del _running[key]
-    with _hints_may_fail():
-        if due is not None:
-            delay = timedelta(seconds=min(due, LONGEST_WAIT)) if due else None
-            if _hold(key, token, WAITING) and jobs.send(owner_id, slot, token, setbacks, delay):
-                return
-        _redis().eval(RELEASE, 1, key, token)
+    try:
         if due is None:
-            sleep_until_due(owner_id, wake_now=_engine().pace.breaker.passes)
+            _leave(owner_id, key, token)
+        elif _hold(key, token, RUNNING):
+            _queue_up(owner_id, slot, token, setbacks, timedelta(seconds=min(due, LONGEST_WAIT)) if due else None)
+    except FAULTS as error:
+        logger.warning("a lane gives its slot back later: %s", error)
+        _leaving.append((owner_id, key, token))
+
+
+def _leave(owner_id: int, key: str, token: str) -> None:
+    """Give the slot back, and have lanes woken when there is something for them."""
+    _redis().eval(RELEASE, 1, key, token)
+    sleep_until_due(owner_id, wake_now=_engine().pace.breaker.passes)
 
 
 def _engine() -> engine.Engine:
     return engine.get(_renew, _look_after)
 
 
+_leaving: deque[tuple[int, str, str]] = deque()  # lanes that could not give their slots back
 _running: dict[str, str] = {}  # the slots that this process's lanes work in, with their tokens
 _renewing = threading.Lock()  # a slot that was given back is not to be held again
 
 
 def _hold(key: str, token: str, lives: timedelta) -> bool:
-    return bool(_redis().eval(HOLD, 1, key, token, int(lives.total_seconds() * 1000)))
+    return bool(_redis().eval(HOLD, 1, key, token, _ms(lives)))
+
+
+def _queue_up(owner_id: int, slot: int, token: str, setbacks: int = 0, delay: timedelta | None = None) -> None:
+    """Enqueue the lane that holds this slot by this token. The token lives for as long as turns take only from when its
+    message is in the queue.
+    """
+    key = _slot(owner_id, slot)
+    if jobs.send(owner_id, slot, token, setbacks, delay):
+        with suppress(redis.RedisError):  # it is in the queue, and works whether its slot is free or its own
+            _redis().eval(EXTEND, 1, key, token, _ms(WAITING))
+    else:
+        _redis().eval(RELEASE, 1, key, token)
 
 
 def _look_after(run_ids: Collection[int]) -> None:
@@ -149,24 +193,25 @@ def _look_after(run_ids: Collection[int]) -> None:
 
 
 def _renew() -> None:
-    """At every heartbeat: keep the slots of the lanes that work."""
-    with _hints_may_fail():
+    """At every heartbeat: keep the slots of the lanes that work, and let those leave that could not."""
+    try:
         for key, token in list(_running.items()):
             with _renewing:
                 if _running.get(key) == token:
                     _hold(key, token, RUNNING)
-
-
-@contextmanager
-def _hints_may_fail() -> Iterator[None]:
-    try:
-        yield
-    except (redis.RedisError, Error) as error:
-        logger.warning("slots are left to expire, the tick will wake their lanes: %s", error)
+        while _leaving:
+            _leave(*_leaving[0])
+            _leaving.popleft()
+    except FAULTS as error:
+        logger.debug("slots are kept later: %s", error)
 
 
 def _slot(owner_id: int, slot: int) -> str:
     return f"vestnik:lane:{owner_id}:{slot}"
+
+
+def _ms(duration: timedelta) -> int:
+    return duration // timedelta(milliseconds=1)
 
 
 @cache

@@ -13,9 +13,11 @@ from typing import Any
 
 import dramatiq
 import redis
+from dramatiq import middleware
 from dramatiq.broker import MessageProxy
 from dramatiq.middleware import Middleware, Shutdown, SkipMessage
 
+from dispatcher.broker import patiently
 from vestnik import dead_messages, monitoring
 
 logger = logging.getLogger(__name__)
@@ -84,6 +86,28 @@ class DeadMessageMiddleware(Middleware):
             dead_messages.forget_oldest(message.queue_name)
 
 
+class Retries(middleware.Retries):
+    """Dramatiq's own, but that a job which is to come again does, however long the queue is away at the moment."""
+
+    def after_process_message(
+        self,
+        broker: dramatiq.Broker,
+        message: MessageProxy,
+        *,
+        result: Any = None,
+        exception: BaseException | None = None,
+    ) -> None:
+        again: Any = super().after_process_message
+        retries = message.options.get("retries", 0)
+
+        def enqueue_again() -> None:
+            if exception is not None:
+                message.options["retries"] = retries
+            again(broker, message, result=result, exception=exception)
+
+        patiently(enqueue_again)
+
+
 def _id(message: MessageProxy) -> str:
     """The broker's own: a retry of the message has another."""
     return str(message.options["redis_message_id"])
@@ -97,5 +121,5 @@ def _starts(message: MessageProxy) -> str:
 def _queue_may_be_away() -> Iterator[None]:
     try:
         yield
-    except (redis.RedisError, OSError) as error:
+    except (redis.RedisError, OSError, ValueError) as error:  # ValueError: a connection closed while it is read
         logger.warning("what became of a job is not noted: %s", error)

@@ -78,7 +78,7 @@ RECOVERIES = 3
 # dramatiq's own defaults would kill, drop or double lanes; what actors need, they name (actors.py). A broken consumer's
 # messages come back after 15 s: nothing waits for that, the tick wakes what should be awake.
 DRAMATIQ_BROKER = {
-    "BROKER": "dramatiq.brokers.redis.RedisBroker",
+    "BROKER": "dispatcher.broker.Broker",
     "OPTIONS": {
         "url": REDIS_URL,
         "namespace": "vestnik",
@@ -91,7 +91,7 @@ DRAMATIQ_BROKER = {
         "dramatiq.middleware.TimeLimit",
         "dramatiq.middleware.ShutdownNotifications",
         "dramatiq.middleware.CurrentMessage",
-        "dramatiq.middleware.Retries",
+        "dispatcher.middleware.Retries",
         "periodiq.PeriodiqMiddleware",
         "django_dramatiq.middleware.DbConnectionsMiddleware",
     ],

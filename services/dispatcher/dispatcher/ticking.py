@@ -49,8 +49,11 @@ def do_what_is_due() -> None:
     close()
     owners = ledger.owners_with_letters_due()
     random.shuffle(owners)  # whoever comes first may be the probe of a breaker: not always the same
-    for owner_id in owners:
-        lanes.wake(owner_id)
+    try:
+        for owner_id in owners:
+            lanes.wake(owner_id)
+    except lanes.SlotUnknown as error:
+        logger.warning("lanes are woken when the queue answers again: %s", error)
     imports()
     account_mail.tidy()
     for user_id in erasing.deleted_accounts():

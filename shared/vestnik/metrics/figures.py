@@ -25,7 +25,7 @@ from django.db.models.functions import Now
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from vestnik import clock, heartbeats, jobs
+from vestnik import clock, heartbeats, jobs, writing
 from vestnik.mailings import service
 from vestnik.mailings.models import Mailing
 from vestnik.mailings.records import Delivery, DeliveryState, Run, RunState
@@ -94,6 +94,8 @@ class Broker:
     queues: dict[str, Queue]
     processes: dict[str, int]
     """By part of the dispatcher."""
+    fault: str
+    """What keeps it from taking jobs; empty if nothing does."""
 
 
 class Figures(Collector):
@@ -115,8 +117,12 @@ class Figures(Collector):
         ledger, broker, ticks = ask_ledger(until), ask_broker(until), ask_ticks(until)
         if ask_totals and ledger:
             ask_totals(until)
-        up = {"database": ledger, "queue": broker, "cache": ticks}
-        yield _gauge("up", "Whether it answered.", "part", {part: found is not None for part, found in up.items()})
+        up = {
+            "database": ledger is not None,
+            "queue": broker is not None and not broker.fault,
+            "cache": ticks is not None,
+        }
+        yield _gauge("up", "Whether it answered, and takes what is written.", "part", up)
         yield _gauge("tick_timestamp_seconds", "When the last tick was.", values=ticks)
         outage = service.outage()
         open_for = {trouble.value: outage is not None and outage.trouble == trouble for trouble in service.Trouble}
@@ -221,7 +227,7 @@ def _ask_broker() -> Broker | None:
             for (queue, (waiting, _, dead)), message in zip(answers.items(), messages, strict=True)
         }
         processes = Counter(each.part for each in heartbeats.fresh(client))
-        return Broker(queues, {queue: processes[queue] for queue in QUEUES})
+        return Broker(queues, {queue: processes[queue] for queue in QUEUES}, writing.fault(client))
     except (redis.RedisError, OSError) as error:
         logger.warning("metrics of the queue are left out: %s", error)
         return None
@@ -237,10 +243,8 @@ def _age(message: bytes | None) -> float:
 
 
 def _ask_ticks() -> list[float] | None:
-    """When the last tick was, if there was one; None if the cache does not answer, which hides that otherwise."""
-    try:
-        _redis(settings.CACHE_URL).ping()
-    except (redis.RedisError, OSError):
+    """When the last tick was, if there was one; None if the cache takes nothing, which hides that otherwise."""
+    if writing.fault(_redis(settings.CACHE_URL)):
         return None
     ticked = django_cache.get("vestnik:tick")
     return [] if ticked is None else [ticked]

@@ -9,6 +9,7 @@ from django.db import Error, connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
+from vestnik import writing
 from vestnik.questions import Question
 from vestnik.settings import impatient
 
@@ -16,7 +17,6 @@ SECONDS = 1.0
 """How long the parts are waited for, all together."""
 
 OK = "ok"
-SILENT = "does not answer"
 
 
 def ready() -> dict[str, str]:
@@ -25,7 +25,7 @@ def ready() -> dict[str, str]:
     waiting = [(names, question.put()) for names, question in QUESTIONS.items()]
     parts: dict[str, str] = {}
     for names, wait in waiting:
-        parts |= wait(until) or dict.fromkeys(names, SILENT)
+        parts |= wait(until) or dict.fromkeys(names, writing.SILENT)
     return parts
 
 
@@ -35,7 +35,7 @@ def _ask_database() -> dict[str, str]:
             cursor.execute("SELECT 1")
         return {"database": OK, "migrations": _migrations()}
     except Error:
-        return {"database": SILENT, "migrations": "unknown"}
+        return {"database": writing.SILENT, "migrations": "unknown"}
     finally:
         connection.close()
 
@@ -61,19 +61,11 @@ def _newest_migrations() -> list[tuple[str, str]]:
 
 
 def _ask_queue() -> dict[str, str]:
-    return {"queue": _ping(settings.REDIS_URL)}
+    return {"queue": writing.fault(_redis(settings.REDIS_URL)) or OK}
 
 
 def _ask_cache() -> dict[str, str]:
-    return {"cache": _ping(settings.CACHE_URL)}
-
-
-def _ping(url: str) -> str:
-    try:
-        _redis(url).ping()
-    except (redis.RedisError, OSError):
-        return SILENT
-    return OK
+    return {"cache": writing.fault(_redis(settings.CACHE_URL)) or OK}
 
 
 @cache

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from vestnik import jobs
+from vestnik import jobs, writing
 from vestnik.mailings import service
 from vestnik.mailings.records import Run, RunState, Worker
 
@@ -46,10 +46,9 @@ def _database() -> Part:
 
 
 def _queue() -> Part:
-    try:
-        dramatiq.get_broker().client.ping()  # type: ignore[attr-defined]
-    except (redis.RedisError, OSError):
-        return Part(_("Queue"), False, _("does not answer"))
+    fault = writing.fault(dramatiq.get_broker().client)  # type: ignore[attr-defined]
+    if fault:
+        return Part(_("Queue"), False, _("does not answer") if fault == writing.SILENT else _("takes no jobs"))
     return Part(_("Queue"), True, _("answers"))
 
 

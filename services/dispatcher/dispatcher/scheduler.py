@@ -1,0 +1,75 @@
+"""The scheduler: enqueues periodic jobs, waits for a queue that is away, and has everybody go on when it is back."""
+
+import logging
+import queue
+from functools import cache
+from typing import Any
+
+import periodiq
+import redis
+from django.conf import settings
+from dramatiq.errors import BrokerError
+
+from dispatcher import lanes
+from vestnik import jobs, writing
+from vestnik.settings import impatient
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECONDS = 1.0
+"""How often the queue is asked whether it takes what is written, and is still the one that it was."""
+
+
+class Scheduler(periodiq.Scheduler):  # type: ignore[misc]
+    """Periodiq's; but what the queue does not take is not sent, and the process lives on."""
+
+    def __init__(self, actors: list[Any]) -> None:
+        super().__init__(actors)
+        self.alarm_q: queue.SimpleQueue[bool] = queue.SimpleQueue()  # a signal may come while it is looked into
+        self._server = ""
+        """Which run of Redis it was; "" before it is known that it does what it is told."""
+        self._is_lost = False
+
+    def loop(self) -> None:
+        while True:
+            try:
+                self.alarm_q.get(timeout=LOOK_SECONDS)
+            except queue.Empty:
+                self.look()
+            else:
+                self.schedule()
+
+    def send_actors(self, actors: list[Any], now: Any) -> None:
+        if not self.look():
+            return  # the tick comes with the queue's return
+        try:
+            super().send_actors(actors, now)
+        except BrokerError as error:
+            self._lost(error)
+
+    def look(self) -> bool:
+        """Whether the queue takes what is written. What it had may be gone when it does so again, or for the first
+        time: everything that is due is looked for anew.
+        """
+        try:
+            writing.try_it(_redis())
+            server: str = _redis().info("server")["run_id"]
+            if server != self._server:
+                lanes.forget_waiting()
+                if jobs.TICK.enqueue():
+                    self._server, was_lost, self._is_lost = server, self._is_lost, False
+                    if was_lost:
+                        logger.warning("the queue takes jobs again")
+        except (redis.RedisError, OSError) as error:
+            self._lost(error)
+        return self._server != ""
+
+    def _lost(self, error: Exception) -> None:
+        if not self._is_lost:
+            logger.warning("the queue takes no jobs; nothing is scheduled until it does: %s", error)
+        self._server, self._is_lost = "", True
+
+
+@cache
+def _redis() -> redis.Redis:
+    return redis.Redis.from_url(impatient(settings.REDIS_URL))
