@@ -45,7 +45,7 @@ COMPUTED = {
 BY_MAKE_RUN = re.compile(r'(?:_port|_whole|environ\.get|given)\("([A-Z_]+)"')
 NOT_OURS = {"PATH", "XDG_RUNTIME_DIR"}
 BY_COMPOSE = re.compile(r"\$\{([A-Z_]+)")
-PASSED = re.compile(r"^ +([A-Z_]+?)(_FILE)?:(?: +(.*))?$", re.MULTILINE)
+PASSED = re.compile(r"^ +(SSL_CERT_FILE|[A-Z_]+?)(_FILE)?:(?: +(.*))?$", re.MULTILINE)
 ASSIGNMENT = re.compile(r"^#?([A-Z_]+)=(.*)$")
 AN_EXAMPLE = re.compile(r" \(an example(?:[;:] ([^)]*))?\)")
 SECTION = re.compile(r"^# --- (.+?) -+$")
@@ -192,6 +192,8 @@ def _contained(name: str, by: str, passed: dict[str, str]) -> str:
     value = passed[name]
     if value in ("", MADE):
         return value
+    if value.startswith(f"${{{name}:+"):  # something else where it is set, nothing where it is not
+        return ""
     fallback = re.fullmatch(r"\$\{[A-Z_]+:?-(.*)\}", value)
     if fallback is None:
         return f"`{value.strip(chr(34))}`, always"

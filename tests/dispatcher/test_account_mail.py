@@ -334,7 +334,7 @@ def test_a_connection_that_breaks_between_two_letters_is_come_back_from(post_off
 
 
 @pytest.mark.parametrize(
-    ("refusal", "end"), [(None, "sent"), (Say(550, "no"), "failed"), (Say(450, "later"), "queued")]
+    ("refusal", "end"), [(None, "sent"), (Say(550, "5.1.1 no such user"), "failed"), (Say(450, "later"), "queued")]
 )
 def test_a_late_receipt_for_good_ends_a_letter_that_was_queued_again(service, refusal, end):
     provider = smtp(service, connections=1)  # a second one would take what is queued again

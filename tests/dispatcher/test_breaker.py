@@ -29,7 +29,6 @@ AWAY = Unavailable("smtp://mail.example:25 cannot be reached: Connection refused
 WRONG = Misconfigured("smtp://mail.example:25 refused the login: 535 no")
 SILENCE = Answer(Outcome.TEMPORARY, None, "no answer in 30 s, waiting for the answer to MAIL")
 BUSY = Answer(Outcome.TEMPORARY, 429, "slower", retry_after=0.4)
-WRONG_SENDER = Answer(Outcome.PERMANENT, 550, "5.7.1 sender refused", about_us=True)
 
 
 @pytest.fixture
@@ -310,25 +309,6 @@ def test_a_service_that_asks_to_be_left_alone_is(alice, engine, provider, lane):
     first.refresh_from_db()
     assert (first.state, first.attempts) == ("queued", 1)
     assert first.due_at > timezone.now()
-
-
-def test_a_refusal_of_the_sender_costs_twenty_letters_and_not_the_run(alice, engine, provider, lane, settings):
-    settings.SETBACKS = [0.05]
-    run = launched(make_mailing(alice, 60))
-    provider.always(WRONG_SENDER)
-    for _ in range(8):
-        lane(alice)
-        time.sleep(0.06)
-    failed = states(run).count("failed")
-    assert breakers.SUSPECT - 1 <= failed <= breakers.SUSPECT
-    outage = service.outage()
-    assert outage.trouble == "misconfigured"
-    assert "letter after letter is refused: 550 5.7.1 sender refused" in outage.words
-    provider.always(Answer())
-    time.sleep(0.06)
-    for _ in range(2):
-        lane(alice)
-    assert states(run).count("sent") == 60 - failed
 
 
 def test_a_letter_that_was_not_taken_for_our_fault_is_not_charged(alice, provider, lane):

@@ -41,12 +41,90 @@ def test_it_is_what_a_provider_asks_for():
     assert some.take() is True
 
 
-def test_without_a_limit_nobody_asks_redis():
+def test_without_a_limit_there_are_as_many_as_one_likes_and_nobody_waits_for_redis(caplog):
     unlimited = process(None, redis_url="redis://127.0.0.1:1/0")
+    began = time.monotonic()
     assert take(unlimited) == 100
     unlimited.release()
     unlimited.renew()
     unlimited.close()
+    in_time(time.monotonic() - began, 1)
+    assert caplog.text == ""
+    one, other = process(None), process(None)
+    assert (take(one), take(other)) == (100, 100)
+
+
+def holds(slots, count):
+    """It has so many connections, which are open."""
+    for _ in range(count):
+        assert slots.take()
+        slots.opened()
+
+
+def refused(slots):
+    """The service refuses one more; whether that is a lack of room."""
+    assert slots.take()
+    crowded = slots.crowded()
+    slots.release()
+    return crowded
+
+
+def test_a_connection_that_is_refused_while_another_process_has_some_is_a_lack_of_room_and_remembered(monkeypatch):
+    monkeypatch.setattr(slots, "ROOM_SECONDS", 1.0)
+    one, other = process(None), process(None)
+    holds(one, 3)
+    assert refused(other)
+    assert not other.take()
+    assert not one.take()
+    one.release()
+    assert other.take()
+    assert one.limited
+    time.sleep(1.1)
+    assert other.take(), "it is never tried again"
+
+
+def test_one_s_own_connections_show_a_lack_of_room_too():
+    one = process(None)
+    holds(one, 2)
+    assert refused(one)
+    assert not one.take()
+    assert not process(None).take()
+
+
+def test_a_connection_that_is_refused_while_nobody_has_any_is_no_lack_of_room():
+    one, other = process(None), process(None)
+    assert one.take()  # and has none yet
+    assert not refused(other)
+    assert not refused(one)
+    assert take(other) == 100
+
+
+def test_what_others_want_is_given_up_down_to_an_even_share():
+    one, other = process(6), process(6)
+    holds(one, 6)
+    assert one.renew() == 0
+    assert not other.take()
+    assert one.renew() == 3
+    for _ in range(3):
+        one.release()
+    assert take(other, 5) == 3
+    assert (one.renew(), other.renew()) == (0, 0)
+
+
+def test_where_there_are_fewer_than_processes_they_take_turns(monkeypatch):
+    monkeypatch.setattr(slots, "TURN_SECONDS", 0.3)
+    one, other = process(1), process(1)
+    holds(one, 1)
+    assert not other.take()
+    assert one.renew() == 0, "its turn has only begun"
+    time.sleep(0.35)
+    assert one.renew() == 1
+    one.release()
+    assert not one.take(), "the other waits for its first"
+    assert other.take()
+    assert not one.take()
+    time.sleep(0.35)
+    assert other.renew() == 1
 
 
 def test_threads_of_a_process_never_take_too_many():

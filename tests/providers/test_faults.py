@@ -238,7 +238,7 @@ class Case:
     outcome: Outcome | None
     code: int | None = None
     raised: type[ProviderError] | None = None
-    about_us: bool = False
+    doubtful: bool = False
     retry_after: float | None = None
     options: tuple[tuple[str, Any], ...] = ()
     """Of the server."""
@@ -311,7 +311,7 @@ HANDING_OVER = [
             for code in (421, 450, 451, 452, 454, 499)
         ),
         *(
-            Case(step, Say(code), P, code, options=options, about_us=step == "mail" and code != 552)
+            Case(step, Say(code), P, code, options=options, doubtful=code != 552)
             for step in ("mail", "rcpt", "data", "content")
             for code in (500, 501, 550, 552, 554, 571)
         ),
@@ -321,7 +321,7 @@ HANDING_OVER = [
             for code in (530, 534, 535, 538)
         ),
         *(
-            Case(step, Say(550, "no such user\nnor any other\nhere"), P, 550, about_us=step == "mail", options=options)
+            Case(step, Say(550, "no such user\nnor any other\nhere"), P, 550, doubtful=step == "mail", options=options)
             for step in ("mail", "rcpt", "data", "content")
         ),
         *(Case(step, Say(250, "so far\nso good"), A, 250, options=options) for step in ("mail", "rcpt", "content")),
@@ -418,8 +418,11 @@ OVER_HTTP = [
     Case("answer", Answer(503, headers={"Retry-After": "86401"}), T, 503, retry_after=86400),
     Case("answer", Answer(503, headers={"Retry-After": "-1"}), T, 503),
     Case("answer", Answer(500, headers={"Retry-After": "3"}), T, 500),
-    *(Case("answer", Answer(status, {"message": "no"}), P, status) for status in (400, 406, 409, 413, 415, 422, 451)),
-    *(Case("answer", Answer(status), P, status, about_us=True) for status in (404, 405, 410)),
+    *(
+        Case("answer", Answer(status, {"message": "no"}), P, status, doubtful=status != 413)
+        for status in (400, 406, 409, 413, 415, 422, 451)
+    ),
+    *(Case("answer", Answer(status), P, status, doubtful=True) for status in (404, 405, 410)),
     *(Case("answer", Answer(status), R, status, Misconfigured) for status in (401, 403, 407)),
     *(
         Case("answer", Answer(status, headers={"Location": "/elsewhere"}), R, status, Misconfigured)
@@ -427,10 +430,10 @@ OVER_HTTP = [
     ),
     Case("answer", Answer(304, b""), R, 304, Misconfigured),
     *(
-        Case("answer", http.Endless(b"HTTP/1.1 %d No\r\n\r\n" % code, b"x"), o, code)
+        Case("answer", http.Endless(b"HTTP/1.1 %d No\r\n\r\n" % code, b"x"), o, code, doubtful=o is P)
         for code, o in ((400, P), (503, T))
     ),
-    Case("answer", http.Raw(b"HTTP/1.1 400 No\r\nContent-Length: 9\r\n\r\nhalf", close=True), P, 400),
+    Case("answer", http.Raw(b"HTTP/1.1 400 No\r\nContent-Length: 9\r\n\r\nhalf", close=True), P, 400, doubtful=True),
     Case(
         "answer",
         http.Drip(b"HTTP/1.1 503 No\r\nContent-Length: 99\r\n\r\n" + b"x" * 99, every=0.02),
@@ -464,13 +467,13 @@ def check(provider: Provider, case: Case) -> None:
         except ProviderError as error:
             raised = error
         took = time.monotonic() - began
-    assert type(raised) is (case.raised or type(None)), raised
+    assert isinstance(raised, case.raised or type(None)), raised
     if case.outcome is None:
         assert receipts == []
     else:
         (receipt,) = receipts
         assert (receipt.outcome, receipt.code) == (case.outcome, case.code), receipt.answer
-        assert (receipt.about_us, receipt.retry_after) == (case.about_us, case.retry_after)
+        assert (receipt.doubtful, receipt.retry_after) == (case.doubtful, case.retry_after)
         assert receipt.answer
         assert receipt.answer.isprintable()
         assert receipt.silent == (case.code is None and case.outcome in (T, U))

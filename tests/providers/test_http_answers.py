@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher.providers.base import Outcome, visible
+from dispatcher.providers.base import About, Outcome, visible
 from dispatcher.providers.http.answers import ANSWER_SIZE, LONGEST_WAIT, judged, retry_after
 
 ACCEPTED = b'{"status": "accepted"}'
@@ -101,18 +101,19 @@ def test_what_cannot_be_unpacked_is_unknown_and_takes_no_memory(encoding: str, b
 
 
 @pytest.mark.parametrize(
-    ("statuses", "expected", "about_us"),
+    ("statuses", "expected", "about"),
     [
-        ([408, 425, 429, 500, 501, 502, 503, 504, 507, 599], Outcome.TEMPORARY, False),
-        ([400, 402, 406, 409, 411, 413, 415, 422, 451, 499], Outcome.PERMANENT, False),
-        ([404, 405, 410], Outcome.PERMANENT, True),
-        ([401, 403, 407, 300, 301, 302, 303, 304, 307, 308], Outcome.RETURNED, False),
+        ([408, 425, 500, 501, 502, 503, 504, 507, 599], Outcome.TEMPORARY, About.UNCLEAR),
+        ([429], Outcome.TEMPORARY, About.PACE),
+        ([400, 402, 404, 405, 406, 409, 410, 411, 415, 422, 451, 499], Outcome.PERMANENT, About.UNCLEAR),
+        ([413], Outcome.PERMANENT, About.LETTER),
+        ([401, 403, 407, 300, 301, 302, 303, 304, 307, 308], Outcome.RETURNED, About.UNCLEAR),
     ],
 )
-def test_every_status_has_its_meaning(statuses: list[int], expected: Outcome, about_us: bool) -> None:
+def test_every_status_has_its_meaning(statuses: list[int], expected: Outcome, about: About) -> None:
     for status in statuses:
         verdict = judged(status, "Reason", {}, b"")
-        assert (verdict.outcome, verdict.about_us, verdict.code) == (expected, about_us, status)
+        assert (verdict.outcome, verdict.about, verdict.code) == (expected, about, status)
 
 
 @pytest.mark.parametrize("status", [100, 101, 199, 600, 999])

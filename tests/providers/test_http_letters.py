@@ -94,10 +94,10 @@ def test_a_throttling_service_is_obeyed(server: RecordingServer, provider: HttpP
 
 
 @pytest.mark.parametrize("status", [404, 405, 410])
-def test_a_wrong_address_is_told_to_be_about_us(server: RecordingServer, provider: HttpProvider, status: int) -> None:
+def test_an_answer_about_the_address_is_doubtful(server: RecordingServer, provider: HttpProvider, status: int) -> None:
     server.once("answer", Answer(status, "nothing here"))
     receipt = deliver_one(provider)
-    assert (receipt.outcome, receipt.about_us, receipt.answer) == (Outcome.PERMANENT, True, "nothing here")
+    assert (receipt.outcome, receipt.doubtful, receipt.answer) == (Outcome.PERMANENT, True, "nothing here")
 
 
 @pytest.mark.parametrize(

@@ -26,9 +26,13 @@ SOON = 0.05
 class FewSlots:
     """So many for all, as Redis would count them."""
 
+    limited = False
+
     def __init__(self, most: int) -> None:
         self.most = most
-        self.taken = self.highest = self.asked = 0
+        self.taken = self.highest = self.asked = self.open = self.refused = 0
+        self.excess = 0
+        """How many others want."""
         self.lock = threading.Condition()
         self.let = threading.Event()
         """Cleared, it keeps whoever asks waiting."""
@@ -46,10 +50,24 @@ class FewSlots:
             self.highest = max(self.highest, self.taken)
             return True
 
+    def opened(self) -> None:
+        with self.lock:
+            self.open += 1
+
+    def crowded(self) -> bool:
+        with self.lock:
+            self.refused += 1
+            return self.open > 0
+
     def release(self) -> None:
         with self.lock:
             self.taken -= 1
+            self.open = min(self.open, self.taken)
             self.lock.notify_all()
+
+    def renew(self) -> int:
+        excess, self.excess = self.excess, 0
+        return excess
 
     def wait_for(self, taken: int) -> None:
         with self.lock:

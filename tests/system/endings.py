@@ -12,7 +12,7 @@ from vestnik.mailings import service
 from vestnik.mailings.models import Mailing
 from vestnik.mailings.records import Attempt, Delivery, Run
 
-QUICK = {"RETRY_BASE_SECONDS": "0.5", "SETBACKS": "0.3,0.5"}
+QUICK = {"RETRY_BASE_SECONDS": "0.5", "SETBACKS": "0.3,0.5", "LOGIN_SETBACKS": "0.3,0.5"}
 TIMEOUT = 1
 """Seconds for a step of the conversation."""
 

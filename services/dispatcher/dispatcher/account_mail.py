@@ -20,6 +20,7 @@ from dramatiq.middleware import Middleware
 
 from dispatcher import pacing, slots
 from dispatcher.breaker import Open
+from dispatcher.doubts import Doubts
 from dispatcher.pace import Pace
 from dispatcher.providers import url
 from dispatcher.providers.base import Letter, Outcome, Provider, Receipt, Slots
@@ -30,6 +31,8 @@ from vestnik.accounts.letters import GIVE_UP_AFTER, AccountLetter, AccountLetter
 logger = logging.getLogger(__name__)
 
 CONNECTIONS = 2
+NO_ROOM = timedelta(seconds=1)
+"""How long to stay away when other processes have all the connections: they give one up."""
 CUT_OFF_SECONDS = 5.0
 """How long the service may take to answer the last letters of a process that stops."""
 PARTING_SECONDS = 5.0
@@ -90,6 +93,7 @@ class AccountMail:
         self._slots = slots.for_service()
         self._provider = provider or _provider(self._slots)
         self._pace = Pace(self._provider.name, self._provider.connections)
+        self._doubts = Doubts(self._pace.breaker)
         self._setbacks = 0
         self._held: timedelta | None = None
         self._halted = False
@@ -136,16 +140,20 @@ class AccountMail:
         claimed: set[int] = set()
         wait: timedelta | None = None
         try:
+            self._look_around()
             with self._beating():
                 self._pace.breaker.ask()
                 for receipt in self._provider.deliver(self._letters(claimed)):
                     self._setbacks = 0
-                    settle(receipt if self._pace.heard(receipt) else replace(receipt, outcome=Outcome.RETURNED))
+                    self._pace.heard(receipt)
+                    self._settle(receipt)
                     self._pace.breaker.tell()
                 self._pace.breaker.ask()
             wait = self._held
         except Open as error:
             wait = timedelta(seconds=error.wait)
+        except NoRoom:
+            wait = NO_ROOM
         except ProviderError as error:
             opened = self._pace.breaker.failed(error)
             wait = self._set_back(error) if opened is None else timedelta(seconds=opened)
@@ -156,6 +164,19 @@ class AccountMail:
             _execute(PUT_OFF, wait=wait)
             jobs.ACCOUNT_MAIL.enqueue(delay=wait)
 
+    def _settle(self, receipt: Receipt) -> None:
+        """A refusal that may be of us is no letter's end, but by its last try: there are few, and people wait."""
+        if receipt.doubtful:
+            self._doubts.refused(receipt, lambda _: None)
+            receipt = replace(receipt, outcome=Outcome.TEMPORARY)
+        elif receipt.outcome is Outcome.ACCEPTED:
+            self._doubts.taken(receipt)
+        settle(receipt)
+
+    def _look_around(self) -> None:
+        self._pace.renew()
+        self._doubts.decide()
+
     @contextmanager
     def _beating(self) -> Iterator[None]:
         """As the lease of a sending process does: what is shared with others is kept while letters are in hand."""
@@ -163,8 +184,7 @@ class AccountMail:
 
         def beat() -> None:
             while not over.wait(settings.BEAT.total_seconds()):
-                self._pace.renew()
-                self._slots.renew()
+                self._look_around()
 
         thread = threading.Thread(target=beat, name="account mail", daemon=True)
         thread.start()
@@ -178,7 +198,7 @@ class AccountMail:
         """Once more in a row: for how long to stay away."""
         self._setbacks += 1
         wait = timedelta(seconds=pacing.setback(self._setbacks))
-        log = logger.warning if isinstance(error, Unavailable | NoRoom) else logger.error
+        log = logger.warning if isinstance(error, Unavailable) else logger.error
         log("no account mail can be handed over for %.0f s: %s", wait.total_seconds(), error)
         return wait
 
@@ -290,7 +310,7 @@ def _log_end(letter_id: int, recipient: str, state: str, code: int | None, answe
 
 
 def _provider(shared: Slots) -> Provider:
-    return url.provider_from(settings.MAIL_SERVICE_URL, CONNECTIONS, shared)
+    return url.provider_from(settings.MAIL_SERVICE_URL, CONNECTIONS, shared, settings.EHLO_NAME)
 
 
 _account_mail: AccountMail | None = None

@@ -10,6 +10,7 @@ Its state is a hash in Redis, shared by all processes and read by pages (vestnik
     service          whose name; what is known of another service counts for nothing
     prober, until    who tries now, and until when others leave it to them
 
+Beside it stands when a letter was begun that the service took, the latest of all processes (doubts.py).
 Redis is asked once a slice, and when something happened; never for a letter. Where Redis does not answer there is no
 breaker: each lane then stays away by itself.
 """
@@ -19,22 +20,28 @@ import math
 import secrets
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 import redis
 from django.conf import settings
+from django.utils.crypto import salted_hmac
 
+from dispatcher.breaker_scripts import AGAIN, ASK, CLOSE, FAIL, HOLD, LEAVE, RENEW
 from dispatcher.entries import Key
+from dispatcher.providers import refusals
 from dispatcher.providers.base import Outcome, Receipt
-from dispatcher.providers.errors import Misconfigured, NoRoom, ProviderError
+from dispatcher.providers.errors import LoginRefused, Misconfigured, NoRoom, ProviderError
 from vestnik import addresses, jobs, monitoring
 from vestnik.mailings import service
 from vestnik.mailings.service import Trouble
 from vestnik.settings import impatient
 
 logger = logging.getLogger(__name__)
+
+REFUSED = Trouble.REFUSED.value.encode()
 
 PROBE_LEASE = timedelta(seconds=10)
 """A probe is left to whoever began it for so long after their last heartbeat."""
@@ -45,83 +52,11 @@ FORGET_AFTER = timedelta(minutes=10)
 PROVED_SECONDS = 5.0
 """For so long after an answer the service is believed to be there, though all letters to one domain meet silence."""
 
-SUSPECT = 20
-"""So many refusals in a row that would meet every letter are a fault of ours, and no further letter pays for it."""
+ASK_AGAIN = 1.0
+"""Seconds after which lanes look whether it is decided."""
 
-_NOW = "local time = redis.call('TIME'); local now = time[1] * 1000 + math.floor(time[2] / 1000);"
-
-# May this worker (ARGV 1) send to the service of this name (ARGV 3)? {verdict, milliseconds to wait, failures}: 0 no,
-# 1 yes, 2 yes, as a probe. What is known of another service is forgotten.
-ASK = f"""
-    {_NOW}
-    local failures, next_at, till, prober, name =
-        unpack(redis.call('HMGET', KEYS[1], 'failures', 'next', 'until', 'prober', 'service'))
-    if name and name ~= ARGV[3] then
-        redis.call('DEL', KEYS[1])
-        failures, next_at = 0, nil
-    end
-    if not next_at then return {{1, 0, tonumber(failures or 0)}} end
-    local mine = prober == ARGV[1]
-    if not mine and tonumber(till or 0) > now then return {{0, tonumber(till) - now, 0}} end
-    if not mine and tonumber(next_at) > now then return {{0, tonumber(next_at) - now, 0}} end
-    redis.call('HSET', KEYS[1], 'prober', ARGV[1], 'until', now + ARGV[2])
-    return {{2, 0, 0}}
-"""
-
-# It went wrong, as often as ARGV 2 says: {is open, milliseconds to wait, is news}. Once open, only the probe counts:
-# others hear of letters that were under way before.
-FAIL = f"""
-    {_NOW}
-    local worker, weight, enough, trouble, words, forget, name = unpack(ARGV, 1, 7)
-    local next_at, prober, was = unpack(redis.call('HMGET', KEYS[1], 'next', 'prober', 'trouble'))
-    if next_at and prober ~= worker then return {{1, math.max(tonumber(next_at) - now, 0), 0}} end
-    if not next_at then
-        if redis.call('HINCRBY', KEYS[1], 'failures', weight) < tonumber(enough) then
-            redis.call('HSET', KEYS[1], 'service', name)
-            redis.call('PEXPIRE', KEYS[1], forget)
-            return {{0, 0, 0}}
-        end
-        redis.call('HSET', KEYS[1], 'since', now)
-    end
-    local times = redis.call('HINCRBY', KEYS[1], 'times', 1)
-    local wait = tonumber(ARGV[7 + math.min(times, #ARGV - 7)])
-    redis.call('HSET', KEYS[1], 'next', now + wait, 'trouble', trouble, 'words', words, 'service', name)
-    redis.call('HDEL', KEYS[1], 'prober', 'until', 'failures')
-    redis.call('PEXPIRE', KEYS[1], wait + forget)
-    return {{1, wait, was == trouble and 0 or 1}}
-"""
-
-# The service asks to be left alone until then: {is news}. The latest it named stands.
-HOLD = f"""
-    {_NOW}
-    local next_at = redis.call('HGET', KEYS[1], 'next')
-    redis.call('HDEL', KEYS[1], 'prober', 'until')
-    if next_at and tonumber(next_at) >= now + ARGV[1] then return 0 end
-    redis.call('HSETNX', KEYS[1], 'since', now)
-    redis.call('HSET', KEYS[1], 'next', now + ARGV[1], 'trouble', 'throttled', 'words', ARGV[2], 'service', ARGV[4])
-    redis.call('PEXPIRE', KEYS[1], ARGV[1] + ARGV[3])
-    return next_at and 0 or 1
-"""
-
-# It works: 1 if it was open; -1 if it stays so, for the service asked to be left alone, and this was no probe.
-CLOSE = f"""
-    {_NOW}
-    local next_at, trouble, prober = unpack(redis.call('HMGET', KEYS[1], 'next', 'trouble', 'prober'))
-    if next_at and trouble == 'throttled' and tonumber(next_at) > now and prober ~= ARGV[1] then return -1 end
-    redis.call('DEL', KEYS[1])
-    return next_at and 1 or 0
-"""
-
-# A probe that had nothing to try.
-LEAVE = "if redis.call('HGET', KEYS[1], 'prober') == ARGV[1] then redis.call('HDEL', KEYS[1], 'prober', 'until') end"
-
-# Keep the probe, if it is this worker's: for how many milliseconds it has been open, -1 if it is not.
-RENEW = f"""
-    {_NOW}
-    local next_at, prober, since = unpack(redis.call('HMGET', KEYS[1], 'next', 'prober', 'since'))
-    if prober == ARGV[1] then redis.call('HSET', KEYS[1], 'until', now + ARGV[2]) end
-    return next_at and now - since or -1
-"""
+TOLD_FOR = timedelta(hours=1)
+"""Operators are told of refusals in the same words once in so long."""
 
 
 class Open(Exception):
@@ -140,7 +75,14 @@ class Breaker:
         """Whether this process may try one letter, and no more, until it has its answer."""
         self.proofs = 0
         """How many letters were answered in a way that proves the service is there."""
-        self._service = service_name
+        self.deciding = False
+        """Whether it is being found out if the service refuses us: nothing is handed over meanwhile."""
+        self.refuses = False
+        """Whether it is open because letter after letter was refused."""
+        self.taken_at = -math.inf
+        """time.monotonic() when a letter was begun that was taken, the latest of all processes, as far as is known."""
+        login = salted_hmac("vestnik.breaker", settings.MAIL_SERVICE_URL, algorithm="sha256").hexdigest()[:16]
+        self._service = f"{service_name} {login}"
         self._worker = secrets.token_hex(8)
         self._redis = redis.Redis.from_url(impatient(settings.REDIS_URL))
         self._lock = threading.Lock()
@@ -151,20 +93,23 @@ class Breaker:
         self._prober: int | None = None
         """The thread that is about to hand the probe over."""
         self._probe: Key | None = None
-        self._suspicious = 0
         self._silent = 0
         self._silent_domains: set[str] = set()
         self._proved_at = -PROVED_SECONDS
+        self._accepted_at = self._told_at = -math.inf
+        """When the last letter was begun that was taken here, and when the last of which others have been told."""
         self._returned: Receipt | None = None
         # What is to be told.
-        self._works = False
+        self._works = self._took = False
+        self._refusal: Receipt | None = None
+        self._again: Receipt | None = None
         self._silence: Receipt | None = None
         self._hold: Receipt | None = None
 
     @property
     def passes(self) -> bool:
         """Whether letters may be handed over, by what this process knows; the gate asks it for every letter."""
-        return not self._open or self.probing
+        return not self.deciding and (not self._open or self.probing)
 
     @property
     def trying(self) -> bool:
@@ -175,6 +120,9 @@ class Breaker:
         """Once before a slice: raises Open if nothing may be handed over now."""
         if self.trying:
             raise Open(PROBE_LEASE.total_seconds())
+        if self.deciding:
+            self._hint(ASK_AGAIN)
+            raise Open(ASK_AGAIN)
         answer = self._call(ASK, self._worker, _ms(PROBE_LEASE), self._service)
         if answer is None:
             left = self._alone_until - time.monotonic()
@@ -183,8 +131,9 @@ class Breaker:
             if left > 0:
                 raise Open(left)
             return
-        verdict, wait, self._failures = answer
+        verdict, wait, self._failures, trouble = answer
         self._open, self.probing = verdict != 1, verdict == 2
+        self.refuses = trouble == REFUSED
         if verdict == 0:
             self._hint(wait / 1000)
             raise Open(max(wait / 1000, 0.05))
@@ -233,16 +182,19 @@ class Breaker:
             if probe or (self._silent >= patience and not self._is_one_domains_affair()):
                 self._silence = receipt
                 self._forget_silence()
-        elif receipt.about_us:
-            self._suspicious += 1
-            if self._suspicious >= SUSPECT:
-                self._silence = receipt
+        elif probe and self.refuses and receipt.outcome is not Outcome.ACCEPTED:
+            if receipt.doubtful:
+                self._refusal = receipt
+            else:
+                self._again = receipt
         elif probe or not receipt.throttled:
             self.proofs += 1
             self._proved_at = time.monotonic()
-            self._suspicious = 0
             self._forget_silence()
-            self._works = self._open or self._failures > 0
+            if receipt.outcome is Outcome.ACCEPTED:
+                self._accepted_at = max(self._accepted_at, receipt.began)
+                self._took = self._took or self._open
+            self._works = self._works or self._open or self._failures > 0
 
     def _is_one_domains_affair(self) -> bool:
         """Whether all who are silent are behind one domain, and others have been answered just now."""
@@ -253,36 +205,50 @@ class Breaker:
             self._silent = 0
             self._silent_domains.clear()
 
-    def is_our_fault(self, receipt: Receipt) -> bool:
-        """Whether this refusal is one of many that met every letter: this one is not to pay for it."""
-        return receipt.about_us and self._suspicious >= SUSPECT
-
     def tell(self) -> None:
         """Tell the others what was heard. Cheap where there is nothing to tell."""
-        if not (self._works or self._silence or self._hold):
+        if not (self._works or self._silence or self._hold or self._refusal or self._again):
             return
         with self._lock:
-            works, self._works = self._works, False
+            works, took, self._works, self._took = self._works, self._took, False, False
             silence, self._silence = self._silence, None
             hold, self._hold = self._hold, None
+            refusal, self._refusal = self._refusal, None
+            again, self._again = self._again, None
         if works:
-            self._close()
-        if silence:
-            ours = silence.about_us
-            words = f"letter after letter is refused: {silence.code} {silence.answer}" if ours else silence.answer
-            trouble = Trouble.MISCONFIGURED if ours else Trouble.UNAVAILABLE
-            if self._fail(trouble, words, settings.BREAKER_FAILURES) is None:
-                self._stay_away_alone(settings.SETBACKS[-1] if ours else settings.SETBACKS[0])
+            self._close(took)
+        if silence and self._fail(Trouble.UNAVAILABLE, silence.answer, settings.BREAKER_FAILURES) is None:
+            self._stay_away_alone(settings.SETBACKS[0])
+        if refusal:
+            self.refused(refusal)
+        if again:
+            self._try_again(settings.SETBACKS[0] if again.outcome is Outcome.TEMPORARY else 0.0)
         if hold:
             self._leave_alone(hold.retry_after or 0.0, hold.answer)
+
+    def refused(self, receipt: Receipt) -> None:
+        """The service refuses letter after letter, this one for instance: it is left alone."""
+        words = addresses.masked(f"{receipt.code} {receipt.answer}", receipt.letter.recipient)
+        if self._fail(Trouble.REFUSED, f"letter after letter is refused: {words}", settings.BREAKER_FAILURES) is None:
+            self._stay_away_alone(settings.SETBACKS[-1])
+
+    def is_news(self, words: str) -> bool:
+        """Whether operators have not been told of a refusal in such words lately; then it counts as told."""
+        key = f"vestnik:told:{salted_hmac('vestnik.told', refusals.gist(words), algorithm='sha256').hexdigest()[:32]}"
+        try:
+            return bool(self._redis.set(key, 1, nx=True, px=TOLD_FOR))
+        except redis.RedisError:
+            return True
 
     def failed(self, error: ProviderError) -> float | None:
         """No connection was to be had: seconds to stay away if the breaker is open now; None if it is not (yet)."""
         self._returned = None
         if isinstance(error, NoRoom):
             return None
-        trouble = Trouble.MISCONFIGURED if isinstance(error, Misconfigured) else Trouble.UNAVAILABLE
-        return self._fail(trouble, str(error), settings.BREAKER_FAILURES if trouble == Trouble.MISCONFIGURED else 1)
+        if not isinstance(error, Misconfigured):
+            return self._fail(Trouble.UNAVAILABLE, str(error), 1)
+        waits = settings.LOGIN_SETBACKS if isinstance(error, LoginRefused) else settings.SETBACKS
+        return self._fail(Trouble.MISCONFIGURED, str(error), settings.BREAKER_FAILURES, waits)
 
     def renew(self) -> None:
         """Once a second: keep a probe that is out, tell what was heard, see what others found. Never raises."""
@@ -290,18 +256,24 @@ class Breaker:
         returned, self._returned = self._returned, None
         if returned and self.probing:  # its lane had left, and nobody said why
             self._fail(Trouble.UNAVAILABLE, returned.answer, settings.BREAKER_FAILURES)
-        known = self._call(RENEW, self._worker, _ms(PROBE_LEASE))
+        now = time.monotonic()
+        accepted_ago = -1 if self._accepted_at <= self._told_at else round((now - self._accepted_at) * 1000)
+        known = self._call(RENEW, self._worker, _ms(PROBE_LEASE), accepted_ago, _ms(FORGET_AFTER))
+        open_for = -1
         if known is None:
-            self._open = time.monotonic() < self._alone_until
+            self._open = now < self._alone_until
         else:
-            self._open = known >= 0
+            self._told_at = self._accepted_at
+            open_for, trouble, taken_ago = known
+            self._open, self.refuses = open_for >= 0, trouble == REFUSED
+            self.taken_at = now - taken_ago / 1000 if taken_ago >= 0 else -math.inf
         if not self._open:
             self.probing = False
-        elif known is not None and (time.monotonic() - self._proved_at) * 1000 < known:
-            self._close()  # answered here after others found it away
+        elif (now - self._proved_at) * 1000 < open_for:  # answered here after others found it away
+            self._close(took=(now - self._accepted_at) * 1000 < open_for)
 
-    def _fail(self, trouble: Trouble, words: str, weight: int) -> float | None:
-        waits = [round(seconds * 1000) for seconds in settings.SETBACKS]
+    def _fail(self, trouble: Trouble, words: str, weight: int, setbacks: Sequence[float] | None = None) -> float | None:
+        waits = [round(seconds * 1000) for seconds in setbacks or settings.SETBACKS]
         answer = self._call(
             FAIL,
             self._worker,
@@ -320,12 +292,13 @@ class Breaker:
         self._failures += 1
         if not is_open:
             return None
-        self._open, self.probing = True, False
+        self._open, self.probing, self.refuses = True, False, trouble == Trouble.REFUSED
         self._hint(wait)
-        if news:
-            log = logger.error if trouble == Trouble.MISCONFIGURED else logger.warning
+        if news and not (self.refuses and not self.is_news(words)):
+            ours = trouble in (Trouble.MISCONFIGURED, Trouble.REFUSED)
+            log = logger.error if ours else logger.warning
             log("nothing is handed over, the next try is in %.1f s: %s", wait, addresses.masked(words))
-            if trouble != Trouble.MISCONFIGURED:  # that was an error, which Sentry hears of by itself
+            if not ours:  # that was an error, which Sentry hears of by itself
                 monitoring.tell(f"Nothing is handed over, the mail service is away: {words}", "breaker", trouble)
         return wait
 
@@ -344,11 +317,17 @@ class Breaker:
         self._alone_until = time.monotonic() + seconds
         self._open = True
 
-    def _close(self) -> None:
-        closed = self._call(CLOSE, self._worker)
+    def _try_again(self, wait: float) -> None:
+        """The probe's answer was about its letter alone: the next one may find out."""
+        self.probing = False
+        if self._call(AGAIN, self._worker, round(wait * 1000), _ms(FORGET_AFTER)):
+            self._hint(wait)
+
+    def _close(self, took: bool) -> None:
+        closed = self._call(CLOSE, self._worker, int(took))
         if closed == -1:
             return
-        self._open = self.probing = False
+        self._open = self.probing = self.refuses = False
         self._failures = 0
         self._alone_until = 0.0
         if closed:
@@ -369,7 +348,7 @@ class Breaker:
     def _call(self, script: str, *arguments: str | int) -> Any:
         """The script's answer; None without Redis."""
         try:
-            return self._redis.eval(script, 1, service.KEY, *arguments)
+            return self._redis.eval(script, 2, service.KEY, f"{service.KEY}:taken", *arguments)
         except redis.RedisError as error:
             logger.debug("no breaker without Redis: %s", error)
             return None

@@ -3,10 +3,11 @@
 import logging
 import time
 from collections import deque
+from dataclasses import replace
 
 from django.conf import settings
 
-from dispatcher import entries, ledger, measuring, pacing
+from dispatcher import doubts, entries, ledger, measuring, pacing
 from dispatcher.engine import Engine
 from dispatcher.limits import Grant
 from dispatcher.providers.base import Outcome, Receipt, visible
@@ -64,24 +65,35 @@ class Claims:
 
     def _settle(self, receipt: Receipt, late: bool) -> None:
         attempts = self._handed_over.pop(receipt.letter.delivery_id)
-        charged = self._engine.pace.heard(receipt)
+        self._engine.pace.heard(receipt)
         measuring.attempt(receipt.outcome, receipt.duration)
-        self._engine.settler.put(
-            entries.Settlement(
-                delivery_id=receipt.letter.delivery_id,
-                claim=receipt.letter.claim,
-                worker_id=self._engine.lease.worker_id,
-                outcome=receipt.outcome if charged else Outcome.RETURNED,
-                code=receipt.code,
-                answer=receipt.answer,
-                began=receipt.began,
-                duration=receipt.duration,
-                retry_after=max(pacing.retry_after(attempts + 1), receipt.retry_after or 0.0),
-                run_id=self._run_id,
-                final=_may_be_its_end(receipt.outcome, attempts + 1),
-                late=late,
-            )
+        settlement = entries.Settlement(
+            delivery_id=receipt.letter.delivery_id,
+            claim=receipt.letter.claim,
+            worker_id=self._engine.lease.worker_id,
+            outcome=receipt.outcome,
+            code=receipt.code,
+            answer=receipt.answer,
+            began=receipt.began,
+            duration=receipt.duration,
+            retry_after=max(pacing.retry_after(attempts + 1), receipt.retry_after or 0.0),
+            run_id=self._run_id,
+            final=_may_be_its_end(receipt.outcome, attempts + 1),
+            late=late,
         )
+        if receipt.doubtful:
+            self._doubt(receipt, settlement)
+            return
+        self._engine.settler.put(settlement)
+        if receipt.outcome is Outcome.ACCEPTED:
+            self._engine.doubts.taken(receipt)
+
+    def _doubt(self, receipt: Receipt, settlement: entries.Settlement) -> None:
+        """Given back for now; should the refusal stand, it is settled later, unless it was claimed again by then."""
+        wait = max(settlement.retry_after, doubts.LEAST_WAIT)
+        put = self._engine.settler.put
+        put(replace(settlement, outcome=Outcome.RETURNED, final=False, put_off=wait))
+        self._engine.doubts.refused(receipt, lambda outcome: put(replace(settlement, outcome=outcome, late=True)))
 
     def unwritable(self, error: ValueError) -> None:
         """The letter that `next` gave cannot be written: it fails, so that it does not stand in the others' way."""

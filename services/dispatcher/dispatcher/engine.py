@@ -11,6 +11,7 @@ from django.conf import settings
 from dramatiq.middleware import Middleware
 
 from dispatcher import closing, leases, pacing, settling, slots
+from dispatcher.doubts import Doubts
 from dispatcher.pace import Pace
 from dispatcher.providers import url
 from dispatcher.providers.base import Provider
@@ -32,10 +33,13 @@ class Engine:
     ) -> None:
         """`after_late`: what is done for runs of which receipts came when their lanes had left, beside finishing."""
         self.slots = slots.for_service()
-        self.provider = provider or url.provider_from(settings.MAIL_SERVICE_URL, slots=self.slots)
+        self.provider = provider or url.provider_from(
+            settings.MAIL_SERVICE_URL, slots=self.slots, ehlo_name=settings.EHLO_NAME
+        )
         self.hand = pacing.Hand(2 * self.provider.connections)
         self.pace = Pace(self.provider.name, self.provider.connections)
         self.settler = settling.Settler(self.hand, self._after_late)
+        self.doubts = Doubts(self.pace.breaker)
         self.lease = leases.Lease(self.provider.name, on_beat=self._beat, in_any_case=self._renew)
         self.halted = threading.Event()
         self._on_beat = on_beat
@@ -71,7 +75,7 @@ class Engine:
 
     def _renew(self) -> None:
         self.pace.renew()
-        self.slots.renew()
+        self.doubts.decide()
 
     def _after_late(self, run_ids: Collection[int]) -> None:
         for run_id in run_ids:

@@ -66,6 +66,8 @@ class Settlement:
     """For those who look after the run; the ledger knows it."""
     final: bool = False
     """Whether the letter may be dead of it."""
+    put_off: float = 0.0
+    """For one that is given back: in how many seconds it is due again."""
     late: bool = False
     """Whether the lane has left: nobody looks after the run when this is written down."""
 

@@ -13,7 +13,7 @@ from dispatcher import launching, ledger, pacing, sending, ticking
 from dispatcher.breaker import Open
 from dispatcher.engine import Engine
 from dispatcher.providers.errors import NoRoom, ProviderError
-from vestnik.mailings import runs
+from vestnik.mailings import runs, service
 from vestnik.mailings.models import Mailing
 from vestnik.mailings.records import Delivery, DeliveryState, Run, RunState
 
@@ -69,7 +69,8 @@ def send(engine: Engine, run_ids: Sequence[int]) -> None:
                 break
             setbacks = 0
         except Open as error:
-            wait, trouble = error.wait, str(error.__cause__ or error)
+            wait, outage = error.wait, service.outage()
+            trouble = outage.words if outage else str(error.__cause__ or error)
         except NoRoom as error:
             wait, trouble = LOOK_AGAIN_SECONDS, str(error)
         except (ProviderError, Error) as error:

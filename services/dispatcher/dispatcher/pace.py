@@ -82,11 +82,10 @@ class Pace:
             self.throttle.give_back(count)
             self.limits.give_back(owner_id, count)
 
-    def heard(self, receipt: Receipt) -> bool:
-        """What became of a letter; whether it is to pay for it."""
+    def heard(self, receipt: Receipt) -> None:
+        """What became of a letter."""
         self.throttle.heard(receipt)
         self.breaker.heard(receipt, self._connections)
-        return not self.breaker.is_our_fault(receipt)
 
     def renew(self) -> None:
         """Once a second. Never raises."""

@@ -73,6 +73,8 @@ def _letters(engine: Engine, turn: entries.Turn, claim: claims.Claims, until: fl
         if engine.pace.breaker.trying:
             yield None
             continue
+        if not engine.pace.free:
+            return
         claimed = claim.next()
         if claimed is not None:
             try:

@@ -1,5 +1,6 @@
 """The dispatcher's settings: the common ones, and what the engine needs."""
 
+import os
 from datetime import timedelta
 from urllib.parse import urlsplit
 
@@ -34,6 +35,19 @@ except url.WrongUrl as error:
 if MODE == mode.PRODUCTION:
     mode.require(MAIL_SERVICE_URL=urlsplit(MAIL_SERVICE_URL).hostname != mode.INBOX)
 
+# What this host is called in EHLO: a full name (RFC 5321, 4.1.1.1), or its address in brackets (4.1.3).
+EHLO_NAME: str = read("str", "EHLO_NAME", "")
+if EHLO_NAME and not url.EHLO.fullmatch(EHLO_NAME):
+    raise ImproperlyConfigured(f"EHLO_NAME: a name like mail.example.org or [192.0.2.1] is wanted, not {EHLO_NAME!r}.")
+
+# A file with the certificates that are trusted, instead of the system's. OpenSSL reads the variable itself, and takes
+# an empty one for a file that is not there.
+SSL_CERT_FILE: str = read("str", "SSL_CERT_FILE", "")
+if SSL_CERT_FILE and not os.access(SSL_CERT_FILE, os.R_OK):
+    raise ImproperlyConfigured(f"SSL_CERT_FILE: there is no file {SSL_CERT_FILE} that can be read.")
+if not SSL_CERT_FILE:
+    os.environ.pop("SSL_CERT_FILE", None)
+
 # A letter is tried this often at most; the n-th retry waits RETRY_BASE_SECONDS × 2ⁿ⁻¹, spread by a quarter, an hour at
 # the most, and never past the window.
 MAX_ATTEMPTS: int = positive("int", "MAX_ATTEMPTS", 8)
@@ -49,6 +63,11 @@ BREAKER_FAILURES: int = positive("int", "BREAKER_FAILURES", 3)
 SETBACKS: list[float] = read("list", "SETBACKS", [1, 2, 4, 8, 16, 30], subcast=float)
 if not SETBACKS or min(SETBACKS) <= 0 or max(SETBACKS) > 3600:
     raise ImproperlyConfigured("SETBACKS: seconds above zero are wanted, an hour at most, separated by commas.")
+
+# The same where it refused user and password or the token: services shut out who tries that again and again.
+LOGIN_SETBACKS: list[float] = read("list", "LOGIN_SETBACKS", [60, 300, 900], subcast=float)
+if not LOGIN_SETBACKS or min(LOGIN_SETBACKS) <= 0 or max(LOGIN_SETBACKS) > 3600:
+    raise ImproperlyConfigured("LOGIN_SETBACKS: seconds above zero are wanted, an hour at most, separated by commas.")
 
 # How many letters may be handed over in any second, minute, hour or day: by the whole installation, "50/s, 2000/min,
 # 100000/day"; for each owner; to each recipient domain, "gmail.com=20/s,1000/h; *=100/s", * being those not named.

@@ -63,14 +63,14 @@ class Settler:
                 batch, self._gathered = self._gathered, []
             if not batch:
                 break
-            returned = [settlement.key for settlement in batch if settlement.outcome is Outcome.RETURNED]
+            returned = [settlement for settlement in batch if settlement.outcome is Outcome.RETURNED]
             written = [settlement for settlement in batch if settlement.outcome is not Outcome.RETURNED]
             if written:
                 self._write(written)
                 self._hand.let_go([settlement.key for settlement in written])
                 self._report(written)
             if returned:
-                self._hand.give_back(returned)
+                self._hand.give_back([each.key for each in returned], [each.put_off for each in returned])
             self._look_after({settlement.run_id for settlement in batch if settlement.late})
             with self._changed:
                 self._written += len(batch)

@@ -1,9 +1,14 @@
-"""Slots for connections: how many all processes together may have to the service.
+"""Slots for connections: how many all processes together have to the service, and may have.
 
-vestnik:slots:SERVICE   worker → "held until wanted": how many slots it has, until when it is believed to live, and
-                        until when it is believed to want more (µs by Redis's clock)
+vestnik:slots:SERVICE   worker → "held until wanted live wanting since": how many slots it has, until when it is
+                        believed to live, and to want more; how many of its connections are open; since when it wants
+                        more and has none (0: it does not), and since when it has any (µs by Redis's clock)
+                        room: "most until": how many connections the service took when it refused one more
                         opens: from when on slots are given. A process that finds nothing here does not know what
                         others hold, for Redis may have forgotten it; they all say so within a second.
+
+Where nobody said how many there may be (`total`), everybody takes what they like, until the service refuses one: then
+it is known, and remembered for a while (decision 0030).
 """
 
 import logging
@@ -29,41 +34,83 @@ GRACE_SECONDS = 1.5
 AWAY_SECONDS = 1.0
 """For so long Redis is not asked again after it did not answer: whoever waits for it keeps others waiting."""
 
+TURN_SECONDS = 5.0
+"""For so long a process may keep its connection to itself while another has none and wants one."""
+
+ROOM_SECONDS = 300.0
+"""For so long it is remembered how many connections the service takes; then one more is tried."""
+
 # A worker says how many it holds, and may take one more: if there is one, and it has less than its even share or nobody
-# wants what is his. {taken}
+# wants what is his; who has none comes before who has some, and who has waited longer for their first before others.
+# How many it should give up: where there is no room, what it has beyond its share of what others want; and where there
+# are more who want one than there are connections, its last after a turn. {taken, to give up, whether there is a limit}
 EXCHANGE = """
-    local opens = tonumber(redis.call('HGET', KEYS[1], 'opens'))
-    if not opens then
+    local total, live, sharing, rivals, mine = spec.held, 0, 1, {}, {wanted = 0, wanting = 0, since = 0}
+    local entries = redis.call('HGETALL', KEYS[1])
+    local room, opens = spec.limit or math.huge, nil
+    for i = 1, #entries, 2 do
+        local name, value = entries[i], entries[i + 1]
+        local most, known_until = string.match(value, '^(%d+) (%d+)$')
+        local held, lease_end, wanted, open, wanting, since =
+            string.match(value, '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+)$')
+        if name == 'opens' then
+            opens = tonumber(value)
+        elseif name == 'room' and most then
+            if tonumber(known_until) > now then room = math.min(room, tonumber(most)) end
+        elseif held and name == spec.worker then
+            mine = {wanted = tonumber(wanted), wanting = tonumber(wanting), since = tonumber(since)}
+        elseif held and tonumber(lease_end) <= now then
+            redis.call('HDEL', KEYS[1], name)
+        elseif held then
+            total, live = total + held, live + open
+            local wants = tonumber(wanted) > now
+            if wants then table.insert(rivals, {held = tonumber(held), wanting = tonumber(wanting)}) end
+            if tonumber(held) > 0 or wants then sharing = sharing + 1 end
+        end
+    end
+    if spec.limit and not opens then
         opens = now + spec.grace
         redis.call('HSET', KEYS[1], 'opens', string.format('%.0f', opens))
     end
-    local total, sharing, rivals, wanted = spec.held, 1, {}, 0
-    local entries = redis.call('HGETALL', KEYS[1])
-    for i = 1, #entries, 2 do
-        local held, lease_end, wants = string.match(entries[i + 1], '^(%d+) (%d+) (%d+)$')
-        if entries[i] == spec.worker then
-            wanted = tonumber(wants)
-        elseif held and tonumber(lease_end) <= now then
-            redis.call('HDEL', KEYS[1], entries[i])
-        elseif held then
-            total = total + held
-            if tonumber(wants) > now then table.insert(rivals, tonumber(held)) end
-            if tonumber(held) > 0 or tonumber(wants) > now then sharing = sharing + 1 end
+    if spec.crowded then
+        local others = live + math.min(spec.live, spec.held - 1)
+        if others > 0 then
+            redis.call('HSET', KEYS[1], 'room', string.format('%d %.0f', others, now + spec.remembered))
         end
+        return {others > 0 and 1 or 0, 0, 1}
     end
-    local share, contested, taken = math.ceil(spec.limit / sharing), false, 0
-    for _, held in ipairs(rivals) do contested = contested or held < share end
+    if mine.wanted <= now then mine.wanting = 0 end
+    if spec.take and spec.held == 0 and mine.wanting == 0 then mine.wanting = now end
+    local limited, taken, excess = room < math.huge, 0, 0
+    local share = limited and math.ceil(room / sharing) or math.huge
+    local contested, starving, hunger = false, 0, 0
+    for _, rival in ipairs(rivals) do
+        contested = contested or rival.held < share
+        hunger = hunger + math.max(0, math.min(share, room) - rival.held)
+        if rival.held == 0 and (spec.held > 0 or rival.wanting < mine.wanting) then starving = starving + 1 end
+    end
     if spec.take then
-        if now >= opens and total < spec.limit and (spec.held < share or not contested) then taken = 1 end
-        wanted = taken == 1 and 0 or now + spec.wanted
+        local fair = not contested or spec.held < share and room - total > starving
+        if (not opens or now >= opens) and total < room and fair then taken = 1 end
+        mine.wanted = taken == 1 and 0 or now + spec.wanted
+    elseif limited and total >= room and hunger > 0 then
+        if spec.held > share then
+            excess = math.min(spec.held - share, hunger)
+        elseif starving > 0 and spec.held > 0 and now - mine.since > spec.turn then
+            excess = 1
+        end
     end
     if spec.leave then
         redis.call('HDEL', KEYS[1], spec.worker)
     else
-        local entry = string.format('%d %.0f %.0f', spec.held + taken, now + spec.lease, wanted)
+        local held = spec.held + taken
+        if held > 0 then mine.wanting = 0 end
+        if held == 0 then mine.since = 0 elseif mine.since == 0 then mine.since = now end
+        local entry = string.format('%d %.0f %.0f %d %.0f %.0f',
+            held, now + spec.lease, mine.wanted, spec.live, mine.wanting, mine.since)
         redis.call('HSET', KEYS[1], spec.worker, entry)
     end
-    return taken
+    return {taken, excess, limited and 1 or 0}
 """
 
 
@@ -78,7 +125,7 @@ class RedisSlots:
         grace: float = GRACE_SECONDS,
         redis_url: str | None = None,
     ) -> None:
-        """At most `limit` for all processes with this key; None is as many as they like, and Redis is not asked.
+        """At most `limit` for all processes with this key; None is as many as they like, and as the service takes.
 
         A process that did not renew for `lease` seconds has none any more. `grace`: seconds for which nobody gets one
         after Redis forgot.
@@ -87,62 +134,84 @@ class RedisSlots:
         self._worker = secrets.token_hex(8)
         self._common = {
             "worker": self._worker,
-            "limit": limit,
+            **({} if limit is None else {"limit": limit}),
             "lease": int(lease * 1e6),
             "grace": int(grace * 1e6),
             "wanted": int(WANTED_SECONDS * 1e6),
+            "turn": int(TURN_SECONDS * 1e6),
+            "remembered": int(ROOM_SECONDS * 1e6),
         }
         self._scripts = Scripts(redis_url, key, {"exchange": EXCHANGE})
         self._lock = threading.Lock()
-        self._held = 0
+        self._held = self._live = 0
         self._asked = False
+        self._limited = limit is not None
         self._away_until = -math.inf
 
+    @property
+    def limited(self) -> bool:
+        """Whether there may only be so many: others may be waiting for theirs."""
+        return self._limited
+
     def take(self) -> bool:
-        """Whether there was one to take; not while Redis is away."""
-        if self._limit is None:
-            return True
+        """Whether there was one to take; not while Redis is away, where a limit was set."""
         with self._lock:
-            taken = self._tell(take=True)
+            taken = self._tell(take=True)[0]
             self._held += taken
             return bool(taken)
 
+    def opened(self) -> None:
+        """The connection is there for which a slot was taken."""
+        with self._lock:
+            self._live = min(self._live + 1, self._held)
+            self._tell()
+
+    def crowded(self) -> bool:
+        """The service refused a connection for which a slot was taken. Whether any other is open, of whichever process:
+        then it has no room for more, and nobody tries for a while."""
+        with self._lock:
+            return bool(self._tell(crowded=True)[0])
+
     def release(self) -> None:
         """One less is held. Redis hears of it now, or with the next `renew`."""
-        if self._limit is not None:
-            with self._lock:
-                self._held = max(0, self._held - 1)
-                self._tell()
-
-    def renew(self) -> None:
-        """Once a second: keep what is held, also where Redis has forgotten it. Never raises."""
         with self._lock:
-            if self._asked:
-                self._away_until = -math.inf
-                self._tell()
+            self._held = max(0, self._held - 1)
+            self._live = min(self._live, self._held)
+            self._tell()
+
+    def renew(self) -> int:
+        """Once a second: keep what is held, also where Redis has forgotten it. How many to give up, for others have
+        less than their share. Never raises."""
+        with self._lock:
+            if not self._asked:
+                return 0
+            self._away_until = -math.inf
+            return self._tell()[1]
 
     def close(self) -> None:
         """All slots are free. Never raises; to be called when the connections are gone."""
         with self._lock:
             if self._asked:
-                self._held = 0
+                self._held = self._live = 0
                 self._tell(leave=True)
             self._scripts.close()
 
-    def _tell(self, take: bool = False, leave: bool = False) -> int:
-        """Say what is held; 1 if one more was taken."""
+    def _tell(self, take: bool = False, leave: bool = False, crowded: bool = False) -> tuple[int, int]:
+        """Say what is held; whether one more was taken (or the service is crowded), and how many are to be given up."""
+        without = int((take and self._limit is None) or (crowded and min(self._live, self._held - 1) > 0))
         if time.monotonic() < self._away_until:
-            return 0
+            return without, 0
         self._asked = not leave
+        said = {"held": self._held, "live": self._live, "take": take, "leave": leave, "crowded": crowded}
         try:
-            taken: int = self._scripts.run(
-                "exchange", [self._key], {**self._common, "held": self._held, "take": take, "leave": leave}
-            )
+            answer, excess, limited = self._scripts.run("exchange", [self._key], {**self._common, **said})
         except redis.RedisError as error:
-            logger.warning("no connections are opened until Redis answers: %s", error)
+            if self._limit is not None:
+                logger.warning("no connections are opened until Redis answers: %s", error)
             self._away_until = time.monotonic() + AWAY_SECONDS
-            return 0
-        return taken
+            return without, 0
+        self._limited = bool(limited)
+        return answer, excess
 
 
 def for_service() -> RedisSlots:

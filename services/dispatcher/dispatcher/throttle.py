@@ -10,10 +10,12 @@ goes by the answers that it gets itself, so that together they settle around wha
 import threading
 import time
 
-from dispatcher.providers.base import Outcome, Receipt
+from dispatcher.providers.base import About, Outcome, Receipt
 
 SLOWEST = 1.0
 """Letters a second: slower than that spares nobody anything."""
+SLOWEST_IN_DOUBT = 20.0
+"""The same where the service has not said that it wants fewer: if nothing is taken, slowness does not help."""
 FREE = 20_000.0
 """Letters a second from which there is no limit any more."""
 WITHIN = 0.9
@@ -81,11 +83,12 @@ class Throttle:
         with self._lock:
             self._share += MEMORY * (throttled - self._share)
             if throttled and (self._share >= MANY or receipt.retry_after or receipt.code not in MAYBE_THE_MAILBOX):
-                self._slow_down(receipt.began)
+                doubt = receipt.about is About.UNCLEAR and receipt.code in MAYBE_THE_MAILBOX
+                self._slow_down(receipt.began, SLOWEST_IN_DOUBT if doubt else SLOWEST)
             elif receipt.outcome is Outcome.ACCEPTED:
                 self._speed_up()
 
-    def _slow_down(self, began: float) -> None:
+    def _slow_down(self, began: float, least: float) -> None:
         now = time.monotonic()
         if began < self._slowed_at or now - self._slowed_at < 1.0:  # services count by the second
             return
@@ -93,7 +96,7 @@ class Throttle:
         accepted = max(self._last_accepted, float(self._accepted))
         self._growth = SEARCH if self.rate is None and not self._last_accepted else GROWTH
         before = self.rate if self.rate is not None else max(self._last_rate, float(self._taken))
-        self.rate = max(SLOWEST, min(accepted, before) * WITHIN if accepted else before / 2)
+        self.rate = max(least, min(accepted, before) * WITHIN if accepted else before / 2)
         self._tokens = 0.0
         self._slowed_at = self._at = self._grown_at = now
 

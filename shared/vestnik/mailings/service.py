@@ -33,6 +33,7 @@ class Trouble(models.TextChoices):
 
     UNAVAILABLE = "unavailable", _("The mail service cannot be reached, or takes no letters now")
     MISCONFIGURED = "misconfigured", _("The mail service refuses this installation's settings")
+    REFUSED = "refused", _("The mail service refuses letter after letter")
     THROTTLED = "throttled", _("The mail service asked to be left alone for a while")
 
 

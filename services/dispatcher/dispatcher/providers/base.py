@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+import idna
+
 ANSWER_LIMIT = 1024
 
 THROTTLING = frozenset({421, 450, 451, 452, 454, 429})
 """Answers by which a service says "slower": SMTP's (RFC 5321, 4.2.3; RFC 4954, 6) and HTTP's (RFC 6585, 4)."""
 
 _ADDRESS = re.compile(r"[!-;=?-~]+")
+_BRACKETS = frozenset("<>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +29,42 @@ class Letter:
     sender: str
     """Envelope sender; empty is the null reverse-path (RFC 5321, 4.5.5)."""
     recipient: str
-    """Envelope recipient: a normalised ASCII address."""
+    """Envelope recipient: a normalised address. One not in ASCII before the @ needs SMTPUTF8 (RFC 6531)."""
     content: bytes
     """The message (RFC 5322): lines end in CRLF, nothing is dot-stuffed."""
 
     def __post_init__(self) -> None:
-        if not (_ADDRESS.fullmatch(self.recipient) and _ADDRESS.fullmatch(self.key)):
-            raise ValueError("a letter's recipient and key are visible ASCII without spaces and angle brackets")
-        if self.sender and not _ADDRESS.fullmatch(self.sender):
-            raise ValueError("a letter's sender is visible ASCII without spaces and angle brackets")
+        if not _ADDRESS.fullmatch(self.key):
+            raise ValueError("a letter's key is visible ASCII without spaces and angle brackets")
+        if not _is_visible(self.recipient):
+            raise ValueError("a letter's recipient is visible letters without spaces and angle brackets")
+        if self.sender and not _is_visible(self.sender):
+            raise ValueError("a letter's sender is visible letters without spaces and angle brackets")
+
+    @property
+    def needs_utf8(self) -> bool:
+        """Is there an address in its envelope that cannot be written in ASCII?"""
+        return not (self.sender.isascii() and self.recipient.isascii()) and not (
+            in_ascii(self.sender).isascii() and in_ascii(self.recipient).isascii()
+        )
+
+
+def in_ascii(address: str) -> str:
+    """The address with its domain in A-labels (RFC 5890); all in ASCII, if what is before the @ is."""
+    if address.isascii():
+        return address
+    local, at, domain = address.rpartition("@")
+    try:
+        return f"{local}{at}{idna.encode(domain, uts46=True).decode()}"
+    except idna.IDNAError:
+        return address
+
+
+def _is_visible(address: str) -> bool:
+    """Nothing in it could end the address or its line."""
+    if address.isascii():
+        return bool(_ADDRESS.fullmatch(address))
+    return address.isprintable() and not any(each.isspace() or each in _BRACKETS for each in address)
 
 
 class Outcome(StrEnum):
@@ -49,6 +79,18 @@ class Outcome(StrEnum):
     RETURNED = "returned"
     """Certainly not taken, for no fault of its own: the service takes no letter now, or none with our settings. It is
     given back, as if it had never been claimed; no attempt is written."""
+
+
+class About(StrEnum):
+    """Whom a refusal is about (refusals.py)."""
+
+    LETTER = "letter"
+    """This recipient, or this one letter: it says nothing of others."""
+    US = "us"
+    """Our sender, our host, our right to send here: it would meet other letters, too."""
+    PACE = "pace"
+    """How many letters or connections there are at once."""
+    UNCLEAR = "unclear"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +109,25 @@ class Receipt:
     """Seconds from then to the outcome."""
     retry_after: float | None = None
     """Seconds for which the service asked to be left alone."""
-    about_us: bool = False
-    """Whether a refusal is of our sender, or of the address at the service, and would meet every letter."""
+    about: About = About.UNCLEAR
+    """Whom it refuses, if it does."""
 
     @property
     def throttled(self) -> bool:
-        """Does the service ask for fewer letters?"""
-        return self.outcome is Outcome.TEMPORARY and (self.retry_after is not None or self.code in THROTTLING)
+        """Does the service ask for fewer letters, or may it?"""
+        if self.outcome is Outcome.PERMANENT:
+            return self.about is About.PACE
+        if self.outcome is not Outcome.TEMPORARY:
+            return False
+        by_code = self.code in THROTTLING and self.about is About.UNCLEAR
+        return self.retry_after is not None or self.about is About.PACE or by_code
+
+    @property
+    def doubtful(self) -> bool:
+        """Is it a refusal that may be of us, and not of the letter?"""
+        if self.outcome is Outcome.PERMANENT:
+            return self.about is not About.LETTER
+        return self.outcome is Outcome.TEMPORARY and self.about is About.US
 
     @property
     def silent(self) -> bool:
@@ -138,19 +192,43 @@ def visible(words: str) -> str:
 
 
 class Slots(Protocol):
-    """How many connections all processes together may have: a provider takes one before it connects."""
+    """How many connections all processes together have and may have: a provider takes one before it connects. Safe from
+    any thread; each call may wait for the network a moment."""
+
+    @property
+    def limited(self) -> bool:
+        """Whether there may only be so many: others may be waiting for theirs."""
 
     def take(self) -> bool:
-        """Whether there was one to take. Safe from any thread; may wait for the network a moment."""
+        """Whether there was one to take."""
+
+    def opened(self) -> None:
+        """The connection is there for which one was taken."""
+
+    def crowded(self) -> bool:
+        """The service refused a connection for which one was taken: whether it has others of ours, and so no room."""
 
     def release(self) -> None:
-        """The connection is gone."""
+        """The connection is gone, or did not come about."""
+
+    def renew(self) -> int:
+        """Once a second while there are connections: how many to give up, for others want theirs."""
 
 
 class Unlimited:
     """As many as each process likes."""
 
+    limited = False
+
     def take(self) -> bool:
         return True
 
+    def opened(self) -> None: ...
+
+    def crowded(self) -> bool:
+        return False
+
     def release(self) -> None: ...
+
+    def renew(self) -> int:
+        return 0

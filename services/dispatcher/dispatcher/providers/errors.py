@@ -4,7 +4,9 @@ What is not a letter's fault is raised:
 
     ProviderError
     ├── Unavailable      the service cannot be reached or takes no letters now: try again later
+    │   └── Crowded      it refused one more connection, perhaps because there are too many of ours
     ├── Misconfigured    the service is there, but not with these settings: a person must act
+    │   └── LoginRefused user and password: who tries that again and again is shut out
     └── NoRoom           all connections that our processes may have are taken: it is our turn later
 
 What became of one letter is never raised; it is the `Outcome` of its receipt (base.py): `TEMPORARY`, `PERMANENT`,
@@ -24,6 +26,15 @@ class Unavailable(ProviderError):
 class Misconfigured(ProviderError):
     """Login refused or not offered, certificate not trusted, STARTTLS demanded and not offered; over HTTP also: the
     address answers that it is another one."""
+
+
+class Crowded(Unavailable):
+    """No further connection: refused outright, or with words about their number. Where we have others this is a lack
+    of room, and where we have none the service is away."""
+
+
+class LoginRefused(Misconfigured):
+    """User and password, or the token, were refused."""
 
 
 class NoRoom(ProviderError):

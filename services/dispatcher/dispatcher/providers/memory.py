@@ -6,7 +6,8 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from dispatcher.providers.base import Letter, Outcome, Receipt, visible
+from dispatcher.providers import refusals
+from dispatcher.providers.base import About, Letter, Outcome, Receipt, visible
 from dispatcher.providers.errors import ProviderError, Unavailable
 from dispatcher.providers.lanes import Lane, Lanes
 
@@ -19,7 +20,12 @@ class Answer:
     code: int | None = 250
     words: str = "2.0.0 Ok"
     retry_after: float | None = None
-    about_us: bool = False
+    about: About | None = None
+    """None: what the words say, at RCPT."""
+
+    @property
+    def is_about(self) -> About:
+        return self.about or refusals.about("RCPT", self.code or 0, self.words)
 
 
 ACCEPTED = Answer()
@@ -142,7 +148,7 @@ class MemoryProvider:
                 held.began,
                 duration,
                 answer.retry_after,
-                answer.about_us,
+                answer.is_about,
             ),
         )
         if self._trouble is None:

@@ -1,7 +1,7 @@
 """The connections of one provider: dialled as lanes want them, kept while used, parted from when idle.
 
 A kind of provider brings the dialling and the `Connection`; what is here is the same for all of them. Everything lives
-in the loop's thread, except `_hand_over` and `_wanted`, which lanes call in theirs, and taking and releasing slots.
+in the loop's thread, except `_hand_over` and `_wanted`, which lanes call in theirs.
 """
 
 import asyncio
@@ -13,9 +13,10 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
-from dispatcher.providers.base import Letter, Outcome, Receipt, Slots, visible
-from dispatcher.providers.errors import NoRoom, ProviderError, Unavailable
+from dispatcher.providers.base import About, Letter, Outcome, Receipt, Slots, visible
+from dispatcher.providers.errors import Crowded, LoginRefused, NoRoom, ProviderError, Unavailable
 from dispatcher.providers.lanes import Lane, Lanes
+from dispatcher.providers.tenancy import Tenancy
 from dispatcher.providers.url import Limits
 
 logger = logging.getLogger(__name__)
@@ -24,6 +25,10 @@ IDLE = 30.0
 """Seconds after which an unused connection is closed."""
 SHARED_IDLE = 5.0
 """The same where processes share a number of connections: another may be waiting for its turn."""
+RENEWAL = 1.0
+"""Seconds after which it is said again how many connections there are, and asked if others want some."""
+LOGIN_REST = 600.0
+"""Seconds after a refused login before a further connection is tried, while others live."""
 REST = 0.5
 """Seconds after a failed dial before the next; doubled with every failure while other connections live …"""
 LONGEST_REST = 30.0
@@ -54,11 +59,16 @@ class HandOver:
         return time.monotonic() >= self.pulled + SECOND_TRY
 
     def receipt(
-        self, outcome: Outcome, code: int | None, words: str, retry_after: float | None = None, about_us: bool = False
+        self,
+        outcome: Outcome,
+        code: int | None,
+        words: str,
+        retry_after: float | None = None,
+        about: About = About.UNCLEAR,
     ) -> Receipt:
         now = time.monotonic()
         self.began = self.began or now
-        return Receipt(self.letter, outcome, code, visible(words), self.began, now - self.began, retry_after, about_us)
+        return Receipt(self.letter, outcome, code, visible(words), self.began, now - self.began, retry_after, about)
 
 
 class Connection(Protocol):
@@ -98,13 +108,13 @@ class Pool:
         self._most = limits.connections
         self._shared = limits.total is not None
         self._dial_one = dial
-        self._slots = slots
         self._loop = loop
         self.lanes: Lanes[Connection] = Lanes(self._hand_over, self._wanted)
         self._connections: set[Connection] = set()
         self._dials: set[asyncio.Task[None]] = set()
         self._chores: set[asyncio.Task[Any]] = set()
         self._failures = 0
+        self._login_refused = False
         self._failed_at = 0.0
         self._failed_beyond = 0
         """How many connections there were when a dial failed last: perhaps the service's limit."""
@@ -115,15 +125,19 @@ class Pool:
         self._idle_timer: asyncio.TimerHandle | None = None
         self._closed: Unavailable | None = None
         self._closing = threading.Lock()
-        """Held to act on whether it is closed: by lanes that hand over, by threads that take slots."""
-        self._slots_held = 0
+        """Held to act on whether it is closed, by lanes that hand over."""
+        self._tenancy = Tenancy(slots, self.chore)
+        self._unwanted = 0
+        """How many connections are to be given up when their letters are answered."""
+        self._slots_timer: asyncio.TimerHandle | None = None
 
     async def close(self) -> None:
         """Part from every connection, within PARTING seconds; letters still in hand then are cut off."""
         with self._closing:
             self._closed = Unavailable(f"{self._name}: the provider is closed")
+        self._tenancy.close()
         self.lanes.fail(self._closed)
-        for timer in (self._dial_timer, self._idle_timer):
+        for timer in (self._dial_timer, self._idle_timer, self._slots_timer):
             if timer is not None:
                 timer.cancel()
         for task in self._dials:
@@ -140,10 +154,7 @@ class Pool:
             connection.end("the provider was closed", otherwise=Outcome.RETURNED)
         self._begin_all()
         self._flush()
-        with self._closing:
-            held, self._slots_held = self._slots_held, 0
-        for _ in range(held):
-            self.chore(asyncio.to_thread(self._slots.release))
+        self._tenancy.release_all()
         if self._chores:
             await asyncio.wait(self._chores, timeout=PARTING)
 
@@ -198,7 +209,7 @@ class Pool:
         self.lanes.fail(error)
 
     def ready(self, connection: Connection) -> None:
-        if self._closed is not None:
+        if self._closed is not None or self._is_unwanted():
             connection.quit(PARTING)
         elif (connection.fresh or not self._dials) and (work := self._second_try()) is not None:
             connection.begin(work)
@@ -211,7 +222,7 @@ class Pool:
     def lost(self, connection: Connection) -> None:
         if connection in self._connections:
             self._connections.discard(connection)
-            self._release_slot()
+            self._tenancy.release()
         self.lanes.closed(connection)
         self._dial_more()
 
@@ -247,7 +258,7 @@ class Pool:
 
     @property
     def _idle(self) -> float:
-        return SHARED_IDLE if self._shared else IDLE
+        return SHARED_IDLE if self._shared or self._tenancy.limited else IDLE
 
     def _part_from_idle(self) -> None:
         self._idle_timer = None
@@ -284,7 +295,9 @@ class Pool:
         """Seconds from a failed dial to the next; none to replace a connection lost since then."""
         if not self._failures or len(self._connections) < self._failed_beyond:
             return 0
-        return min(REST * 2 ** (self._failures - 1), LONGEST_REST) if self._connections else REST
+        if not self._connections:
+            return REST
+        return LOGIN_REST if self._login_refused else min(REST * 2 ** (self._failures - 1), LONGEST_REST)
 
     async def _dial(self) -> None:
         connection: Connection | None = None
@@ -303,23 +316,30 @@ class Pool:
             return
         self._failures = 0
         self._connections.add(connection)
+        self._tenancy.opened()
+        if self._slots_timer is None:
+            self._slots_timer = self._loop.call_later(RENEWAL, self._renew_slots)
         self.lanes.opened(connection)
         self.ready(connection)
         if self._again:
             self._dial_more()
 
     async def _dial_in_slot(self) -> Connection:
-        if not await asyncio.to_thread(self._take_slot):
+        if not await self._tenancy.take():
             raise NoRoom(f"{self._name}: every connection that all processes together may have is in use")
         try:
             return await self._dial_one(self)
-        except BaseException:
-            self._release_slot()
+        except BaseException as error:
+            no_room = isinstance(error, Crowded) and await self._tenancy.crowded()
+            self._tenancy.release()
+            if no_room:
+                logger.warning("the service takes no more connections than it has: %s", error)
+                raise NoRoom(str(error)) from error
             raise
 
     def _dial_failed(self, error: ProviderError) -> None:
         """Every lane that waits hears of it, unless there are connections to wait for."""
-        full = isinstance(error, NoRoom)
+        full, self._login_refused = isinstance(error, NoRoom), isinstance(error, LoginRefused)
         self._failures = 1 if full else self._failures + 1  # a slot may be free any moment, and asking is cheap
         self._failed_at = time.monotonic()
         self._failed_beyond = len(self._connections)
@@ -341,23 +361,26 @@ class Pool:
 
     # Slots
 
-    def _take_slot(self) -> bool:
-        """In a thread of its own. A slot that comes after the end goes back at once."""
-        if not self._slots.take():
-            return False
-        with self._closing:
-            if self._closed is None:
-                self._slots_held += 1
-                return True
-        self._slots.release()
-        return False
+    def _renew_slots(self) -> None:
+        """While there are connections. What others want is given up: idle ones now, busy ones after their letters."""
+        self._slots_timer = None
+        if self._connections and self._closed is None:
+            self.chore(self._share())
 
-    def _release_slot(self) -> None:
-        with self._closing:
-            if not self._slots_held:
-                return
-            self._slots_held -= 1
-        self.chore(asyncio.to_thread(self._slots.release))
+    async def _share(self) -> None:
+        excess = await self._tenancy.excess()
+        self._slots_timer = self._loop.call_later(RENEWAL, self._renew_slots)
+        wanted = iter(range(excess))
+        idle = self.lanes.withdraw(lambda _: next(wanted, None) is not None) if excess else []
+        for connection in idle:
+            connection.quit(PARTING)
+        self._unwanted = excess - len(idle)
+
+    def _is_unwanted(self) -> bool:
+        if not self._unwanted:
+            return False
+        self._unwanted -= 1
+        return True
 
     # Waking lanes, once a turn of the loop
 

@@ -9,7 +9,7 @@ import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from dispatcher.providers.base import Letter, Outcome
+from dispatcher.providers.base import About, Letter, Outcome
 from dispatcher.providers.errors import ProviderError
 from dispatcher.providers.pool import HandOver, Pool
 
@@ -24,7 +24,7 @@ class Verdict:
     code: int | None
     words: str
     retry_after: float | None = None
-    about_us: bool = False
+    about: About = About.UNCLEAR
     refusal: ProviderError | None = None
     """Beside RETURNED: why the service takes none of our letters."""
     usable: bool = True
@@ -110,7 +110,7 @@ class TaskConnection(ABC):
         self._task = self._work = None
         if verdict.refusal is not None:
             self._pool.refused(work.lane, verdict.refusal)
-        receipt = work.receipt(verdict.outcome, verdict.code, verdict.words, verdict.retry_after, verdict.about_us)
+        receipt = work.receipt(verdict.outcome, verdict.code, verdict.words, verdict.retry_after, verdict.about)
         self._pool.answered(work.lane, receipt)
         self.idle_since = time.monotonic()
         if verdict.usable:

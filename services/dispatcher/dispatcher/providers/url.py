@@ -22,6 +22,7 @@ TIMEOUT = range(1, 601)
 TOTAL = range(1, 10_001)
 
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?|\[[0-9A-Fa-f:.]+(%25[A-Za-z0-9_.-]+)?\]")
+EHLO = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})+|\[(IPv6:[0-9A-Fa-f:.]+|[0-9.]+)\]")
 _PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _PATH = re.compile(r"(/[A-Za-z0-9._~!$&'()*+,;=:@%-]*)+")
 
@@ -62,6 +63,8 @@ class SmtpConfig(Limits):
     security: Security = Security.NONE
     user: str | None = None
     password: str | None = field(default=None, repr=False)
+    ehlo_name: str = ""
+    """What we call ourselves; empty: this host's full name, or its address."""
 
     @property
     def name(self) -> str:
@@ -106,10 +109,24 @@ def parse(url: str) -> Config:
     return KINDS[scheme].parse(scheme, rest)
 
 
-def provider_from(url: str, connections: int | None = None, slots: Slots | None = None) -> Provider:
+def in_the_clear(url: str) -> bool:
+    """Whether a password or token goes over the network where everybody on the way can read it."""
+    config = parse(url)
+    if config.host == "localhost" or config.host.startswith("127.") or config.host == "::1":
+        return False
+    if isinstance(config, HttpConfig):
+        return config.scheme == "http"
+    return config.security == Security.NONE and config.password is not None
+
+
+def provider_from(
+    url: str, connections: int | None = None, slots: Slots | None = None, ehlo_name: str = ""
+) -> Provider:
     """The provider that this address names, with at most so many `connections` if given; raises WrongUrl. Nothing is
     connected yet."""
     config = parse(url)
+    if isinstance(config, SmtpConfig):
+        config = replace(config, ehlo_name=ehlo_name)
     if connections is not None:
         config = replace(config, connections=min(connections, config.connections))
     return KINDS[url.partition("://")[0].lower()].build(config, slots or Unlimited())

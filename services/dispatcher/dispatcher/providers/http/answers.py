@@ -12,7 +12,8 @@ from typing import Any
 
 import fastjsonschema
 
-from dispatcher.providers.base import Outcome
+from dispatcher.providers import refusals
+from dispatcher.providers.base import About, Outcome
 from dispatcher.providers.tasks import Verdict
 
 ANSWER_SIZE = 64 * 1024
@@ -22,8 +23,7 @@ LONGEST_WAIT = 86_400.0
 
 TEMPORARY = frozenset({408, 425, 429})
 """4xx that mean "later" (RFC 9110, 15.5.9; RFC 8470, 5.2; RFC 6585, 4); so does every 5xx."""
-ABOUT_US = frozenset({404, 405, 410})
-"""4xx that refuse the address we post to, whatever the letter."""
+TOO_MANY = 429
 TOKEN_REFUSED = frozenset({401, 403, 407})
 WAITING = frozenset({429, 503})
 """Statuses with which Retry-After is obeyed."""
@@ -53,9 +53,11 @@ def judged(status: int, reason: str, headers: Mapping[str, str], body: bytes, tr
         place = headers.get("Location", "")
         return Verdict(Outcome.RETURNED, status, f"{words}: {place}" if place and status < 400 else words)
     if 400 <= status < 500 and status not in TEMPORARY:
-        return Verdict(Outcome.PERMANENT, status, words, about_us=status in ABOUT_US)
+        return Verdict(Outcome.PERMANENT, status, words, about=refusals.about(refusals.HTTP, status, words))
     if 400 <= status < 600:
-        return Verdict(Outcome.TEMPORARY, status, words, retry_after(headers) if status in WAITING else None)
+        wait = retry_after(headers) if status in WAITING else None
+        about = About.PACE if status == TOO_MANY else About.UNCLEAR
+        return Verdict(Outcome.TEMPORARY, status, words, wait, about)
     return Verdict(Outcome.UNKNOWN, None, f"{status} was answered, which is no final status")
 
 

@@ -13,7 +13,7 @@ import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 
 from dispatcher.providers.base import visible
-from dispatcher.providers.errors import Misconfigured, ProviderError, Unavailable
+from dispatcher.providers.errors import Crowded, Misconfigured, ProviderError, Unavailable
 
 FOREIGN = (aiohttp.ClientError, HttpProcessingError, OSError, ValueError, EOFError)
 """What may be raised that is not ours; TimeoutError, ssl.SSLError and UnicodeError are among them."""
@@ -29,7 +29,9 @@ def refusal(error: Exception, name: str) -> ProviderError:
         return Misconfigured(f"{name} is not an address")
     if isinstance(error, TimeoutError):
         return Unavailable(f"{name} did not answer in time")
-    return Unavailable(f"{name} cannot be reached: {visible(told(error))}")
+    refused = any(isinstance(each, ConnectionRefusedError | ConnectionResetError) for each in _causes(error))
+    kind = Crowded if refused or isinstance(error, aiohttp.ServerDisconnectedError) else Unavailable
+    return kind(f"{name} cannot be reached: {visible(told(error))}")
 
 
 def told(error: Exception) -> str:

@@ -19,8 +19,8 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
-from dispatcher.providers.base import Letter, Outcome, visible
-from dispatcher.providers.errors import Misconfigured, Unavailable
+from dispatcher.providers.base import Letter, Outcome, in_ascii, visible
+from dispatcher.providers.errors import LoginRefused, Misconfigured, Unavailable
 from dispatcher.providers.http.answers import ANSWER_SIZE, TOKEN_REFUSED, judged
 from dispatcher.providers.http.faults import FOREIGN, refusal, told
 from dispatcher.providers.http.kept import CLOSED, OneConnection
@@ -58,8 +58,9 @@ class Body(aiohttp.Payload):
     """The JSON of one letter; tells when its first bytes are written."""
 
     def __init__(self, letter: Letter, timeout: float, begun: Callable[[], None]) -> None:
-        fields = {"id": letter.key, "sender": letter.sender, "recipient": letter.recipient}
-        self._json = json.dumps({**fields, "message": base64.b64encode(letter.content).decode()}).encode()
+        fields = {"id": letter.key, "sender": in_ascii(letter.sender), "recipient": in_ascii(letter.recipient)}
+        message = base64.b64encode(letter.content).decode()
+        self._json = json.dumps({**fields, "message": message}, ensure_ascii=False).encode()
         super().__init__(self._json, content_type="application/json")
         self._size = len(self._json)
         self._timeout = timeout
@@ -164,7 +165,8 @@ class Session(TaskConnection):
         if verdict.outcome is not Outcome.RETURNED:
             return replace(verdict, words=words)
         what = "refuses the token" if verdict.code in TOKEN_REFUSED else "says that letters go to another address"
-        error = Misconfigured(f"{self._config.name} {what}: {verdict.code} {visible(words)}")
+        kind = LoginRefused if verdict.code in TOKEN_REFUSED else Misconfigured
+        error = kind(f"{self._config.name} {what}: {verdict.code} {visible(words)}")
         return replace(verdict, words=words, refusal=error, usable=False)
 
 

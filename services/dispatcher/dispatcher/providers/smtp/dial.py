@@ -12,7 +12,7 @@ from typing import cast
 import aiosmtplib
 
 from dispatcher.providers.base import visible
-from dispatcher.providers.errors import Misconfigured, ProviderError, Unavailable
+from dispatcher.providers.errors import Crowded, LoginRefused, Misconfigured, ProviderError, Unavailable
 from dispatcher.providers.pool import STEPS
 from dispatcher.providers.secrets import hider
 from dispatcher.providers.smtp.wire import Offers
@@ -21,12 +21,24 @@ from dispatcher.providers.url import Security, SmtpConfig
 LOGIN_NEEDED = frozenset({530, 534, 535, 538})
 """Refusals of the login or its encryption, not of a letter (RFC 4954, 6; RFC 3207, 4)."""
 
+METHOD_UNKNOWN = frozenset({500, 501, 502, 503, 504, 534})
+"""Of the method of a login, not of user and password (RFC 4954, 4)."""
+
+CLOSING = 421
+CROWDED = re.compile(r"too many|connections|\bbusy\b|(?:at|over) capacity|max(?:imum)? .{0,20}(?:reached|exceeded)")
+"""What a greeting says that refuses one connection more."""
+
 FOREIGN = (aiosmtplib.SMTPException, OSError, ValueError, EOFError)
 """What a dial may raise that is not ours; TimeoutError, ssl.SSLError and UnicodeError are among them."""
 
 _LOGINS = {"cram-md5": "auth_crammd5", "plain": "auth_plain", "login": "auth_login"}
 _EHLO_UNKNOWN = {500, 502, 504}
-_FULL_NAME = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
+_FULL_NAME = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.[A-Za-z][A-Za-z0-9-]*")
+_NOBODYS = re.compile(r"(?:^|\.)(?:localhost|localdomain|arpa)$", re.IGNORECASE)
+
+LOOK_UP = 2.0
+"""Seconds that asking for this host's full name may take."""
+_looked_up: str | None = None
 
 
 async def dial(config: SmtpConfig, tls: ssl.SSLContext | None) -> tuple[asyncio.Transport, Offers]:
@@ -46,9 +58,9 @@ async def dial(config: SmtpConfig, tls: ssl.SSLContext | None) -> tuple[asyncio.
     try:
         async with asyncio.timeout(STEPS * config.timeout):
             await client.connect()
-            await _greet(client)
+            await _greet(client, config.ehlo_name)
             if config.security == Security.STARTTLS:
-                await _start_tls(client, config.host)
+                await _start_tls(client, config)
             if config.user is not None:
                 await _log_in(client, config.user, config.password or "")
         transport = client.transport
@@ -62,9 +74,9 @@ async def dial(config: SmtpConfig, tls: ssl.SSLContext | None) -> tuple[asyncio.
         raise
 
 
-async def _greet(client: aiosmtplib.SMTP) -> None:
+async def _greet(client: aiosmtplib.SMTP, name: str) -> None:
     """EHLO, or HELO to a service that does not know EHLO (RFC 5321, 3.2)."""
-    name = _own_name(client.get_transport_info("sockname"))
+    name = name or await _full_name() or _literal(client.get_transport_info("sockname"))
     try:
         await client.ehlo(hostname=name)
     except aiosmtplib.SMTPHeloError as error:
@@ -73,15 +85,16 @@ async def _greet(client: aiosmtplib.SMTP) -> None:
         await client.helo(hostname=name)
 
 
-async def _start_tls(client: aiosmtplib.SMTP, host: str) -> None:
+async def _start_tls(client: aiosmtplib.SMTP, config: SmtpConfig) -> None:
     if not client.supports_extension("starttls"):
         raise Misconfigured("the service does not offer STARTTLS, and the address demands it")
-    await client.starttls(server_hostname=host)
-    await _greet(client)
+    await client.starttls(server_hostname=config.host)
+    await _greet(client, config.ehlo_name)
 
 
 async def _log_in(client: aiosmtplib.SMTP, user: str, password: str) -> None:
-    """By the first method that works: some services offer one that they do not have."""
+    """By the first method that the service has: some offer one that they do not. A refused password is not tried by
+    another, for services shut out who guesses."""
     methods = [method for method in _LOGINS if method in client.server_auth_methods]
     if not methods:
         raise Misconfigured("a user is given, but the service offers no login here that we know (perhaps only by TLS)")
@@ -91,6 +104,8 @@ async def _log_in(client: aiosmtplib.SMTP, user: str, password: str) -> None:
             await getattr(client, _LOGINS[method])(user, password)
         except aiosmtplib.SMTPAuthenticationError as error:
             refusal = error
+            if error.code not in METHOD_UNKNOWN:
+                break
         except aiosmtplib.SMTPServerDisconnected:
             if refusal is None:
                 raise
@@ -117,18 +132,33 @@ def _translated(error: Exception, config: SmtpConfig) -> ProviderError:
         words = visible(hidden(f"{code}{' / '.join(str(error.message).split(chr(10)))}"))
         refused_login = isinstance(error, aiosmtplib.SMTPAuthenticationError) and 500 <= error.code < 600
         if refused_login or error.code in LOGIN_NEEDED:
-            return Misconfigured(f"{config.name} refused the login: {words}")
-        return Unavailable(f"{config.name} takes no letters now: {words}")
+            return LoginRefused(f"{config.name} refused the login: {words}")
+        kind = Crowded if error.code == CLOSING or CROWDED.search(words.lower()) else Unavailable
+        return kind(f"{config.name} takes no letters now: {words}")
     if isinstance(error, TimeoutError):
         words = visible(hidden(str(error))) or "the whole dial took too long"
         return Unavailable(f"{config.name} did not answer in time: {words}")
-    return Unavailable(f"{config.name} cannot be reached: {visible(hidden(str(error.__cause__ or error)))}")
+    refused = any(isinstance(each, ConnectionRefusedError | ConnectionResetError) for each in (error, error.__cause__))
+    kind = Crowded if refused or isinstance(error, aiosmtplib.SMTPServerDisconnected) else Unavailable
+    return kind(f"{config.name} cannot be reached: {visible(hidden(str(error.__cause__ or error)))}")
 
 
-def _own_name(address: tuple[str, int]) -> str:
-    """This host's full name, or else an address literal (RFC 5321, 4.1.4); no look-up that could hang."""
-    name = socket.gethostname()
-    if _FULL_NAME.fullmatch(name):
-        return name
+async def _full_name() -> str:
+    """This host's full name (RFC 5321, 4.1.1.1), empty where it has none that others could know; looked up once."""
+    global _looked_up
+    if _looked_up is None:
+        name = socket.gethostname()
+        if not _FULL_NAME.fullmatch(name):  # only then ask, for that may take long
+            try:
+                async with asyncio.timeout(LOOK_UP):
+                    name = await asyncio.to_thread(socket.getfqdn)
+            except TimeoutError:
+                name = ""
+        _looked_up = name if _FULL_NAME.fullmatch(name) and not _NOBODYS.search(name) else ""
+    return _looked_up
+
+
+def _literal(address: tuple[str, int]) -> str:
+    """An address literal (RFC 5321, 4.1.3)."""
     ip = address[0].partition("%")[0]
     return f"[IPv6:{ip}]" if ":" in ip else f"[{ip}]"

@@ -9,15 +9,18 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from dispatcher.providers.base import Letter, Outcome, visible
-from dispatcher.providers.errors import Misconfigured
-from dispatcher.providers.pool import STEPS, HandOver, Pool
+from dispatcher.providers import refusals
+from dispatcher.providers.base import About, Letter, Outcome, visible
+from dispatcher.providers.errors import LoginRefused
+from dispatcher.providers.pool import PARTING, STEPS, HandOver, Pool
 from dispatcher.providers.smtp.dial import LOGIN_NEEDED
 from dispatcher.providers.smtp.replies import BadReply, Reply, ReplyReader
 from dispatcher.providers.smtp.wire import DATA, DOT, QUIT, RSET, Offers, framed, mail_command, rcpt_command
 
 CLOSING = 421
 TOO_LARGE = 552
+NOT_IN_ASCII = 553
+NO_UTF8 = "The mail service does not take addresses with letters outside ASCII (SMTPUTF8)."
 
 KEPT_AFTER = 1.0
 """Seconds unused after which even a new connection may have been closed at the other end without our knowing."""
@@ -41,7 +44,7 @@ class Session(asyncio.Protocol):
         self._data: Step = ("DATA", self._data_answered)
         self._content: Step = ("the content", self._content_answered)
         self._work: HandOver | None = None
-        self._kept = False
+        self._kept = self._leaves = False
         self._heard = self._content_begun = self._recipient_stands = False
         self._step_ends = self._letter_ends = 0.0
         self._unwritten = 0
@@ -65,8 +68,10 @@ class Session(asyncio.Protocol):
         work.began = work.began or now
         if offers.size_limit is not None and len(letter.content) > offers.size_limit:
             words = f"not sent: the letter has {len(letter.content)} bytes, the service takes {offers.size_limit}"
-            self._pool.answered(work.lane, work.receipt(Outcome.PERMANENT, TOO_LARGE, words))
-            self._pool.ready(self)
+            self._not_sent(work, TOO_LARGE, words)
+            return
+        if letter.needs_utf8 and not offers.utf8:
+            self._not_sent(work, NOT_IN_ASCII, NO_UTF8)
             return
         self._work = work
         self._kept = not self.fresh or now - self.idle_since > KEPT_AFTER
@@ -77,6 +82,11 @@ class Session(asyncio.Protocol):
             self._write(mail_command(letter, offers) + rcpt_command(letter) + DATA, self._mail, self._rcpt, self._data)
         else:
             self._write(mail_command(letter, offers), self._mail)
+
+    def _not_sent(self, work: HandOver, code: int, words: str) -> None:
+        """The service has said beforehand that it does not take such letters."""
+        self._pool.answered(work.lane, work.receipt(Outcome.PERMANENT, code, words, about=About.LETTER))
+        self._pool.ready(self)
 
     def quit(self, timeout: float) -> None:
         """Part politely (RFC 5321, 4.1.1.10); `lost` follows within that many seconds."""
@@ -145,7 +155,7 @@ class Session(asyncio.Protocol):
             self.end(f"DATA was answered with {reply.code} {reply.words}")
         elif reply.code >= 400:
             if self._work is not None:
-                self._refuse(reply)
+                self._refuse(reply, "DATA")
             self._reset()
         elif self._work is not None:
             self._content_begun = True
@@ -163,7 +173,7 @@ class Session(asyncio.Protocol):
         if reply.positive:
             self._settle(Outcome.ACCEPTED, reply)
         else:
-            self._refuse(reply)
+            self._refuse(reply, "the content")
         self._be_ready()
 
     def _passed(self, reply: Reply, step: str) -> bool:
@@ -174,38 +184,45 @@ class Session(asyncio.Protocol):
         if reply.code < 400:
             self.end(f"{step} was answered with {reply.code} {reply.words}")
             return False
-        self._refuse(reply, about_us=step == "MAIL" and reply.code >= 500 and reply.code != TOO_LARGE)
+        self._refuse(reply, step)
         if not self._awaited:
             self._reset()
         return False
 
-    def _refuse(self, reply: Reply, about_us: bool = False) -> None:
+    def _refuse(self, reply: Reply, step: str) -> None:
         """The letter's end by a 4yz or 5yz reply, except those that want another login of us."""
         assert self._work is not None
         lane = self._work.lane
         if reply.code in LOGIN_NEEDED:
             words = visible(f"the service wants another login: {reply.code} {reply.words}")
-            self._pool.refused(lane, Misconfigured(words))
+            self._pool.refused(lane, LoginRefused(words))
             self._settle(Outcome.RETURNED, reply)
             self.end("the service wants another login")
             return
-        self._settle(Outcome.PERMANENT if reply.code >= 500 else Outcome.TEMPORARY, reply, about_us)
+        about = refusals.about(step, reply.code, reply.words)
+        self._settle(Outcome.PERMANENT if reply.code >= 500 else Outcome.TEMPORARY, reply, about)
         if reply.code == CLOSING:
             self.end("the service is closing the connection")
+        elif reply.code < 500 and refusals.enhanced_code(reply.words, "4") == refusals.RECONNECT:
+            self._leaves = True
 
-    def _settle(self, outcome: Outcome, reply: Reply, about_us: bool = False) -> None:
+    def _settle(self, outcome: Outcome, reply: Reply, about: About = About.UNCLEAR) -> None:
         work, self._work = self._work, None
         assert work is not None
-        self._pool.answered(work.lane, work.receipt(outcome, reply.code, reply.words, about_us=about_us))
+        self._pool.answered(work.lane, work.receipt(outcome, reply.code, reply.words, about=about))
 
     def _reset(self) -> None:
         """Make sure that nothing of the refused letter is left (RFC 5321, 4.1.1.5)."""
         self._write(RSET, ("RSET", lambda reply: self._be_ready() if reply.positive else self.end("RSET was refused")))
 
     def _be_ready(self) -> None:
-        if not self.gone and not self._awaited:
-            self.idle_since = time.monotonic()
-            self._pool.ready(self)
+        if self.gone or self._awaited:
+            return
+        if self._leaves:
+            self.quit(PARTING)
+            return
+        self.idle_since = time.monotonic()
+        self._pool.ready(self)
 
     # Underneath
 

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from dispatcher.providers.base import Letter
+from dispatcher.providers.base import Letter, in_ascii
 
 RSET = b"RSET\r\n"
 QUIT = b"QUIT\r\n"
@@ -23,6 +23,8 @@ class Offers:
     """8BITMIME, RFC 6152."""
     size: bool = False
     """RFC 1870."""
+    utf8: bool = False
+    """SMTPUTF8, RFC 6531."""
     size_limit: int | None = None
     """The largest letter it takes, in bytes; None is no limit that it tells."""
 
@@ -34,19 +36,22 @@ class Offers:
             pipelining="pipelining" in extensions,
             eight_bit="8bitmime" in extensions,
             size="size" in extensions,
+            utf8="smtputf8" in extensions,
             size_limit=int(limit) if limit.isascii() and limit.isdigit() and len(limit) < 20 and int(limit) else None,
         )
 
 
 def mail_command(letter: Letter, offers: Offers) -> bytes:
-    """MAIL with SIZE and BODY where they are offered. 8-bit content that nobody offered to take goes as it is."""
+    """MAIL with SIZE and BODY where they are offered, and SMTPUTF8 where the letter needs it. 8-bit content that nobody
+    offered to take goes as it is."""
     size = f" SIZE={len(letter.content)}" if offers.size else ""
     body = " BODY=8BITMIME" if offers.eight_bit and not letter.content.isascii() else ""
-    return f"MAIL FROM:<{letter.sender}>{size}{body}\r\n".encode()
+    utf8 = " SMTPUTF8" if letter.needs_utf8 else ""
+    return f"MAIL FROM:<{in_ascii(letter.sender)}>{size}{body}{utf8}\r\n".encode()
 
 
 def rcpt_command(letter: Letter) -> bytes:
-    return f"RCPT TO:<{letter.recipient}>\r\n".encode()
+    return f"RCPT TO:<{in_ascii(letter.recipient)}>\r\n".encode()
 
 
 def framed(content: bytes) -> bytes:

@@ -1,0 +1,241 @@
+"""Refusals that may be of us: whose letters pay, when sending halts, and how it goes on."""
+
+import logging
+import secrets
+import threading
+import time
+
+import pytest
+
+from dispatcher import doubts, foreground, lanes, sending
+from dispatcher import engine as engines
+from dispatcher.breaker import Breaker, Open
+from dispatcher.engine import Engine
+from dispatcher.providers.base import Outcome
+from dispatcher.providers.memory import ACCEPTED, PERMANENT, Answer, MemoryProvider
+from tests.dispatcher.test_sending import launched, states
+from tests.system.processes import wait_until
+from vestnik.mailings import service
+from vestnik.mailings.records import Attempt, Delivery
+from vestnik.testing.factories import make_mailing
+
+RELAY = Answer(Outcome.PERMANENT, 554, "5.7.1 Relay access denied")
+LATER = Answer(Outcome.TEMPORARY, 454, "4.7.1 Relay access denied")
+POLICY = Answer(Outcome.PERMANENT, 554, "5.7.1 this message is not wanted here")
+BAD_REQUEST = Answer(Outcome.PERMANENT, 400, "bad request")
+
+
+@pytest.fixture
+def quick(settings, monkeypatch):
+    """All waiting is short, but what other processes have time for."""
+    settings.SETBACKS = [0.1, 0.2]
+    settings.RETRY_BASE_SECONDS = 0.2
+    monkeypatch.setattr(doubts, "LEAST_WAIT", 1.5)
+    monkeypatch.setattr(doubts, "QUIET", 0.5)
+
+
+@pytest.fixture
+def lane(engine, monkeypatch, quick):
+    """Works for an owner in the background, slice after slice, as workers do."""
+    monkeypatch.setattr(engines, "_engine", engine)
+
+    def run_slice(owner):
+        lanes.run_slice(owner.pk, 0, secrets.token_hex(8))
+        lanes._redis().delete(lanes._slot(owner.pk, 0))
+
+    return run_slice
+
+
+def work(lane, *owners, until, seconds=15):
+    """Slices of these owners in turn, until it is so."""
+    end = time.monotonic() + seconds
+    while not until() and time.monotonic() < end:
+        for owner in owners:
+            lane(owner)
+        time.sleep(0.02)
+    assert until()
+
+
+def refused():
+    outage = service.outage()
+    return outage is not None and outage.trouble == "refused"
+
+
+def uncharged(run):
+    letters = set(Delivery.objects.filter(run=run).values_list("state", "attempts"))
+    return letters <= {("queued", 0), ("sending", 0)} and not Attempt.objects.filter(delivery__run=run).exists()
+
+
+@pytest.mark.parametrize("answer", [RELAY, LATER, POLICY, BAD_REQUEST], ids=lambda answer: answer.words)
+def test_a_refusal_that_meets_every_letter_halts_sending_and_no_letter_pays(
+    alice, engine, provider, lane, answer, caplog
+):
+    run = launched(make_mailing(alice, 120))
+    provider.always(answer)
+    work(lane, alice, until=refused)
+    assert uncharged(run)
+    tried = len(provider.letters)
+    assert tried <= doubts.MANY + 2 * provider.connections
+    work(lane, alice, until=lambda: len(provider.letters) >= tried + 3)
+    assert len({letter.recipient for letter in provider.letters[tried:]}) > 1, "one letter is tried over and over"
+    assert uncharged(run)
+    told = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert len(told) == 1, [record.getMessage() for record in told]
+    assert answer.words in told[0].getMessage()
+    provider.always(ACCEPTED)
+    work(lane, alice, until=lambda: states(run) == ["sent"] * 120)
+    assert service.outage() is None
+    assert set(Attempt.objects.values_list("outcome", flat=True)) == {"accepted"}
+
+
+def test_a_list_of_dead_addresses_ends_and_halts_nothing(alice, engine, provider, lane):
+    run = launched(make_mailing(alice, 200))
+    provider.always(PERMANENT)
+    work(lane, alice, until=lambda: states(run) == ["failed"] * 200)
+    assert service.outage() is None
+
+
+@pytest.mark.parametrize("answer", [RELAY, POLICY], ids=lambda answer: answer.words)
+def test_dead_addresses_among_the_refused_neither_halt_nor_free_anything(alice, engine, provider, lane, answer):
+    run = launched(make_mailing(alice, 120))
+    dead = list(run.deliveries.values_list("address", flat=True))[::2]
+    for address in dead:
+        provider.answers(address, *[PERMANENT] * 3)
+    provider.always(answer)
+    work(lane, alice, until=lambda: refused() and states(run).count("failed") == len(dead))
+    others = Delivery.objects.filter(run=run).exclude(address__in=dead)
+    assert set(others.values_list("state", flat=True)) <= {"queued", "sending"}
+
+
+def test_a_refusal_while_others_are_taken_ends_its_letter(alice, engine, provider, lane):
+    run = launched(make_mailing(alice, 100))
+    bad = list(run.deliveries.order_by("pk").values_list("address", flat=True))[40:55]
+    for address in bad:
+        provider.answers(address, POLICY)
+    work(lane, alice, until=lambda: run.deliveries.exclude(state__in=["sent", "failed"]).count() == 0)
+    failed = run.deliveries.filter(state="failed")
+    assert set(failed.values_list("address", flat=True)) == set(bad)
+    assert set(failed.values_list("attempts", "tries__outcome", "tries__code")) == {(1, "permanent", 554)}
+    assert service.outage() is None
+    wait_until(lambda: not type(run).objects.filter(pk=run.pk, state="open").exists())
+
+
+def test_what_is_refused_for_our_right_to_send_is_tried_again_though_others_are_taken(
+    alice, engine, provider, lane, caplog
+):
+    """As by a server that takes letters to its own domain, and relays none."""
+    run = launched(make_mailing(alice, 40))
+    elsewhere = list(run.deliveries.order_by("pk").values_list("address", flat=True))[::2]
+    for address in elsewhere:
+        provider.answers(address, RELAY)
+    work(lane, alice, until=lambda: states(run) == ["sent"] * 40)
+    assert service.outage() is None
+    assert set(Attempt.objects.filter(code=554).values_list("outcome", flat=True)) <= {"temporary"}
+    told = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+    assert len(told) == 1
+    assert "Relay access denied" in told[0]
+
+
+def test_the_refusals_of_a_few_letters_stand_where_no_more_come(alice, engine, provider, lane):
+    run = launched(make_mailing(alice, 3))
+    provider.always(POLICY)
+    work(lane, alice, until=lambda: states(run) == ["failed"] * 3)
+    assert service.outage() is None
+    wait_until(lambda: not type(run).objects.filter(pk=run.pk, state="open").exists())
+
+
+def test_a_short_list_that_is_refused_whole_halts_too(alice, engine, provider, lane):
+    run = launched(make_mailing(alice, 8))
+    provider.always(POLICY)
+    work(lane, alice, until=refused)
+    assert uncharged(run)
+
+
+def test_one_bad_letter_does_not_keep_it_open(alice, bob, engine, provider, lane):
+    hers, his = launched(make_mailing(alice, 30)), None
+    provider.always(POLICY)
+    work(lane, alice, until=refused)
+    bad = hers.deliveries.order_by("due_at", "pk").first().address
+    provider.always(ACCEPTED)
+    provider.answers(bad, *[POLICY] * 50)
+    his = launched(make_mailing(bob, 5))
+    work(lane, alice, bob, until=lambda: states(his) == ["sent"] * 5 and states(hers).count("sent") == 29)
+    assert service.outage() is None
+
+
+def test_many_bad_letters_in_a_row_end_when_others_have_been_taken(alice, engine, provider, lane):
+    """Sending halts for them; another letter is taken; refused once more, they are dead."""
+    run = launched(make_mailing(alice, 100))
+    bad = list(run.deliveries.order_by("pk").values_list("address", flat=True))[:40]
+    for address in bad:
+        provider.answers(address, *[POLICY] * 50)
+    work(lane, alice, until=lambda: run.deliveries.exclude(state__in=["sent", "failed"]).count() == 0, seconds=40)
+    assert set(run.deliveries.filter(state="failed").values_list("address", flat=True)) == set(bad)
+
+
+def test_while_another_process_is_taken_from_nothing_halts(alice, bob, engine, provider, lane, transactional_db):
+    """Alice's letters are refused for what they say, here; Bob's are taken, there."""
+    hers, his = launched(make_mailing(alice, 80)), launched(make_mailing(bob, 400))
+    provider.always(POLICY)
+    second = Engine(MemoryProvider(connections=2)).start()
+    over = threading.Event()
+
+    def send_his():
+        from django.db import connections
+
+        while not over.is_set():
+            try:
+                second.provider.hold()
+                second.provider.release()
+                sending.send_slice(second, bob.pk, time.monotonic() + 0.02)
+            except Open:
+                pass
+            over.wait(0.1)
+        connections.close_all()
+
+    second.pace.throttle._most = 20
+    thread = threading.Thread(target=send_his)
+    thread.start()
+    halted = []
+    try:
+        work(lane, alice, until=lambda: halted.append(refused()) or states(hers) == ["failed"] * 80, seconds=20)
+    finally:
+        over.set()
+        thread.join()
+        second.stop()
+    assert not any(halted)
+    assert "sent" in states(his)
+
+
+def test_what_a_process_that_died_had_in_doubt_is_tried_again(alice, engine, provider, lane):
+    run = launched(make_mailing(alice, 3))
+    provider.always(POLICY)
+    lane(alice)
+    assert len(provider.letters) == 3
+    engine.doubts._refusals.clear()  # all that died with it
+    provider.always(ACCEPTED)
+    work(lane, alice, until=lambda: states(run) == ["sent"] * 3)
+
+
+def test_in_the_foreground_it_says_why_nothing_goes_out(alice, engine, provider, quick, settings):
+    run = launched(make_mailing(alice, 60))
+    provider.always(RELAY)
+    settings.SETBACKS = [0.1, 0.2, 3]
+    with pytest.raises(foreground.Away, match="refused: 554"):
+        foreground.send(engine, [run.pk])
+    assert uncharged(run)
+
+
+def test_operators_are_told_once_of_refusals_that_differ_in_names_alone(engine, valkey):
+    here, there = engine.pace.breaker, Breaker("memory://")
+    assert here.is_news("554 5.7.1 <bob@example.net>: Relay access denied")
+    assert not there.is_news("554 5.7.1 <eve@other.example>: Relay access denied (id 7F3A)")
+    assert there.is_news("553 5.7.1 <bob@example.net>: Sender address rejected")
+
+
+def test_another_login_is_another_service(alice, engine, provider, settings):
+    engine.pace.breaker._fail(service.Trouble.MISCONFIGURED, "535 no", 99, [900])
+    with pytest.raises(Open):
+        engine.pace.breaker.ask()
+    settings.MAIL_SERVICE_URL = "smtp://vestnik:another@127.0.0.1:9"
+    Breaker("memory://").ask()
