@@ -65,4 +65,6 @@ def test_every_job_of_the_contract_is_bound_to_an_actor():
 def test_the_models_have_their_migrations(db):
     from django.core.management import call_command
 
-    call_command("makemigrations", "--check", "--dry-run", "accounts", "blog", "clients", "front", "mailings")
+    call_command(
+        "makemigrations", "--check", "--dry-run", "accounts", "blog", "clients", "front", "installation", "mailings"
+    )

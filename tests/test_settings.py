@@ -80,6 +80,10 @@ DANGEROUS = {
         "django-insecure-q7Vn2-nobody-knows-this-one-8xKfL0dZrT5",
         "changeme-changeme-q7Vn2-nobody-knows",
     ),
+    "SECRET_KEY_FALLBACKS": (
+        "short",
+        "q7Vn2-nobody-knows-this-one-8xKfL0dZrT5wYbHs,changeme-changeme-q7Vn2-nobody-knows",
+    ),
     "SITE_URL": ("<unset>", "http://mail.example.org", "http://localhost:8080"),
     "DEBUG": ("true",),
     "MAIL_FROM": ("<unset>", "Vestnik@localhost.localdomain"),

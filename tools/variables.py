@@ -100,7 +100,6 @@ def readings() -> dict[str, Reading]:
     for name in [*web, *dispatcher]:
         who = "both" if name in web and name in dispatcher else "web" if name in web else "dispatcher"
         found[name] = Reading(who, _shown((web | dispatcher)[name]))
-    found.setdefault("BULK_PROCESSES", Reading("dispatcher", "2"))
     local = {name for path in (ROOT / "local").glob("*.py") for name in BY_MAKE_RUN.findall(path.read_text())}
     for name in sorted(local - NOT_OURS):
         found.setdefault(name, Reading("`make run`"))

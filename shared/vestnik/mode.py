@@ -21,6 +21,7 @@ INBOX = "inbox"
 SENTENCES = {
     "MODE": "a trial shows its letters to everybody; where people come over HTTPS, `make up` makes an installation.",
     "SECRET_KEY": f"{LEAST_KEY} characters that nobody knows are wanted, or more; `openssl rand -hex 32` makes some.",
+    "SECRET_KEY_FALLBACKS": f"keys of before are wanted, separated by commas, each of {LEAST_KEY} characters or more.",
     "DEBUG": "its pages show strangers what is inside; it may be true with MODE=local or MODE=trial only.",
     "SITE_URL": "the address at which people find this installation is wanted, as https://vestnik.example.org.",
     "MAIL_FROM": "the address that letters come from is wanted; its domain has to be yours.",

@@ -173,6 +173,7 @@ def _secrets() -> list[str]:
         if part.scheme in ("http", "https"):  # https://token@host/path, and the path may hold a key
             found += [part.username, part.path]
     plain = [unquote(text) for text in found if text]
-    plain += [settings.SECRET_KEY, settings.FRONT_SECRET, settings.DATABASES["default"].get("PASSWORD") or ""]
+    plain += [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS, settings.FRONT_SECRET]
+    plain.append(settings.DATABASES["default"].get("PASSWORD") or "")
     known = {form for text in plain if len(text) >= LEAST_SECRET for form in (text, quote(text, safe=""))}
     return sorted(known, key=len, reverse=True)

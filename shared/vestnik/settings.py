@@ -134,6 +134,8 @@ if MODE not in mode.MODES:
     raise ImproperlyConfigured("MODE: local, trial or production is wanted.")
 
 SECRET_KEY: str = read("str", "SECRET_KEY")
+# Keys of before: what was signed by them, sessions and links in letters, is good until they are taken out.
+SECRET_KEY_FALLBACKS: list[str] = [key.strip() for key in read("list", "SECRET_KEY_FALLBACKS", []) if key.strip()]
 DEBUG: bool = read("bool", "DEBUG", False)
 ALLOWED_HOSTS: list[str] = [_in_ascii("ALLOWED_HOSTS", host.strip()) for host in read("list", "ALLOWED_HOSTS", [])]
 
@@ -149,12 +151,14 @@ CACHES = {"default": {"BACKEND": "vestnik.cache.ForgivingRedisCache", "LOCATION"
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
+    "django.contrib.sessions",
     "guardian",
     "django_dramatiq",
     "vestnik.accounts",
     "vestnik.clients",
     "vestnik.mailings",
     "vestnik.blog",
+    "vestnik.installation",
     "vestnik.front",
 ]
 
@@ -209,6 +213,7 @@ SITE_URL = site("SITE_URL", "http://localhost:8000")
 if MODE == mode.PRODUCTION:
     mode.require(
         SECRET_KEY=mode.is_secret(SECRET_KEY),
+        SECRET_KEY_FALLBACKS=all(map(mode.is_secret, SECRET_KEY_FALLBACKS)),
         DEBUG=not DEBUG,
         SITE_URL=SITE_URL.startswith("https://"),
         MAIL_FROM=MAIL_FROM != mode.NOBODYS_ADDRESS,

@@ -82,6 +82,11 @@ UNKNOWN_OUTCOMES: str = read("str", "UNKNOWN_OUTCOMES", "retry")
 if UNKNOWN_OUTCOMES not in ("retry", "hold"):
     raise ImproperlyConfigured("UNKNOWN_OUTCOMES: retry or hold is wanted.")
 
+# Processes of `dispatcher bulk`. __main__.py starts them; it is read here so that `check` finds what could not be.
+BULK_PROCESSES: int = positive("int", "BULK_PROCESSES", 2)
+if BULK_PROCESSES > 64:
+    raise ImproperlyConfigured(f"BULK_PROCESSES: a number from 1 to 64 is wanted, not {BULK_PROCESSES}.")
+
 # A lane works off one slice, then lets the others: so owners take turns. An owner needs as many lanes as there are bulk
 # processes to have all of them when nobody else wants any.
 LANES_PER_OWNER: int = positive("int", "LANES_PER_OWNER", 2)

@@ -12,7 +12,7 @@ from dramatiq.middleware import CurrentMessage
 
 from dispatcher import account_mail, closing, lanes, launching, ledger, refreshing, reporting
 from vestnik import clock, erasing, jobs, monitoring
-from vestnik.accounts import submissions
+from vestnik.accounts import sessions, submissions
 from vestnik.clients import background
 from vestnik.mailings.models import Mailing
 from vestnik.mailings.records import Run, RunState
@@ -59,6 +59,7 @@ def do_what_is_due() -> None:
     for user_id in erasing.deleted_accounts():
         jobs.ERASE.enqueue(user_id)
     submissions.sweep()
+    sessions.sweep()
     jobs.COUNT_FIGURES.enqueue()
     if refreshing.is_left_lying():
         jobs.REFRESH_PAGES.enqueue()

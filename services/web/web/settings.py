@@ -11,7 +11,6 @@ from vestnik.settings import ALLOWED_HOSTS, INSTALLED_APPS, LOCALE_PATHS, MODE, 
 
 INSTALLED_APPS = [
     "web.admin_config.VestnikAdminConfig",
-    "django.contrib.sessions",
     "django.contrib.messages",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
