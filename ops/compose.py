@@ -22,6 +22,7 @@ class Compose:
     """One installation: the project that compose finds in this folder, or another of this name."""
 
     def __init__(self, project: str | None = None, env_file: Path | None = None) -> None:
+        self.project = project
         self._start = ["docker", "compose", *(["-p", project] if project else [])]
         self._start += ["--env-file", str(env_file)] if env_file else []
 

@@ -1,4 +1,4 @@
-"""The .env of an installation: read as docker compose does, and only ever added to."""
+"""The .env of an installation: read as docker compose does; added to, and secrets changed in their places."""
 
 import os
 import re
@@ -25,23 +25,36 @@ def read(path: Path) -> dict[str, str]:
     return found
 
 
-def add(path: Path, values: Mapping[str, str], heading: str) -> None:
-    """Write these variables below what the file has, so that its owner alone can read it.
+def write(path: Path, added: Mapping[str, str], changed: Mapping[str, str], heading: str) -> None:
+    """Write what was added below what the file has, and what was changed in its place; its owner alone can read it.
 
     Compose, python-dotenv and a shell all take what stands in single quotes as it is. Raises OpsError for what cannot.
     """
-    for name, value in values.items():
+    for name, value in {**added, **changed}.items():
         if re.search(r"['\\\n\r]", value):
             raise OpsError(f"{name}: quotes, backslashes and line ends cannot be written; percent-encode them.")
     path = path.resolve()  # a link stays one
-    before = path.read_text() if path.exists() else ""
-    gap = "" if not before else "\n" if before.endswith("\n") else "\n\n"
-    lines = "".join(f"{name}='{value}'\n" for name, value in values.items())
+    before = _with(changed, path.read_text() if path.exists() else "")
+    added = {**added, **{name: value for name, value in changed.items() if name not in read(path)}}
+    lines = "".join(f"{name}='{value}'\n" for name, value in added.items())
+    if lines:
+        gap = "" if not before else "\n" if before.endswith("\n") else "\n\n"
+        lines = f"{gap}# {heading}\n{lines}"
     unfinished = path.with_name(f"{path.name}.new")
     unfinished.unlink(missing_ok=True)
     unfinished.touch(mode=0o600, exist_ok=False)
     with unfinished.open("w") as file:
-        file.write(f"{before}{gap}# {heading}\n{lines}")
+        file.write(f"{before}{lines}")
         file.flush()
         os.fsync(file.fileno())
     unfinished.replace(path)
+
+
+def _with(changed: Mapping[str, str], text: str) -> str:
+    """The text of a file, whose lines say the new values of what was changed; `export` before a name stays."""
+    lines = text.splitlines(keepends=True)
+    for number, line in enumerate(lines):
+        assigned = ASSIGNMENT.fullmatch(line.rstrip("\n"))
+        if assigned and assigned[1] in changed:
+            lines[number] = f"{line[: assigned.start(1)]}{assigned[1]}='{changed[assigned[1]]}'\n"
+    return "".join(lines)

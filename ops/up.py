@@ -1,18 +1,28 @@
-"""`make up`: an installation for real use. Its .env is made once, and started from ever after."""
+"""`make up`: an installation for real use. Its .env is made once, and started from ever after.
 
-import json
+Nothing of what runs is replaced, no secret and no .env written before all of it was tried that can be tried beside it.
+"""
+
+import errno
 import os
 import re
 import secrets
+import shutil
+import socket
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
-from ops import OpsError, env_file, run_command
+from ops import OpsError, env_file, projects, run_command
 from ops.compose import ROOT, Compose, run
+from ops.projects import MADE, Kept, Place
 
 WANTED = ("SITE_URL", "MAIL_SERVICE_URL")
-MADE = ("SECRET_KEY", "FRONT_SECRET", "POSTGRES_PASSWORD")
+ROTATED = ("SECRET_KEY", "SECRET_KEY_FALLBACKS", "FRONT_SECRET")
+KEYS_BEFORE = 2  # that stay good
 MAIL_SCHEMES = ("smtp", "smtps", "smtp+starttls", "https", "http")
 HEADING = "Written by `make up`. It writes nothing a second time: change it here, and run `make up` again."
 USAGE = (
@@ -22,6 +32,18 @@ USAGE = (
 )
 BEHIND_NGINX = ("web", "dispatcher", "control", "scheduler")
 FIRST_ADMINISTRATOR = "docker compose exec web python -m django createsuperuser"
+
+FROM_ENV = ("-e", "SECRET_KEY_FILE=", "-e", "FRONT_SECRET_FILE=", "-e", "DATABASE_URL_FILE=")
+"""Has a container read what .env says of the secrets, and not what their volume has kept."""
+FIRST_START = "mkdir /tmp/secrets /tmp/front && python first_start.py /tmp/secrets /tmp/front"
+TRIED = {
+    "secrets": ("sh", "-c", FIRST_START),  # what it writes goes with the container
+    "web": ("python", "-m", "vestnik", "check"),
+    "dispatcher": ("python", "-m", "vestnik", "check"),
+    "nginx": ("nginx", "-p", "/etc/nginx", "-t", "-g", "pid /tmp/nginx.pid;"),
+}
+DATA = {"postgres": "/var/lib/postgresql/data", "web": "/srv/media"}
+"""What of a trial's volumes goes along, as the services see it: the database and the pictures."""
 
 
 def completed(there: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
@@ -41,6 +63,7 @@ def completed(there: Mapping[str, str], given: Mapping[str, str]) -> dict[str, s
     if urlsplit(known["MAIL_SERVICE_URL"]).scheme not in MAIL_SCHEMES:
         raise OpsError("MAIL_SERVICE_URL: smtp://, smtps://, smtp+starttls:// or https:// is wanted (README.md).")
     defaults = {
+        "COMPOSE_PROJECT_NAME": f"{projects.of_folder()}-production",
         "MODE": "production",
         "SITE_URL": known["SITE_URL"],
         "ALLOWED_HOSTS": host,
@@ -78,47 +101,156 @@ def given(names: list[str]) -> dict[str, str]:
     return {name: os.environ[name] for name in names}
 
 
-def kept_by_a_trial(compose: Compose) -> dict[str, str]:
-    """The secrets that were made here when `docker compose up` ran without a .env; none where it never came so far."""
-    volume = json.loads(compose("config", "--format", "json"))["volumes"]["secrets"]["name"]
-    if not run(["docker", "volume", "ls", "--quiet", "--filter", f"name=^{volume}$"]):
-        return {}
-    files = " ".join(f"/run/vestnik/{name.lower()}" for name in MADE)
-    shell = ("sh", "-c", f'for file in {files}; do cat "$file" 2>/dev/null; echo; done')
-    compose.shown("build", "secrets")
-    said = compose("run", "--rm", "-T", "--no-deps", "secrets", *shell)
-    return {name: value for name, value in zip(MADE, f"{said}\n".splitlines(), strict=True) if value}
+def rotated(there: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
+    """The secrets that the command line says anew. What the old SECRET_KEY signed stays good: it becomes a fallback."""
+    changed = {
+        name: given[name]
+        for name in ROTATED
+        if name in given and given[name] != there.get(name, "") and (there.get(name) or name == "SECRET_KEY_FALLBACKS")
+    }
+    if "SECRET_KEY" in changed and "SECRET_KEY_FALLBACKS" not in given:
+        keys = [there["SECRET_KEY"], *filter(None, there.get("SECRET_KEY_FALLBACKS", "").split(","))]
+        changed["SECRET_KEY_FALLBACKS"] = ",".join(keys[:KEYS_BEFORE])
+    return changed
 
 
-def start(compose: Compose) -> None:
-    """Start this version. One that runs already serves until the database is ready for this one, and goes on where that
-    fails: compose by itself stops all that it replaces before it starts anything.
+def refuse_a_taken_port(settings: Mapping[str, str], ours: set[str]) -> None:
+    """Raises OpsError where nginx could not listen, unless a container of `ours`, projects, does: it makes room."""
+    bind, port = settings.get("BIND") or "127.0.0.1", settings.get("PORT") or "8080"
+    if not os.environ.get("DOCKER_HOST", "unix://").startswith("unix://"):
+        return  # the engine is on another machine
+    if not port.isdecimal() or not 0 < int(port) < 65536:
+        raise OpsError(f"PORT: a number from 1 to 65535 is wanted, not {port!r}.")
+    try:
+        family = socket.getaddrinfo(bind, int(port), type=socket.SOCK_STREAM)[0][0]
+        with socket.socket(family) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((bind, int(port)))
+    except socket.gaierror:
+        raise OpsError(f"BIND: an address of this machine is wanted, not {bind!r}.") from None
+    except OSError as error:
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise OpsError(f"BIND: {bind} is no address of this machine.") from None
+        if error.errno != errno.EADDRINUSE:
+            return  # Docker may listen where this person may not
+        label = '{{.Label "com.docker.compose.project"}}'
+        holders = set(run(["docker", "ps", "--filter", f"publish={port}", "--format", label]).split())
+        if holders & ours:
+            return
+        who = f" by {min(holders)}" if holders else ""
+        raise OpsError(f"PORT: {bind}:{port} is taken{who}; say another, in .env or as make up PORT=8081 …") from None
+
+
+def prepare(compose: Compose, is_there: bool) -> None:
+    """Try what can be tried with these variables: images, settings, the database's password; bring the database to this
+    version. What runs serves meanwhile, and goes on where something fails. Raises OpsError.
     """
     compose.shown("build")
-    for once in ("secrets", "migrate"):  # in sight: what they refuse they say in a sentence
-        compose.shown("run", "--rm", "-T", once)
+    for service, command in TRIED.items():
+        compose("run", "--rm", "-T", "--no-deps", *FROM_ENV, service, *command)
+    if is_there:
+        compose.shown("up", "--detach", "--wait", "--no-recreate", "--no-deps", "postgres", "redis")
+        compose.shown(
+            "run", "--rm", "-T", "--no-deps", *FROM_ENV, "migrate"
+        )  # in sight: it says in a sentence what it refuses
+
+
+def take_along(trial: Compose, compose: Compose) -> None:
+    """Copy what a trial has kept, so that this installation begins with it; the trial is stopped. Where that fails it
+    goes on. Raises OpsError.
+    """
+    trial.shown("stop")
+    try:
+        for service, folder in DATA.items():
+            volume = f"{trial.project}_{'media' if service == 'web' else service}:/from:ro"
+            copy = ("--volume", volume, "--entrypoint", "", service, "cp", "-a", "/from/.", folder)
+            compose("run", "--rm", "-T", "--no-deps", *copy)
+    except (OpsError, KeyboardInterrupt):
+        trial.shown("start")
+        raise
+
+
+def start(compose: Compose, is_there: bool) -> None:
+    """Start this version, which was prepared. One that runs already serves meanwhile: compose by itself stops all that
+    it replaces before it starts anything.
+    """
+    for once in ("secrets",) if is_there else ("secrets", "migrate"):
+        compose.shown("run", "--rm", "-T", *(("--no-deps",) if is_there else ()), once)
     compose.shown("up", "--detach", "--wait", *BEHIND_NGINX)  # nginx shows its copies meanwhile
     compose.shown("up", "--detach", "--wait", "--remove-orphans")
+
+
+@contextmanager
+def nothing_changes_where_it_fails(compose: Compose, is_new: bool) -> Iterator[None]:
+    """What was begun of a new installation goes again; of one that is there nothing is to be undone."""
+    try:
+        yield
+    except (OpsError, KeyboardInterrupt) as error:
+        if is_new:
+            compose("down", "--volumes")
+        if isinstance(error, OpsError):
+            raise OpsError(f"{error}\nNothing was changed: what ran runs, and .env is as it was.") from None
+        raise
+
+
+def where(there: Mapping[str, str], said: dict[str, str]) -> Place:
+    """Which installation is meant. `said` gets the name of one that the version before made."""
+    known, meant = there.get("COMPOSE_PROJECT_NAME"), said.get("COMPOSE_PROJECT_NAME")
+    if not known and not meant and (before := projects.made_before(there)):
+        said["COMPOSE_PROJECT_NAME"] = before.project
+        return Place(before.project, before)
+    name = known or meant or f"{projects.of_folder()}-production"
+    return projects.place(name, is_known=bool(known), is_meant=bool(meant))
 
 
 def main(names: list[str]) -> None:
     """`names`: the variables that the command line of make sets."""
     file = ROOT / ".env"
-    compose = Compose()
-    there = env_file.read(file)
-    added = completed(there, given(names))
-    if added:
-        if not added.keys().isdisjoint(MADE):
-            added |= {name: value for name, value in kept_by_a_trial(compose).items() if name in added}
-        env_file.add(file, added, HEADING)
-        sys.stdout.write(f"{file.name}: wrote {', '.join(added)}\n")
-    settings = {**there, **added}
-    start(compose)
+    there, said = env_file.read(file), given(names)
+    changed = rotated(there, said)
+    told = {name: value for name, value in said.items() if name not in changed}
+    completed(there, told)  # refuses what cannot be right, before anything is looked at
+    at = where(there, told)
+    added = completed(there, told)
+    for name, value in _secrets(at.there or at.trial).items():
+        if name in added and name not in said:
+            added[name] = value
+    settings = {**there, **added, **changed}
+    refuse_a_taken_port(settings, {at.project, *([at.trial.project] if at.trial else [])})
+    is_new = not projects.volumes(at.project)
+    with tempfile.TemporaryDirectory(prefix="vestnik-") as folder:
+        candidate = Path(folder, "env")
+        if file.exists():
+            shutil.copyfile(file, candidate)
+        env_file.write(candidate, added, changed, HEADING)
+        compose = Compose(at.project, candidate)
+        with nothing_changes_where_it_fails(compose, is_new):
+            prepare(compose, is_there=bool(at.there))
+            if at.trial:
+                take_along(Compose(at.trial.project), compose)
+    if added or changed:
+        env_file.write(file, added, changed, HEADING)
+        sys.stdout.write(f"{file.name}: wrote {', '.join([*added, *changed])}\n")
+    start(Compose(at.project), is_there=bool(at.there))
+    _say_where(settings, at)
+
+
+def _secrets(kept: Kept | None) -> Mapping[str, str]:
+    return kept.secrets if kept else {}
+
+
+def _say_where(settings: Mapping[str, str], at: Place) -> None:
     sys.stdout.write(
-        f"\nVestnik runs. nginx listens on http://{settings['BIND']}:{settings['PORT']}; what speaks HTTPS for"
-        f" {settings['SITE_URL']} passes requests on to there.\n"
+        f"\nVestnik runs as {at.project}. nginx listens on http://{settings['BIND']}:{settings['PORT']};"
+        f" what speaks HTTPS for {settings['SITE_URL']} passes requests on to there.\n"
         f"The first administrator: {FIRST_ADMINISTRATOR}\n"
     )
+    if at.trial:
+        trial = at.trial.project
+        sys.stdout.write(
+            f"It began with what the trial {trial} had, which was stopped. What that has kept stays until\n"
+            f"    docker compose -p {trial} down --volumes\n"
+        )
 
 
 if __name__ == "__main__":

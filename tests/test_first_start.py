@@ -25,8 +25,11 @@ class Folders:
 
     def start(self, **given: str) -> "subprocess.CompletedProcess[str]":
         """The program as a container runs it, that was given these variables: it has no packages."""
+        return self.start_with((), **given)
+
+    def start_with(self, names: tuple[str, ...], **given: str) -> "subprocess.CompletedProcess[str]":
         environment = {"PATH": os.environ["PATH"]} | given
-        command = [sys.executable, "-I", "-S", first_start.__file__, str(self.secrets), str(self.front)]
+        command = [sys.executable, "-I", "-S", first_start.__file__, str(self.secrets), str(self.front), *names]
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
     def read(self) -> dict[str, str]:
@@ -97,3 +100,46 @@ def test_what_would_not_fit_into_urls_is_refused_in_a_sentence_before_anything_i
 @pytest.mark.parametrize("name", ["SECRET_KEY", "FRONT_SECRET", "POSTGRES_PASSWORD"])
 def test_an_example_is_nobodys_secret(folders, name):
     assert folders.start(**{name: sentences(EXAMPLE.read_text())[name].value}).returncode == 2
+
+
+def test_the_databases_password_is_made_alone_and_before_the_rest(folders):
+    assert folders.start_with(("POSTGRES_PASSWORD",)).stdout == "made: POSTGRES_PASSWORD\n"
+    password = folders.read()
+    assert set(password) == {"postgres_password"}
+    assert folders.start().stdout == "made: SECRET_KEY, FRONT_SECRET\n"
+    assert folders.read()["postgres_password"] == password["postgres_password"]
+
+
+@pytest.mark.parametrize("names", [(), ("POSTGRES_PASSWORD",)])
+@pytest.mark.parametrize("mode", [{}, {"MODE": ""}, {"MODE": "trial"}])
+def test_what_is_in_real_use_is_refused_to_a_trial_before_anything_is_written(folders, names, mode):
+    folders.start_with(names, MODE="production", POSTGRES_PASSWORD=GIVEN)
+    before = folders.read()
+    answer = folders.start_with(names, **mode, POSTGRES_PASSWORD=f"{GIVEN}-anew")
+    assert answer.returncode == 2
+    assert "installation in real use" in answer.stderr
+    assert "make up" in answer.stderr
+    assert answer.stderr.count("\n") == 1
+    assert folders.read() == before
+    assert folders.start_with(names, MODE="production").returncode == 0
+
+
+def test_a_trial_becomes_real_and_keeps_what_it_made(folders):
+    folders.start(MODE="trial")
+    made = folders.read()
+    assert folders.start(MODE="production").returncode == 0
+    assert made.items() <= folders.read().items()
+    assert folders.start(MODE="trial").returncode == 2
+
+
+def test_containers_are_not_started_with_the_variables_of_make_run(folders):
+    answer = folders.start(MODE="local")
+    assert answer.returncode == 2
+    assert ".local/environment" in answer.stderr
+    assert not folders.read()
+
+
+@pytest.mark.parametrize(("port", "another"), [("8080", "8081"), ("65535", "8081"), ("127.0.0.1:80", "8081")])
+def test_who_starts_a_second_trial_reads_which_variable_chooses_another_port(folders, port, another):
+    assert f"Port {port}: where it is taken, PORT={another} docker compose up" in folders.start(PORT=port).stdout
+    assert "Port" not in folders.start(PORT=port, MODE="production").stdout

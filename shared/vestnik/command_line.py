@@ -31,7 +31,12 @@ def main(settings_module: str) -> None:
         sys.stderr.write(f"Vestnik is misconfigured. {error}\n")
         sys.exit(2)
     except OperationalError as error:
-        sys.stderr.write(f"The database does not answer; does everything run? {str(error).splitlines()[0]}\n")
+        first = str(error).splitlines()[0]
+        if "password authentication failed" in first:
+            first = "The database refuses the password in DATABASE_URL (in containers: POSTGRES_PASSWORD in .env)."
+        else:
+            first = f"The database does not answer; does everything run? {first}"
+        sys.stderr.write(f"{first}\n")
         sys.exit(1)
 
 

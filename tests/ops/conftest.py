@@ -28,6 +28,10 @@ class Docker:
         """Its command lines, without what stands in all of them."""
         return [line.removeprefix("compose ") for line in self._log.read_text().splitlines()]
 
+    def forget(self) -> None:
+        """What it was told until now."""
+        self._log.write_text("")
+
     def order(self, *words: str) -> list[str]:
         """These words in the order in which it was told them; each of its command lines counts for one."""
         return [word for line in self.told for word in words if line.startswith(word)]

@@ -1,13 +1,16 @@
 """docker-compose.yml as an operator reads it. What the engine makes of it, `make smoke` looks at."""
 
 import json
+import subprocess
 from typing import Any
 
 import pytest
 
-from ops.compose import Compose
+import vestnik
+from ops.compose import ROOT, Compose, environment
 from tests import needs
 
+MAKERS = {"database-secret", "secrets"}
 READERS = {"secrets", "migrate", "web", "dispatcher", "control", "scheduler"}
 BYTES = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
@@ -44,7 +47,9 @@ def test_the_mail_services_password_is_told_those_only_who_send(services):
         ("SECRET_KEY", READERS),
         ("FRONT_SECRET", READERS | {"nginx"}),
         ("DATABASE_URL", READERS),
-        ("POSTGRES_PASSWORD", READERS),
+        ("POSTGRES_PASSWORD", READERS | {"database-secret"}),
+        ("MODE", READERS | {"database-secret", "nginx"}),
+        ("SECRET_KEY_FALLBACKS", READERS - {"secrets"}),
         ("MAIL_SERVICE_URL", {"dispatcher", "control", "scheduler"}),
     ],
 )
@@ -73,3 +78,41 @@ def test_files_of_any_size_wait_on_the_disk(services):
 
 def test_nginx_answers_for_itself(services):
     assert services["nginx"]["healthcheck"]["test"][-1].endswith("/front/alive")
+
+
+def dependants(services: dict[str, Any], name: str) -> set[str]:
+    """Who is begun anew with a service: those who wait for it, and those who wait for them."""
+    found = {each for each, service in services.items() if name in service.get("depends_on", ())}
+    return found.union(*(dependants(services, each) for each in found))
+
+
+def test_a_secret_of_the_web_that_changes_leaves_postgresql_and_redis_alone(services):
+    assert dependants(services, "secrets") == {"migrate", "web", "dispatcher", "control", "scheduler", "nginx"}
+    assert "postgres" in dependants(services, "database-secret")
+
+
+def test_nothing_that_reads_what_was_kept_starts_where_the_first_start_refuses(services):
+    readers = {name for name, service in services.items() if volumes(service) & {"secrets", "postgres"}} - MAKERS
+    assert readers <= dependants(services, "database-secret") == {*readers, "secrets", "nginx"}
+    assert all(services[name]["environment"]["MODE"] == "trial" for name in MAKERS)
+
+
+@pytest.mark.usefixtures("services")
+def test_two_folders_are_two_installations_and_share_no_image(tmp_path):
+    found = []
+    for folder in ("first", "second"):
+        place = tmp_path / folder
+        place.mkdir()
+        shutil.copy(ROOT / "docker-compose.yml", place)
+        answer = subprocess.run(
+            ["docker", "compose", "config", "--format", "json"],
+            cwd=place, env=environment(), capture_output=True, check=True,
+        )  # fmt: skip
+        said = json.loads(answer.stdout)
+        names = {said["name"], *(volume["name"] for volume in said["volumes"].values())}
+        built = {service["image"] for service in said["services"].values() if "build" in service}
+        assert {image.partition(":")[2] for image in built} == {"", vestnik.__version__}
+        assert f"{folder}-first-start" in built  # of any version: PostgreSQL would begin anew with it
+        found.append(names | built)
+    assert not found[0] & found[1]
+    assert all(name.startswith("first") for name in found[0])

@@ -10,9 +10,8 @@ import pytest
 from dotenv import dotenv_values
 
 from local.configuration import Configuration
-from ops import OpsError, compose, env_file, up
+from ops import OpsError, compose, env_file, projects, up
 from tests import needs
-from tests.ops.conftest import Docker
 
 ROOT = Path(__file__).parents[2]
 MAIL = "smtp+starttls://vestnik:p%27w$HOME#1@smtp.example.org:587?connections=20&timeout=30"
@@ -21,7 +20,7 @@ ASKED = {"SITE_URL": "https://vestnik.example.org", "MAIL_SERVICE_URL": MAIL}
 
 def written(file: Path, given: dict[str, str]) -> dict[str, str]:
     added = up.completed(env_file.read(file), given)
-    env_file.add(file, added, up.HEADING)
+    env_file.write(file, added, {}, up.HEADING)
     return added
 
 
@@ -32,6 +31,7 @@ def test_two_values_are_enough(tmp_path):
     assert min(map(len, secrets)) >= 40
     assert added == {
         **ASKED,
+        "COMPOSE_PROJECT_NAME": f"{projects.of_folder()}-production",
         "MODE": "production",
         "ALLOWED_HOSTS": "vestnik.example.org",
         "MAIL_FROM": "vestnik@vestnik.example.org",
@@ -151,7 +151,7 @@ def test_what_no_container_is_told_is_refused(monkeypatch):
 
 def test_a_value_that_some_reader_would_change_is_refused(tmp_path):
     with pytest.raises(OpsError, match=r"^MAIL_FROM: quotes"):
-        env_file.add(tmp_path / ".env", {"MAIL_FROM": "o'neill@example.org"}, "")
+        env_file.write(tmp_path / ".env", {"MAIL_FROM": "o'neill@example.org"}, {}, "")
     assert not (tmp_path / ".env").exists()
 
 
@@ -188,44 +188,3 @@ def test_make_run_still_reads_an_env_of_its_own(tmp_path, monkeypatch):
     monkeypatch.delenv("WEB_PORT")
     (tmp_path / ".env").write_text("WEB_PORT=8123\n")
     assert Configuration.read(tmp_path).web_port == 8123
-
-
-BUILT, ONCE, BEHIND, ALL = (
-    "build",
-    ["run --rm -T secrets", "run --rm -T migrate"],
-    "up --detach --wait web dispatcher control scheduler",
-    "up --detach --wait --remove-orphans",
-)
-
-
-def test_the_database_is_ready_before_anything_is_replaced_and_nginx_comes_last(docker: Docker) -> None:
-    up.start(compose.Compose())
-    assert docker.told == [BUILT, *ONCE, BEHIND, ALL]
-
-
-@pytest.mark.parametrize("once", ["secrets", "migrate"])
-def test_the_version_before_goes_on_where_this_one_cannot_begin(docker: Docker, once: str) -> None:
-    docker.does(f"-T {once}", "exit 2")
-    with pytest.raises(OpsError, match="failed"):
-        up.start(compose.Compose())
-    assert not docker.order("up")
-
-
-def test_a_trial_keeps_its_secrets_and_one_that_was_broken_off_gets_the_rest(docker: Docker, tmp_path: Path) -> None:
-    """The shell that reads them is the real one, in another folder."""
-    volume = tmp_path / "secrets"
-    docker.does("config --format json", """echo '{"volumes": {"secrets": {"name": "x_secrets"}}}'""")
-    docker.does("secrets sh -c", f'for last; do :; done; echo "$last" | sed s,/run/vestnik,{volume},g | sh')
-    assert up.kept_by_a_trial(compose.Compose()) == {}
-    docker.does("volume ls", "echo x_secrets")
-    assert up.kept_by_a_trial(compose.Compose()) == {}
-    volume.mkdir()
-    (volume / "front_secret").write_text("of-the-trial-itself")
-    assert up.kept_by_a_trial(compose.Compose()) == {"FRONT_SECRET": "of-the-trial-itself"}
-    (volume / "postgres_password").write_text("its-password-of-the-database")
-    (volume / "secret_key").write_text("its-key")
-    assert up.kept_by_a_trial(compose.Compose()) == {
-        "SECRET_KEY": "its-key",
-        "FRONT_SECRET": "of-the-trial-itself",
-        "POSTGRES_PASSWORD": "its-password-of-the-database",
-    }
