@@ -1,6 +1,7 @@
 """docker-compose.yml as an operator reads it. What the engine makes of it, `make smoke` looks at."""
 
 import json
+import shutil
 import subprocess
 from typing import Any
 

@@ -222,7 +222,10 @@ def test_the_null_sender_is_written_as_such(server: RecordingServer, provider: S
     assert server.letters[0].sender == ""
 
 
-@pytest.mark.parametrize("address", ["a@b\r\nRCPT TO:<c@d>", "a@b\n", "a@b> NOTIFY=NEVER", "<a@b", "a b@c", "", "ж\u2028@b", "ж @b", "ж\r\n@b"])
+@pytest.mark.parametrize(
+    "address",
+    ["a@b\r\nRCPT TO:<c@d>", "a@b\n", "a@b> NOTIFY=NEVER", "<a@b", "a b@c", "", "ж\u2028@b", "ж @b", "ж\r\n@b"],
+)
 def test_an_address_that_could_smuggle_a_command_is_no_letter(address: str) -> None:
     with pytest.raises(ValueError, match="recipient"):
         Letter(1, 1, "key@x", "a@b", address, b"")
