@@ -224,7 +224,7 @@ def test_the_null_sender_is_written_as_such(server: RecordingServer, provider: S
 
 @pytest.mark.parametrize(
     "address",
-    ["a@b\r\nRCPT TO:<c@d>", "a@b\n", "a@b> NOTIFY=NEVER", "<a@b", "a b@c", "", "ж\u2028@b", "ж @b", "ж\r\n@b"],
+    ["a@b\r\nRCPT TO:<c@d>", "a@b\n", "a@b> NOTIFY=NEVER", "<a@b", "a b@c", "", "ж\u2028@b", "ж @b", "ж\r\n@b", "ж>@b"],
 )
 def test_an_address_that_could_smuggle_a_command_is_no_letter(address: str) -> None:
     with pytest.raises(ValueError, match="recipient"):

@@ -1,0 +1,164 @@
+"""A real Postfix between the real dispatcher and a server that counts what arrives.
+
+Whatever it thinks of us, nobody is lost, nobody is dead by a refusal of us, and operators are told once.
+"""
+
+import re
+import time
+from collections import Counter
+
+import pytest
+
+from tests.system.processes import wait_until
+from tests.timing import in_time
+from tests.trial_servers.policy import greylisting
+from tests.trial_servers.postfix import postfix
+from vestnik.mailings import service
+from vestnik.mailings.records import Attempt, Delivery, Run
+from vestnik.testing.factories import make_mailing
+
+MANY = 2000
+QUICK = {"RETRY_BASE_SECONDS": "1", "SETBACKS": "0.5,1", "LOGIN_SETBACKS": "2"}
+
+REFUSALS = {
+    "554 Relay access denied": {
+        "mynetworks": "192.0.2.1",
+        "smtpd_relay_restrictions": "permit_mynetworks, reject_unauth_destination",
+    },
+    "454 Relay access denied, as by default": {"mynetworks": "192.0.2.1"},
+    "553 Sender address rejected": {
+        "smtpd_sender_login_maps": "static:somebody",
+        "smtpd_sender_restrictions": "reject_sender_login_mismatch",
+    },
+    "450 sender's domain": {"smtpd_sender_restrictions": "check_sender_access static:{450 4.1.8 not this domain}"},
+    "554 of the client": {"smtpd_client_restrictions": "reject"},
+    "550 by a policy without a code of its own": {
+        "smtpd_recipient_restrictions": "check_client_access static:{550 no}"
+    },
+    "550 after the content": {"smtpd_end_of_data_restrictions": "check_client_access static:{550 5.7.26 DMARC}"},
+    "554 after the content": {"smtpd_end_of_data_restrictions": "reject"},
+}
+TAKING = {
+    "mynetworks": "127.0.0.0/8",
+    "smtpd_relay_restrictions": "permit_mynetworks, reject",
+    "smtpd_sender_restrictions": "",
+    "smtpd_client_restrictions": "",
+    "smtpd_recipient_restrictions": "",
+    "smtpd_end_of_data_restrictions": "",
+}
+
+
+def at(server, options="connections=10&timeout=30"):
+    return f"smtp://127.0.0.1:{server.port}?{options}"
+
+
+def states(mailing):
+    return Counter(Delivery.objects.filter(run__mailing=mailing).values_list("state", flat=True))
+
+
+def over(mailing):
+    return lambda: mailing.runs.exclude(state=Run.State.OPEN).exists()
+
+
+def halted():
+    outage = service.outage()
+    return outage is not None and outage.trouble == "refused"
+
+
+def arrived_once(post, mailing):
+    wait_until(lambda: len({letter.message_id for letter in post.letters}) >= sum(states(mailing).values()), 60)
+    assert set(Counter(letter.recipient for letter in post.letters).values()) == {1}
+
+
+def told(tmp_path):
+    said = (tmp_path / "bulk.log").read_text()
+    return re.findall(r"^.*ERROR.*$", said, re.M)
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_what_it_refuses_for_what_we_are_costs_no_letter_and_goes_out_when_it_is_mended(
+    alice, post, run_dispatcher, tmp_path, name
+):
+    with postfix(post.port, **REFUSALS[name]) as server:
+        run_dispatcher(MAIL_SERVICE_URL=at(server), **QUICK)
+        mailing = make_mailing(alice, MANY if name == next(iter(REFUSALS)) else 200)
+        wait_until(halted, 60)
+        assert set(states(mailing)) <= {"queued", "sending"}
+        assert not Attempt.objects.exists()
+        assert len(told(tmp_path)) == 1
+        server.reload(**TAKING)
+        wait_until(over(mailing), 120)
+        assert set(states(mailing)) == {"sent"}
+        assert len(told(tmp_path)) == 1
+        arrived_once(post, mailing)
+
+
+def test_dead_addresses_are_dead_and_halt_nothing(alice, post, run_dispatcher):
+    with postfix(
+        post.port, smtpd_recipient_restrictions="check_recipient_access static:{550 5.1.1 User unknown}"
+    ) as server:
+        run_dispatcher(MAIL_SERVICE_URL=at(server), **QUICK)
+        mailing = make_mailing(alice, MANY)
+        wait_until(over(mailing), 90)
+        assert states(mailing) == {"failed": MANY}
+        assert service.outage() is None
+
+
+def test_one_domain_that_it_relays_to_and_all_others_that_it_does_not(alice, post, run_dispatcher):
+    """What it takes does not make dead letters of the rest."""
+    with postfix(
+        post.port,
+        mynetworks="192.0.2.1",
+        smtpd_relay_restrictions="permit_mynetworks, reject_unauth_destination",
+        relay_domains="ours.example",
+    ) as server:
+        run_dispatcher(MAIL_SERVICE_URL=at(server), **{**QUICK, "RETRY_BASE_SECONDS": "30"})
+        mailing = make_mailing(alice, 200)
+        for client in mailing.clients.all()[::5]:
+            client.email = client.email.replace("example.org", "ours.example")
+            client.save()
+        wait_until(lambda: states(mailing)["sent"] == 40, 60)
+        wait_until(lambda: states(mailing)["sending"] == 0, 20)
+        assert states(mailing) == {"sent": 40, "queued": 160}
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_processes_share_the_few_connections_it_takes(alice, bob, post, run_dispatcher, tmp_path, most):
+    with postfix(post.port, smtpd_client_connection_count_limit=str(most)) as server:
+        run_dispatcher(MAIL_SERVICE_URL=at(server), BULK_PROCESSES="2", **QUICK)
+        hers = make_mailing(alice, 1000)
+        wait_until(lambda: states(hers)["sent"] > 20, 30)
+        his = make_mailing(bob, 20)
+        asked = time.monotonic()
+        wait_until(over(his), 40)
+        took = time.monotonic() - asked
+        wait_until(over(hers), 120)
+        assert (states(hers), states(his)) == ({"sent": 1000}, {"sent": 20})
+        assert not Attempt.objects.exclude(outcome="accepted").exists()
+        assert service.outage() is None
+        log = server.log.read_text()
+        assert log.count("Connection concurrency limit exceeded") < 40, "it knocks all the time"
+        in_time(took, 20)
+        assert not told(tmp_path)
+
+
+@pytest.mark.parametrize("answer", ["450 4.2.0 Greylisted, come again", "451 4.7.1 please try again later"])
+def test_greylisting_slows_nothing_down(alice, post, run_dispatcher, answer):
+    with greylisting(answer) as (policy, check), postfix(post.port, smtpd_recipient_restrictions=check) as server:
+        run_dispatcher(MAIL_SERVICE_URL=at(server), **QUICK)
+        mailing = make_mailing(alice, MANY)
+        wait_until(over(mailing), 120)
+        assert states(mailing) == {"sent": MANY}
+        assert policy.sent_away >= MANY
+        first = sorted(policy.first.values())
+        in_time(first[-1] - first[0], 60, "for the first tries of all")
+        arrived_once(post, mailing)
+
+
+def test_it_says_that_it_takes_no_login(alice, post, run_dispatcher):
+    with postfix(post.port, smtpd_sasl_auth_enable="no") as server:
+        run_dispatcher(MAIL_SERVICE_URL=at(server).replace("//", "//vestnik:secret@"), **QUICK)
+        mailing = make_mailing(alice, 50)
+        wait_until(lambda: service.outage() is not None, 30)
+        assert service.outage().trouble == "misconfigured"
+        assert set(states(mailing)) == {"queued"}
