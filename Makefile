@@ -17,10 +17,11 @@ COMPILE := .local/uv/bin/uv pip compile --quiet --universal --python-version 3.1
 	--no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo up down logs shell backup restore smoke test test-fast lint format messages variables audit bench soak lock clean
+.PHONY: help setup run demo up down logs shell backup restore smoke test test-fast trial-servers lint format messages \
+	variables audit bench soak lock clean
 
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Make the environment (.venv) and what pages load, if they are not up to date
 
@@ -61,6 +62,10 @@ endif
 
 test-fast: $(READY) ## Run the tests that start no processes: while you change something
 	@$(BIN)/pytest -n auto --dist loadfile -m "not whole and not processes"
+
+trial-servers: $(READY) ## Send through servers of others: Postfix, and Exim, OpenSMTPD, Haraka where they can be had
+	@$(BIN)/python -m tests.trial_servers.others
+	@TRIAL_SERVERS=1 $(BIN)/pytest tests/trial_servers
 
 lint: $(STAMP) ## Check style and types
 	@$(BIN)/ruff check

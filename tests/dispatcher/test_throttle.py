@@ -1,11 +1,12 @@
 """Slowing down by itself, and speeding up again: against a simulated service, on a clock of the test's own."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
 from dispatcher import throttle as throttling
-from dispatcher.providers.base import Letter, Outcome, Receipt
+from dispatcher.providers.base import About, Letter, Outcome, Receipt
 from dispatcher.throttle import Throttle
 
 LETTER = Letter(1, 1, "1@example.org", "", "client@example.org", b"")
@@ -136,3 +137,22 @@ def test_a_refusal_for_good_is_no_throttling(clock):
         throttle.take(1)
         throttle.heard(receipt(clock.now, Outcome.PERMANENT, 550))
     assert throttle.rate is None
+
+
+def test_greylisting_slows_nothing_down(clock):
+    throttle = Throttle()
+    for _ in range(2000):
+        throttle.take(1)
+        clock.now += 0.001
+        throttle.heard(replace(refusal(clock.now, 451), about=About.LETTER))
+    assert throttle.rate is None
+
+
+def test_what_refuses_everything_for_now_and_does_not_say_why_is_not_crept_up_to(clock):
+    """Greylisting in words that nobody knows: slowness does not help."""
+    throttle = Throttle()
+    for _ in range(2000):
+        throttle.take(1)
+        clock.now += 0.05
+        throttle.heard(refusal(clock.now, 451))
+    assert throttle.rate == throttling.SLOWEST_IN_DOUBT

@@ -11,7 +11,7 @@ import pytest
 
 from dispatcher.providers import pool
 from dispatcher.providers.base import Letter, Outcome, Provider, Receipt
-from dispatcher.providers.errors import NoRoom, Unavailable
+from dispatcher.providers.errors import Crowded, NoRoom, Unavailable
 from dispatcher.providers.http import HttpProvider
 from dispatcher.providers.smtp import SmtpProvider
 from dispatcher.providers.url import HttpConfig, SmtpConfig
@@ -31,8 +31,8 @@ class FewSlots:
     def __init__(self, most: int) -> None:
         self.most = most
         self.taken = self.highest = self.asked = self.open = self.refused = 0
-        self.excess = 0
-        """How many others want."""
+        self.fair = most
+        """How many there should be, for others want the rest."""
         self.lock = threading.Condition()
         self.let = threading.Event()
         """Cleared, it keeps whoever asks waiting."""
@@ -66,8 +66,7 @@ class FewSlots:
             self.lock.notify_all()
 
     def renew(self) -> int:
-        excess, self.excess = self.excess, 0
-        return excess
+        return max(0, self.taken - self.fair)
 
     def wait_for(self, taken: int) -> None:
         with self.lock:
@@ -178,6 +177,59 @@ def test_what_one_process_parts_from_another_takes(
     slots.wait_for(0)
     assert len(list(other.deliver(letters(3)))) == 3
     assert slots.highest == server.most_open == 1
+
+
+def test_what_others_want_is_given_up_idle_or_after_its_letter(
+    server: Server, provider_of: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "RENEWAL", 0.1)
+    slots = FewSlots(4)
+    provider = provider_of(slots)
+    slow(server, 0.05)
+    list(provider.deliver(letters(40)))
+    slots.fair = 1
+    slots.wait_for(1)
+    server.hold()
+    lane = threading.Thread(target=lambda: list(provider.deliver([letter(41)])))
+    lane.start()
+    server.wait_until(lambda: len(server.held) == 1)
+    slots.fair = 0
+    time.sleep(0.3)
+    assert slots.taken, "a letter was cut off"
+    server.release()
+    lane.join(5)
+    slots.wait_for(0)
+    assert len(server.letters) == 41
+
+
+def test_a_connection_that_is_refused_while_others_live_is_a_lack_of_room_and_told_once(
+    server: Server, provider_of: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    slots = FewSlots(4)
+    slow(server)
+    provider = provider_of(slots)
+    assert len(list(provider.deliver([letter(1)]))) == 1
+    server.refuse()
+    slots.open = 1  # of this process or another
+    with caplog.at_level(logging.WARNING):
+        assert len(list(provider.deliver(letters(20)))) == 20
+    assert slots.refused >= 1
+    assert "takes no more connections" in caplog.text
+
+
+def test_a_connection_that_is_refused_while_another_process_has_some_raises_no_room(
+    server: Server, provider_of: Make
+) -> None:
+    server.refuse()
+    slots = FewSlots(4)
+    provider = provider_of(slots)
+    slots.taken = slots.open = 1
+    with pytest.raises(NoRoom):
+        list(provider.deliver(letters(3)))
+    slots.taken -= 1
+    slots.open = 0
+    with pytest.raises(Crowded):
+        list(provider.deliver(letters(3)))
 
 
 def test_a_failed_dial_keeps_no_slot(server: Server, provider_of: Make) -> None:

@@ -10,8 +10,8 @@ import pytest
 
 from dispatcher.providers import pool
 from dispatcher.providers.base import Letter, Outcome, Receipt
-from dispatcher.providers.errors import Misconfigured, Unavailable
-from dispatcher.providers.smtp import SmtpProvider
+from dispatcher.providers.errors import LoginRefused, Misconfigured, Unavailable
+from dispatcher.providers.smtp import SmtpProvider, dial
 from dispatcher.providers.url import Security
 from tests.providers.conftest import drain, letter, letters
 from tests.smtp_servers import Certificate, Drip, Drop, Hang, Late, Raw, RecordingServer, Say
@@ -269,6 +269,72 @@ def test_a_refused_login_is_a_misconfiguration_that_does_not_tell_the_password(
     with pytest.raises(Misconfigured, match="535") as refused:
         list(provider_of(server, user="alice", password="wrong-one").deliver(letters(3)))
     assert "wrong-one" not in str(refused.value)
+
+
+def test_a_password_that_is_refused_is_not_tried_by_another_method(server: RecordingServer, provider_of: Make) -> None:
+    server.login, server.auth_methods = ("alice", "right"), "PLAIN LOGIN"
+    with pytest.raises(LoginRefused, match="535"):
+        list(provider_of(server, user="alice", password="wrong-one").deliver(letters(3)))
+    assert server.commands["AUTH"] == 1
+
+
+def test_a_method_that_the_service_offers_and_does_not_have_is_passed_over(
+    server: RecordingServer, provider_of: Make
+) -> None:
+    server.login = ("alice", "right")
+    server.once("auth", Say(504, "5.5.4 unrecognized authentication type"))
+    provider = provider_of(server, user="alice", password="right", connections=1)
+    assert [receipt.outcome for receipt in provider.deliver(letters(2))] == [Outcome.ACCEPTED] * 2
+    assert server.commands["AUTH"] == 2
+
+
+def test_a_login_that_no_longer_counts_is_not_tried_again_while_connections_live(
+    server: RecordingServer, provider_of: Make
+) -> None:
+    server.login = ("alice", "right")
+    server.always("content", Late(0.02))
+    server.once("auth", Say(235, "2.7.0 welcome"))
+    server.always("auth", Say(535, "5.7.8 wrong"))
+    provider = provider_of(server, user="alice", password="right", connections=3, timeout=5)
+    assert {receipt.outcome for receipt in provider.deliver(letters(100))} == {Outcome.ACCEPTED}
+    assert server.commands["AUTH"] == 2
+
+
+def test_ehlo_says_the_name_that_it_is_given(server: RecordingServer, provider_of: Make) -> None:
+    list(provider_of(server, ehlo_name="mail.example.org").deliver(letters(1)))
+    assert server.greeted_by == {"mail.example.org"}
+
+
+@pytest.mark.parametrize(
+    ("host", "full", "said"),
+    [
+        ("mail.example.org", "", "mail.example.org"), ("mail", "mail.example.org", "mail.example.org"),
+        ("mail", "mail", "[127.0.0.1]"), ("3f2a9c", "localhost", "[127.0.0.1]"),
+        ("mail", "localhost.localdomain", "[127.0.0.1]"), ("ip-10-0-0-1", "1.0.0.10.in-addr.arpa", "[127.0.0.1]"),
+        ("mail_1.example.org", "10.0.0.1", "[127.0.0.1]"),
+    ],
+)  # fmt: skip
+def test_ehlo_says_this_hosts_full_name_or_its_address(
+    server: RecordingServer, provider_of: Make, monkeypatch: pytest.MonkeyPatch, host: str, full: str, said: str
+) -> None:
+    monkeypatch.setattr(dial, "_looked_up", None)
+    monkeypatch.setattr(socket, "gethostname", lambda: host)
+    monkeypatch.setattr(socket, "getfqdn", lambda: full)
+    list(provider_of(server).deliver(letters(1)))
+    assert server.greeted_by == {said}
+
+
+def test_a_look_up_of_the_name_that_hangs_is_done_without(
+    server: RecordingServer, provider_of: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let = threading.Event()
+    monkeypatch.setattr(dial, "_looked_up", None)
+    monkeypatch.setattr(dial, "LOOK_UP", 0.1)
+    monkeypatch.setattr(socket, "gethostname", lambda: "mail")
+    monkeypatch.setattr(socket, "getfqdn", lambda: let.wait(5) and "mail.example.org")
+    assert len(list(provider_of(server, timeout=5).deliver(letters(1)))) == 1
+    let.set()
+    assert server.greeted_by == {"[127.0.0.1]"}
 
 
 def test_a_login_refused_for_now_is_unavailable(server: RecordingServer, provider_of: Make) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from dispatcher.providers.base import Letter, Outcome, Receipt
+from dispatcher.providers.base import About, Letter, Outcome, Receipt
 from dispatcher.providers.errors import Misconfigured
 from dispatcher.providers.smtp import SmtpProvider
 from tests.providers.conftest import letter, letters
@@ -207,6 +207,47 @@ def test_a_letter_larger_than_the_service_takes_is_refused_without_sending(
 def test_eight_bit_content_is_announced(server: RecordingServer, provider: SmtpProvider) -> None:
     deliver_one(provider, letter(content="Subject: x\r\n\r\nпривет\r\n".encode()))
     assert server.letters[0].parameters == "BODY=8BITMIME"
+
+
+def test_an_address_that_is_not_ascii_goes_as_it_is_where_smtputf8_is_offered(
+    either: RecordingServer, provider: SmtpProvider
+) -> None:
+    either.utf8 = True
+    content = "To: иван@пример.example\r\n\r\nHello.\r\n".encode()
+    assert deliver_one(provider, letter(recipient="иван@example.org", content=content)).outcome is Outcome.ACCEPTED
+    assert deliver_one(provider, letter(2)).outcome is Outcome.ACCEPTED
+    first, second = either.letters
+    assert (first.recipient, first.parameters, first.content) == ("иван@example.org", "BODY=8BITMIME SMTPUTF8", content)
+    assert second.parameters == ""
+
+
+def test_an_address_that_is_not_ascii_is_refused_where_smtputf8_is_not_offered(
+    server: RecordingServer, provider_of: Callable[..., SmtpProvider]
+) -> None:
+    sent = [letter(1, recipient="иван@example.org"), letter(2)]
+    refused, taken = provider_of(server, connections=1).deliver(sent)
+    assert (refused.outcome, refused.code, refused.about) == (Outcome.PERMANENT, 553, About.LETTER)
+    assert refused.answer == "The mail service does not take addresses with letters outside ASCII (SMTPUTF8)."
+    assert taken.outcome is Outcome.ACCEPTED
+    assert server.commands["MAIL"] == 1
+
+
+@pytest.mark.parametrize("utf8", [True, False])
+def test_a_domain_that_is_not_ascii_goes_in_ascii(server: RecordingServer, provider: SmtpProvider, utf8: bool) -> None:
+    server.utf8 = utf8
+    assert deliver_one(provider, letter(recipient="ivan@пример.рф")).outcome is Outcome.ACCEPTED
+    assert (server.letters[0].recipient, server.letters[0].parameters) == ("ivan@xn--e1afmkfd.xn--p1ai", "")
+
+
+def test_a_session_that_takes_nothing_is_left_for_another(
+    either: RecordingServer, provider_of: Callable[..., SmtpProvider]
+) -> None:
+    """As Postfix's postscreen does with clients that it does not know yet."""
+    either.once("rcpt", Say(450, "4.3.2 Service currently unavailable"))
+    receipts = list(provider_of(either, connections=1).deliver(letters(3)))
+    assert [receipt.outcome for receipt in receipts] == [Outcome.TEMPORARY, Outcome.ACCEPTED, Outcome.ACCEPTED]
+    assert receipts[0].doubtful
+    assert either.connections_made == 2
 
 
 def test_the_words_of_the_service_are_kept_readable_and_short(server: RecordingServer, provider: SmtpProvider) -> None:

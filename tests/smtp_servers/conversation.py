@@ -201,7 +201,7 @@ class Conversation(asyncio.Protocol):
             answer, self.waiting_for = self.waiting_for, None
             answer(line)
             return True
-        verb, _, rest = line.decode("ascii", "replace").partition(" ")
+        verb, _, rest = line.decode("utf-8", "replace").partition(" ")
         self.server.commands[verb.upper()] += 1
         handler = getattr(self, f"on_{verb.lower()}", None)
         if handler is None:
@@ -217,8 +217,10 @@ class Conversation(asyncio.Protocol):
         if not name or " " in name:
             self.violation(f"EHLO {name}")
         server = self.server
+        server.greeted_by.add(name)
         offers = ["PIPELINING"] * server.pipelining + ["8BITMIME"] * server.eight_bit
         offers += [f"SIZE {server.size}"] * (server.size is not None)
+        offers += ["SMTPUTF8"] * server.utf8
         offers += ["STARTTLS"] * (server.certificate is not None and not self.encrypted)
         offers += [f"AUTH {server.auth_methods}"] * (server.login is not None)
         self.greeted = True
@@ -308,6 +310,8 @@ class Conversation(asyncio.Protocol):
         if not rest.startswith(f"{word}:<") or ">" not in rest:
             self.violation(f"no address: {rest[:60]}")
         address, _, parameters = rest[len(word) + 2 :].partition(">")
+        if not (address.isascii() or "SMTPUTF8" in (parameters or self.parameters)):
+            self.violation(f"an address that is not ASCII without SMTPUTF8: {address}")
         return address, parameters.strip()
 
     def on_data(self, _rest: str) -> None:

@@ -35,6 +35,7 @@ class RecordingServer:
 
     pipelining: bool = True
     eight_bit: bool = True
+    utf8: bool = False
     size: int | None = None
     login: tuple[str, str] | None = None
     """User and password demanded before MAIL."""
@@ -58,6 +59,8 @@ class RecordingServer:
     port: int = field(init=False, default=0)
     violations: list[str] = field(init=False, default_factory=list)
     """What a client did against the protocol."""
+    greeted_by: set[str] = field(init=False, default_factory=set)
+    """The names that clients gave themselves."""
     commands: Counter[str] = field(init=False, default_factory=Counter)
     connections_made: int = field(init=False, default=0)
     most_open: int = field(init=False, default=0)

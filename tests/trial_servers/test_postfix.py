@@ -27,8 +27,7 @@ REFUSALS = {
     },
     "454 Relay access denied, as by default": {"mynetworks": "192.0.2.1"},
     "553 Sender address rejected": {
-        "smtpd_sender_login_maps": "static:somebody",
-        "smtpd_sender_restrictions": "reject_sender_login_mismatch",
+        "smtpd_sender_restrictions": "check_sender_access static:{553 5.7.1 not owned by anybody here}",
     },
     "450 sender's domain": {"smtpd_sender_restrictions": "check_sender_access static:{450 4.1.8 not this domain}"},
     "554 of the client": {"smtpd_client_restrictions": "reject"},

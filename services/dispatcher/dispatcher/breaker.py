@@ -229,7 +229,8 @@ class Breaker:
     def refused(self, receipt: Receipt) -> None:
         """The service refuses letter after letter, this one for instance: it is left alone."""
         words = addresses.masked(f"{receipt.code} {receipt.answer}", receipt.letter.recipient)
-        if self._fail(Trouble.REFUSED, f"letter after letter is refused: {words}", settings.BREAKER_FAILURES) is None:
+        words, weight = f"letter after letter is refused: {words}", settings.BREAKER_FAILURES
+        if self._fail(Trouble.REFUSED, words, weight, said=receipt.answer) is None:
             self._stay_away_alone(settings.SETBACKS[-1])
 
     def is_news(self, words: str) -> bool:
@@ -272,7 +273,15 @@ class Breaker:
         elif (now - self._proved_at) * 1000 < open_for:  # answered here after others found it away
             self._close(took=(now - self._accepted_at) * 1000 < open_for)
 
-    def _fail(self, trouble: Trouble, words: str, weight: int, setbacks: Sequence[float] | None = None) -> float | None:
+    def _fail(
+        self,
+        trouble: Trouble,
+        words: str,
+        weight: int,
+        setbacks: Sequence[float] | None = None,
+        said: str | None = None,
+    ) -> float | None:
+        """`said`: operators are told only if they have not been of such words lately."""
         waits = [round(seconds * 1000) for seconds in setbacks or settings.SETBACKS]
         answer = self._call(
             FAIL,
@@ -294,7 +303,7 @@ class Breaker:
             return None
         self._open, self.probing, self.refuses = True, False, trouble == Trouble.REFUSED
         self._hint(wait)
-        if news and not (self.refuses and not self.is_news(words)):
+        if news and (said is None or self.is_news(said)):
             ours = trouble in (Trouble.MISCONFIGURED, Trouble.REFUSED)
             log = logger.error if ours else logger.warning
             log("nothing is handed over, the next try is in %.1f s: %s", wait, addresses.masked(words))

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from dispatcher.providers.base import Provider, Slots, Unlimited
@@ -224,7 +224,7 @@ def _place(text: str, default_port: int) -> tuple[str, int]:
     return host.strip("[]").replace("%25", "%"), _number("the port", port, range(1, 65536))
 
 
-def _options(query: str) -> dict[str, int]:
+def _options(query: str) -> dict[str, Any]:
     known = {"connections": CONNECTIONS, "timeout": TIMEOUT, "total": TOTAL}
     options: dict[str, int] = {}
     for pair in filter(None, query.split("&")):
