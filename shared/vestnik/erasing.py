@@ -16,6 +16,7 @@ from vestnik import clock, jobs, sharing
 from vestnik.accounts.letters import AccountLetter, AccountLetterState
 from vestnik.accounts.models import Share, Submission, User
 from vestnik.clients.models import (
+    AttributeName,
     Client,
     ClientList,
     ClientListGroupObjectPermission,
@@ -54,6 +55,7 @@ OF_ACCOUNT: Belongings = (
     (ClientListGroupObjectPermission, "content_object__owner"),
     (ClientList, "owner"),
     (Client, "owner"),
+    (AttributeName, "owner"),
     (MailingUserObjectPermission, "user"),
     (MessageUserObjectPermission, "user"),
     (ClientListUserObjectPermission, "user"),

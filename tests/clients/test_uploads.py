@@ -17,20 +17,30 @@ from django.utils import timezone
 from vestnik import jobs
 from vestnik.accounts.models import User
 from vestnik.clients import background, importing, uploads, verbs
-from vestnik.clients.background import run_import, start_import
+from vestnik.clients.background import begin_import, run_import, take_file
 from vestnik.clients.models import Client, ClientImport, ClientList, ImportPiece
 from vestnik.clients.uploads import PIECE, PieceKind
+from vestnik.testing.factories import make_import
 
 GOOD = "email;ФИО;Город\nann@example.org;Анна;Осло\nbob@example.org;Борис;\n"
 MB = 1 << 20
 
 
 def upload(owner, text=GOOD, encoding="utf-8", **options):
-    return start_import(owner, [text.encode(encoding)], "clients.csv", **options)
+    return make_import(owner, [text.encode(encoding)], "clients.csv", **options)
 
 
 def imported(owner, text=GOOD, encoding="utf-8", **options):
     work = upload(owner, text, encoding, **options)
+    run_import(work.pk)
+    work.refresh_from_db()
+    return work
+
+
+def refused_as_a_whole(owner):
+    """An import that nobody said the encoding of, as the version before took them, and that is none for certain."""
+    work = make_import(owner, ["email;name\nlukasz@example.org;Łukasz\n".encode("cp1250")])
+    ClientImport.objects.filter(pk=work.pk).update(encoding="", delimiter="")
     run_import(work.pk)
     work.refresh_from_db()
     return work
@@ -96,7 +106,7 @@ def test_an_upload_waits_with_its_name_and_size(alice, django_capture_on_commit_
     hints = []
     monkeypatch.setattr(jobs.Job, "enqueue", lambda job, *args, **_kwargs: hints.append((job.name, *args)))
     with django_capture_on_commit_callbacks(execute=True):
-        work = start_import(alice, SimpleUploadedFile("клиенты.csv", GOOD.encode()), "клиенты\n.csv")
+        work = make_import(alice, SimpleUploadedFile("клиенты.csv", GOOD.encode()), "клиенты\n.csv")
     assert (work.state, work.file_name, work.size) == ("queued", "клиенты.csv", len(GOOD.encode()))
     assert work.created_at is not None
     assert b"".join(uploads.read(work, PieceKind.SOURCE)) == GOOD.encode()
@@ -105,7 +115,7 @@ def test_an_upload_waits_with_its_name_and_size(alice, django_capture_on_commit_
 
 
 def test_of_a_long_file_name_the_end_is_kept(alice):
-    work = start_import(alice, [b"email\n"], "я" * 300 + ".csv")
+    work = make_import(alice, [b"email\n"], "я" * 300 + ".csv")
     assert len(work.file_name) == 200
     assert work.file_name.endswith("я.csv")
 
@@ -122,7 +132,7 @@ def test_of_a_long_file_name_the_end_is_kept(alice):
 def test_a_file_without_or_beyond_measure_is_refused_and_not_kept(alice, settings, uploaded, sentence):
     settings.IMPORT_LIMIT_BYTES = 2 * MB
     with pytest.raises(ValidationError) as refusal:
-        start_import(alice, uploaded, "a.csv")
+        make_import(alice, uploaded, "a.csv")
     assert refusal.value.message_dict == {"file": [sentence]}
     assert not ClientImport.objects.exists()
     assert not ImportPiece.objects.exists()
@@ -130,8 +140,9 @@ def test_a_file_without_or_beyond_measure_is_refused_and_not_kept(alice, setting
 
 def test_a_file_may_be_as_large_as_the_limit(alice, settings):
     settings.IMPORT_LIMIT_BYTES = 2 * MB
-    assert start_import(alice, [b"x" * MB, b"x" * MB], "a.csv").size == 2 * MB
-    assert start_import(alice, SimpleUploadedFile("a.csv", b"x" * 2 * MB), "a.csv").size == 2 * MB
+    half = b"email\n" + b"x" * (MB - 7) + b"\n"
+    assert take_file(alice, [half, half], "a.csv").size == 2 * MB
+    assert take_file(alice, SimpleUploadedFile("a.csv", 2 * half), "a.csv").size == 2 * MB
 
 
 @pytest.mark.parametrize("name", ["a" * 201, "a\nb"])
@@ -202,7 +213,7 @@ def test_refused_rows_are_kept_as_a_file_without_formulas(alice):
 def test_the_refused_rows_mended_can_be_imported(alice):
     work = imported(alice, GOOD + "cat.example.org;=Cat;Oslo\n")
     mended = b"".join(uploads.read(work, PieceKind.REFUSED)).replace(b"cat.", b"cat@")
-    again = start_import(alice, [mended], "mended.csv")
+    again = make_import(alice, [mended], "mended.csv")
     run_import(again.pk)
     client = Client.objects.get(email="cat@example.org")
     assert (client.full_name, client.attributes) == ("=Cat", {"Город": "Oslo"})
@@ -234,24 +245,99 @@ def test_a_file_of_a_header_only_is_done(alice):
     [
         (b"\n \r\n", "empty"),
         (b"\x89PNG\r\n\x1a\n\0\0\0", "binary"),
-        ("email\nann@example.org".encode("utf-16"), "UTF-16"),
-        (b"email\n\x98\xff", "neither"),
-        (b"name,city\nAnn,Oslo\n", "“name”, “city”"),
-        (b"email,E-mail\n", "Several columns"),
         (b"email\nann@example.org\n" + b"x" * 3_000_000, "longer than a megabyte"),
     ],
 )
-def test_a_file_that_cannot_be_imported_is_refused_with_a_sentence(alice, content, sentence):
-    work = start_import(alice, [content], "a.csv", list_name="Friends")
-    run_import(work.pk)
-    work.refresh_from_db()
-    assert work.state == "refused"
-    assert sentence in work.reason
-    assert work.reason.endswith((".", ")", "?"))
-    assert work.finished_at is not None
+def test_what_is_no_table_is_refused_at_once_and_not_kept(alice, content, sentence):
+    with pytest.raises(ValidationError) as refusal:
+        take_file(alice, [content], "a.csv", list_name="Friends")
+    [said] = refusal.value.message_dict["file"]
+    assert sentence in said
+    assert not ClientImport.objects.exists()
     assert not ImportPiece.objects.exists()
-    assert not ClientList.objects.exists()
+
+
+def test_a_file_waits_for_its_owners_word_and_nothing_is_imported_before(alice):
+    work = take_file(alice, [GOOD.encode()], "a.csv")
+    assert (work.state, work.encoding, work.delimiter, work.in_doubt) == ("asked", "utf-8", ";", False)
+    run_import(work.pk)
     assert not Client.objects.exists()
+    begin_import(work, "utf-8", ";")
+    begin_import(work, "utf-8", ";")
+    run_import(work.pk)
+    assert Client.objects.count() == 2
+    begin_import(work, "utf-8", ";")
+    work.refresh_from_db()
+    assert work.state == "done"
+
+
+def test_a_file_is_read_as_its_owner_says(alice):
+    work = take_file(alice, ["email|name\nlukasz@example.org|Łukasz;Wójcik\n".encode("cp1250")], "a.csv")
+    assert (work.in_doubt, work.delimiter) == (True, "|")
+    begin_import(work, "cp1250", "|")
+    run_import(work.pk)
+    assert Client.objects.get().full_name == "Łukasz;Wójcik"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "delimiter", "field"),
+    [
+        *(("", ";", "encoding"), ("rot13", ";", "encoding"), ("utf-8", "x", "delimiter")),
+        *(("utf-16-le", "", "encoding"), ("utf-32-be", "", "encoding")),
+    ],
+)
+def test_a_file_cannot_be_read_just_anyhow(alice, encoding, delimiter, field):
+    work = take_file(alice, [GOOD.encode()], "a.csv")
+    with pytest.raises(ValidationError) as refusal:
+        begin_import(work, encoding, delimiter)
+    assert list(refusal.value.message_dict) == [field]
+    work.refresh_from_db()
+    assert work.state == "asked"
+
+
+def test_a_file_without_a_column_of_addresses_is_kept_to_be_read_otherwise(alice):
+    work = take_file(alice, [b"name,city\nAnn,Oslo\n"], "a.csv")
+    assert (work.state, work.delimiter) == ("asked", "")
+    with pytest.raises(ValidationError, match="“name”, “city”"):
+        background.first_look(work, "utf-8", "")
+
+
+def test_a_file_that_was_not_confirmed_can_be_forgotten_and_one_that_was_cannot(alice):
+    work, begun = take_file(alice, [GOOD.encode()], "a.csv"), make_import(alice, [GOOD.encode()])
+    background.drop_file(work)
+    background.drop_file(begun)
+    assert list(ClientImport.objects.all()) == [begun]
+
+
+def test_files_that_nobody_confirms_are_kept_for_a_day(alice):
+    old, new = (take_file(alice, [GOOD.encode()], "a.csv") for _number in range(2))
+    day = timedelta(days=1)
+    ClientImport.objects.filter(pk=old.pk).update(created_at=timezone.now() - day - timedelta(minutes=1))
+    ClientImport.objects.filter(pk=new.pk).update(created_at=timezone.now() - day + timedelta(minutes=1))
+    background.forget_files()
+    assert list(ClientImport.objects.all()) == [new]
+
+
+@pytest.mark.parametrize("size", [PIECE - 20, PIECE, PIECE + 20, 2 * PIECE + 20])
+def test_a_look_at_a_long_file_takes_its_beginning_alone(alice, size):
+    line = "ann@example.org,Анна\n".encode()
+    work = take_file(alice, [b"email,name\n" + line * (size // len(line))], "a.csv")
+    beginning = uploads.beginning(work, PieceKind.SOURCE)
+    assert len(beginning) <= PIECE
+    assert beginning.endswith(b"\n")
+    assert len(background.first_look(work, "utf-8", ",").rows) == 10
+
+
+def test_an_import_that_the_version_before_took_is_not_guessed_at(alice):
+    work = refused_as_a_whole(alice)
+    assert (work.state, "not certain" in work.reason) == ("refused", True)
+    assert not Client.objects.exists()
+
+
+def test_what_is_to_be_known_of_an_import_is_kept_with_it(alice):
+    work = imported(alice, "email;status\nann@example.org;active\nANN@example.org;unsubscribed\n")
+    assert (work.created, work.repeated) == (1, 1)
+    assert "“status”" in work.remarks
 
 
 def test_what_a_blocked_owner_or_a_manager_uploaded_is_refused(alice, maria):
@@ -274,7 +360,7 @@ def test_an_import_that_is_over_is_not_done_again(alice):
     Client.objects.all().delete()
     run_import(work.pk)
     assert not Client.objects.exists()
-    refused = imported(alice, "name\nAnn\n")
+    refused = refused_as_a_whole(alice)
     run_import(refused.pk)
     refused.refresh_from_db()
     assert refused.tries == 1
@@ -353,7 +439,7 @@ def test_refused_rows_are_kept_for_a_week_and_what_an_import_did_for_ever(alice)
     week = timedelta(days=7)
     ClientImport.objects.filter(pk=old.pk).update(finished_at=timezone.now() - week - timedelta(minutes=1))
     ClientImport.objects.filter(pk=new.pk).update(finished_at=timezone.now() - week + timedelta(minutes=1))
-    background.forget_refused_rows()
+    background.forget_files()
     assert not old.pieces.exists()
     assert new.pieces.exists()
     assert waiting.pieces.exists()
@@ -377,7 +463,7 @@ def test_imports_go_with_their_owner(alice):
 
 
 def test_the_admin_site_shows_imports_and_changes_none(alice, client):
-    works = [imported(alice, GOOD + "bad;;\n"), imported(alice, "name\nAnn\n"), upload(alice)]
+    works = [imported(alice, GOOD + "bad;;\n"), refused_as_a_whole(alice), upload(alice)]
     client.force_login(User.objects.create_superuser("root@example.org", "a long password"))
     listing = reverse("admin:clients_clientimport_changelist")
     assert client.get(listing).context["cl"].result_count == 3

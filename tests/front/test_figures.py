@@ -26,7 +26,7 @@ from vestnik.mailings import runs, verbs
 from vestnik.mailings.models import Mailing
 from vestnik.mailings.records import Delivery, Run
 from vestnik.settings import impatient
-from vestnik.testing.factories import make_clients, make_mailing
+from vestnik.testing.factories import make_clients, make_import, make_mailing
 
 NOWHERE = "unix:///nowhere/valkey.sock"
 
@@ -113,7 +113,7 @@ def test_other_figures_make_the_home_pages_stale_and_the_same_do_not(alice, valk
 
 
 def import_three(alice):
-    work = background.start_import(alice, [b"email\na@example.org\nb@example.org\nc@example.org\n"], "clients.csv")
+    work = make_import(alice, [b"email\na@example.org\nb@example.org\nc@example.org\n"], "clients.csv")
     background.run_import(work.pk)
     assert Client.objects.count() == 3
 

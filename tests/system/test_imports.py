@@ -7,9 +7,8 @@ from tests.timing import in_time
 from vestnik import jobs
 from vestnik.accounts.models import User
 from vestnik.clients import background
-from vestnik.clients.background import start_import
 from vestnik.clients.models import Client, ClientImport, ImportPiece
-from vestnik.testing.factories import make_mailing
+from vestnik.testing.factories import make_import, make_mailing
 
 ROWS = 200_000
 
@@ -37,7 +36,7 @@ def under_way(work):
 def test_an_uploaded_file_is_imported_at_once(alice, post, run_dispatcher):
     run_dispatcher("control")
     uploaded = time.monotonic()
-    work = start_import(alice, sheet(1000), "clients.csv", list_name="Friends")
+    work = make_import(alice, sheet(1000), "clients.csv", list_name="Friends")
     wait_until(lambda: state(work) == "done")
     in_time(time.monotonic() - uploaded, 2)
     assert (work.created, work.refused, work.listed) == (1000, 1, 1000)
@@ -46,7 +45,7 @@ def test_an_uploaded_file_is_imported_at_once(alice, post, run_dispatcher):
 
 def test_an_import_whose_worker_was_killed_is_brought_to_its_end_once(alice, post, run_dispatcher):
     dispatcher = run_dispatcher("control")
-    work = start_import(alice, sheet(ROWS), "clients.csv", list_name="Friends")
+    work = make_import(alice, sheet(ROWS), "clients.csv", list_name="Friends")
     wait_until(lambda: under_way(work))
     dispatcher.kill("control")
     assert state(work) == "running"
@@ -63,7 +62,7 @@ def test_an_import_whose_worker_was_killed_is_brought_to_its_end_once(alice, pos
 
 def test_an_import_that_was_stopped_with_its_process_is_begun_again(alice, post, run_dispatcher):
     dispatcher = run_dispatcher("control")
-    work = start_import(alice, sheet(ROWS), "clients.csv")
+    work = make_import(alice, sheet(ROWS), "clients.csv")
     wait_until(lambda: under_way(work))
     stopped = time.monotonic()
     dispatcher.stop("control")
@@ -79,9 +78,9 @@ def test_an_import_that_was_stopped_with_its_process_is_begun_again(alice, post,
 def test_launches_do_not_wait_for_imports(alice, bob, post, run_dispatcher):
     carol = User.objects.create_user("carol@example.org")
     run_dispatcher()
-    works = [start_import(owner, sheet(ROWS), "clients.csv") for owner in (alice, bob)]
+    works = [make_import(owner, sheet(ROWS), "clients.csv") for owner in (alice, bob)]
     wait_until(lambda: all(background.progress(work.pk) for work in works))
-    more = [start_import(carol, sheet(10), f"{number}.csv") for number in range(10)]
+    more = [make_import(carol, sheet(10), f"{number}.csv") for number in range(10)]
     mailing = make_mailing(alice, 10)
     saved = time.monotonic()
     post.wait_for(10)

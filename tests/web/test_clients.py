@@ -13,12 +13,12 @@ from django.urls import reverse
 
 from vestnik.accounts.models import User
 from vestnik.clients import verbs
-from vestnik.clients.background import start_import
 from vestnik.clients.importing import import_clients
 from vestnik.clients.models import Client, ClientList
 from vestnik.mailings import runs
 from vestnik.mailings.models import Delivery
 from vestnik.testing import factories
+from vestnik.testing.factories import make_import
 from web.clients.forms import parsed, written
 
 pytestmark = pytest.mark.usefixtures("valkey")
@@ -116,10 +116,38 @@ def test_what_is_wrong_stands_beside_its_field(browser: Browser, field: str, val
 
 
 def test_long_comments_and_values_are_kept(browser: Browser) -> None:
-    browser.post(reverse("clients:new"), filled(comment="c" * 10_000, attributes="note: " + "n" * 10_000))
+    browser.post(reverse("clients:new"), filled(comment="c" * 10_000, attributes="note: " + "n" * 2_000))
 
     client = Client.objects.get()
-    assert (len(client.comment), len(client.attributes["note"])) == (10_000, 10_000)
+    assert (len(client.comment), len(client.attributes["note"])) == (10_000, 2_000)
+
+
+@pytest.mark.parametrize(
+    ("field", "sent", "said"),
+    [
+        ("comment", "c" * 10_001, "at most 10000 characters"),
+        ("attributes", "note: " + "n" * 2_001, "“note” has 2001 characters; at most 2000"),
+        ("attributes", "n" * 101 + ": x", "at most 100"),
+        ("attributes", "\n".join(f"n{number}: x" for number in range(201)), "Line 201: a client may have at most 200"),
+        ("attributes", "\n".join(f"n{number}: " + "я" * 1000 for number in range(17)), "at most 32768 are allowed"),
+        ("attributes", "City: Oslo\nｃｉｔｙ: Rome", "Line 2: “ｃｉｔｙ” stands there for the second time"),
+    ],
+)
+def test_what_is_too_much_for_a_client_is_said_beside_its_field(
+    browser: Browser, field: str, sent: str, said: str
+) -> None:
+    answer = browser.post(reverse("clients:new"), filled(**{field: sent}))
+
+    assert said in " ".join(answer.context["form"].errors[field])
+    assert not Client.objects.exists()
+
+
+def test_attributes_are_spelled_as_the_owner_spelled_them_first(browser: Browser, bob: User) -> None:
+    verbs.create_client(bob, "b@example.org", attributes={"CITY": "Omsk"})
+    browser.post(reverse("clients:new"), filled(attributes="City: Oslo"))
+    browser.post(reverse("clients:new"), filled(email="boris@example.org", attributes="city: Rome\nＣＩＴＹ2: x"))
+
+    assert Client.objects.get(email="boris@example.org").attributes == {"City": "Rome", "CITY2": "x"}
 
 
 @pytest.mark.parametrize(
@@ -205,7 +233,7 @@ def test_htmx_gets_the_table_alone(browser: Browser, alice: User) -> None:
 
 
 def test_the_back_button_gets_the_whole_page(browser: Browser, alice: User) -> None:
-    work = start_import(alice, [b"email\n"], "a.csv")
+    work = make_import(alice, [b"email\n"], "a.csv")
     back = {"HX-Request": "true", "HX-History-Restore-Request": "true"}
     for address in (reverse("clients:list"), reverse("clients:import-thing", args=[work.pk])):
         page = browser.get(address, headers=back).content.decode()

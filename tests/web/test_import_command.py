@@ -36,6 +36,39 @@ def test_clients_are_imported_and_counted(alice, file, capsys):
     assert [path.name for path in file.parent.iterdir()] == ["clients.csv"]
 
 
+def test_what_was_read_is_said(alice, file, capsys):
+    file.write_text("email;ФИО;Город;status\nann@example.org;Анна;Осло;active\nANN@example.org;;;\n", "utf-8")
+    run(file)
+    said = capsys.readouterr()
+    for words in (
+        "Read as utf-8, separated by ;",
+        "ФИО: full name",
+        "attribute Город",
+        "ann@example.org | Анна",
+    ):
+        assert words in said.err
+    assert "Rows whose address another row has, too: 1." in said.out
+    assert "“status”" in said.out
+
+
+def test_in_doubt_about_the_encoding_nothing_is_imported_until_it_is_said(alice, file, capsys):
+    file.write_text("email;name\nlukasz@example.org;Łukasz Wójcik\n", "cp1250")
+    with pytest.raises(CommandError, match="--encoding cp1250") as failure:
+        run(file)
+    assert failure.value.returncode == 2
+    assert not Client.objects.exists()
+    assert "Łukasz Wójcik" in capsys.readouterr().err
+    run(file, "--encoding", "Windows-1250")
+    assert Client.objects.get().full_name == "Łukasz Wójcik"
+
+
+@pytest.mark.parametrize(("separator", "between"), [("|", "|"), ("tab", "\t"), ("\\t", "\t"), (";", ";")])
+def test_the_separator_can_be_said(alice, file, separator, between):
+    file.write_text(f"email{between}name\nann@example.org{between}A,B\n")
+    run(file, "--separator", separator)
+    assert Client.objects.get().full_name == "A,B"
+
+
 def test_the_owner_is_found_however_the_address_is_written(alice, file):
     file.write_text(GOOD)
     run(file, owner=" ALICE@Example.org")
@@ -98,6 +131,8 @@ def test_when_every_row_is_refused_the_command_fails_and_makes_no_list(alice, fi
         (b"\x89PNG\0\0", [], "binary"),
         (b"name\nAnn\n", [], "“name”"),
         (GOOD.encode(), ["--owner", "nobody@example.org"], "There is no user nobody@example.org"),
+        (GOOD.encode(), ["--encoding", "rot13"], "--encoding: No encoding 'rot13'"),
+        (GOOD.encode(), ["--separator", "x"], "--separator: "),
         (GOOD.encode(), ["--owner", "nobody"], "There is no user nobody"),
         (GOOD.encode(), ["--list", " "], "--list: "),
         (GOOD.encode(), ["--list", "a\nb"], "--list: Line breaks"),

@@ -14,6 +14,7 @@ from django.urls import reverse
 from vestnik.accounts.models import User
 from vestnik.clients import background, verbs
 from vestnik.clients.models import Client, ClientImport, ClientList, ImportPiece
+from vestnik.testing.factories import make_import
 
 pytestmark = pytest.mark.usefixtures("valkey")
 
@@ -33,14 +34,27 @@ def browser(alice: User) -> Browser:
     return browser_of(alice)
 
 
-def filled(text: str = GOOD, name: str = "clients.csv", **fields: Any) -> dict[str, Any]:
-    return {"file": SimpleUploadedFile(name, text.encode()), "form_key": uuid.uuid4(), **fields}
+def filled(text: str | bytes = GOOD, name: str = "clients.csv", **fields: Any) -> dict[str, Any]:
+    content = text.encode() if isinstance(text, str) else text
+    return {"file": SimpleUploadedFile(name, content), "form_key": uuid.uuid4(), **fields}
 
 
-def uploaded(browser: Browser, text: str = GOOD, **fields: Any) -> ClientImport:
+def taken(browser: Browser, text: str | bytes = GOOD, **fields: Any) -> ClientImport:
     answer = browser.post(reverse("clients:import"), filled(text, **fields))
     work = ClientImport.objects.latest("pk")
     assert answer["Location"] == reverse("clients:import-thing", args=[work.pk])
+    return work
+
+
+def begin(browser: Browser, work: ClientImport, **said: str) -> Any:
+    reading = {"encoding": work.encoding, "delimiter": work.delimiter} | said
+    return browser.post(reverse("clients:import-begin", args=[work.pk]), reading)
+
+
+def uploaded(browser: Browser, text: str = GOOD, **fields: Any) -> ClientImport:
+    work = taken(browser, text, **fields)
+    assert begin(browser, work)["Location"] == reverse("clients:import-thing", args=[work.pk])
+    work.refresh_from_db()
     return work
 
 
@@ -131,6 +145,80 @@ def test_files_may_be_called_anything(browser: Browser, name: str) -> None:
         assert str(work) in page.replace("&lt;", "<").replace("&gt;", ">")
 
 
+# What was read
+
+
+def test_what_was_read_is_shown_before_anything_is_imported(browser: Browser) -> None:
+    rows = "".join(f"client{number}@example.org;Имя {number};{SCRIPT}\n" for number in range(20))
+    work = taken(browser, "email;ФИО;Город;unsubscribed\n" + rows)
+
+    page = page_of(browser, work)
+    assert "Nothing is imported yet" in page
+    for said in ("UTF-8", "semicolon", "e-mail address", "full name", "attribute Город", "Имя 0", "Имя 9"):
+        assert said in page
+    assert "Имя 10" not in page
+    assert "“unsubscribed”" in page
+    assert SCRIPT not in page
+    assert "not certain" not in page
+    background.run_import(work.pk)
+    assert not Client.objects.exists()
+
+
+def test_where_the_encoding_is_not_certain_it_is_said_and_can_be_chosen(browser: Browser) -> None:
+    work = taken(browser, "email;full name\nlukasz@example.org;Łukasz Wójcik\n".encode("cp1250"))
+    page = page_of(browser, work)
+    assert "not certain in which encoding" in page
+    assert "Łukasz Wójcik" in page
+    other = browser.get(reverse("clients:import-thing", args=[work.pk]), {"encoding": "cp1251", "delimiter": ";"})
+    assert "Јukasz Wуjcik" in other.content.decode()
+    assert not Client.objects.exists()
+    begin(browser, work, encoding="cp1250")
+    background.run_import(work.pk)
+    assert Client.objects.get().full_name == "Łukasz Wójcik"
+
+
+def test_another_separator_can_be_chosen(browser: Browser) -> None:
+    work = taken(browser, "email,name;city\nanna@example.org,Anna;Oslo\n")
+    answer = browser.get(reverse("clients:import-thing", args=[work.pk]), {"delimiter": ";"})
+    assert "anna@example.org,Anna" in answer.content.decode()
+
+
+def test_a_file_without_a_column_of_addresses_says_so_and_is_not_imported(browser: Browser) -> None:
+    work = taken(browser, f"{SCRIPT};name\nx;y\n")
+
+    for page in (page_of(browser, work), begin(browser, work).content.decode()):
+        assert "No column is called “email”" in page
+        assert "<script>alert" not in page
+    assert not Client.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "said", [{"encoding": ""}, {"encoding": "rot13"}, {"encoding": "cp1251" * 1000}, {"delimiter": "x"}]
+)
+def test_what_no_file_can_be_read_as_is_refused(browser: Browser, said: dict[str, str]) -> None:
+    work = taken(browser)
+
+    assert begin(browser, work, **said).status_code == 200
+    assert browser.get(reverse("clients:import-thing", args=[work.pk]), said).status_code == 200
+    work.refresh_from_db()
+    assert work.state == "asked"
+
+
+def test_a_file_that_was_looked_at_can_be_forgotten(browser: Browser) -> None:
+    work = taken(browser)
+    answer = browser.post(reverse("clients:import-forget", args=[work.pk]))
+
+    assert answer["Location"] == reverse("clients:imports")
+    assert not ClientImport.objects.exists()
+
+
+def test_what_is_no_table_is_refused_beside_the_field(browser: Browser) -> None:
+    answer = browser.post(reverse("clients:import"), filled(b"\x89PNG\r\n\0\0"))
+
+    assert "binary" in str(answer.context["form"].errors["file"])
+    assert not ClientImport.objects.exists()
+
+
 # What became of it
 
 
@@ -153,13 +241,14 @@ def test_an_import_is_looked_at_until_it_is_over(browser: Browser) -> None:
     assert "New clients" in over
 
 
-def test_a_file_that_cannot_be_imported_says_why(browser: Browser) -> None:
-    work = imported(browser, f"{SCRIPT};name\nx;y\n")
+def test_a_file_that_was_refused_says_why(browser: Browser) -> None:
+    work = uploaded(browser, f"email;{SCRIPT}\nx;y\n")
+    ClientImport.objects.filter(pk=work.pk).update(tries=3)
+    background.run_import(work.pk)
 
     page = page_of(browser, work)
     assert "Nothing was imported" in page
-    assert "No column is called “email”" in page
-    assert "<script>alert" not in page
+    assert "broken off 3 times" in page
     assert "hx-get" not in page
 
 
@@ -239,12 +328,12 @@ def test_past_imports_are_listed_and_found(browser: Browser) -> None:
 
 
 def test_a_page_of_imports_takes_the_same_queries_however_many_there_are(browser: Browser, alice: User) -> None:
-    background.start_import(alice, [b"email\n"], "one.csv")
+    make_import(alice, [b"email\n"], "one.csv")
     browser.get(reverse("clients:imports"))  # notes when the user was seen
     with CaptureQueriesContext(connection) as few:
         browser.get(reverse("clients:imports"))
     for _number in range(29):
-        background.start_import(alice, [b"email\n"], "more.csv")
+        make_import(alice, [b"email\n"], "more.csv")
     with CaptureQueriesContext(connection) as many:
         answer = browser.get(reverse("clients:imports"))
 
@@ -262,6 +351,8 @@ def test_a_strangers_import_does_not_exist(browser: Browser, bob: User) -> None:
     assert stranger.get(reverse("clients:import-thing", args=[work.pk])).status_code == 404
     assert stranger.get(reverse("clients:import-thing", args=[work.pk]), headers=HTMX).status_code == 404
     assert stranger.get(reverse("clients:refused", args=[work.pk])).status_code == 404
+    assert begin(stranger, work).status_code == 404
+    assert stranger.post(reverse("clients:import-forget", args=[work.pk])).status_code == 404
     assert "clients.csv" not in stranger.get(reverse("clients:imports")).content.decode()
 
 

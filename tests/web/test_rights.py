@@ -27,6 +27,7 @@ from vestnik.accounts.models import User
 from vestnik.blog.models import Picture, Post
 from vestnik.clients import background
 from vestnik.mailings.records import Run
+from vestnik.testing.factories import make_import
 
 pytestmark = pytest.mark.usefixtures("valkey")
 
@@ -88,7 +89,7 @@ def ids(alice: User, run: Run) -> dict[str, int]:
     """What `<int:pk>` means in each room."""
     mailing: Any = run.mailing
     client_list = mailing.lists.get()
-    upload = background.start_import(alice, [b"email\nno address\n"], "clients.csv")
+    upload = make_import(alice, [b"email\nno address\n"], "clients.csv")
     background.run_import(upload.pk)
     make_post(slug="a-post", picture=make_picture())
     return {

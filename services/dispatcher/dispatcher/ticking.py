@@ -93,4 +93,4 @@ def imports() -> None:
     """Hint at imports that were left lying, and forget what is kept of old ones."""
     for import_id in background.to_do(older_than=HINTED_WITHIN):
         jobs.IMPORT_CLIENTS.enqueue(import_id)
-    background.forget_refused_rows()
+    background.forget_files()

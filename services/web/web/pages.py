@@ -272,7 +272,7 @@ class DeletePage(Visible, OwnersPage, DeleteView):
 class ActionPage(Visible, OwnersPage):
     """Does one thing to a thing when its button is pressed (POST), and goes back to where it is seen."""
 
-    action = "change"
+    action: access.Action = "change"
     http_method_names = ["post", "get"]
     kwargs: dict[str, Any]
 

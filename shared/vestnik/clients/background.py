@@ -1,4 +1,4 @@
-"""Imports in the background: taken here, done by the dispatcher, one at a time for each owner.
+"""Imports in the background: taken and confirmed here, done by the dispatcher, one at a time for each owner.
 
 What is to be done stands in PostgreSQL; the job is a hint. An import is one transaction: whatever dies in the middle of
 it leaves the clients as they were, and the tick has it begun again.
@@ -6,6 +6,7 @@ it leaves the clients as they were, and the tick has it begun again.
 
 from __future__ import annotations
 
+import io
 import logging
 import math
 import tempfile
@@ -27,9 +28,9 @@ from dramatiq.middleware import Shutdown
 
 from vestnik import access, jobs
 from vestnik.accounts.models import User
-from vestnik.clients import uploads
+from vestnik.clients import csv_files, encodings, uploads
+from vestnik.clients.csv_files import ImportRefused, Look
 from vestnik.clients.import_files import Rejected, import_file
-from vestnik.clients.importing import ImportRefused
 from vestnik.clients.models import ClientList
 from vestnik.clients.uploads import UNFINISHED, ClientImport, ImportPiece, ImportState, PieceKind
 from vestnik.locks import alone
@@ -44,21 +45,23 @@ TRIES = 3
 
 DAY = timedelta(days=1)
 KEEP_REFUSED_ROWS = timedelta(days=7)
+KEEP_UNCONFIRMED = timedelta(days=1)
 
 _PROGRESS_LIVES = 600  # seconds
 
 
-def start_import(
+def take_file(
     owner: User,
     uploaded: Iterable[bytes] | File[bytes],
     file_name: str,
     list_name: str = "",
     client_list: ClientList | None = None,
 ) -> ClientImport:
-    """Take a file of the owner's clients to be imported soon, onto `client_list` or the list called `list_name`.
+    """Take a file of the owner's clients, to be put onto `client_list` or the list called `list_name`.
 
-    `uploaded` is Django's UploadedFile, or chunks of bytes; what stands in it is not looked at yet. Raises
-    ValidationError for `file`, `list_name` and `client_list`.
+    Nothing is imported before `begin_import` says how the file is to be read; how it would be is found out here and
+    kept with it. `uploaded` is Django's UploadedFile, or chunks of bytes. Raises ValidationError for `file`,
+    `list_name` and `client_list`.
     """
     if client_list is not None and client_list.owner_id != owner.pk:
         raise ValidationError({"client_list": _("The list is not the owner's.")})
@@ -68,15 +71,59 @@ def start_import(
     name = "".join(filter(str.isprintable, file_name))[-uploads.NAME_LENGTH :]
     with transaction.atomic():
         work = ClientImport.objects.create(
-            owner=owner, client_list=client_list, list_name=list_name, file_name=name, reason=""
+            owner=owner,
+            client_list=client_list,
+            list_name=list_name,
+            file_name=name,
+            reason="",
+            state=ImportState.ASKED,
         )
         size = uploads.store(work, PieceKind.SOURCE, _within_the_limit(uploaded))
         if not size:
             raise ValidationError({"file": _("The file is empty.")})
-        ClientImport.objects.filter(pk=work.pk).update(size=size)
-        jobs.import_clients(work.pk)
+        try:
+            encoding, delimiter, in_doubt = _found(work)
+        except ImportRefused as refusal:
+            raise ValidationError({"file": refusal}) from None
+        ClientImport.objects.filter(pk=work.pk).update(
+            size=size, encoding=encoding, delimiter=delimiter, in_doubt=in_doubt
+        )
     work.refresh_from_db()
     return work
+
+
+def first_look(work: ClientImport, encoding: str, delimiter: str) -> Look:
+    """What the file's beginning says if it is read so. Raises ValidationError for `encoding` and `delimiter`."""
+    if encoding not in encodings.ENCODINGS:
+        raise ValidationError({"encoding": _("Choose an encoding.")})
+    if delimiter and delimiter not in csv_files.SEPARATORS:
+        raise ValidationError({"delimiter": _("Choose what stands between cells.")})
+    beginning = io.BytesIO(uploads.beginning(work, PieceKind.SOURCE))
+    try:
+        return csv_files.look(beginning, delimiter=delimiter, found=encodings.Found(encoding, True, True))
+    except ImportRefused as refusal:
+        raise ValidationError({"encoding": refusal}) from None
+
+
+@transaction.atomic
+def begin_import(work: ClientImport, encoding: str, delimiter: str) -> None:
+    """Have a file imported soon that was taken, read as is said here. Twice is once.
+
+    Raises ValidationError for `encoding` and `delimiter`, where nothing could be read so.
+    """
+    asked = ClientImport.objects.select_for_update().filter(pk=work.pk, state=ImportState.ASKED).first()
+    if asked is None:
+        return
+    seen = first_look(asked, encoding, delimiter)
+    ClientImport.objects.filter(pk=work.pk).update(
+        state=ImportState.QUEUED, encoding=encoding, delimiter=seen.delimiter, in_doubt=False
+    )
+    jobs.import_clients(work.pk)
+
+
+def drop_file(work: ClientImport) -> None:
+    """Forget a file that was taken, unless it is imported already."""
+    ClientImport.objects.filter(pk=work.pk, state=ImportState.ASKED).delete()
 
 
 def run_import(import_id: int) -> None:
@@ -110,9 +157,13 @@ def to_do(older_than: timedelta = timedelta()) -> list[int]:
     return sorted(waiting.order_by("owner_id", "pk").distinct("owner_id").values_list("pk", flat=True))
 
 
-def forget_refused_rows() -> None:
-    """Delete the refused rows of imports that were over a week ago. What an import did is kept."""
+def forget_files() -> None:
+    """Delete the refused rows of imports that were over a week ago, and files that nobody confirmed for a day.
+
+    What an import did is kept.
+    """
     ImportPiece.objects.filter(client_import__finished_at__lt=Now() - KEEP_REFUSED_ROWS).delete()
+    ClientImport.objects.filter(state=ImportState.ASKED, created_at__lt=Now() - KEEP_UNCONFIRMED).delete()
 
 
 def progress(import_id: int) -> int | None:
@@ -132,6 +183,17 @@ def _refuse_too_many(owner: User) -> None:
     if own.filter(created_at__gt=Now() - DAY).count() >= limit:
         said = _("You have imported %(limit)d files within a day, as many as one may; go on tomorrow.")
         raise ValidationError({"file": said % {"limit": limit}})
+
+
+def _found(work: ClientImport) -> tuple[str, str, bool]:
+    """How the file is read best: its encoding, its separator ("" if no column of addresses is found so), any doubt."""
+    with uploads.opened(work, PieceKind.SOURCE) as source:
+        found = encodings.find(source)
+        try:
+            delimiter = csv_files.look(source, found=found).delimiter
+        except csv_files.NoHeader:
+            delimiter = ""
+    return found.encoding, delimiter, not found.is_certain
 
 
 def _check_list_name(name: str, client_list: ClientList | None) -> None:
@@ -183,7 +245,14 @@ def _import(work: ClientImport) -> None:
     ):
         rejected = Rejected(lambda: file)
         report, client_list = import_file(
-            work.owner, source, rejected, work.client_list, work.list_name or None, _progress(work.pk)
+            work.owner,
+            source,
+            rejected,
+            work.client_list,
+            work.list_name or None,
+            _progress(work.pk),
+            work.encoding,
+            work.delimiter,
         )
         file.seek(0)
         uploads.store(work, PieceKind.REFUSED, iter(lambda: file.read(uploads.PIECE), b""))
@@ -196,6 +265,8 @@ def _import(work: ClientImport) -> None:
         unchanged=report.unchanged,
         refused=report.refused,
         listed=report.listed,
+        repeated=report.repeated,
+        remarks="\n".join(report.remarks),
     )
     logger.info("import %d: %s", work.pk, report)
 

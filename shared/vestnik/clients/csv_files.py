@@ -1,71 +1,80 @@
-"""Reading a file of clients: its encoding, its delimiter, what its columns mean, and its rows, one at a time.
+"""Reading a file of clients: its encoding, its separator, the line that names its columns, and its rows, one at a time.
 
-A file is UTF-8 (with or without a byte order mark) or else cp1251; its header line decides between comma, semicolon
-and tab. The apostrophes that Vestnik's own tables have before formulas are dropped. Whatever stands in the file, memory
-stays flat: no line is longer than a megabyte, and a quote that is opened and never closed costs its own row, not the
-rest of the file.
+A file is looked at before it is read: `look` says how it would be, and `opened` reads it so, or as somebody said.
+Neither guesses silently: where the encoding is not certain and nobody said it, `opened` refuses. The apostrophes that
+Vestnik's own tables have before formulas are dropped. Whatever stands in the file, memory stays flat: no line is longer
+than a megabyte, and a quote that is opened and never closed costs its own row, not the rest of the file.
 """
 
-import codecs
 import csv
 import re
-import unicodedata
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import TextIOWrapper
+from itertools import islice
 from typing import BinaryIO, NamedTuple
 
-from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
+from vestnik.clients import encodings, headers
+from vestnik.clients.encodings import ENCODINGS, Found, ImportRefused
+from vestnik.clients.headers import REFUSED_BECAUSE, REFUSED_LINE, Columns
 from vestnik.spreadsheets import as_written
 
-MAX_LINE = 1 << 20
-MAX_ROW_LINES = 200
-ATTRIBUTE_LENGTH = 64
-REFUSED_LINE = "refused line"
-REFUSED_BECAUSE = "refused because"
-"""Columns that a file of refused rows begins with. Mended and imported again, it is read without them."""
+__all__ = [
+    "REFUSED_BECAUSE",
+    "REFUSED_LINE",
+    "SEPARATORS",
+    "Columns",
+    "EncodingInDoubt",
+    "ImportRefused",
+    "Look",
+    "Row",
+]
 
-_CHUNK = 1 << 20
-_DELIMITERS = ",;\t"
+SEPARATORS = {
+    ",": gettext_lazy("comma"),
+    ";": gettext_lazy("semicolon"),
+    "\t": gettext_lazy("tab"),
+    "|": gettext_lazy("vertical bar"),
+}
+"""What may stand between cells, with the words for people."""
+
+MAX_ROW = 1 << 18
+"""Characters of a row. A client's own has half as many at most, so a longer one is a quote that is not closed."""
+MAX_CELL = 10_000
+"""Characters that the longest of a client's texts has. A cell of more than one line that is longer is no cell."""
+SHOWN = 10
+"""Rows of which a look tells what stands there."""
+
+_SAMPLE_LINES, _SAMPLE = 200, 1 << 18
+"""Lines and characters by which the separator and the columns are told."""
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
+_BLANKS_BEHIND_QUOTES = {separator: re.compile(rf'" +(?=[{separator}\r\n]|$)') for separator in SEPARATORS}
+# A cell in quotes behind blanks, seen from the row's beginning: cells are in quotes or have none.
+_BLANKS_BEFORE_QUOTES = {
+    separator: re.compile(rf'(?:(?:"(?:[^"]|"")*+" *+|[^"{separator}]*+){re.escape(separator)})* +"')
+    for separator in SEPARATORS
+}
+_NOT_READ = re.compile("[\udc80-\udcff]")
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
+class EncodingInDoubt(ImportRefused):
+    """The file can be read in several encodings, and nobody said in which it is to be. `found` is the likeliest."""
+
+    def __init__(self, found: Found) -> None:
+        self.found = found
+        super().__init__(
+            _("It is not certain in which encoding the file is written; most likely it is %(encoding)s.")
+            % {"encoding": ENCODINGS[found.encoding]}
+        )
 
 
-# Headers are compared without case, spaces, dashes and underscores. The doubtful ones count where no better one is:
-# an "address" may be a street, a "name" the first one only. The second "еmail" begins with a Cyrillic letter.
-_EMAIL = _words(
-    "email еmail mail emailaddress mailaddress почта элпочта электроннаяпочта емейл емайл имейл мейл "
-    "адресэлектроннойпочты адресэлпочты электронныйадрес"
-)
-_EMAIL_PERHAPS = _words("address адрес")
-_FULL_NAME = _words(
-    "fullname фио полноеимя имяифамилия имяфамилия фамилияимя фамилияиимя фамилияимяотчество имяотчествофамилия"
-)
-_NAME_PARTS = _words("firstname givenname lastname surname familyname middlename patronymic фамилия отчество")
-_NAME_PERHAPS = _words("name имя")
-_COMMENT = _words("comment comments note notes комментарий комментарии примечание примечания")
-_IGNORED = ("", REFUSED_LINE, REFUSED_BECAUSE)
-
-
-class ImportRefused(ValidationError):
-    """The whole file cannot be imported, and nothing was changed. One sentence says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """Where in a row things stand. A full name may be put together from several cells, in the file's order."""
-
-    count: int
-    email: int
-    full_name: tuple[int, ...]
-    comment: int | None
-    attributes: dict[int, str]
+class NoHeader(ImportRefused):
+    """No line of the file, read so, names a column of addresses."""
 
 
 class Row(NamedTuple):
@@ -76,165 +85,141 @@ class Row(NamedTuple):
     fault: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a file looks like: how it is to be read, what its columns mean, and its first rows."""
+
+    found: Found
+    delimiter: str
+    header: list[str]
+    columns: Columns
+    rows: list[Row]
+
+
 class Sheet:
     """A file's header, understood, and its rows, to be read once. Made by `opened`."""
 
-    def __init__(self, text: TextIOWrapper) -> None:
-        self._lines = _Lines(text)
-        self._first_row = 1
-        for line in self._lines:
-            self._first_row += 1
-            self._lines.taken.clear()
-            if line.strip():
-                break
-        else:
+    def __init__(self, text: Iterable[str], found: Found, delimiter: str = "") -> None:
+        self.found = found
+        self._lines = _Lines(iter(text))
+        sample = list(self._lines.ahead(_SAMPLE_LINES, _SAMPLE))
+        if not any(line.strip() for line in sample):
             raise ImportRefused(_("The file is empty."))
-        self.delimiter, self.header = _read_header(line)
-        self.columns = _understand(self.header)
+        if hint := _SEPARATOR_LINE.fullmatch(sample[0]):
+            delimiter = delimiter or (hint[1] if hint[1] in SEPARATORS else "")
+        self.delimiter, self._has_blanks, rows, place = _layout(sample, delimiter)
+        self._lines.drop(rows[place.row].line - 1)
+        self._first_line = rows[place.row].line
+        first_row = next(self._all_rows())
+        self.header = [name.strip() for name in first_row.cells]
+        self._first_line += len(self._lines.taken)
+        below = [row.cells for row in rows[place.row + 1 :] if not row.fault]
+        self.columns = headers.understand(self.header, place.column, below)
 
     def rows(self) -> Iterator[Row]:
         """The rows that are not blank, in their order."""
-        lines, number = self._lines, self._first_row
-        reader = csv.reader(lines, delimiter=self.delimiter, strict=True)
-        while True:
-            lines.taken.clear()
-            try:
-                cells = next(reader)
-            except StopIteration:
-                return
-            except (csv.Error, _TooManyLines) as error:
-                first = lines.give_back_all_but_one()
-                yield Row(number, first.rstrip("\r\n").split(self.delimiter), _say(error))
-                number += 1
-            else:
-                if "".join(cells).strip():
-                    yield Row(number, [as_written(cell) for cell in cells])
-                number += len(lines.taken)
+        rows = self._all_rows()
+        return map(self._checked, rows) if self.found.may_have_bad_bytes else rows
+
+    def _all_rows(self) -> Iterator[Row]:
+        return _rows(self._lines, self.delimiter, self._has_blanks, self._first_line)
+
+    def _checked(self, row: Row) -> Row:
+        """The row, with a fault if some of its bytes mean nothing in the file's encoding."""
+        if not any(_NOT_READ.search(cell) for cell in row.cells):
+            return row
+        cells = [_NOT_READ.sub("\ufffd", cell) for cell in row.cells]
+        place = next(cell for cell in cells if "\ufffd" in cell)
+        at = max(0, place.index("\ufffd") - 20)
+        fault = _("Bytes that mean nothing in %(encoding)s stand at each “\ufffd” in “%(place)s”.") % {
+            "encoding": ENCODINGS[self.found.encoding],
+            "place": place[at : at + 40],
+        }
+        return Row(row.line, cells, row.fault or fault)
 
 
 @contextmanager
-def opened(source: BinaryIO) -> Iterator[Sheet]:
-    """The sheet in a seekable file, which is left open. Raises ImportRefused."""
+def opened(source: BinaryIO, encoding: str = "", delimiter: str = "") -> Iterator[Sheet]:
+    """The sheet in a seekable file, which is left open, read as was said or as is certain.
+
+    Raises ImportRefused, and EncodingInDoubt where the encoding was not said and is not certain.
+    """
+    found = encodings.find(source, encoding)
+    if not found.is_certain:
+        raise EncodingInDoubt(found)
+    with _read(source, found, delimiter) as sheet:
+        yield sheet
+
+
+def look(source: BinaryIO, encoding: str = "", delimiter: str = "", found: Found | None = None) -> Look:
+    """How a seekable file is read best, or as was said, and what is read then. Raises ImportRefused."""
+    found = found or encodings.find(source, encoding)
+    with _read(source, found, delimiter) as sheet:
+        return Look(found, sheet.delimiter, sheet.header, sheet.columns, list(islice(sheet.rows(), SHOWN)))
+
+
+@contextmanager
+def _read(source: BinaryIO, found: Found, delimiter: str) -> Iterator[Sheet]:
     source.seek(0)
-    encoding = _encoding(source)
-    source.seek(0)
-    text = TextIOWrapper(source, encoding, newline="")
+    # A byte that means nothing is marked, so that its row can be refused; in wide characters it costs its neighbours.
+    errors = "replace" if encodings.is_wide(found.encoding) else "surrogateescape"
+    text = TextIOWrapper(source, found.encoding, errors=errors, newline="")
     try:
-        yield Sheet(text)
+        yield Sheet(text, found, delimiter)
     finally:
         text.detach()
 
 
-def _encoding(source: BinaryIO) -> str:
-    """Read the file through once: "utf-8-sig" or "cp1251". Refuses what is no text, or has endless lines."""
-    utf8, cp1251, unbroken = True, True, 0
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    start = True
-    while chunk := source.read(_CHUNK):
-        if start and chunk.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            raise ImportRefused(_("The file is in UTF-16; save it as CSV in UTF-8 and try again."))
-        if start and chunk.startswith(codecs.BOM_UTF8):
-            cp1251 = False
-        start = False
-        if b"\0" in chunk:
-            raise ImportRefused(_("The file is binary; a CSV file is wanted (text, a client a line)."))
-        last_end = max(chunk.rfind(b"\n"), chunk.rfind(b"\r"))
-        unbroken = unbroken + len(chunk) if last_end < 0 else len(chunk) - last_end - 1
-        if unbroken > MAX_LINE:
-            raise ImportRefused(_("The file has a line longer than a megabyte; is it a CSV file?"))
-        cp1251 = cp1251 and b"\x98" not in chunk  # the one byte that means nothing there
-        utf8 = utf8 and _decodes(decoder, chunk)
-    if utf8 and _decodes(decoder, b"", final=True):
-        return "utf-8-sig"
-    if cp1251:
-        return "cp1251"
-    raise ImportRefused(_("The file is neither UTF-8 nor Windows-1251 text; save it as CSV in UTF-8 and try again."))
+def _layout(sample: list[str], said: str) -> tuple[str, bool, list[Row], headers.Place]:
+    """The separator, whether blanks stand around quotes, the sample's rows, and where among them the columns are named.
 
-
-def _decodes(decoder: codecs.IncrementalDecoder, chunk: bytes, *, final: bool = False) -> bool:
-    try:
-        decoder.decode(chunk, final)
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _read_header(line: str) -> tuple[str, list[str]]:
-    """The delimiter under which the line has an e-mail column, or else the most columns; and the columns' names."""
+    Raises ImportRefused where they are named nowhere.
+    """
     readings = []
-    for delimiter in _DELIMITERS:
-        with suppress(csv.Error):
-            names = [name.strip() for name in next(csv.reader([line], delimiter=delimiter, strict=True))]
-            keys = {_key(name) for name in names}
-            readings.append((bool(keys & _EMAIL), bool(keys & _EMAIL_PERHAPS), len(names), delimiter, names))
-    if not readings:
-        raise ImportRefused(_("The header line cannot be read: a quote in it is opened and not closed."))
-    *_merits, delimiter, names = max(readings, key=lambda reading: reading[:3])
-    return delimiter, names
+    found = []
+    for separator in (said,) if said else SEPARATORS:
+        rows = list(_rows(_Lines(iter(sample)), separator, False, 1))
+        has_blanks = any(_BLANKS_BEFORE_QUOTES[separator].match(sample[row.line - 1]) for row in rows)
+        if has_blanks:
+            rows = list(_rows(_Lines(iter(sample)), separator, True, 1))
+        readings.append((separator, has_blanks, rows))
+        cells = [[] if row.fault else row.cells for row in rows]
+        found += [(place, len(readings) - 1) for place in headers.places(cells)]
+    if found:
+        place, index = max(found, key=lambda one: (one[0], -one[1]))
+        return *readings[index], place
+    if not any(rows for _separator, _blanks, rows in readings):
+        raise ImportRefused(_("The file is empty."))
+    readings = [reading for reading in readings if reading[2]]
+    if all(rows[0].fault for _separator, _blanks, rows in readings):
+        raise NoHeader(_("The header line cannot be read: a quote in it is opened and not closed."))
+    first = max((rows[0].cells for _separator, _blanks, rows in readings), key=len)
+    raise NoHeader(
+        _("No column is called “email” or the like; the first line has: %(columns)s.")
+        % {"columns": headers.listed([name.strip() for name in first])}
+    )
 
 
-def _understand(header: list[str]) -> Columns:
-    keys = [_key(name) for name in header]
-
-    def find(known: frozenset[str]) -> list[int]:
-        return [index for index, key in enumerate(keys) if key in known]
-
-    def one(found: list[int], what: str) -> int | None:
-        if len(found) > 1:
-            raise ImportRefused(
-                _("Several columns could be the %(what)s: %(columns)s. Leave one of them.")
-                % {"what": what, "columns": _listed([header[index] for index in found])}
-            )
-        return found[0] if found else None
-
-    email = one(find(_EMAIL) or find(_EMAIL_PERHAPS), _("e-mail"))
-    if email is None:
-        raise ImportRefused(
-            _("No column is called “email” or the like; the first line has: %(columns)s.")
-            % {"columns": _listed(header)}
-        )
-    full_name = one(find(_FULL_NAME), _("full name"))
-    if full_name is not None:
-        names: tuple[int, ...] = (full_name,)
-    elif find(_NAME_PARTS):
-        names = tuple(find(_NAME_PARTS | _NAME_PERHAPS))
-    else:
-        name = one(find(_NAME_PERHAPS), _("full name"))
-        names = () if name is None else (name,)
-    comment = one(find(_COMMENT), _("comment"))
-    taken = {email, *names, comment}
-    others = [index for index, name in enumerate(header) if index not in taken and name not in _IGNORED]
-    return Columns(len(header), email, names, comment, _attribute_names(header, others))
-
-
-def _attribute_names(header: list[str], columns: list[int]) -> dict[int, str]:
-    names: dict[int, str] = {}
-    first: dict[str, str] = {}
-    for index in columns:
-        name = re.sub(r"\W+", "_", unicodedata.normalize("NFKC", header[index])).strip("_")
-        name = f"_{name}" if name[:1].isdigit() else name
-        if not name.isidentifier() or len(name) > ATTRIBUTE_LENGTH:
-            raise ImportRefused(
-                _("The column %(column)s cannot name an attribute: letters, digits and underscores, at most 64.")
-                % {"column": _listed([header[index]])}
-            )
-        if twin := first.get(name.casefold()):
-            raise ImportRefused(
-                _("Two columns would be one attribute: %(columns)s. Rename or leave out one of them.")
-                % {"columns": _listed([twin, header[index]])}
-            )
-        names[index] = name
-        first[name.casefold()] = header[index]
-    return names
-
-
-def _key(name: str) -> str:
-    return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", name).casefold().replace("ё", "е"))
-
-
-def _listed(names: list[str]) -> str:
-    shown = [_("“%(name)s”") % {"name": name if len(name) <= 40 else name[:39] + "…"} for name in names[:10]]
-    return ", ".join(shown) + (" …" if len(names) > 10 else "")
+def _rows(lines: "_Lines", delimiter: str, has_blanks: bool, number: int) -> Iterator[Row]:
+    """The rows that are not blank. `number` is the first line's; `has_blanks`: blanks stand around cells in quotes."""
+    lines.cleaned = _BLANKS_BEHIND_QUOTES[delimiter] if has_blanks else None
+    reader = csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=has_blanks)
+    while True:
+        lines.begin()
+        try:
+            cells = next(reader)
+            if len(lines.taken) > 1 and max(map(len, cells)) > MAX_CELL:
+                raise _TooLong
+        except StopIteration:
+            return
+        except (csv.Error, _TooLong) as error:
+            first = lines.give_back_all_but_one()
+            yield Row(number, first.rstrip("\r\n").split(delimiter), _say(error))
+            number += 1
+        else:
+            if "".join(cells).strip():
+                yield Row(number, [as_written(cell) for cell in cells])
+            number += len(lines.taken)
 
 
 def _say(error: Exception) -> str:
@@ -245,24 +230,46 @@ def _say(error: Exception) -> str:
     return _("A quote is opened and not closed, or stands in the middle of a cell.")
 
 
-class _TooManyLines(Exception):
+class _TooLong(Exception):
     """A row goes on and on: most likely a quote that is not closed."""
 
 
 class _Lines(Iterator[str]):
     """The lines of a text, remembering those of the row that is being read, which can be given back."""
 
-    def __init__(self, text: TextIOWrapper) -> None:
+    def __init__(self, text: Iterator[str]) -> None:
         self._text = text
         self._again: deque[str] = deque()
+        self._room = MAX_ROW
         self.taken: list[str] = []
+        self.cleaned: re.Pattern[str] | None = None
+
+    def ahead(self, lines: int, characters: int) -> Sequence[str]:
+        """The first lines, which are still to be read afterwards, without a byte order mark."""
+        for line in islice(self._text, lines):
+            self._again.append(line if self._again else line.removeprefix("\ufeff"))
+            characters -= len(line)
+            if characters < 0:
+                break
+        return self._again
+
+    def drop(self, lines: int) -> None:
+        """Pass over some of the lines that were looked at."""
+        for _number in range(lines):
+            self._again.popleft()
+
+    def begin(self) -> None:
+        """A row begins here."""
+        self.taken.clear()
+        self._room = MAX_ROW
 
     def __next__(self) -> str:
-        if len(self.taken) == MAX_ROW_LINES:
-            raise _TooManyLines
+        if self._room < 0:
+            raise _TooLong
         line = self._again.popleft() if self._again else next(self._text)
         self.taken.append(line)
-        return line
+        self._room -= len(line)
+        return self.cleaned.sub('"', line) if self.cleaned else line
 
     def give_back_all_but_one(self) -> str:
         first, *others = self.taken

@@ -47,9 +47,12 @@ def import_file(
     client_list: ClientList | None = None,
     list_name: str | None = None,
     on_progress: Callable[[int], None] | None = None,
+    encoding: str = "",
+    delimiter: str = "",
 ) -> tuple[ImportReport, ClientList | None]:
     """Import the seekable CSV file `source`, onto `client_list` or the owner's list called `list_name`.
 
+    Where `encoding` and `delimiter` are not given they are found out; an encoding that is not certain is refused.
     Returns what it did, and the list. That list is made if there is none, unless no row is good. Raises ImportRefused,
     also where `client_list` is deleted meanwhile, and ValidationError for a name that no list can have.
     """
@@ -60,7 +63,7 @@ def import_file(
         new = ClientList(owner=owner, name=list_name.strip())
         new.clean_fields(exclude=["owner"])
         find_list = partial(_find_or_make_list, new)
-    report = import_clients(owner, source, find_list, rejected.add, on_progress, rejected.begin)
+    report = import_clients(owner, source, find_list, rejected.add, on_progress, rejected.begin, encoding, delimiter)
     if list_name is not None and report.clients:
         client_list = ClientList.objects.get(owner=owner, name=list_name.strip())
     return report, client_list

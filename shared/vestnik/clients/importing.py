@@ -3,7 +3,8 @@
 What a file means:
 
 - Addresses are normalised; a client whose address is there already is updated. An empty cell keeps what is there,
-  attributes are merged by name. Of two rows with equal addresses the last one wins, cell by cell, by the same rule.
+  attributes are merged by name, as the owner spells them. Of two rows with equal addresses the last one wins, cell by
+  cell, by the same rule.
 - Blank rows are passed over. Cells missing at a row's end are empty; more cells than the header has are refused,
   unless the surplus is empty.
 - A row that cannot be taken is refused with a sentence; the others are imported all the same. A file that cannot be
@@ -12,8 +13,9 @@ What a file means:
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import BinaryIO
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, BinaryIO
 
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
@@ -21,9 +23,10 @@ from django.utils.translation import gettext as _
 
 from vestnik import addresses, fields
 from vestnik.accounts.models import User
-from vestnik.clients import csv_files
-from vestnik.clients.csv_files import Columns, ImportRefused, Row
-from vestnik.clients.models import NAME_LENGTH, ClientList, name_key
+from vestnik.clients import attributes, csv_files
+from vestnik.clients.csv_files import ImportRefused, Row, Sheet
+from vestnik.clients.headers import Columns, first_of, listed
+from vestnik.clients.models import COMMENT_LENGTH, NAME_LENGTH, ClientList, name_key
 from vestnik.front import figures
 
 __all__ = ["ImportRefused", "ImportReport", "import_clients"]
@@ -38,13 +41,18 @@ _as_json = json.JSONEncoder(ensure_ascii=False).encode
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What an import did: clients created, updated and left as they were; rows refused; clients new on the list."""
+    """What an import did: clients created, updated and left as they were; rows refused; clients new on the list.
+
+    `repeated` are the good rows whose address another one has, too; `remarks` sentences about what people should know.
+    """
 
     created: int
     updated: int
     unchanged: int
     refused: int
     listed: int
+    repeated: int = 0
+    remarks: tuple[str, ...] = ()
 
     @property
     def clients(self) -> int:
@@ -64,22 +72,26 @@ def import_clients(
     on_refused: Callable[[int, list[str], str], None] = _ignore,
     on_progress: Callable[[int], None] | None = None,
     on_header: Callable[[list[str], str], None] = _ignore,
+    encoding: str = "",
+    delimiter: str = "",
 ) -> ImportReport:
     """Import the seekable CSV file `source` into the owner's clients, and onto the list that `find_list` gives.
 
     That is asked last, and only if a row is good, so that nobody waits for the list's row while the file is read.
     `on_header` is told the columns' names and the delimiter, `on_refused` each refused row's line number, cells and
     reason, `on_progress` now and then how many rows were read. None of them may use the database: a COPY is under way.
-    Raises ImportRefused.
+    Where `encoding` and `delimiter` are not given they are found out. Raises ImportRefused, also where the encoding is
+    not certain.
     """
-    with connection.cursor() as cursor, csv_files.opened(source) as sheet:
+    with connection.cursor() as cursor, csv_files.opened(source, encoding, delimiter) as sheet:
         on_header(sheet.header, sheet.delimiter)
         cursor.execute(CREATE_INCOMING)
+        incoming = _Incoming(owner, sheet)
         refused = 0
         with cursor.copy(COPY_INCOMING) as copy:
             for count, row in enumerate(sheet.rows(), 1):
                 try:
-                    copy.write_row((count, *_client(sheet.columns, row)))
+                    copy.write_row((count, *incoming.client(row)))
                 except (addresses.InvalidAddress, ValidationError) as fault:
                     refused += 1
                     on_refused(row.line, row.cells, _sentence(fault))
@@ -87,6 +99,8 @@ def import_clients(
                     on_progress(count)
         cursor.execute(COMBINE_EQUAL_ADDRESSES)
         cursor.execute(ANALYZE_INCOMING)
+        incoming.settle_spellings(cursor)
+        too_much = incoming.take_out_what_is_too_much(cursor)
         cursor.execute(MERGE_CLIENTS, [owner.pk])
         created, updated, total = cursor.fetchone()
         listed = 0
@@ -99,13 +113,87 @@ def import_clients(
         cursor.execute(DROP_INCOMING)
         if max(created, listed) >= MANY:
             cursor.execute(ANALYZE_GROWN)
+    refused_late = _refuse(too_much, source, sheet, on_refused) if too_much else 0
     if created:
         figures.changed()
-    return ImportReport(created, updated, total - created - updated, refused, listed)
+    return ImportReport(
+        created=created,
+        updated=updated,
+        unchanged=total - created - updated,
+        refused=refused + refused_late,
+        listed=listed,
+        repeated=incoming.good - refused_late - total,
+        remarks=remarks(sheet.header, sheet.columns),
+    )
 
 
-def _client(columns: Columns, row: Row) -> tuple[str, str, str, str, str]:
-    """The row's address, full name, name key, comment and attributes. Raises what refuses it."""
+def remarks(header: list[str], columns: Columns) -> tuple[str, ...]:
+    """What people should know of what is not done with a file's columns, in sentences."""
+    if not columns.statuses:
+        return ()
+    names = listed([header[index] for index in columns.statuses])
+    return (
+        _(
+            "Not understood as unsubscribing yet: %(columns)s. It becomes an attribute only, so whoever is marked there"
+            " as unsubscribed or bounced is a client like the others and would be written to. Take them out of the file"
+            " before you import it."
+        )
+        % {"columns": names},
+    )
+
+
+class _Incoming:
+    """Makes clients of a sheet's good rows, counts them, and sees to what can be told of all of them only together."""
+
+    def __init__(self, owner: User, sheet: Sheet) -> None:
+        self.good = 0
+        self._owner = owner
+        known = attributes.spellings(owner.pk)
+        columns = sheet.columns
+        spelled = {index: known.get(attributes.key(name), name) for index, name in columns.attributes.items()}
+        self._columns = replace(columns, attributes=spelled)
+        self._used: set[str] = set()
+
+    def client(self, row: Row) -> tuple[str, str, str, str, str]:
+        """The row's address, full name, name key, comment and attributes. Raises what refuses it."""
+        email, full_name, key, comment, own = _client(self._columns, row)
+        self.good += 1
+        self._used.update(own)
+        return email, full_name, key, comment, _as_json(own) if own else "{}"
+
+    def settle_spellings(self, cursor: Any) -> None:
+        """Have the owner spell new attributes as the file does; what was spelled otherwise meanwhile is renamed."""
+        spelled = attributes.learn(self._owner.pk, self._used)
+        for name in sorted(self._used):
+            if (now := spelled[attributes.key(name)]) != name:
+                cursor.execute(RENAME_INCOMING, {"before": name, "now": now})
+
+    def take_out_what_is_too_much(self, cursor: Any) -> set[str]:
+        """Whose attributes would be too much, together with those that are there or of equal addresses."""
+        if not self._used:
+            return set()
+        cursor.execute(TAKE_OUT, {"owner": self._owner.pk, "most": attributes.MOST, "bytes": attributes.MOST_BYTES})
+        return {email for (email,) in cursor.fetchall()}
+
+
+def _refuse(emails: set[str], source: BinaryIO, sheet: Sheet, on_refused: Callable[[int, list[str], str], None]) -> int:
+    """Tell of the rows with these addresses, for which the file is read once more; how many there are."""
+    reason = _("The client would have more than %(most)d attributes, or more than %(kilobytes)d kB of them.") % {
+        "most": attributes.MOST,
+        "kilobytes": attributes.MOST_BYTES >> 10,
+    }
+    number = 0
+    with csv_files.opened(source, sheet.found.encoding, sheet.delimiter) as again:
+        for row in again.rows():
+            with suppress(addresses.InvalidAddress, ValidationError):
+                if _client(again.columns, row)[0] in emails:
+                    on_refused(row.line, row.cells, reason)
+                    number += 1
+    return number
+
+
+def _client(columns: Columns, row: Row) -> tuple[str, str, str, str, dict[str, str]]:
+    """The same, with the attributes as they are."""
     if row.fault:
         raise ValidationError(row.fault)
     cells = [cell.strip() for cell in row.cells]
@@ -119,20 +207,27 @@ def _client(columns: Columns, row: Row) -> tuple[str, str, str, str, str]:
     if not cells[columns.email]:
         raise ValidationError(_("There is no e-mail address."))
     full_name = " ".join([cells[index] for index in columns.full_name if cells[index]])
+    if not full_name and columns.instead:
+        full_name = " ".join([cells[index] for index in columns.instead if cells[index]])
     if len(full_name) > NAME_LENGTH:
         raise ValidationError(
             _("The name is too long: %(length)d characters, at most %(limit)d.")
             % {"length": len(full_name), "limit": NAME_LENGTH}
         )
     fields.validate_one_line(full_name)
-    attributes = {name: cells[index] for index, name in columns.attributes.items() if cells[index]}
-    return (
-        addresses.normalise(cells[columns.email]),
-        full_name,
-        name_key(full_name),
-        "" if columns.comment is None else cells[columns.comment],
-        _as_json(attributes) if attributes else "{}",
-    )
+    if "\ufffd" in full_name:
+        raise ValidationError(_("The name has lost letters: “\ufffd” stands for what could not be read."))
+    comment = "" if columns.comment is None else cells[columns.comment]
+    if len(comment) > COMMENT_LENGTH:
+        raise ValidationError(
+            _("The comment is too long: %(length)d characters, at most %(limit)d.")
+            % {"length": len(comment), "limit": COMMENT_LENGTH}
+        )
+    own = {name: cells[index] for index, name in columns.attributes.items() if cells[index]}
+    if own:
+        attributes.validate(own)
+    email = addresses.normalise(first_of(cells[columns.email]))
+    return email, full_name, name_key(full_name), comment, own
 
 
 def _sentence(fault: ValidationError | addresses.InvalidAddress) -> str:
@@ -147,6 +242,11 @@ CREATE_INCOMING = """
 """
 COPY_INCOMING = "COPY incoming_clients (row, email, full_name, name_key, comment, attributes) FROM STDIN"
 ANALYZE_INCOMING = "ANALYZE incoming_clients"
+RENAME_INCOMING = """
+    UPDATE incoming_clients
+    SET attributes = attributes - %(before)s::text || jsonb_build_object(%(now)s::text, attributes -> %(before)s::text)
+    WHERE attributes ? %(before)s::text
+"""
 DROP_INCOMING = "DROP TABLE incoming_clients"
 
 # A page that counted a list of 100,000 compared each client with each, where the tables had been empty a moment before.
@@ -176,6 +276,24 @@ COMBINE_EQUAL_ADDRESSES = """
         combined.row, combined.email, coalesce(full_name, ''), coalesce(name_key, ''), coalesce(comment, ''),
         coalesce(attributes.attributes, '{}')
     FROM combined LEFT JOIN attributes USING (email)
+"""
+
+# What takes no more room than any client's attributes may, packed as it can be, is not looked into.
+TAKE_OUT = """
+    WITH united AS (
+        SELECT incoming.email, coalesce(client.attributes, '{}') || incoming.attributes AS attributes
+        FROM incoming_clients AS incoming
+        LEFT JOIN clients_client AS client ON client.owner_id = %(owner)s AND client.email = incoming.email
+        WHERE coalesce(pg_column_size(client.attributes), 0) + pg_column_size(incoming.attributes) > 300
+            AND NOT coalesce(client.attributes @> incoming.attributes, false)
+    ), too_much AS (
+        SELECT email FROM united WHERE (
+            SELECT count(*) > %(most)s OR sum(octet_length(key) + octet_length(value)) > %(bytes)s
+            FROM jsonb_each_text(attributes)
+        )
+    )
+    DELETE FROM incoming_clients USING too_much WHERE incoming_clients.email = too_much.email
+    RETURNING incoming_clients.email
 """
 
 # In the order of addresses, so that two imports at once wait for each other instead of locking each other out.

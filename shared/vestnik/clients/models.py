@@ -6,18 +6,21 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.contenttypes.fields import GenericRelation
-from django.core.exceptions import ValidationError
+from django.core.validators import MaxLengthValidator
 from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 from guardian.models import GroupObjectPermissionBase, UserObjectPermissionBase
 
 from vestnik import access, fields
+from vestnik.clients.attributes import AttributeName
+from vestnik.clients.attributes import validate as validate_attributes
 from vestnik.clients.uploads import ClientImport, ImportPiece
 
-__all__ = ["Client", "ClientImport", "ClientList", "ImportPiece", "Membership"]
+__all__ = ["AttributeName", "Client", "ClientImport", "ClientList", "ImportPiece", "Membership", "validate_attributes"]
 
 NAME_LENGTH = 200
+COMMENT_LENGTH = 10_000
 
 
 def name_key(full_name: str) -> str:
@@ -25,19 +28,7 @@ def name_key(full_name: str) -> str:
     return " ".join(full_name.casefold().replace("ё", "е").split())
 
 
-def validate_attributes(value: Any) -> None:
-    """Refuse anything but a flat object of texts, whose names a message can name."""
-    if not isinstance(value, dict):
-        raise ValidationError(_("Attributes are an object of names and texts."))
-    for name, text in value.items():
-        if not isinstance(text, str):
-            raise ValidationError(_("The attribute “%(name)s” is not a text."), params={"name": name})
-        if not name.isidentifier() or len(name) > 64:
-            raise ValidationError(
-                _("“%(name)s” cannot name an attribute: letters, digits and underscores, at most 64."),
-                params={"name": name},
-            )
-        fields.validate_text(text)
+_not_too_long = MaxLengthValidator(COMMENT_LENGTH)
 
 
 class Client(models.Model):
@@ -47,7 +38,9 @@ class Client(models.Model):
     email = fields.AddressField(_("e-mail"))
     full_name = fields.one_line(_("full name"), NAME_LENGTH, blank=True)
     name_key = models.CharField(max_length=NAME_LENGTH * 3, db_collation="C", editable=False, blank=True)
-    comment = models.TextField(_("comment"), blank=True, validators=[fields.validate_text])
+    comment = models.TextField(
+        _("comment"), blank=True, max_length=COMMENT_LENGTH, validators=[fields.validate_text, _not_too_long]
+    )
     attributes = models.JSONField(_("attributes"), default=dict, blank=True, validators=[validate_attributes])
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     updated_at = models.DateTimeField(_("changed at"), auto_now=True)

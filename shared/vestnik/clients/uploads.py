@@ -26,6 +26,7 @@ NAME_LENGTH = 200
 
 
 class ImportState(models.TextChoices):
+    ASKED = "asked", _("to be confirmed")
     QUEUED = "queued", _("queued")
     RUNNING = "running", _("running")
     DONE = "done", _("done")
@@ -33,6 +34,8 @@ class ImportState(models.TextChoices):
 
 
 UNFINISHED = (ImportState.QUEUED, ImportState.RUNNING)
+"""What is to be worked on. A file that its owner has not confirmed yet is not."""
+_NOT_OVER = (ImportState.ASKED, *UNFINISHED)
 
 
 class PieceKind(models.TextChoices):
@@ -53,6 +56,9 @@ class ClientImport(models.Model):
     file_name = models.CharField(_("file"), max_length=NAME_LENGTH)
     size = models.BigIntegerField(_("bytes"), db_default=0)
     state = models.CharField(_("state"), max_length=7, choices=ImportState.choices, db_default="queued")
+    encoding = models.CharField(_("encoding"), max_length=20, blank=True, db_default="")  # as was found or said
+    delimiter = models.CharField(_("separator"), max_length=1, blank=True, db_default="")
+    in_doubt = models.BooleanField(_("encoding not certain"), db_default=False)
     tries = models.SmallIntegerField(_("times begun"), db_default=0)
     reason = models.TextField(_("reason"), blank=True)  # why the whole file was refused, in the owner's language
     created = models.IntegerField(_("clients created"), db_default=0)
@@ -60,6 +66,8 @@ class ClientImport(models.Model):
     unchanged = models.IntegerField(_("clients unchanged"), db_default=0)
     refused = models.IntegerField(_("rows refused"), db_default=0)
     listed = models.IntegerField(_("clients new on the list"), db_default=0)
+    repeated = models.IntegerField(_("rows with an address that another row has"), db_default=0)
+    remarks = models.TextField(_("remarks"), blank=True, db_default="")  # a sentence a line, in the owner's language
     created_at = models.DateTimeField(_("uploaded at"), db_default=Now())
     finished_at = models.DateTimeField(_("over since"), null=True)
 
@@ -71,8 +79,8 @@ class ClientImport(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(state__in=ImportState.values), name="import_state"),
             models.CheckConstraint(
-                condition=Q(state__in=UNFINISHED, finished_at=None)
-                | (~Q(state__in=UNFINISHED) & Q(finished_at__isnull=False)),
+                condition=Q(state__in=_NOT_OVER, finished_at=None)
+                | (~Q(state__in=_NOT_OVER) & Q(finished_at__isnull=False)),
                 name="import_over_since",
             ),
         ]
@@ -121,6 +129,13 @@ def read(client_import: ClientImport, kind: PieceKind) -> Iterator[bytes]:
     """The file's bytes, piece by piece; nothing where none is kept."""
     pieces = client_import.pieces.filter(kind=kind).order_by("number")
     return (bytes(data) for data in pieces.values_list("data", flat=True).iterator(chunk_size=1))
+
+
+def beginning(client_import: ClientImport, kind: PieceKind) -> bytes:
+    """The file's first piece, up to its last whole line where there is more of the file."""
+    first, *more = client_import.pieces.filter(kind=kind).order_by("number").values_list("data", flat=True)[:2] or [b""]
+    data = bytes(first)
+    return data[: data.rfind(b"\n") + 1] or data if more else data
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from vestnik import access, addresses, versions
 from vestnik.accounts.models import User
+from vestnik.clients import attributes
 from vestnik.clients.models import Client, ClientList, Membership
 from vestnik.front import figures
 
@@ -27,10 +28,17 @@ def create_client(owner: User, email: str, lists: Iterable[ClientList] = (), **d
 def save_client(client: Client, lists: Iterable[ClientList] | None = None, seen: datetime | None = None) -> Client:
     """Save a new or changed client. Where `lists` are given, it is on these and on no others afterwards.
 
-    Raises ValidationError also where `seen` is given and the client was saved since then (its `updated_at`).
+    Texts are kept without blanks around them, and attributes as the owner spells them. Raises ValidationError also
+    where `seen` is given and the client was saved since then (its `updated_at`).
     """
     versions.locked(client, seen)
-    _save(client)
+    client.full_name, client.comment = client.full_name.strip(), client.comment.strip()
+    client.full_clean()
+    try:
+        client.attributes = attributes.respelled(client.owner_id, client.attributes)
+    except ValidationError as refusal:
+        raise ValidationError({"attributes": refusal}) from None
+    _store(client)
     if lists is not None:
         chosen = [client_list.pk for client_list in lists]
         Membership.objects.filter(client=client).exclude(client_list__in=chosen).delete()
@@ -116,8 +124,13 @@ def remove_from_list(client_list: ClientList, clients: Iterable[Client]) -> int:
 
 
 def _save(thing: Client | ClientList) -> None:
-    """Save what is valid. It is looked at again where somebody else saved the like of it at the same moment."""
+    """Save what is valid."""
     thing.full_clean()
+    _store(thing)
+
+
+def _store(thing: Client | ClientList) -> None:
+    """Save what was looked at. It is looked at again where somebody else saved the like of it at the same moment."""
     try:
         with transaction.atomic():
             thing.save()

@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from vestnik import clock, supervision
 from vestnik.accounts import groups, verbs
 from vestnik.accounts.models import User
+from vestnik.clients import attributes
 from vestnik.clients import verbs as clients
 from vestnik.clients.models import Client, ClientList
 from vestnik.demo import people, posts, texts
@@ -103,6 +104,7 @@ def _user(account: Account) -> User:
 
 def _world(owner: User, manager: User) -> None:
     everybody = Client.objects.bulk_create(people.clients(owner))
+    attributes.learn(owner.pk, ["city", "company"])
     reached = len(everybody) - people.REFUSED - people.BUSY
     english = [client for number, client in enumerate(everybody[:reached]) if not people.is_russian(number)]
     russian = [client for number, client in enumerate(everybody[:reached]) if people.is_russian(number)]

@@ -1,5 +1,6 @@
 """Makers with minimal defaults: a test states what matters to it."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 from itertools import count
 from typing import Any
@@ -8,8 +9,9 @@ from django.db.models import F, Value
 from django.utils import timezone
 
 from vestnik.accounts.models import User
+from vestnik.clients import background
 from vestnik.clients import verbs as clients
-from vestnik.clients.models import Client, ClientList
+from vestnik.clients.models import Client, ClientImport, ClientList
 from vestnik.mailings import verbs as mailings
 from vestnik.mailings.models import Mailing, Message
 
@@ -33,6 +35,14 @@ def make_list(owner: User, number: int = 0, name: str = "") -> ClientList:
     client_list = clients.create_list(owner, name or f"List {next(_numbers)}")
     make_clients(owner, number, client_list)
     return client_list
+
+
+def make_import(owner: User, chunks: Iterable[bytes], name: str = "clients.csv", **options: Any) -> ClientImport:
+    """A file that waits to be imported: taken, and confirmed as it was read."""
+    work = background.take_file(owner, chunks, name, **options)
+    background.begin_import(work, work.encoding, work.delimiter)
+    work.refresh_from_db()
+    return work
 
 
 def make_message(owner: User, subject: str = "News", text: str = "Dear {{ full_name }}, hello.") -> Message:

@@ -7,8 +7,10 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from vestnik.clients import verbs
-from vestnik.clients.background import start_import
+from vestnik.clients import background, verbs
+from vestnik.clients.attributes import MOST, MOST_BYTES, key
+from vestnik.clients.csv_files import SEPARATORS
+from vestnik.clients.encodings import ENCODINGS
 from vestnik.clients.models import Client, ClientImport, ClientList
 from web.forms import ThingForm, VerbForm
 
@@ -22,22 +24,30 @@ def written(attributes: dict[str, str]) -> str:
 
 def parsed(text: str) -> dict[str, str]:
     """The attributes that were written so. Raises ValidationError, which names the line."""
-    attributes: dict[str, str] = {}
+    lines: dict[str, list[str]] = {}
+    names: set[str] = set()
     name = ""
     for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
         if name and line.startswith(INDENT):
-            attributes[name] += f"\n{line[len(INDENT) :]}"
+            lines[name].append(line[len(INDENT) :])
         elif line.strip():
             name, colon, value = (part.strip() for part in line.partition(":"))
             if not colon:
                 raise ValidationError(_("Line %(number)d has no colon; write “name: value”.") % {"number": number})
-            if name in attributes:
+            if key(name) in names:
                 raise ValidationError(
                     _("Line %(number)d: “%(name)s” stands there for the second time.")
-                    % {"number": number, "name": name}
+                    % {"number": number, "name": name[:100]}
                 )
-            attributes[name] = value
-    return {name: stripped for name, value in attributes.items() if (stripped := value.strip())}
+            if len(names) >= MOST:
+                raise ValidationError(
+                    _("Line %(number)d: a client may have at most %(limit)d attributes.")
+                    % {"number": number, "limit": MOST}
+                )
+            names.add(key(name))
+            lines[name] = [value]
+    attributes = {name: "\n".join(value).strip() for name, value in lines.items()}
+    return {name: value for name, value in attributes.items() if value}
 
 
 class AttributesField(forms.CharField):
@@ -45,11 +55,15 @@ class AttributesField(forms.CharField):
 
     widget = forms.Textarea({"rows": 4, "class": "font-monospace"})
 
+    def __init__(self, **kwargs: Any) -> None:
+        # Line breaks come as two characters and are indented; what is too long is refused before it is taken apart.
+        super().__init__(max_length=2 * MOST_BYTES, **kwargs)
+
     def prepare_value(self, value: Any) -> Any:
         return written(value) if isinstance(value, dict) else value
 
-    def to_python(self, value: Any) -> Any:
-        return parsed(super().to_python(value) or "")
+    def clean(self, value: Any) -> Any:
+        return parsed(super().clean(value))
 
 
 class ClientForm(ThingForm):
@@ -110,6 +124,17 @@ class ImportForm(VerbForm):
 
     def by_verb(self) -> ClientImport:
         uploaded = self.cleaned_data["file"]
-        return start_import(
+        return background.take_file(
             self.owner, uploaded, uploaded.name, self.cleaned_data["list_name"], self.cleaned_data["client_list"]
         )
+
+
+class ReadingForm(forms.Form):
+    """How a file is to be read."""
+
+    encoding = forms.ChoiceField(label=gettext_lazy("Encoding"), choices=lambda: list(ENCODINGS.items()))
+    delimiter = forms.ChoiceField(
+        label=gettext_lazy("Between cells stands a"),
+        required=False,
+        choices=lambda: [("", gettext_lazy("whatever fits")), *SEPARATORS.items()],
+    )

@@ -1,4 +1,4 @@
-"""The pages of imports: taking a file, what became of it, and the rows that were refused."""
+"""The pages of imports: taking a file, what was read in it, what became of it, and the rows that were refused."""
 
 import csv
 import io
@@ -7,18 +7,21 @@ from itertools import islice
 from typing import Any
 
 from django.conf import settings
-from django.http import Http404
+from django.core.exceptions import ValidationError
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from vestnik.clients import background, uploads
 from vestnik.clients.csv_files import REFUSED_BECAUSE
+from vestnik.clients.headers import meanings
+from vestnik.clients.importing import remarks
 from vestnik.clients.models import ClientImport
-from vestnik.clients.uploads import UNFINISHED, PieceKind
+from vestnik.clients.uploads import UNFINISHED, ImportState, PieceKind
 from vestnik.spreadsheets import as_written
-from web.clients.forms import ImportForm
+from web.clients.forms import ImportForm, ReadingForm
 from web.htmx import wants_fragment
-from web.pages import CreatePage, ListPage, ThingPage
+from web.pages import ActionPage, CreatePage, ListPage, OwnersPage, ThingPage
 from web.tables import csv_file
 
 SHOWN = 50
@@ -52,11 +55,14 @@ class NewImport(CreatePage):
         return reverse("clients:import-thing", args=[self.object.pk])
 
     def success(self, thing: ClientImport) -> str:
-        return _("The file is uploaded. You may leave this page: the import goes on.")
+        return _("The file is uploaded. Nothing is imported yet: look at what was read first.")
 
 
 class ImportPage(ThingPage):
-    """What became of a file. While it is worked on, the page asks for its fragment every second."""
+    """What was read in a file that is not confirmed yet; what became of one that is.
+
+    While it is worked on, the page asks for its fragment every second.
+    """
 
     model = ClientImport
     template_name = "clients/import_thing.html"
@@ -65,10 +71,14 @@ class ImportPage(ThingPage):
         return super().get_queryset().select_related("client_list")
 
     def get_template_names(self) -> list[str]:
+        if self.object.state == ImportState.ASKED:
+            return ["clients/import_look.html"]
         return ["clients/_import.html"] if wants_fragment(self.request) else super().get_template_names()
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         work = self.object
+        if work.state == ImportState.ASKED:
+            return super().get_context_data(**_looked_at(work, kwargs.pop("form", None) or self._form()), **kwargs)
         unfinished = work.state in UNFINISHED
         return super().get_context_data(
             unfinished=unfinished,
@@ -76,6 +86,42 @@ class ImportPage(ThingPage):
             refused_rows=_first_refused_rows(work) if work.refused else [],
             **kwargs,
         )
+
+    def _form(self) -> ReadingForm:
+        asked = {name: self.request.GET[name] for name in ("encoding", "delimiter") if name in self.request.GET}
+        return ReadingForm({"encoding": self.object.encoding, "delimiter": self.object.delimiter} | asked)
+
+
+class BeginImport(OwnersPage, ImportPage):
+    """Has a file imported that was looked at, read as its form says; or shows again what is wrong with that."""
+
+    def get(self, request: HttpRequest, *_args: Any, **_kwargs: Any) -> HttpResponse:
+        return HttpResponseRedirect(reverse("clients:import-thing", args=[self.get_object().pk]))
+
+    def post(self, request: HttpRequest, *_args: Any, **_kwargs: Any) -> HttpResponse:
+        self.object = self.get_object()
+        form = ReadingForm(request.POST)
+        if form.is_valid():
+            try:
+                background.begin_import(self.object, form.cleaned_data["encoding"], form.cleaned_data["delimiter"])
+                return HttpResponseRedirect(reverse("clients:import-thing", args=[self.object.pk]))
+            except ValidationError:
+                pass  # looked at again, it says so itself
+        return self.render_to_response(self.get_context_data(form=form))
+
+
+class DropFile(ActionPage):
+    """Forgets a file that was looked at and is not to be imported."""
+
+    model = ClientImport
+    action = "view"  # whoever sees it is its owner
+
+    def act(self, thing: ClientImport) -> str:
+        background.drop_file(thing)
+        return _("The file is forgotten. Nothing was imported.")
+
+    def address_of(self, thing: ClientImport) -> str:
+        return reverse("clients:imports")
 
 
 class RefusedRows(ThingPage):
@@ -88,6 +134,23 @@ class RefusedRows(ThingPage):
         if not work.pieces.filter(kind=PieceKind.REFUSED).exists():
             raise Http404
         return csv_file(f"refused-rows-{work.pk}", uploads.read(work, PieceKind.REFUSED))
+
+
+def _looked_at(work: ClientImport, form: ReadingForm) -> dict[str, Any]:
+    """What the page says of a file that is not confirmed yet; its form says how it is to be read."""
+    context: dict[str, Any] = {"form": form, "look": None}
+    if form.is_valid():
+        try:
+            look = background.first_look(work, form.cleaned_data["encoding"], form.cleaned_data["delimiter"])
+        except ValidationError as refusal:
+            form.add_error(None, refusal.messages)
+        else:
+            # What was found shows in the form, where nothing was chosen.
+            form.data = {"encoding": look.found.encoding, "delimiter": look.delimiter}
+            read = (look.header, look.columns)
+            context |= {"look": look, "meanings": meanings(*read), "remarks": remarks(*read)}
+            context["in_doubt"] = work.in_doubt and look.found.encoding == work.encoding
+    return context
 
 
 def _first_refused_rows(work: ClientImport) -> list[tuple[str, str, str]]:

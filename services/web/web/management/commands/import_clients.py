@@ -5,30 +5,45 @@ from __future__ import annotations
 import os
 from argparse import ArgumentParser
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from django.core.management import BaseCommand, CommandError
 
-from vestnik.clients import import_files
+from vestnik.clients import csv_files, encodings, headers, import_files
 from vestnik.clients.importing import ImportReport
 from vestnik.command_line import bad_usage, find_owner, refusals
+
+SHOWN = 40
+"""Characters of a cell that are shown."""
 
 
 class Command(BaseCommand):
     help = (
-        "Import clients from a CSV file (UTF-8 or Windows-1251; comma, semicolon or tab) whose first line names the"
-        " columns: e-mail, full name, comment; every other one becomes an attribute. Clients who are there already"
-        " are updated; an empty cell keeps what is there. Bad rows are written, with their reasons, to a file beside"
-        " the input: clients.csv gives clients.rejected.csv. Exit code 0: done, 1: every row was refused, 2: nothing"
-        " could be imported."
+        "Import clients from a CSV file in which a line names the columns: e-mail, full name, comment; every other one"
+        " becomes an attribute. Encoding and separator are found out, and what was read is said; where the encoding is"
+        " not certain, nothing is imported until --encoding says it. Clients who are there already are updated; an"
+        " empty cell keeps what is there. Bad rows are written, with their reasons, to a file beside the input:"
+        " clients.csv gives clients.rejected.csv. Exit code 0: done, 1: every row was refused, 2: nothing could be"
+        " imported."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", metavar="FILE.csv", type=Path)
         parser.add_argument("--owner", metavar="EMAIL", required=True, help="whose clients they become")
         parser.add_argument("--list", metavar="NAME", help="a list to put them on; it is made if there is none")
+        parser.add_argument("--encoding", metavar="NAME", default="", help="utf-8, cp1251, cp1250, koi8-r …")
+        parser.add_argument("--separator", default="", help="what stands between cells: , ; | or tab")
 
-    def handle(self, *_args: Any, file: Path, owner: str, list: str | None, **_options: Any) -> None:  # noqa: A002
+    def handle(
+        self,
+        *_args: Any,
+        file: Path,
+        owner: str,
+        list: str | None,  # noqa: A002
+        encoding: str,
+        separator: str,
+        **_options: Any,
+    ) -> None:
         user = find_owner(owner)
         if not file.is_file():
             raise bad_usage(f"There is no file {file}.")
@@ -36,13 +51,47 @@ class Command(BaseCommand):
         try:
             with refusals({"name": "--list"}), file.open("rb") as source:
                 progress = self._progress if self.stderr.isatty() else None
-                report, _list = import_files.import_file(user, source, rejected, list_name=list, on_progress=progress)
+                look = self._look(source, encoding, separator)
+                report, _list = import_files.import_file(
+                    user,
+                    source,
+                    rejected,
+                    list_name=list,
+                    on_progress=progress,
+                    encoding=look.found.encoding,
+                    delimiter=look.delimiter,
+                )
             rejected.keep()
         except OSError as error:
             raise bad_usage(f"{error.filename or file}: {error.strerror}.") from None
         finally:
             rejected.discard()
         self._tell(report, rejected, list)
+
+    def _look(self, source: BinaryIO, encoding: str, separator: str) -> csv_files.Look:
+        """Say what is read in the file, and in doubt refuse to go on."""
+        known = encodings.known(encoding)
+        if encoding and not known:
+            names = ", ".join(encodings.ENCODINGS)
+            raise bad_usage(f"No encoding {encoding[:40]!r} is known; known are {names}.", "--encoding")
+        separator = "\t" if separator in ("tab", "\\t") else separator
+        if separator and separator not in csv_files.SEPARATORS:
+            raise bad_usage("a comma, a semicolon, | or tab is wanted.", "--separator")
+        look = csv_files.look(source, known, separator)
+        between = "tab" if look.delimiter == "\t" else look.delimiter
+        self.stderr.write(f"Read as {look.found.encoding}, separated by {between}")
+        for name, meaning in headers.meanings(look.header, look.columns):
+            self.stderr.write(f"  {_cut(name) or '(no name)'}: {meaning}")
+        for row in look.rows:
+            self.stderr.write(f"  {row.line}: {row.fault or ' | '.join(map(_cut, row.cells))}")
+        if not look.found.is_certain:
+            raise bad_usage(
+                f"It is not certain in which encoding the file is written. If the names above are right, say"
+                f" --encoding {look.found.encoding}; else say another, such as cp1251, cp1252, cp1250 or koi8-r."
+                " Nothing was imported.",
+                "--encoding",
+            )
+        return look
 
     def _progress(self, rows: int) -> None:
         self.stderr.write(f"\r{rows:,} rows read", ending="")
@@ -55,8 +104,18 @@ class Command(BaseCommand):
         self.stdout.write(f"{report.created} created, {report.updated} updated, {report.unchanged} unchanged.")
         if name is not None and report.clients:
             self.stdout.write(f"{report.listed} put on the list “{name.strip()}”.")
+        if report.repeated:
+            self.stdout.write(f"Rows whose address another row has, too: {report.repeated}.")
         if report.refused:
             self.stdout.write(f"Rows refused: {report.refused}; see {rejected.path}.")
+        for remark in report.remarks:
+            self.stdout.write(remark)
+
+
+def _cut(cell: str) -> str:
+    """A cell on one line, as far as there is room."""
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in cell[:200]).split())
+    return line if len(line) <= SHOWN else f"{line[: SHOWN - 1]}…"
 
 
 class Rejected(import_files.Rejected):

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('clients', '0002_imports'),
+        ('clients', '0004_united_attributes'),
     ]
 
     operations = [
