@@ -4,19 +4,26 @@ from collections.abc import Iterable
 from itertools import islice
 
 from django.http import QueryDict, StreamingHttpResponse
+from django.utils.translation import get_language
 
 from vestnik import spreadsheets
 
 CHUNK = 500
 """Lines that are sent at once."""
 
+DECIMAL_COMMA = ("ru",)
+"""Languages in which a comma stands in numbers, so that spreadsheets split cells at semicolons."""
+
 LONGEST_QUERY = 1_500
 """Characters; browsers and Django take addresses of about 2,000."""
 
 
 def csv_table(name: str, rows: Iterable[Iterable[str]]) -> StreamingHttpResponse:
-    """The rows as a CSV file to be saved as NAME.csv, made while it is downloaded."""
-    lines = spreadsheets.lines(rows)
+    """The rows as a CSV file to be saved as NAME.csv, made while it is downloaded.
+
+    Between cells stands what spreadsheets in the reader's language expect.
+    """
+    lines = spreadsheets.lines(rows, ";" if get_language() in DECIMAL_COMMA else ",")
     return csv_file(name, iter(lambda: b"".join(islice(lines, CHUNK)), b""))
 
 

@@ -179,7 +179,8 @@ def _names(keys: list[str], rows: Sequence[list[str]]) -> tuple[tuple[int, ...],
 
     parts = find(_FIRST_NAME | _LAST_NAME | _OTHER_PARTS)
     if whole := find(_FULL_NAME):
-        return whole[:1], parts
+        # Vestnik's own tables say full_name, and mean nobody's name where it is empty.
+        return whole[:1], () if keys[whole[0]] == "fullname" else parts
     name, first = find(_NAME_PERHAPS), find(_FIRST_NAME)
     is_whole = not parts or (first and (find(_LAST_NAME) or (name and _holds(rows, name[0], first[0]))))
     if name and is_whole:
