@@ -9,6 +9,7 @@ from django.db.models import Sum
 
 from dispatcher import closing, entries, launching, ledger
 from dispatcher.providers.base import Outcome
+from tests.quarters import quarter
 from vestnik.mailings import runs
 from vestnik.mailings.records import Attempt, Tally, Worker
 from vestnik.testing.factories import make_mailing
@@ -98,14 +99,14 @@ def test_a_letter_recovered_for_the_third_time_is_set_aside(run):
     assert runs.totals(run.pk)["unknown"] == 1
 
 
-def test_letters_are_counted_in_the_hour_they_are_settled_in(run):
+def test_letters_are_counted_in_the_quarter_of_an_hour_they_are_settled_in(run):
     first = worker()
     (letter,) = ledger.claim(run.pk, first, 1, None)
     settle(letter, first, Outcome.ACCEPTED)
     settled_at = run.deliveries.get().settled_at
     (tally,) = Tally.objects.all()
     assert (tally.worker_id, tally.sent, tally.attempts) == (first, 1, 1)
-    assert tally.hour == settled_at.replace(minute=0, second=0, microsecond=0)
+    assert tally.hour == quarter(settled_at)
     assert tally.seconds == pytest.approx((settled_at - run.filled_at).total_seconds())
     assert (tally.within_second, tally.within_minute, tally.within_hour) == (1, 1, 1)
 
@@ -115,14 +116,14 @@ def test_what_is_given_back_is_not_counted_at_all(run):
     assert not Tally.objects.exists()
 
 
-def test_a_late_receipt_counts_the_letter_out_in_the_hour_it_was_set_aside_in(run, settings):
+def test_a_late_receipt_counts_the_letter_out_in_the_quarter_it_was_set_aside_in(run, settings):
     settings.UNKNOWN_OUTCOMES = "hold"
     first = worker()
     (letter,) = ledger.claim(run.pk, first, 1, None)
     dies(first)
     an_hour_ago = run.opened_at - timedelta(hours=1)
     run.deliveries.update(settled_at=an_hour_ago)
-    Tally.objects.update(hour=an_hour_ago.replace(minute=0, second=0, microsecond=0))
+    Tally.objects.update(hour=quarter(an_hour_ago))
     settle(letter, first, Outcome.ACCEPTED)
     then, now = Tally.objects.values("hour").annotate(unknown=Sum("unknown"), sent=Sum("sent")).order_by("hour")
     assert ((then["unknown"], then["sent"]), (now["unknown"], now["sent"])) == ((0, 0), (0, 1))

@@ -15,6 +15,7 @@ from dispatcher.providers.base import Outcome
 from tests.dispatcher.test_ledger import settle
 from tests.dispatcher.test_races import elsewhere
 from tests.dispatcher.test_sending import lane, launched, slice_of, states
+from tests.quarters import quarter
 from tests.system.processes import wait_until
 from vestnik.accounts.models import User
 from vestnik.clients import verbs as clients
@@ -70,13 +71,13 @@ def test_inside_the_window_the_failed_are_queued_again_with_fresh_attempts_and_t
     assert len(provider.letters) == 6
 
 
-def test_a_letter_tried_again_is_counted_out_in_the_hour_it_failed_in(failed):
+def test_a_letter_tried_again_is_counted_out_in_the_quarter_it_failed_in(failed):
     yesterday = timezone.now() - DAY
     failed.deliveries.filter(state="failed").update(settled_at=yesterday)
-    Tally.objects.update(hour=yesterday.replace(minute=0, second=0, microsecond=0))
+    Tally.objects.update(hour=quarter(yesterday))
     verbs.try_again(failed)
     assert sum(Tally.objects.values_list("failed", flat=True)) == 0
-    assert not Tally.objects.exclude(hour=yesterday.replace(minute=0, second=0, microsecond=0)).exists()
+    assert not Tally.objects.exclude(hour=quarter(yesterday)).exists()
 
 
 def test_only_the_chosen_letters_are_tried_again(failed):

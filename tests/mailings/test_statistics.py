@@ -18,15 +18,16 @@ from dispatcher import closing, entries, launching, ledger
 from dispatcher.breaker import Breaker
 from dispatcher.providers.base import Outcome
 from dispatcher.providers.errors import Misconfigured
-from vestnik import clock
+from tests.quarters import quarter
+from vestnik import clock, zones
 from vestnik.clients import verbs as clients
 from vestnik.clients.models import Client
-from vestnik.mailings import runs, service, statistics, verbs
+from vestnik.mailings import runs, service, statistics, tallies, verbs
 from vestnik.mailings.records import Attempt, Delivery, Run, Tally, Worker
 from vestnik.testing.factories import make_mailing, make_message
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-MOSCOW, KOLKATA, SAO_PAULO = ZoneInfo("Europe/Moscow"), ZoneInfo("Asia/Kolkata"), ZoneInfo("America/Sao_Paulo")
+MOSCOW, SAO_PAULO = ZoneInfo("Europe/Moscow"), ZoneInfo("America/Sao_Paulo")
 
 ACCEPTED = (Outcome.ACCEPTED, 250, "2.0.0 Ok")
 REFUSED = (Outcome.PERMANENT, 550, "5.1.1 no such user")
@@ -416,8 +417,7 @@ def tally(owner, *ends, state="finished"):
         owner_id=owner.pk, state=state, window_end=now, finished_at=now, opened_at=min(end[0] for end in ends)
     )
     for when, sent, failed in ends:
-        hour = when.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-        Tally.objects.create(run=run, worker_id=0, hour=hour, sent=sent, failed=failed, attempts=sent + failed)
+        Tally.objects.create(run=run, worker_id=0, hour=quarter(when), sent=sent, failed=failed, attempts=sent + failed)
     return run
 
 
@@ -452,15 +452,25 @@ def test_two_days_are_reported_by_the_hour(alice):
     assert parts[0].at == datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-def test_in_a_zone_off_by_half_an_hour_the_hours_are_those_of_utc_and_the_days_take_what_begins_in_them(alice):
-    midnight = datetime(2026, 3, 2, tzinfo=KOLKATA)
-    tally(alice, (midnight - timedelta(minutes=10), 1, 0), (midnight + HOUR, 2, 0))
-    by_day = statistics.report(alice, midnight - 3 * DAY, midnight + DAY, KOLKATA).parts
-    assert [part.sent for part in by_day] == [0, 0, 1, 2]
-    by_hour = statistics.report(alice, midnight - HOUR, midnight + 2 * HOUR, KOLKATA).parts
-    assert [(f"{part.at:%H:%M}", part.sent) for part in by_hour] == [
-        ("22:30", 0), ("23:30", 1), ("00:30", 2), ("01:30", 0),
-    ]  # fmt: skip
+@pytest.mark.parametrize(
+    "name", ["Asia/Kolkata", "Asia/Kathmandu", "America/St_Johns", "Australia/Eucla", "Australia/Lord_Howe", "UTC"]
+)
+def test_a_days_letters_are_that_zones_days_at_half_past_and_at_a_quarter_too(alice, name):
+    zone = ZoneInfo(name)
+    midnight, second = datetime(2026, 3, 2, tzinfo=zone), timedelta(seconds=1)
+    tally(alice, (midnight - second, 1, 0), (midnight, 2, 0), (midnight + DAY - second, 3, 0), (midnight + DAY, 9, 0))
+    by_day = statistics.report(alice, midnight - 3 * DAY, midnight + DAY, zone).parts
+    assert [part.sent for part in by_day] == [0, 0, 1, 5]
+    by_hour = statistics.report(alice, midnight - HOUR, midnight + 2 * HOUR, zone).parts
+    assert [(f"{part.at:%H:%M}", part.sent) for part in by_hour] == [("23:00", 1), ("00:00", 2), ("01:00", 0)]
+
+
+def test_in_every_zone_a_day_begins_with_a_quarter_of_an_hour_as_letters_are_counted(db):
+    days = [datetime(2024, 1, 1, tzinfo=UTC) + timedelta(days=number) for number in range(0, 3 * 365, 31)]
+    midnights = [day.replace(tzinfo=ZoneInfo(name)).astimezone(UTC) for name in zones.names() for day in days]
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT moment, {tallies.QUARTER.format('moment')} FROM unnest(%s) AS moment", [midnights])
+        assert [moment for moment, begun in cursor if moment != begun] == []
 
 
 @pytest.mark.parametrize("days", [1, 5])

@@ -1,11 +1,12 @@
 """How ends of letters are counted: in the statement that ends them, so that no count can be lost or doubled."""
 
 # Wants a CTE `settled` with the columns run_id, worker, state, tries, and those of NOT_ENDED: what a letter that had
-# ended before was (`was`, `was_at`: that is counted out, in the hour it was counted in), and for one that is sent the
-# seconds since its run's letters were written. One tally row per run, worker and hour; in one order, for two statements
-# may count in the same rows (worker 0). `statement_timestamp()` is also what such a CTE sets `settled_at` to: by that
-# the hour is found again.
-COUNT = """
+# ended before was (`was`, `was_at`: that is counted out, in the quarter it was counted in), and for one that is sent
+# the seconds since its run's letters were written. One tally row per run, worker and quarter of an hour (its beginning
+# is the column `hour`: days begin at a quarter in every zone); in one order, for two statements may count in the same
+# rows (worker 0). `statement_timestamp()` is also what such a CTE sets `settled_at` to: by that the quarter is found again.
+QUARTER = "date_bin('15 minutes', {}, timestamptz '2000-01-01 00:00:00+00')"
+COUNT = f"""
     INSERT INTO mailings_tally AS tally (run_id, worker_id, hour, sent, failed, expired, cancelled, unknown, attempts,
                                          seconds, within_second, within_minute, within_hour)
     SELECT run_id, worker, hour,
@@ -15,11 +16,11 @@ COUNT = """
            count(*) FILTER (WHERE seconds <= 1), count(*) FILTER (WHERE seconds <= 60),
            count(*) FILTER (WHERE seconds <= 3600)
     FROM (
-        SELECT run_id, worker, (SELECT date_trunc('hour', statement_timestamp(), 'UTC')) AS hour, state, 1 AS n, tries,
+        SELECT run_id, worker, (SELECT {QUARTER.format("statement_timestamp()")}) AS hour, state, 1 AS n, tries,
                seconds
         FROM settled WHERE state <> 'queued' OR tries > 0
         UNION ALL
-        SELECT run_id, worker, date_trunc('hour', was_at, 'UTC'), was, -1, 0, NULL FROM settled WHERE was_at IS NOT NULL
+        SELECT run_id, worker, {QUARTER.format("was_at")}, was, -1, 0, NULL FROM settled WHERE was_at IS NOT NULL
     ) AS ended
     GROUP BY run_id, worker, hour ORDER BY run_id, worker, hour
     ON CONFLICT (run_id, worker_id, hour) DO UPDATE SET

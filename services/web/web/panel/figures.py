@@ -13,10 +13,7 @@ from vestnik.mailings.records import Run, RunState, Tally
 
 
 def of_installation() -> dict[str, int]:
-    """Mailings, how many are under way, and letters sent since the reader's midnight.
-
-    Letters are counted by hours of UTC: where a zone's days begin at half past, the hour's second half is left out.
-    """
+    """Mailings, how many runs are open, and letters sent since the reader's midnight."""
     zone: Any = timezone.get_current_timezone()
     midnight = datetime.combine(clock.now().astimezone(zone).date(), time(), zone)
     sent = Tally.objects.filter(hour__gte=midnight).aggregate(sent=Sum("sent"))["sent"]

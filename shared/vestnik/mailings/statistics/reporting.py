@@ -80,8 +80,7 @@ class Report:
 def report(user: User, since: datetime, until: datetime, zone: tzinfo) -> Report:
     """What became of the letters of the user's own runs from `since` (the beginning of its day or hour) to `until`.
 
-    By days of the zone, or by hours if it is two days at most. Letters are counted by hours of UTC: where a zone's days
-    begin at half past, half an hour is counted to the day before.
+    By days of the zone, or by its hours if it is two days at most.
     """
     parts = list((_hours if until - since <= BY_HOUR_UP_TO else _days)(since, until, zone))
     since = parts[0].at if parts else since
@@ -112,7 +111,7 @@ def reasons(run: Run) -> list[Reason]:
 
 
 def _hours(since: datetime, until: datetime, zone: tzinfo) -> Iterator[Part]:
-    hour = since.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    hour = since.astimezone(zone).replace(minute=0, second=0, microsecond=0).astimezone(UTC)
     while hour < until:
         yield Part(hour.astimezone(zone))
         hour += timedelta(hours=1)
