@@ -4,26 +4,37 @@ import argparse
 import multiprocessing
 from collections.abc import Callable
 
-from bench import cost, front, mailing, provider, starts
+from bench import cost, front, mailing, million, provider, starts
 
 BENCHES: dict[str, Callable[[], None]] = {
     "mailing": mailing.run,
+    "first": million.first,
     "starts": starts.run,
     "provider": provider.run,
     "front": front.run,
     "cost": cost.run,
 }
+LONG: dict[str, Callable[[], None]] = {
+    "million": million.run,
+}
+"""Only if they are asked for: they take minutes."""
 
 
 def main() -> None:
-    """Run the chosen benchmarks, or all, each in a process of its own."""
+    """Run the chosen benchmarks, or all that are short, each in a process of its own."""
+    benches = BENCHES | LONG
     parser = argparse.ArgumentParser(prog="python -m bench", description="Benchmarks, side by side with their peers.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(BENCHES)}; all if none is given")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"one of {', '.join(benches)}; all but {', '.join(LONG)} if none is given",
+    )
     asked = parser.parse_args()
-    if unknown := [name for name in asked.names if name not in BENCHES]:
+    if unknown := [name for name in asked.names if name not in benches]:
         parser.error(f"unknown benchmark: {', '.join(unknown)}")
     for name in asked.names or BENCHES:
-        process = multiprocessing.get_context("spawn").Process(target=BENCHES[name])
+        process = multiprocessing.get_context("spawn").Process(target=benches[name])
         process.start()
         process.join()
         if process.exitcode:

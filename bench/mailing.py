@@ -21,7 +21,7 @@ def run(letters: int = LETTERS, rounds: int = ROUNDS) -> None:
     """Print the rates of paired runs, and the median of their ratios."""
     with wire.sink() as port, installation(f"smtp://{wire.HOST}:{port}?connections={CONNECTIONS}"):
         owner = make_owner(letters)
-        send(owner, owner_warms_up=True)
+        send(owner, "a few")
         ratios = []
         for _ in range(rounds):
             limit = wire.source(port, letters, 2 * CONNECTIONS)
@@ -46,15 +46,15 @@ def make_owner(letters: int) -> "User":
     return owner
 
 
-def send(owner: "User", *, owner_warms_up: bool = False) -> tuple[float, float]:
-    """Send a mailing to everybody; letters a second from creation to the end of the run, and when the first went."""
+def send(owner: "User", to: str = "everybody") -> tuple[float, float]:
+    """Send a mailing to a list; letters a second from creation to the end of the run, and when the first went."""
     from vestnik import clock
     from vestnik.mailings import verbs
     from vestnik.mailings.records import Attempt, Run
 
     text = "Dear {{ full_name }},\n" + ("x" * 70 + "\n") * 52
     message = verbs.create_message(owner, subject="News for {{ full_name }}", text=text)
-    audience = owner.client_lists.get(name="a few" if owner_warms_up else "everybody")
+    audience = owner.client_lists.get(name=to)
     now = clock.now()
     began = time.perf_counter()
     mailing = verbs.create_mailing(

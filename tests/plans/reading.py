@@ -8,24 +8,47 @@ from typing import Any
 
 import psycopg
 
-from tests.plans.scale import GROWS
+from tests.plans.scale import GROWS, Connection
 
 Plan = dict[str, Any]
 
 PLACE = re.compile(r"%\((\w+)\)s|%s")
-VERB = re.compile(r"[\s(]*(SELECT|WITH|INSERT|UPDATE|DELETE)\b")
+VERB = re.compile(r"\s*(SELECT|WITH|INSERT|UPDATE|DELETE)\b")
+READS = {"Seq Scan", "Index Scan", "Index Only Scan"}
+STREAMS = {*READS, "Limit", "LockRows", "Nested Loop", "Result", "ProjectSet", "Subquery Scan", "Append", "Unique"}
 LISTS = ("CTE Scan", "Function Scan")
 BY_CLIENT = "delivery_once_per_client"
 
-UNDER_WAY = {"run_open", "run_open_once_per_mailing", "delivery_in_hand", "worker_living"}
+SMALL_PAGES = 200
+LARGE = "SELECT it FROM unnest(%(tables)s::text[]) AS it WHERE pg_relation_size(it::regclass) > %(pages)s * 8192"
+
+UNDER_WAY = {
+    *("run_open", "run_open_once_per_mailing", "delivery_in_hand", "worker_living"),
+    *("account_letter_waiting", "account_letter_queued", "account_letter_in_hand"),
+}
 """Indexes of what is under way, which is not much whatever the ledger's size: they may be walked."""
 
 
-def generic(connection: psycopg.Connection[Any], statement: str) -> Plan:
+def generic(connection: Connection, statement: str) -> Plan:
     """The plan that suits any values."""
     ((answer,),) = connection.execute(f"EXPLAIN (GENERIC_PLAN, FORMAT JSON) {numbered(statement)}").fetchall()
     plan: Plan = answer[0]["Plan"]
     return plan
+
+
+def of(connection: Connection, statement: str, values: Any = None) -> Plan:
+    """The plan for these values, as they are bound by Django: written into the statement."""
+    with psycopg.ClientCursor(connection) as cursor:
+        cursor.execute(f"EXPLAIN (FORMAT JSON) {statement}", values)
+        ((answer,),) = cursor.fetchall()
+    plan: Plan = answer[0]["Plan"]
+    return plan
+
+
+def large(connection: Connection) -> set[str]:
+    """The tables that grow and have grown: of a small one all may be read, where the next plan is made anew."""
+    rows = connection.execute(LARGE, {"tables": list(GROWS), "pages": SMALL_PAGES}).fetchall()
+    return {table for (table,) in rows}
 
 
 def numbered(statement: str) -> str:
@@ -46,16 +69,18 @@ def is_statement(name: str, value: object) -> bool:
     return name.lstrip("_").isupper() and isinstance(value, str) and bool(VERB.match(value))
 
 
-def faults(plan: Plan, grows: Collection[str] = GROWS) -> list[str]:
-    """What the plan does that takes longer for each row of a table that grows."""
+def faults(plan: Plan, grows: Collection[str] = GROWS, *, to_the_end: bool = True) -> list[str]:
+    """What the plan does that takes longer for each row of a table that grows. `to_the_end`: also where it goes no
+    further than a LIMIT says.
+    """
     found = []
-    for node in nodes(plan):
+    for node in nodes(plan) if to_the_end else _read_to_the_end(plan):
         kind, table, index = node["Node Type"], node.get("Relation Name"), node.get("Index Name", "")
         if kind == "Seq Scan" and table in grows:
             found.append(f"reads all of {table}")
         if kind in ("Hash Join", "Merge Join") and (joined := scanned(node).intersection(grows)):
             found.append(f"{kind} of {', '.join(sorted(joined))}")
-        if kind == "Nested Loop" and "Join Filter" in node and node["Plans"][1]["Node Type"] in LISTS:
+        if kind == "Nested Loop" and "Join Filter" in node and _of_lists(node, grows):
             found.append("compares each with each")
         if "Index" in kind and table in grows and index not in UNDER_WAY:
             if "Index Cond" not in node:
@@ -63,6 +88,25 @@ def faults(plan: Plan, grows: Collection[str] = GROWS) -> list[str]:
             elif index == BY_CLIENT and "client_id" not in node["Index Cond"]:
                 found.append("reads a whole run")
     return found
+
+
+def _read_to_the_end(plan: Plan, cut_off: bool = False) -> Iterator[Plan]:
+    """The plan's nodes but those of which only the first rows are wanted: under a LIMIT, with nothing between that wants
+    all of them first.
+    """
+    kind = plan["Node Type"]
+    cut_off = kind == "Limit" or (cut_off and kind in STREAMS)
+    if not cut_off or kind not in READS:
+        yield plan
+    for part in plan.get("Plans", ()):
+        yield from _read_to_the_end(part, cut_off and part["Parent Relationship"] in ("Outer", "Subquery", "Member"))
+
+
+def _of_lists(loop: Plan, grows: Collection[str]) -> bool:
+    """Whether a nested loop goes through a list for each of many rows; those of a small table are not many."""
+    outer, inner = (part for part in loop["Plans"] if part["Parent Relationship"] in ("Outer", "Inner"))
+    read = {node["Relation Name"] for node in nodes(outer) if "Relation Name" in node}
+    return inner["Node Type"] in LISTS and (not read or bool(read.intersection(grows)))
 
 
 def nodes(plan: Plan) -> Iterator[Plan]:
@@ -73,8 +117,10 @@ def nodes(plan: Plan) -> Iterator[Plan]:
 
 
 def scanned(plan: Plan) -> set[str]:
-    """The tables that are read for a node's rows."""
-    return {node["Relation Name"] for node in nodes(plan) if "Relation Name" in node and "Scan" in node["Node Type"]}
+    """The tables that are read for a node's rows, but for rows that were asked for by their ids."""
+    found = [node for node in nodes(plan) if "Relation Name" in node and "Scan" in node["Node Type"]]
+    conditions = ((node["Relation Name"], node.get("Index Cond") or node.get("Recheck Cond", "")) for node in found)
+    return {table for table, condition in conditions if not condition.startswith("(id = ")}
 
 
 def told(plan: Plan, depth: int = 0) -> str:

@@ -1,25 +1,25 @@
-"""Rows like those of an installation: one owner with most of everything, one run under way with most of the letters."""
+"""Rows like those of an installation: some owners, a past, and one run under way with most of the letters."""
 
 PEOPLE = 20
 CLIENTS = 4_000
-RUNS = 40
+RUNS = 400
 
 
 def rows(people: int, clients: int, runs: int, under_way: int) -> dict[str, str]:
     """A statement for each table, what is referred to first. `under_way`: letters of the last run; 0 if it is over."""
-    owner = f"CASE WHEN n % 10 > 0 THEN 1 ELSE 1 + n % {people} END"
+    owner = f"1 + n % {people}"
     run_of = f"CASE WHEN n <= {under_way} THEN {runs} ELSE 1 + n % greatest({runs} - {int(under_way > 0)}, 1) END"
     return {
         "accounts_user": f"""
             INSERT INTO accounts_user (id, email, full_name, password, language, time_zone, confirmed_at, is_superuser,
                                        is_staff, is_active, date_joined, sessions_from)
-            SELECT n, 'person' || n || '@example.org', 'Person ' || n, '', 'en', 'UTC', now(), false, false, true,
+            SELECT n, 'person' || n || '@example.org', 'Person ' || n, '', 'en', 'UTC', now(), n = 2, n = 2, true,
                    now(), 0
             FROM generate_series(1, {people}) n
         """,
         "clients_clientlist": f"""
             INSERT INTO clients_clientlist (id, name, created_at, owner_id)
-            SELECT n, 'List ' || n, now(), {owner} FROM generate_series(1, {people}) n
+            SELECT n, 'List ' || n, now(), n FROM generate_series(1, {people}) n
         """,
         "clients_client": f"""
             INSERT INTO clients_client (id, owner_id, email, full_name, name_key, comment, attributes, created_at,
@@ -30,7 +30,7 @@ def rows(people: int, clients: int, runs: int, under_way: int) -> dict[str, str]
         """,
         "clients_membership": f"""
             INSERT INTO clients_membership (id, client_list_id, client_id)
-            SELECT n, CASE WHEN n % 10 > 0 THEN 1 ELSE 1 + n % {people} END, n FROM generate_series(1, {clients}) n
+            SELECT n, {owner}, n FROM generate_series(1, {clients}) n
         """,
         "clients_clientimport": f"""
             INSERT INTO clients_clientimport (id, owner_id, file_name, list_name, reason, state, finished_at)

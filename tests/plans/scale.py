@@ -30,6 +30,9 @@ SEGMENT = 131_072
 
 SIZES = (10_000, 1_000_000, 10_000_000)
 
+SMALLEST = "plans_sample"
+"""The database with the sample itself."""
+
 FRESH, FIRST_RUN, STALE, ABSENT, SMALL, EMPTY = "fresh", "fresh, of one run", "stale", "absent", "small", "empty"
 """What the planner knows: all; all, of one run that nothing was sent of; what was so when there were twenty rows;
 nothing; and two databases as they are when a process prepares its statements early: of twenty rows, and of none.
@@ -75,7 +78,7 @@ def scales(server: str) -> list[Scale]:
     _migrate(empty)
     found = [Scale(0, EMPTY, empty)]
     for number, (statistics, fill) in enumerate(FILLS.items()):
-        name = f"plans_{number}"
+        name = SMALLEST if statistics == FRESH else f"plans_{number}"
         url = _made(server, name, "plans_empty")
         with psycopg.connect(url, autocommit=True) as connection:
             fill(connection)

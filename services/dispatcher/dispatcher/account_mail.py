@@ -82,7 +82,7 @@ EXPIRE = """
 # Letters that ended: whom they went to is of no use where nobody has that address (a deleted account, a mistyped one).
 FORGET = """
     UPDATE accounts_accountletter SET recipient = '', subject = '', answer = ''
-    WHERE id = ANY(%(letters)s::bigint[]) AND NOT EXISTS (SELECT FROM accounts_user WHERE email = recipient)
+    WHERE id = ANY(%(letters)s::bigint[]) AND NOT EXISTS (SELECT FROM accounts_user WHERE email = recipient OFFSET 0)
 """
 
 

@@ -41,7 +41,6 @@ LOCK_LAUNCHES = """
 RUNS_TO_EMPTY = """
     SELECT id FROM mailings_run
     WHERE owner_id = %(owner)s AND (subject, html, text, sender_name, reply_to) <> ('', '', '', '', '')
-    ORDER BY id
 """
 
 # By the unique index on (run, client): where a chunk ends the next begins. An answer may quote the address.
@@ -50,9 +49,10 @@ EMPTY_LETTERS = """
         SELECT id, client_id FROM mailings_delivery
         WHERE run_id = %(run)s AND client_id > %(after)s ORDER BY client_id LIMIT %(chunk)s
     ), emptied AS (
-        UPDATE mailings_delivery d SET address = '' FROM chosen WHERE d.id = chosen.id AND d.address <> ''
+        UPDATE mailings_delivery SET address = '' WHERE id = ANY (ARRAY(SELECT id FROM chosen)) AND address <> ''
     ), silenced AS (
-        UPDATE mailings_attempt a SET answer = '' FROM chosen WHERE a.delivery_id = chosen.id AND a.answer <> ''
+        UPDATE mailings_attempt SET answer = ''
+        WHERE delivery_id = ANY (ARRAY(SELECT id FROM chosen)) AND answer <> ''
     )
     SELECT max(client_id) FROM chosen
 """
@@ -123,7 +123,7 @@ def _empty_ledger(user_id: int) -> None:
     """Take out of the ledger what it says of people: whom letters went to, and what they said."""
     with connection.cursor() as cursor:
         cursor.execute(RUNS_TO_EMPTY, {"owner": user_id})
-        for (run_id,) in cursor.fetchall():
+        for (run_id,) in sorted(cursor.fetchall()):
             after: int | None = 0
             while after is not None:
                 cursor.execute(EMPTY_LETTERS, {"run": run_id, "after": after, "chunk": CHUNK})

@@ -10,12 +10,22 @@ from vestnik import clock, jobs
 from vestnik.front import figures
 from vestnik.mailings import audience, calendar, runs
 from vestnik.mailings.models import Mailing
-from vestnik.mailings.records import Delivery, Run, RunState
+from vestnik.mailings.records import Run, RunState
 
 logger = logging.getLogger(__name__)
 
 ANALYZE_FROM = 10_000
 """Letters from which the planner is told of them at once, and not when autovacuum comes around."""
+
+# Client by client, in the order of their ids (docs/decisions/0028): a launch takes what its own audience takes, however
+# many clients there are beside it, and whatever is known of clients that were imported a moment ago.
+WRITE = """
+    INSERT INTO mailings_delivery (run_id, client_id, address, state, due_at)
+    SELECT %s, client.id, client.email, 'queued', statement_timestamp()
+    FROM (SELECT id FROM ({chosen}) AS chosen (id) ORDER BY id) chosen
+    CROSS JOIN LATERAL (SELECT id, owner_id, email FROM clients_client WHERE id = chosen.id LIMIT 1) client
+    WHERE client.owner_id = %s
+"""
 
 
 def launch_and_wake(mailing_id: int) -> None:
@@ -105,18 +115,9 @@ def _move_on(mailing: Mailing, now: datetime, run: Run | None) -> None:
 
 def _fill(mailing: Mailing, run: Run) -> Run | None:
     """Write the run's letters, one for each client of the audience, in one statement; None if it was over meanwhile."""
-    chosen, parameters = audience.of(mailing).order_by("pk").values("pk", "email").query.sql_with_params()
-    letters = Delivery._meta.db_table
+    chosen, parameters = audience.ids(mailing).query.sql_with_params()
     with transaction.atomic(), connection.cursor() as cursor:
-        # Of clients just imported the statistics know nothing: expecting one or two, the planner would compare
-        # each with each. By hash or merge it takes what it takes, whatever was expected.
-        cursor.execute("SET LOCAL enable_nestloop = off")
-        cursor.execute(
-            f"INSERT INTO {letters} (run_id, client_id, address, state, due_at)"
-            " SELECT %s, chosen.id, chosen.email, 'queued', statement_timestamp()"
-            f" FROM ({chosen}) AS chosen (id, email)",
-            [run.pk, *parameters],
-        )
+        cursor.execute(WRITE.format(chosen=chosen), [run.pk, *parameters, mailing.owner_id])
         run.total = cursor.rowcount
         run.filled_at = clock.now()
         if not run.total:

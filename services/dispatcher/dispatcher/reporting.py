@@ -31,9 +31,11 @@ REPORT = """
         SELECT DISTINCT ON (d.run_id, d.state, last.outcome, last.code)
                d.run_id, d.state, last.outcome, last.code, d.id,
                concat_ws('-', d.state, last.outcome, last.code) AS reason
-        FROM mailings_delivery d
-        LEFT JOIN mailings_attempt last ON last.delivery_id = d.id AND last.claim = d.claim
-        WHERE {which} AND d.dismissed_at IS NULL
+        FROM {letters} d
+        LEFT JOIN LATERAL (
+            SELECT outcome, code FROM mailings_attempt WHERE delivery_id = d.id AND claim = d.claim LIMIT 1
+        ) last ON true
+        WHERE d.state IN ('failed', 'unknown') AND d.dismissed_at IS NULL
         ORDER BY d.run_id, d.state, last.outcome, last.code, d.id
     ), reported AS (
         INSERT INTO mailings_deadletterreport (run_id, reason)
@@ -43,11 +45,23 @@ REPORT = """
     )
     SELECT dead.run_id, run.mailing_id, run.owner_id, dead.id, dead.state, dead.outcome, dead.code,
            reported.reason IS NOT NULL
-    FROM dead LEFT JOIN reported USING (run_id, reason) JOIN mailings_run run ON run.id = dead.run_id
+    FROM dead LEFT JOIN reported USING (run_id, reason)
+    CROSS JOIN LATERAL (SELECT * FROM mailings_run WHERE id = dead.run_id LIMIT 1) run
     ORDER BY dead.run_id, dead.reason
 """
-OF_LETTERS = REPORT.format(which="d.id = ANY(%(letters)s::bigint[]) AND d.state IN ('failed', 'unknown')")
-SET_ASIDE = REPORT.format(which="d.run_id = ANY(%(runs)s::bigint[]) AND d.state = 'unknown'")
+OF_LETTERS = REPORT.format(
+    letters="""
+        unnest(%(letters)s::bigint[]) AS noted (id)
+        CROSS JOIN LATERAL (SELECT * FROM mailings_delivery WHERE id = noted.id LIMIT 1)"""
+)
+SET_ASIDE = REPORT.format(
+    letters="""
+        unnest(%(runs)s::bigint[]) AS recovered (id)
+        CROSS JOIN LATERAL (
+            SELECT * FROM mailings_delivery
+            WHERE run_id = recovered.id AND state = 'unknown' AND dismissed_at IS NULL OFFSET 0
+        )"""
+)
 
 DEADLY = frozenset({Outcome.TEMPORARY, Outcome.PERMANENT, Outcome.UNKNOWN})
 """What a letter may die of; a temporary failure is its end if it was the last attempt."""

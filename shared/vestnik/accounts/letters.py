@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -76,6 +77,8 @@ class AccountLetter(models.Model):
             models.Index(fields=["claimed_at"], name="account_letter_in_hand", condition=Q(state="sending")),
             # The admin's search: what became of the letters to this person.
             models.Index(fields=["recipient", "id"], name="account_letter_recipient"),
+            # Rate limits after Redis forgot: what was handed over in the last day, and what has no end yet.
+            BrinIndex(fields=["settled_at"], name="account_letter_lately", pages_per_range=8),
         ]
 
     def __str__(self) -> str:

@@ -321,7 +321,10 @@ MERGE_CLIENTS = """
 
 MERGE_MEMBERSHIPS = """
     INSERT INTO clients_membership (client_list_id, client_id)
-    SELECT %s, client.id FROM incoming_clients JOIN clients_client AS client USING (email) WHERE client.owner_id = %s
+    SELECT %s, client.id FROM incoming_clients
+    CROSS JOIN LATERAL (
+        SELECT id FROM clients_client WHERE owner_id = %s AND email = incoming_clients.email LIMIT 1
+    ) client
     ORDER BY client.id
     ON CONFLICT (client_list_id, client_id) DO NOTHING
 """

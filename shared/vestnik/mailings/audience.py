@@ -20,6 +20,12 @@ def size(mailing: Mailing) -> int:
     return _chosen_by(mailing).count()
 
 
+def ids(mailing: Mailing) -> "QuerySet[Any, Any]":
+    """The ids of the clients chosen for the mailing, each once; whose they are is to be asked of each (`of` does)."""
+    on_lists, single = _ids_of(mailing)
+    return on_lists.union(single)
+
+
 def would_be(lists: Iterable[ClientList], clients: Iterable[Client]) -> int:
     """How many it would be for a mailing of one owner's lists and clients that is not saved yet."""
     return _chosen(_these(lists), _these(clients)).count()

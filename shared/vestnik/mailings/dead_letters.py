@@ -59,9 +59,11 @@ IS_DEAD = "d.state IN ('failed', 'unknown') AND d.dismissed_at IS NULL"
 # Wants `run` with the columns id and first. The index of the key to the first run of the same letters is short.
 NOT_TRIED_SINCE = """
     NOT EXISTS (
-        SELECT FROM mailings_run later JOIN mailings_delivery again ON again.run_id = later.id
-        WHERE later.again_of_id = run.first AND later.id > run.id
-          AND again.client_id = d.client_id AND again.state NOT IN ('expired', 'cancelled')
+        SELECT FROM mailings_run later CROSS JOIN LATERAL (
+            SELECT state FROM mailings_delivery WHERE run_id = later.id AND client_id = d.client_id LIMIT 1
+        ) again
+        WHERE later.again_of_id = run.first AND later.id > run.id AND again.state NOT IN ('expired', 'cancelled')
+        OFFSET 0
     )
 """
 
@@ -70,7 +72,8 @@ NOT_TRIED_SINCE = """
 RUN_BY_RUN = """
     (
         SELECT run.id, run.mailing_id, coalesce(run.again_of_id, run.id) AS first
-        FROM unnest(%(runs)s::bigint[]) WITH ORDINALITY AS chosen (id, place) JOIN mailings_run run USING (id)
+        FROM unnest(%(runs)s::bigint[]) WITH ORDINALITY AS chosen (id, place)
+        CROSS JOIN LATERAL (SELECT * FROM mailings_run WHERE id = chosen.id LIMIT 1) run
         ORDER BY place
     ) run CROSS JOIN LATERAL
 """
@@ -124,7 +127,7 @@ DISMISS = f"""
         ) d
         LIMIT {CHUNK}
     )
-    UPDATE mailings_delivery d SET dismissed_at = statement_timestamp() FROM chosen WHERE d.id = chosen.id
+    UPDATE mailings_delivery SET dismissed_at = statement_timestamp() WHERE id = ANY (ARRAY(SELECT id FROM chosen))
 """
 
 COUNT = f"""

@@ -11,15 +11,22 @@ from vestnik.mailings.causes import Cause
 from vestnik.mailings.records import Run
 from vestnik.mailings.tallies import COUNT, NOT_TRIED
 
+# Letters are looked up run by run and client by client (LATERAL, LIMIT), then by their ids: what an owner has of others
+# is not read, whatever the planner expects (docs/decisions/0028).
 CANCEL = f"""
-    WITH chosen AS MATERIALIZED (
-        SELECT d.id FROM mailings_run run JOIN mailings_delivery d ON d.run_id = run.id
-        WHERE run.owner_id = %(owner)s AND run.state = 'open' AND d.client_id = ANY(%(clients)s::bigint[])
-          AND d.state = 'queued'
-        ORDER BY d.id FOR NO KEY UPDATE OF d
+    WITH found AS MATERIALIZED (
+        SELECT d.id FROM mailings_run run
+        CROSS JOIN unnest(%(clients)s::bigint[]) AS client (id)
+        CROSS JOIN LATERAL (
+            SELECT id FROM mailings_delivery WHERE run_id = run.id AND client_id = client.id LIMIT 1
+        ) d
+        WHERE run.owner_id = %(owner)s AND run.state = 'open'
+    ), chosen AS MATERIALIZED (
+        SELECT id, state FROM mailings_delivery
+        WHERE id = ANY (ARRAY(SELECT id FROM found)) ORDER BY id FOR NO KEY UPDATE
     ), settled AS (
         UPDATE mailings_delivery d SET state = 'cancelled', due_at = NULL, settled_at = statement_timestamp()
-        FROM chosen WHERE d.id = chosen.id
+        WHERE d.id = ANY (ARRAY(SELECT id FROM chosen WHERE state = 'queued'))
         RETURNING d.run_id, 0::bigint AS worker, d.state, {NOT_TRIED}
     ), counted AS ({COUNT})
     SELECT DISTINCT run_id FROM settled ORDER BY run_id
@@ -33,31 +40,38 @@ CAUSE = """
     ))
 """
 
+# The letter to the client of `d` in another run.
+AGAIN = "SELECT id, state FROM mailings_delivery WHERE run_id = {run} AND client_id = d.client_id LIMIT 1"
+
 # Of the letters of a run: those in these states, or of these those, to clients who are still there; dismissed ones only
 # if they are chosen one by one; of a cause, only those that no later run has tried (dead_letters.py). Nobody is among
 # them to whom another run of the same letters has written, nor to whom a later one may have, by what its attempts say:
 # that an earlier one may have was known when this run was asked for.
 CHOSEN = f"""
-    FROM mailings_delivery d JOIN clients_client client ON client.id = d.client_id AND client.owner_id = %(owner)s
-    WHERE d.run_id = %(run)s AND d.state = ANY(%(states)s)
+    FROM mailings_delivery d
+    CROSS JOIN LATERAL (SELECT owner_id, email FROM clients_client WHERE id = d.client_id LIMIT 1) client
+    WHERE d.run_id = %(run)s AND d.state = ANY(%(states)s) AND client.owner_id = %(owner)s
       AND (%(ids)s::bigint[] IS NULL AND d.dismissed_at IS NULL OR d.id = ANY(%(ids)s::bigint[]))
       AND (%(cause)s::text IS NULL OR {CAUSE} = %(cause)s AND NOT EXISTS (
-          SELECT FROM mailings_run later JOIN mailings_delivery again ON again.run_id = later.id
-          WHERE later.again_of_id = %(first)s AND later.id > %(run)s
-            AND again.client_id = d.client_id AND again.state NOT IN ('expired', 'cancelled')
+          SELECT FROM unnest(ARRAY(SELECT id FROM mailings_run WHERE again_of_id = %(first)s)) AS later (id)
+          CROSS JOIN LATERAL ({AGAIN.format(run="later.id")}) again
+          WHERE later.id > %(run)s AND again.state NOT IN ('expired', 'cancelled') OFFSET 0
       ))
       AND NOT EXISTS (
-          SELECT FROM mailings_run other JOIN mailings_delivery again ON again.run_id = other.id
-          WHERE (other.again_of_id = %(first)s OR other.id = %(first)s) AND other.id <> %(run)s
-            AND again.client_id = d.client_id
+          SELECT FROM unnest(ARRAY(
+              SELECT id FROM mailings_run WHERE again_of_id = %(first)s UNION ALL SELECT %(first)s
+          )) AS other (id)
+          CROSS JOIN LATERAL ({AGAIN.format(run="other.id")}) again
+          WHERE other.id <> %(run)s
             AND (again.state IN ('queued', 'sending', 'sent') OR EXISTS (
                 SELECT FROM mailings_attempt attempt WHERE attempt.delivery_id = again.id
-                  AND (attempt.outcome = 'accepted' OR attempt.outcome = 'unknown' AND other.id > %(run)s)
-            ))
+                  AND (attempt.outcome = 'accepted' OR attempt.outcome = 'unknown' AND other.id > %(run)s) OFFSET 0
+            )) OFFSET 0
       )
 """
 
-# A letter that is locked is being settled by a receipt that comes late: that decides.
+# A letter that is locked is being settled by a receipt that comes late: that decides. Of arrays the planner expects few
+# rows, always, and finds each letter by its id.
 QUEUE_AGAIN = f"""
     WITH chosen AS MATERIALIZED (
         SELECT d.id, d.state, d.settled_at, client.email {CHOSEN} ORDER BY d.id FOR NO KEY UPDATE OF d SKIP LOCKED
@@ -65,7 +79,11 @@ QUEUE_AGAIN = f"""
         UPDATE mailings_delivery d SET
             state = 'queued', due_at = statement_timestamp(), attempts = 0, recoveries = 0, settled_at = NULL,
             dismissed_at = NULL, address = chosen.email
-        FROM chosen WHERE d.id = chosen.id
+        FROM unnest(
+            ARRAY(SELECT id FROM chosen), ARRAY(SELECT state FROM chosen), ARRAY(SELECT settled_at FROM chosen),
+            ARRAY(SELECT email FROM chosen)
+        ) AS chosen (id, state, settled_at, email)
+        WHERE d.id = chosen.id
         RETURNING d.run_id, 0::bigint AS worker, d.state, 0 AS tries, chosen.state AS was, chosen.settled_at AS was_at,
                   NULL::float8 AS seconds
     ), counted AS ({COUNT})
@@ -80,8 +98,8 @@ WRITE_AGAIN = f"""
         SELECT %(new)s, client_id, email, 'queued', statement_timestamp() FROM chosen ORDER BY client_id
         RETURNING id
     ), woken AS (
-        UPDATE mailings_delivery d SET dismissed_at = NULL
-        FROM chosen WHERE d.id = chosen.id AND chosen.dismissed_at IS NOT NULL
+        UPDATE mailings_delivery SET dismissed_at = NULL
+        WHERE id = ANY (ARRAY(SELECT id FROM chosen WHERE dismissed_at IS NOT NULL))
     )
     UPDATE mailings_run SET total = (SELECT count(*) FROM written), filled_at = clock_timestamp(),
                             again_of_id = %(first)s

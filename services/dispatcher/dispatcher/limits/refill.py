@@ -50,8 +50,11 @@ _COUNTED = """
     GROUP BY 1, 2
 """
 
-_DELIVERY = "JOIN mailings_delivery delivery ON delivery.id = attempt.delivery_id"
-_RUN = "JOIN mailings_run run ON run.id = delivery.run_id"
+# Looked up one by one: what was handed over within a day may be a small part of all there is, or all of it.
+_DELIVERY = """CROSS JOIN LATERAL (
+        SELECT run_id, address FROM mailings_delivery WHERE id = attempt.delivery_id LIMIT 1
+    ) delivery"""
+_RUN = "CROSS JOIN LATERAL (SELECT owner_id FROM mailings_run WHERE id = delivery.run_id LIMIT 1) run"
 _DOMAIN = "split_part({}, '@', 2)"
 
 BY_PROVIDER = " UNION ALL ".join(

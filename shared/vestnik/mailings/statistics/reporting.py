@@ -25,7 +25,9 @@ TIMES = ("seconds", "within_second", "within_minute", "within_hour")
 # Failed letters by the answer to their last claim; both by index.
 FAILED = f"""
     SELECT last.outcome, last.code, count(*), coalesce(max(last.answer), '')
-    FROM mailings_delivery d LEFT JOIN mailings_attempt last ON last.delivery_id = d.id AND last.claim = d.claim
+    FROM mailings_delivery d LEFT JOIN LATERAL (
+        SELECT outcome, code, answer FROM mailings_attempt WHERE delivery_id = d.id AND claim = d.claim LIMIT 1
+    ) last ON true
     WHERE d.run_id = ANY(%(runs)s) AND d.state = 'failed'
       AND (%(since)s::timestamptz IS NULL OR d.settled_at >= %(since)s)
       AND (%(until)s::timestamptz IS NULL OR d.settled_at < %(until)s)

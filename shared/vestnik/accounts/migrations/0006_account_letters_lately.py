@@ -1,0 +1,15 @@
+import django.contrib.postgres.indexes
+from django.db import migrations
+
+
+class Migration(migrations.Migration):
+    dependencies = [("accounts", "0005_audit_of_jobs")]
+
+    operations = [
+        migrations.AddIndex(
+            model_name="accountletter",
+            index=django.contrib.postgres.indexes.BrinIndex(
+                fields=["settled_at"], name="account_letter_lately", pages_per_range=8
+            ),
+        ),
+    ]

@@ -1,0 +1,110 @@
+"""What pages ask in an installation that has grown. Each page of the signed-in rooms is opened on the sample, sorted,
+searched and turned as people do it; what it asked is planned for all sizes, whatever is known of the rows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client as Browser
+from django.urls import get_resolver
+
+from tests.plans import reading
+from tests.plans.conftest import Known
+from tests.plans.sample import RUNS
+from tests.plans.scale import SMALLEST
+from vestnik.accounts.models import User
+from vestnik.mailings.records import DeliveryState
+
+pytestmark = pytest.mark.usefixtures("valkey")
+
+ROOMS = ("clients/", "lists/", "messages/", "mailings/", "runs/", "overview/", "dead-letters/", "panel/", "profile/")
+IDS = {"clients/": 20, "mailings/": RUNS, "messages/": RUNS, "runs/": RUNS, "panel/mailings/": RUNS}
+"""What `<int:pk>` means in each room; elsewhere it is 1."""
+
+OF_LETTERS = {
+    *("clients_client", "clients_membership", "mailings_delivery", "mailings_attempt", "mailings_tally"),
+}
+"""Tables of which an installation may have millions of rows."""
+
+NOT_OPENED = {
+    "panel/dead-messages/<uuid:pk>/": "of the queue, which is in Redis",
+    "panel/dead-messages/<uuid:pk>/requeue/": "the same",
+    "panel/dead-messages/<uuid:pk>/discard/": "the same",
+    "clients/imports/<int:pk>/refused.csv": "no row was refused",
+    "runs/<int:pk>/try-again/": "a button",
+}
+WORDS = {
+    "clients/": ["?q=client12", "?list=1", "?list=1&q=client12", "?page=7"],
+    "lists/<int:pk>/": ["?q=client12", "?page=7"],
+    "runs/<int:pk>/letters/": [
+        *(f"?state={state}" for state in DeliveryState.values), "?after=100", "?state=queued&after=300", "?q=client12",
+    ],
+    "mailings/": ["?q=news", "?status=running", "?status=completed", "?whose=shared"],
+    "panel/": ["?q=news", "?status=running", "?status=completed"],
+    "panel/users/": ["?q=person1", "?state=active"],
+    "overview/": ["?since=2020-01-01&until=2030-01-01"],
+}  # fmt: skip
+"""What else pages are asked for by their addresses."""
+
+
+def addresses(resolver: Any = None, before: str = "") -> Iterator[str]:
+    """Every page of the rooms that is opened by its address, in all orders."""
+    for pattern in (resolver or get_resolver()).url_patterns:
+        route = before + str(pattern.pattern)
+        if hasattr(pattern, "url_patterns"):
+            yield from addresses(pattern, route)
+        elif route.startswith(ROOMS) and route not in NOT_OPENED:
+            room = max((room for room in IDS if route.startswith(room)), key=len, default="")
+            page = "/" + re.sub("<int:pk>", str(IDS.get(room, 1)), route)
+            page = page.replace("<int:delivery_pk>", "100").replace("<slug:cause>", "failed-permanent-550")
+            view = getattr(pattern.callback, "view_class", None)
+            yield page
+            yield from (f"{page}?sort={sort}" for sort in getattr(view, "sorts", ()))
+            yield from (page + words for words in WORDS.get(route, ()))
+
+
+@pytest.fixture(scope="module")
+def on_the_sample(webs: Known, django_db_blocker: Any) -> Iterator[None]:
+    """The pages work on the sample, at its own size."""
+    name = connection.settings_dict["NAME"]
+    with django_db_blocker.unblock():
+        connection.close()
+        connection.settings_dict["NAME"] = SMALLEST
+        yield
+        connection.close()
+        connection.settings_dict["NAME"] = name
+
+
+def asked(page: str) -> dict[str, str]:
+    """What the page asks the database, with and without its values."""
+    found = {}
+
+    def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if reading.VERB.match(sql):
+            found.setdefault(sql, connection.ops.compose_sql(sql, params))
+        return execute(sql, params, many, context)
+
+    browser = Browser()
+    browser.force_login(User.objects.get(pk=2 if page.startswith("/panel/") else 1))
+    with connection.execute_wrapper(note):
+        answer = browser.get(page)
+        if answer.streaming:
+            b"".join(answer.streaming_content)
+    assert answer.status_code in (200, 302, 405), f"{page}: {answer.status_code}"
+    return found
+
+
+@pytest.mark.parametrize("page", list(dict.fromkeys(addresses())))
+def test_a_page_asks_for_what_it_shows_and_no_more(on_the_sample: None, webs: Known, page: str) -> None:
+    found = []
+    for sql, with_values in asked(page).items():
+        for scale, database in webs:
+            plan = reading.of(database, with_values)
+            if faults := reading.faults(plan, reading.large(database) & OF_LETTERS, to_the_end=False):
+                found.append(f"{scale}: {'; '.join(faults)}\n{sql}\n{reading.told(plan)}")
+    assert not found, "\n\n".join([f"{page} does not scale.", *found])

@@ -1,0 +1,118 @@
+"""The statements that stand by name in the rooms of core and dispatcher: planned when they run, with the values of the
+moment and the size of the moment. What the planner knows of the rows may still be old, or nothing.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import dispatcher
+import vestnik
+from dispatcher import ledger
+from tests.plans import reading
+from tests.plans.conftest import Known
+from vestnik.clients import importing
+
+VALUES: dict[str, Any] = {
+    "after": 0,
+    "cause": "failed-permanent-550",
+    "chunk": 20_000,
+    "client": 2**62,
+    "clients": [3, 4, 5],
+    "code": 550,
+    "give_up_after": "3 days",
+    "grace": "10 seconds",
+    "ids": None,
+    "in_hand": [1, 2],
+    "letters": [10, 20, 30],
+    "longest": 86_400,
+    "mailings": [1, 2],
+    "most": 50_000,
+    "name": "lock",
+    "new": 1,
+    "first": 400,
+    "only": None,
+    "outcome": "permanent",
+    "owner": 1,
+    "run": 400,
+    "runs": [398, 399, 400],
+    "size": 51,
+    "since": None,
+    "state": "failed",
+    "states": ["failed"],
+    "until": None,
+    "wait": "30 seconds",
+}
+"""Of the sample, by the names that statements give them."""
+
+PLACES: dict[str, tuple[Any, ...]] = {
+    "vestnik.blog.counting.ADD": (["a-post"], [1]),
+    "vestnik.blog.images.LOCK": ("key",),
+    "vestnik.sharing.LOCK": ("bob@example.org",),
+    "dispatcher.leases.BEAT": (1,),
+    "dispatcher.leases.END": (1,),
+    "vestnik.clients.importing.MERGE_CLIENTS": (1,),
+    "vestnik.clients.importing.MERGE_MEMBERSHIPS": (1, 1),
+    "vestnik.clients.verbs.PUT": ([1, 2], [3, 4, 5]),
+}
+"""Values of statements that do not name them."""
+
+ASIDE = {"migrations", "__main__", "settings", "testing", "demo", "actors", "schedule", "main"}
+"""Modules that have none, or that do something when they are imported."""
+
+NOT_RUN = {
+    "vestnik.mailings.tallies.COUNT": "a part of others",
+    "vestnik.mailings.letters.COUNT": "the same",
+    "vestnik.mailings.statistics.reading.EXPORT": "a part of others: without what narrows it to a run",
+    "vestnik.metrics.figures.TOTALS": "reads all tallies, beside a scrape, and is kept for twenty times as long",
+}
+
+
+def statements() -> Iterator[str]:
+    """The names of all statements of both packages but the ledger's."""
+    seen = {value for value in vars(ledger).values() if isinstance(value, str)}
+    for package in (vestnik, dispatcher):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if ASIDE.intersection(module.name.split(".")):
+                continue
+            room = importlib.import_module(module.name)
+            if room is ledger:
+                continue
+            for name, value in vars(room).items():
+                whole = reading.is_statement(name, value) and "{" not in value.replace("'{}'", "")
+                if whole and value not in seen and f"{module.name}.{name}" not in NOT_RUN:
+                    seen.add(value)
+                    yield f"{module.name}.{name}"
+
+
+@pytest.fixture(scope="module")
+def known(dispatchers: Known, webs: Known) -> dict[str, Known]:
+    """Connections of each service, with an import's temporary table, analysed as the import does it."""
+    for _, connection in [*dispatchers, *webs]:
+        connection.execute(importing.CREATE_INCOMING.replace("ON COMMIT DROP", ""))
+        connection.execute(
+            "INSERT INTO incoming_clients SELECT n, 'new' || n, '', '', '', '{}' FROM generate_series(1, 500) n"
+        )
+        connection.execute(importing.ANALYZE_INCOMING)
+    return {"dispatcher": dispatchers, "vestnik": webs}
+
+
+@pytest.mark.parametrize("name", list(statements()))
+def test_a_statement_finds_its_rows_by_index_whatever_is_known_of_them(known: dict[str, Known], name: str) -> None:
+    module, _, constant = name.rpartition(".")
+    statement = getattr(importlib.import_module(module), constant)
+    found = []
+    for scale, connection in known[module.partition(".")[0]]:
+        plan = reading.of(connection, statement, PLACES.get(name, VALUES))
+        if faults := reading.faults(plan, reading.large(connection)):
+            found.append(f"{scale}: {'; '.join(faults)}\n{reading.told(plan)}")
+    assert not found, "\n\n".join([f"{name} does not scale.", *found])
+
+
+def test_the_statements_of_all_rooms_are_looked_at() -> None:
+    rooms = {name.rpartition(".")[0].rpartition(".")[2] for name in statements()}
+
+    assert {"letters", "dead_letters", "reporting", "erasing", "refill", "pacing", "account_mail", "importing"} <= rooms
