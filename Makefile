@@ -90,7 +90,7 @@ audit: ## Ask whether known holes are in what is installed (wants the network)
 	@.local/audit/bin/python -m pip --quiet --disable-pip-version-check install --require-hashes -r requirements/audit.txt
 	@.local/audit/bin/pip-audit --require-hashes --disable-pip $(foreach file,$(wildcard requirements/*.txt),-r $(file))
 
-bench: $(READY) ## Measure the way of 20,000 letters beside the wire's limit
+bench: $(READY) ## Measure the way of letters beside the wire's limit (a million: python -m bench million)
 	@$(BIN)/python -m bench
 
 soak: $(READY) ## Kill everything that can die, a hundred times, and hold the ledger against what arrived

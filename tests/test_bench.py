@@ -30,7 +30,10 @@ def nginx():
         needs.missing(fault)
 
 
-@pytest.mark.parametrize("call", ["mailing.run(letters=400, rounds=1)", "starts.run(starts=2)"])
+@pytest.mark.parametrize(
+    "call",
+    ["mailing.run(letters=400, rounds=1)", "starts.run(starts=2)", "million.run(large=600, small=300, rounds=2)"],
+)
 def test_a_benchmark_says_its_figure(postfix, call):
     said = run(call)
     assert call.partition(".")[0].removesuffix("s") in said.splitlines()[-1]

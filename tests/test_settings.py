@@ -220,6 +220,21 @@ def test_both_services_start_with_what_the_tests_give_them():
         assert answer.returncode == 0, answer.stderr
 
 
+@pytest.mark.parametrize(
+    ("service", "off"), [("web", {"seqscan", "hashjoin", "mergejoin"}), ("dispatcher", {"seqscan"})]
+)
+def test_the_sessions_of_a_service_plan_as_its_statements_want_it(service, off):
+    ask = "import os; from django.db import connection; c = connection.cursor(); "
+    ask += "print(*[c.execute('SHOW enable_' + it) or c.fetchone()[0] for it in ('seqscan', 'hashjoin', 'mergejoin')])"
+    database = os.environ["DATABASE_URL"].replace("/vestnik?", "/postgres?")
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": f"{service}.settings", "DATABASE_URL": database}
+    said = subprocess.run(
+        [sys.executable, f"services/{service}/manage.py", "shell", "--no-imports", "-c", ask],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=True,
+    ).stdout.split()  # fmt: skip
+    assert {name for name, how in zip(("seqscan", "hashjoin", "mergejoin"), said, strict=True) if how == "off"} == off
+
+
 def test_a_database_that_does_not_answer_is_said_in_a_sentence():
     environment = {**os.environ, "DATABASE_URL": "postgresql://nobody@127.0.0.1:9/nowhere"}
     environment.pop("DJANGO_SETTINGS_MODULE", None)

@@ -1,8 +1,11 @@
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
 
+import dispatcher.settings as dispatching
+import web.settings as serving
 from tests.embedded import SERVERS
 from tests.plans import scale
 from tests.plans.scale import Connection, Scale
@@ -27,9 +30,7 @@ def scales(server: str) -> list[Scale]:
 @pytest.fixture(scope="session")
 def dispatchers(scales: list[Scale]) -> Iterator[Known]:
     """A connection to each of them, as the dispatcher's are."""
-    from dispatcher.settings import _options
-
-    found = [(each, psycopg.connect(each.url, autocommit=True, options=_options["options"])) for each in scales]
+    found = [(each, psycopg.connect(each.url, autocommit=True, options=dispatching.PLANNING)) for each in scales]
     yield found
     for _, connection in found:
         connection.close()
@@ -38,7 +39,21 @@ def dispatchers(scales: list[Scale]) -> Iterator[Known]:
 @pytest.fixture(scope="session")
 def webs(scales: list[Scale]) -> Iterator[Known]:
     """A connection to each of them, as the web's are."""
-    found = [(each, psycopg.connect(each.url, autocommit=True)) for each in scales]
+    found = [(each, psycopg.connect(each.url, autocommit=True, options=serving.PLANNING)) for each in scales]
     yield found
     for _, connection in found:
         connection.close()
+
+
+@pytest.fixture(scope="module")
+def on_the_sample(scales: list[Scale], django_db_blocker: Any) -> Iterator[None]:
+    """Django works on the sample, at its own size."""
+    from django.db import connection
+
+    name = connection.settings_dict["NAME"]
+    with django_db_blocker.unblock():
+        connection.close()
+        connection.settings_dict["NAME"] = scale.SMALLEST
+        yield
+        connection.close()
+        connection.settings_dict["NAME"] = name

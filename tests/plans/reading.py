@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -24,6 +25,7 @@ LARGE = "SELECT it FROM unnest(%(tables)s::text[]) AS it WHERE pg_relation_size(
 
 UNDER_WAY = {
     *("run_open", "run_open_once_per_mailing", "delivery_in_hand", "worker_living"),
+    *("import_unfinished", "user_deleted"),
     *("account_letter_waiting", "account_letter_queued", "account_letter_in_hand"),
 }
 """Indexes of what is under way, which is not much whatever the ledger's size: they may be walked."""
@@ -43,6 +45,22 @@ def of(connection: Connection, statement: str, values: Any = None) -> Plan:
         ((answer,),) = cursor.fetchall()
     plan: Plan = answer[0]["Plan"]
     return plan
+
+
+@contextmanager
+def noted() -> Iterator[dict[str, str]]:
+    """What Django's connection is asked meanwhile: statements, and the same with their values."""
+    from django.db import connection
+
+    found: dict[str, str] = {}
+
+    def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if VERB.match(sql):
+            found.setdefault(sql, connection.ops.compose_sql(sql, params))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(note):
+        yield found
 
 
 def large(connection: Connection) -> set[str]:
@@ -91,9 +109,7 @@ def faults(plan: Plan, grows: Collection[str] = GROWS, *, to_the_end: bool = Tru
 
 
 def _read_to_the_end(plan: Plan, cut_off: bool = False) -> Iterator[Plan]:
-    """The plan's nodes but those of which only the first rows are wanted: under a LIMIT, with nothing between that wants
-    all of them first.
-    """
+    """The plan's nodes but those that give only their first rows: under a LIMIT, and nothing between wants all."""
     kind = plan["Node Type"]
     cut_off = kind == "Limit" or (cut_off and kind in STREAMS)
     if not cut_off or kind not in READS:

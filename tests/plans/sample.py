@@ -1,5 +1,10 @@
 """Rows like those of an installation: some owners, a past, and one run under way with most of the letters."""
 
+GRANTS = (
+    ("clients_clientlistuserobjectpermission", "clients_clientlist", "clientlist"),
+    ("mailings_messageuserobjectpermission", "mailings_message", "message"),
+    ("mailings_mailinguserobjectpermission", "mailings_mailing", "mailing"),
+)
 PEOPLE = 20
 CLIENTS = 4_000
 RUNS = 400
@@ -51,6 +56,14 @@ def rows(people: int, clients: int, runs: int, under_way: int) -> dict[str, str]
             INSERT INTO mailings_mailing_lists (id, mailing_id, clientlist_id)
             SELECT n, n, 1 + n % {people} FROM generate_series(1, {runs}) n
         """,
+        **{
+            table: f"""
+                INSERT INTO {table} (permission_id, user_id, content_object_id)
+                SELECT permission.id, owner_id, thing.id FROM {of} thing, auth_permission permission
+                WHERE codename IN ('view_{kind}', 'change_{kind}', 'delete_{kind}')
+            """
+            for table, of, kind in GRANTS
+        },
         "mailings_worker": """
             INSERT INTO mailings_worker (id, name, provider, ended_at)
             SELECT n, 'bulk@host', 'smtp', CASE WHEN n > 2 THEN now() END FROM generate_series(1, 30) n

@@ -53,6 +53,9 @@ GROWS = {
     "mailings_deadletterreport": 0.001,
     "clients_clientlist": 0.001,
     "clients_clientimport": 0.001,
+    "clients_clientlistuserobjectpermission": 0.003,
+    "mailings_messageuserobjectpermission": 0.003,
+    "mailings_mailinguserobjectpermission": 0.003,
     "accounts_user": 0.001,
     "accounts_submission": 0.001,
     "django_session": 0.001,
@@ -116,8 +119,9 @@ def _migrate(url: str) -> None:
 
 
 def _fill(connection: Connection, rows: dict[str, str], *, analyze: bool) -> None:
-    for statement in rows.values():
+    for table, statement in rows.items():
         connection.execute(statement)
+        connection.execute(COUNT_ON, {"table": table})
     if analyze:
         connection.execute("ANALYZE")
 
@@ -165,6 +169,11 @@ def _extend(path: Path, pages: int) -> None:
         os.truncate(segment, max(size, segment.stat().st_size))
 
 
+COUNT_ON = """
+    SELECT setval(sequence, 1_000_000)
+    FROM (SELECT pg_get_serial_sequence(table_name, 'id') AS sequence FROM information_schema.columns
+          WHERE table_name = %(table)s AND column_name = 'id') AS it
+"""
 FILES = """
     SELECT %(table)s::regclass::oid, pg_relation_filepath(%(table)s), pg_relation_size(%(table)s::regclass) / 8192
     UNION ALL

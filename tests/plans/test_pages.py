@@ -9,14 +9,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.test import Client as Browser
 from django.urls import get_resolver
 
 from tests.plans import reading
 from tests.plans.conftest import Known
 from tests.plans.sample import RUNS
-from tests.plans.scale import SMALLEST
 from vestnik.accounts.models import User
 from vestnik.mailings.records import DeliveryState
 
@@ -36,6 +34,8 @@ NOT_OPENED = {
     "panel/dead-messages/<uuid:pk>/requeue/": "the same",
     "panel/dead-messages/<uuid:pk>/discard/": "the same",
     "clients/imports/<int:pk>/refused.csv": "no row was refused",
+    "clients/export.csv": "all of an owner's clients are what it shows",
+    "runs/<int:pk>/letters.csv": "all of a run's letters are what it shows",
     "runs/<int:pk>/try-again/": "a button",
 }
 WORDS = {
@@ -68,30 +68,11 @@ def addresses(resolver: Any = None, before: str = "") -> Iterator[str]:
             yield from (page + words for words in WORDS.get(route, ()))
 
 
-@pytest.fixture(scope="module")
-def on_the_sample(webs: Known, django_db_blocker: Any) -> Iterator[None]:
-    """The pages work on the sample, at its own size."""
-    name = connection.settings_dict["NAME"]
-    with django_db_blocker.unblock():
-        connection.close()
-        connection.settings_dict["NAME"] = SMALLEST
-        yield
-        connection.close()
-        connection.settings_dict["NAME"] = name
-
-
 def asked(page: str) -> dict[str, str]:
     """What the page asks the database, with and without its values."""
-    found = {}
-
-    def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        if reading.VERB.match(sql):
-            found.setdefault(sql, connection.ops.compose_sql(sql, params))
-        return execute(sql, params, many, context)
-
     browser = Browser()
     browser.force_login(User.objects.get(pk=2 if page.startswith("/panel/") else 1))
-    with connection.execute_wrapper(note):
+    with reading.noted() as found:
         answer = browser.get(page)
         if answer.streaming:
             b"".join(answer.streaming_content)

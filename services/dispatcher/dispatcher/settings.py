@@ -18,11 +18,12 @@ INSTALLED_APPS = [*INSTALLED_APPS, "dispatcher"]
 # turns preparing off; this threshold allows it, and is too high for anything to be prepared that did not ask for it.
 # Their plans are generic ones that walk the indexes made for them, whatever the statistics of a table that was empty
 # when the plan was made.
+PLANNING = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off"
 _options = DATABASES["default"].setdefault("OPTIONS", {})
 _options["prepare_threshold"] = 1_000_000
 # A session that holds a lock ends within a minute of its host's vanishing.
 _options["options"] = (
-    f"{_options.get('options', '')} -c plan_cache_mode=force_generic_plan -c enable_seqscan=off"
+    f"{_options.get('options', '')} {PLANNING}"
     " -c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
 ).strip()
 

@@ -7,7 +7,13 @@ from django.core.exceptions import ImproperlyConfigured
 
 from vestnik import mode, monitoring
 from vestnik.settings import *  # noqa: F403
-from vestnik.settings import ALLOWED_HOSTS, INSTALLED_APPS, LOCALE_PATHS, MODE, SITE_URL, read
+from vestnik.settings import ALLOWED_HOSTS, DATABASES, INSTALLED_APPS, LOCALE_PATHS, MODE, SITE_URL, read
+
+# A page shows a few rows of what may be millions: it finds them by an index, and what belongs to them one by one. So it
+# is told to PostgreSQL, for by statistics from before a large import it would read, sort or hash whole tables for it.
+PLANNING = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
+_options = DATABASES["default"].setdefault("OPTIONS", {})
+_options["options"] = f"{_options.get('options', '')} {PLANNING}".strip()
 
 INSTALLED_APPS = [
     "web.admin_config.VestnikAdminConfig",

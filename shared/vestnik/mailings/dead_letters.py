@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ValidationError
 from django.db import connection
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 
 from vestnik import access
 from vestnik.mailings import verbs
@@ -271,7 +271,10 @@ def dismiss(runs: QuerySet[Run], which: Cause | Collection[int]) -> tuple[int, b
 def _with_dead(runs: QuerySet[Run]) -> list[int]:
     """Those of the runs that have dead letters, the latest first."""
     dead = Delivery.objects.filter(run=OuterRef("pk"), state__in=DEAD, dismissed_at=None)
-    return list(runs.filter(Exists(dead)).order_by("-pk").values_list("pk", flat=True)[:RUNS])
+    # Not Exists: PostgreSQL may make a join of that, and read all dead letters there are.
+    first = Subquery(dead.order_by("client_id").values("client_id")[:1])
+    with_dead = runs.alias(first=first).filter(first__isnull=False)
+    return list(with_dead.order_by("-pk").values_list("pk", flat=True)[:RUNS])
 
 
 def _runs_of_cause(runs: QuerySet[Run], cause: Cause) -> dict[int, list[int] | None]:
