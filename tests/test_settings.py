@@ -32,6 +32,12 @@ def check(service: str, *options: str, **variables: str) -> "subprocess.Complete
 @pytest.mark.parametrize(
     ("service", "name", "value"),
     [
+        ("dispatcher", "EHLO_NAME", "mail"),
+        ("dispatcher", "EHLO_NAME", "mail.example.org\r\nQUIT"),
+        ("dispatcher", "EHLO_NAME", "почта.рф"),
+        ("dispatcher", "LOGIN_SETBACKS", "0"),
+        ("dispatcher", "LOGIN_SETBACKS", "soon"),
+        ("dispatcher", "SSL_CERT_FILE", "/nowhere/at/all.pem"),
         ("web", "SECRET_KEY", "<unset>"),
         ("web", "DEBUG", "yep"),
         ("web", "DATABASE_URL", "mysql://localhost/x"),
@@ -245,3 +251,44 @@ def test_a_database_that_does_not_answer_is_said_in_a_sentence():
     assert answer.returncode == 1
     assert answer.stderr.startswith("The database does not answer")
     assert len(answer.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["mail.example.org", "[192.0.2.1]", "[IPv6:2001:db8::1]"])
+def test_what_a_host_may_be_called(name):
+    answer = check("dispatcher", EHLO_NAME=name)
+    assert answer.returncode == 0, answer.stderr
+
+
+def test_an_empty_variable_for_certificates_leaves_those_of_the_system():
+    """OpenSSL would take it for a file that is not there, and trust nobody."""
+    script = "import ssl, django; django.setup(); print(len(ssl.create_default_context().get_ca_certs()))"
+    counts = []
+    for variables in ({}, {"SSL_CERT_FILE": ""}):
+        environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "dispatcher.settings", **variables}
+        answer = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, check=True)
+        counts.append(answer.stdout)
+    assert counts[0] == counts[1]
+
+
+@pytest.mark.parametrize(
+    ("url", "warned"),
+    [
+        ("smtp://user:hunter2@mail.example.org", True), ("http://hunter2@mail.example.org/", True),
+        ("smtp://mail.example.org", False), ("smtps://user:hunter2@mail.example.org", False),
+        ("smtp+starttls://user:hunter2@mail.example.org", False), ("https://hunter2@mail.example.org/", False),
+        ("smtp://user:hunter2@127.0.0.1", False), ("smtp://user:hunter2@[::1]", False),
+    ],
+)  # fmt: skip
+def test_a_password_that_goes_over_the_network_in_the_clear_is_warned_of_once(url, warned):
+    said = 0
+    for part in ("scheduler", "control", "bulk"):
+        environment = {**os.environ, **IN_EARNEST, "MAIL_SERVICE_URL": url, "DISPATCHER_PART": part}
+        environment["DJANGO_SETTINGS_MODULE"] = "dispatcher.settings"
+        script = "import dispatcher.main"
+        answer = subprocess.run(
+            [sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        )
+        assert answer.returncode == 0, answer.stderr
+        assert "hunter2" not in answer.stderr
+        said += answer.stderr.count("in the clear")
+    assert said == warned
