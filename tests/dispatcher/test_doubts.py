@@ -239,3 +239,16 @@ def test_another_login_is_another_service(alice, engine, provider, settings):
         engine.pace.breaker.ask()
     settings.MAIL_SERVICE_URL = "smtp://vestnik:another@127.0.0.1:9"
     Breaker("memory://").ask()
+
+
+def test_in_the_foreground_nobody_waits_for_letters_that_are_refused_again_and_again(
+    alice, engine, provider, quick, settings
+):
+    settings.SETBACKS = [0.1, 0.2, 3]
+    run = launched(make_mailing(alice, 8))
+    provider.always(POLICY)
+    began = time.monotonic()
+    with pytest.raises(foreground.Away, match="refused: 554"):
+        foreground.send(engine, [run.pk])
+    assert time.monotonic() - began < 30
+    assert uncharged(run)

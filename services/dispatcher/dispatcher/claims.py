@@ -66,7 +66,6 @@ class Claims:
     def _settle(self, receipt: Receipt, late: bool) -> None:
         attempts = self._handed_over.pop(receipt.letter.delivery_id)
         self._engine.pace.heard(receipt)
-        measuring.attempt(receipt.outcome, receipt.duration)
         settlement = entries.Settlement(
             delivery_id=receipt.letter.delivery_id,
             claim=receipt.letter.claim,
@@ -84,16 +83,21 @@ class Claims:
         if receipt.doubtful:
             self._doubt(receipt, settlement)
             return
+        measuring.attempt(receipt.outcome, receipt.duration)
         self._engine.settler.put(settlement)
         if receipt.outcome is Outcome.ACCEPTED:
             self._engine.doubts.taken(receipt)
 
     def _doubt(self, receipt: Receipt, settlement: entries.Settlement) -> None:
         """Given back for now; should the refusal stand, it is settled later, unless it was claimed again by then."""
+
+        def stands(outcome: Outcome) -> None:
+            measuring.attempt(outcome, receipt.duration)
+            self._engine.settler.put(replace(settlement, outcome=outcome, late=True))
+
         wait = max(settlement.retry_after, doubts.LEAST_WAIT)
-        put = self._engine.settler.put
-        put(replace(settlement, outcome=Outcome.RETURNED, final=False, put_off=wait))
-        self._engine.doubts.refused(receipt, lambda outcome: put(replace(settlement, outcome=outcome, late=True)))
+        self._engine.settler.put(replace(settlement, outcome=Outcome.RETURNED, final=False, put_off=wait))
+        self._engine.doubts.refused(receipt, stands)
 
     def unwritable(self, error: ValueError) -> None:
         """The letter that `next` gave cannot be written: it fails, so that it does not stand in the others' way."""

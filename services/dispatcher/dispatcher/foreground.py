@@ -68,9 +68,10 @@ def send(engine: Engine, run_ids: Sequence[int]) -> None:
             if wait is None:
                 break
             setbacks = 0
+            if breaker.refuses:  # and what it refused is not due yet
+                trouble = _words("letter after letter is refused")
         except Open as error:
-            wait, outage = error.wait, service.outage()
-            trouble = outage.words if outage else str(error.__cause__ or error)
+            wait, trouble = error.wait, _words(str(error.__cause__ or error))
         except NoRoom as error:
             wait, trouble = LOOK_AGAIN_SECONDS, str(error)
         except (ProviderError, Error) as error:
@@ -83,6 +84,12 @@ def send(engine: Engine, run_ids: Sequence[int]) -> None:
             raise Away(trouble or "the service does not answer")
         engine.halted.wait(min(wait, LONGEST_WAIT))
     ticking.close()
+
+
+def _words(otherwise: str) -> str:
+    """What is the matter with the service, by what all processes know."""
+    outage = service.outage()
+    return outage.words if outage else otherwise
 
 
 def _send_slices(engine: Engine, run_ids: Sequence[int]) -> float | None:
