@@ -28,8 +28,7 @@ LINK = re.compile(r"://|\bwww\.|\w\.[^\W\d_]{2,}|@", re.IGNORECASE)
 
 def invite(share: Share, by: User, thing: Any) -> None:
     """Tell whoever reads the share's address of it; unless they got as many letters of ours within a day as may be."""
-    got = AccountLetter.objects.filter(recipient=share.address).order_by("-pk")
-    if spent(got.values_list("created_at", flat=True), settings.INVITATIONS_PER_ADDRESS):
+    if _had_enough(share.address):
         return
     reader = share.user or by  # nobody but who reads it sees in which language it is
     with translation.override(reader.language):
@@ -50,7 +49,11 @@ def invite(share: Share, by: User, thing: Any) -> None:
 
 
 def tell_of_choice(owner: User, editor: User, mailing: str, subject: str) -> None:
-    """Tell the owner of a mailing that one who may change it has chosen a message for it."""
+    """Tell the owner of a mailing that one who may change it has chosen a message for it; unless they had many letters
+    today, for an editor can choose all day.
+    """
+    if _had_enough(owner.email):
+        return
     _write(
         owner,
         lambda: (
@@ -79,6 +82,11 @@ def spent(moments: Any, limit: int) -> bool:
     """Whether of these moments, the newest first, as many as the limit lie within the last day."""
     oldest = moments[limit - 1 : limit].first() if limit else clock.now()
     return oldest is not None and oldest > clock.now() - DAY
+
+
+def _had_enough(address: str) -> bool:
+    letters = AccountLetter.objects.filter(recipient=address).order_by("-pk")
+    return spent(letters.values_list("created_at", flat=True), settings.INVITATIONS_PER_ADDRESS)
 
 
 def _write(person: User, words: Any) -> None:

@@ -284,7 +284,10 @@ def test_what_an_editor_chooses_is_copied_for_the_owner_who_is_told(alice, bob, 
     assert (entry.actor_address, entry.object_id, entry.from_address) == (bob.email, copy.pk, "192.0.2.7")
     assert entry.reason == "“Alice's news”"
     assert letters_to(alice)[-1] == "Another message was chosen for your mailing “Alice's news”"
-    chosen(mailing, bob, copy, seen=None)  # saving it again copies nothing
+    chosen(mailing, bob, copy)  # saving it again copies nothing
+    theirs.text = copy.text
+    verbs.save_message(theirs)
+    assert chosen(mailing, bob, theirs).message == copy  # nor does choosing the same words once more
     assert Message.objects.filter(owner=alice).count() == 2
 
 

@@ -319,3 +319,15 @@ def test_a_letter_connects_to_nobody_beforehand(browser: Browser, alice: User) -
     message = verbs.create_message(alice, subject="L", html='<LINK rel="preconnect" href="//x.example"><p>Dear</p>')
 
     assert "<link" not in browser.get(reverse("messages:letter", args=[message.pk])).content.decode().lower()
+
+
+def test_whom_a_message_is_shared_with_is_not_told_of_mailings_they_cannot_see(alice: User, bob: User) -> None:
+    message = factories.make_message(alice)
+    for owner, count in ((alice, 3), (bob, 1)):
+        sharing.share(message, alice, bob.email, "view")
+        for _ in range(count):
+            factories.make_mailing(owner, 1, message=message)
+    browser = Browser()
+    for reader, seen in ((alice, 3), (bob, 1)):
+        browser.force_login(reader)
+        assert browser.get(reverse("messages:list")).context["object_list"].get().mailing_count == seen

@@ -1,9 +1,11 @@
 """What browsers may do on every page. And what a signed-in person's pages follow: their own language and clock."""
 
+import codecs
 import zoneinfo
 from collections.abc import Callable
 
 from django.conf import settings
+from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone, translation
 from django.utils.cache import patch_cache_control, patch_vary_headers
@@ -16,6 +18,22 @@ UNWANTED = (
     *("payment", "usb"),
 )
 """What no page asks a browser for, and so nothing that got into a page may."""
+
+
+class EncodingMiddleware:
+    """Takes what is sent for UTF-8, which all pages are written in, and answers 400 to who says it is something else:
+    Django would decode the query by it, and there are encodings by which no text is decoded.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.encoding is not None:
+            if codecs.lookup(request.encoding).name != "utf-8":
+                raise BadRequest("What is sent has to be UTF-8.")
+            request.encoding = "utf-8"  # in Django's own spelling
+        return self.get_response(request)
 
 
 class BrowserRulesMiddleware:

@@ -34,6 +34,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "web.health.middleware.HealthMiddleware",
     "web.observing.ObservingMiddleware",
+    "web.middleware.EncodingMiddleware",
     "web.front.middleware.FrontMiddleware",
     "web.middleware.BrowserRulesMiddleware",
     "django.middleware.security.SecurityMiddleware",

@@ -26,6 +26,9 @@ def chosen_by(editor: User, mailing: Mailing, from_address: str = "") -> Message
     chosen = mailing.message
     if mailing.owner_id in (editor.pk, chosen.owner_id):
         return chosen
+    same = {"subject": chosen.subject, "html": chosen.html, "text": chosen.text}
+    if (there := Message.objects.filter(owner=mailing.owner, **same).order_by("pk").first()) is not None:
+        return there  # chosen before, and not changed since
     copy = _copy(chosen, mailing.owner)
     _note(copy, editor, [mailing.name], from_address)
     sharing_letters.tell_of_choice(mailing.owner, editor, mailing.name, copy.subject)

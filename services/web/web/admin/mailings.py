@@ -91,7 +91,8 @@ class MailingAdmin(VerbAdmin):
     @admin.display(description=_("next occurrences"))
     def upcoming(self, mailing: Mailing) -> str:
         now = clock.now()
-        moments = calendar.upcoming(mailing.schedule, now, 5)
+        kept = Mailing.objects.get(pk=mailing.pk)  # not what was typed, and is refused: that may be no schedule at all
+        moments = calendar.upcoming(kept.schedule, now, 5)
         shown = ((localize(localtime(moment)),) for moment in moments)
         return format_html_join("; ", "{}", shown) or "–"
 

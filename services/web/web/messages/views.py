@@ -1,7 +1,7 @@
 from typing import Any, cast
 
 from django.contrib.auth.decorators import login_required
-from django.db.models import Count
+from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.decorators import method_decorator
@@ -11,7 +11,7 @@ from django.views.decorators.http import require_POST
 
 from vestnik.accounts.models import User
 from vestnik.mailings import verbs
-from vestnik.mailings.models import Message
+from vestnik.mailings.models import Mailing, Message
 from web.messages.forms import MessageForm
 from web.messages.letters import UnknownPlaceholder, framed, letter, preview_of, previewed, with_pictures
 from web.pages import ChangePage, CreatePage, DeletePage, ListPage, ThingPage, asked_by, number
@@ -32,7 +32,9 @@ class MessageList(ListPage):
         return things.filter(subject__icontains=text)
 
     def narrow(self, things: Any) -> Any:
-        return things.select_related("owner").annotate(mailing_count=Count("mailings")).defer("html", "text")
+        seen = Mailing.objects.visible_to(self.request.user)
+        count = Count("mailings", filter=Q(mailings__in=seen))
+        return things.select_related("owner").annotate(mailing_count=count).defer("html", "text")
 
 
 class MessagePage(ThingPage):
