@@ -10,7 +10,6 @@ from django import forms
 from django.contrib import messages
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.core.paginator import Paginator
 from django.db.models.expressions import OrderBy
 from django.forms import BaseForm
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -21,27 +20,15 @@ from django.views.generic import CreateView, DeleteView, DetailView, ListView, U
 from vestnik import access
 from vestnik.accounts.models import User
 from vestnik.accounts.submissions import once
+from vestnik.clients.models import Client, ClientList
+from vestnik.mailings.models import Mailing, Message
 from web.errors import stale_form
 from web.forms import VerbForm
 from web.htmx import wants_fragment
+from web.overview import steps
+from web.paging import CappedPaginator
 
 PAGE = 50
-
-
-class CappedPaginator(Paginator):
-    """Counts no further than its cap, however many rows there are; what lies beyond is found by searching."""
-
-    cap = 10_000
-
-    @cached_property
-    def count(self) -> int:
-        rows: Any = self.object_list
-        return int(rows.order_by()[: self.cap].count())
-
-    @property
-    def is_capped(self) -> bool:
-        """Whether there may be more than was counted."""
-        return self.count >= self.cap
 
 
 class SignedIn(LoginRequiredMixin):
@@ -191,8 +178,12 @@ class FormPage(OwnersPage):
     def saved(self, form: VerbForm) -> str:
         """Save; the address of what to look at next. Raises ValidationError."""
         self.object = form.save()
-        messages.success(self.request, self.success(self.object))
+        messages.success(self.request, self.said(self.object))
         return str(self.get_success_url())  # type: ignore[attr-defined]
+
+    def said(self, thing: Any) -> str:
+        """What is said when it is saved, on the page one comes to."""
+        return self.success(thing)
 
     def success(self, thing: Any) -> str:
         """What is said when it is saved."""
@@ -207,6 +198,9 @@ class CreatePage(FormPage, CreateView):
         user: Any = self.request.user
         address, _first = once(user, self._key(form.cleaned_data["form_key"]), lambda: save(form))
         return address
+
+    def said(self, thing: Any) -> str:
+        return steps.and_next(cast(User, self.request.user), self.success(thing))
 
     def get_form(self, form_class: Any = None) -> Any:
         form = super().get_form(form_class)
@@ -318,6 +312,16 @@ class KeyField(forms.UUIDField):
             return super().clean(value)
         except ValidationError:
             return uuid.uuid4()
+
+
+def has_rooms(user: Any) -> bool:
+    """Whether there is anything for the user in the rooms of those who own things. Managers own nothing, and few have
+    something from before, or something that was shared with them: theirs is the panel.
+    """
+    if access.may_own(user) or not access.may_supervise(user):
+        return True
+    rooms = (Mailing, Message, ClientList, Client)
+    return any(access.own_or_shared(user, model.objects.all()).exists() for model in rooms)
 
 
 def number(text: str | None) -> int:

@@ -176,7 +176,7 @@ def _refuse_too_many(owner: User) -> None:
     """Raises ValidationError for `file`: what waits lies in the database, and what was refused stays for a week."""
     own = ClientImport.objects.filter(owner=owner)
     limit = settings.IMPORTS_AT_ONCE
-    if own.filter(state__in=UNFINISHED).count() >= limit:
+    if own.filter(finished_at=None).count() >= limit:  # those nobody has confirmed yet lie there, too
         said = _("%(limit)d of your imports are not done yet, as many as may wait; upload this file when one is.")
         raise ValidationError({"file": said % {"limit": limit}})
     limit = settings.IMPORTS_PER_DAY

@@ -61,6 +61,8 @@ class Client(models.Model):
         indexes = [
             # An owner's page of clients by name.
             models.Index(fields=["owner", "name_key", "id"], name="client_by_name"),
+            # The same by when they were added. The foreign key's own index may go with the next version.
+            models.Index(fields=["owner", "id"], name="client_by_age"),
         ]
 
     def __str__(self) -> str:

@@ -12,28 +12,23 @@ from vestnik.mailings.models import Mailing
 
 def of(mailing: Mailing) -> "QuerySet[Client]":
     """The clients of the mailing's lists and its single clients, each once, all of the mailing's owner."""
-    return Client.objects.filter(owner=mailing.owner_id, pk__in=_chosen_by(mailing))
+    return Client.objects.filter(owner=mailing.owner_id, pk__in=ids(mailing))
 
 
 def size(mailing: Mailing) -> int:
     """How many they are. Members of a list are its owner's clients, so none of them needs to be looked up."""
-    return _chosen_by(mailing).count()
+    return ids(mailing).count()
 
 
 def ids(mailing: Mailing) -> "QuerySet[Any, Any]":
     """The ids of the clients chosen for the mailing, each once; whose they are is to be asked of each (`of` does)."""
-    on_lists, single = _ids_of(mailing)
-    return on_lists.union(single)
+    single = Mailing.clients.through.objects.filter(mailing=mailing).values("client_id")
+    return _chosen(mailing.lists.values("pk"), single)
 
 
 def would_be(lists: Iterable[ClientList], clients: Iterable[Client]) -> int:
     """How many it would be for a mailing of one owner's lists and clients that is not saved yet."""
     return _chosen(_these(lists), _these(clients)).count()
-
-
-def _chosen_by(mailing: Mailing) -> "QuerySet[Any, Any]":
-    single = Mailing.clients.through.objects.filter(mailing=mailing).values("client_id")
-    return _chosen(mailing.lists.values("pk"), single)
 
 
 def _chosen(lists: Any, single: Any) -> "QuerySet[Any, Any]":

@@ -4,7 +4,8 @@
 # ended before was (`was`, `was_at`: that is counted out, in the quarter it was counted in), and for one that is sent
 # the seconds since its run's letters were written. One tally row per run, worker and quarter of an hour (its beginning
 # is the column `hour`: days begin at a quarter in every zone); in one order, for two statements may count in the same
-# rows (worker 0). `statement_timestamp()` is also what such a CTE sets `settled_at` to: by that the quarter is found again.
+# rows (worker 0). `statement_timestamp()` is also what such a CTE sets `settled_at` to: by that the quarter is found
+# again.
 QUARTER = "date_bin('15 minutes', {}, timestamptz '2000-01-01 00:00:00+00')"
 COUNT = f"""
     INSERT INTO mailings_tally AS tally (run_id, worker_id, hour, sent, failed, expired, cancelled, unknown, attempts,

@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html
 
-from web.pages import CappedPaginator
+from web.paging import CappedPaginator
 
 
 class SuperusersOnly:

@@ -18,7 +18,7 @@ from vestnik.clients import verbs
 from vestnik.clients.models import Client, ClientImport, ClientList, Membership, name_key
 from vestnik.mailings.models import Mailing
 from web.admin.base import ReadOnly, SuperusersOnly, VerbAdmin, link
-from web.pages import CappedPaginator
+from web.paging import CappedPaginator
 
 
 class ClientForm(forms.ModelForm):

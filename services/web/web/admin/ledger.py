@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from vestnik.mailings import runs
 from vestnik.mailings.models import Attempt, Delivery, Run, Tally, Worker
 from web.admin.base import ReadOnly, link
-from web.pages import CappedPaginator
+from web.paging import CappedPaginator
 
 
 class LedgerAdmin(ReadOnly, admin.ModelAdmin):

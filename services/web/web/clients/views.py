@@ -16,6 +16,7 @@ from vestnik.mailings import history
 from web.clients.forms import ClientForm
 from web.htmx import wants_fragment
 from web.pages import ChangePage, CreatePage, DeletePage, ListPage, OwnersPage, ThingPage, number
+from web.paging import ExactPaginator
 from web.tables import back_to, csv_table
 
 NAMED = 10
@@ -36,6 +37,9 @@ class Clients(ListPage):
         "-added": ("-pk",),
         "added": ("pk",),
     }
+
+    def get_paginator(self, queryset: Any, per_page: int, *_args: Any, **_options: Any) -> ExactPaginator:
+        return ExactPaginator(queryset, per_page, searched=bool(self.text))
 
     def search(self, things: Any, text: str) -> Any:
         return things.filter(Q(email__contains=text.lower()) | Q(name_key__contains=name_key(text)))

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from vestnik import clock
 from vestnik.mailings import calendar, statistics
 from vestnik.mailings.models import Mailing
-from web.pages import CappedPaginator
+from web.paging import CappedPaginator
 from web.runs.figures import ENDS, TO_GO
 
 NEXT = 5

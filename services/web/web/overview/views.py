@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
@@ -19,10 +18,10 @@ from django.views.decorators.http import require_safe
 from django_htmx.http import HttpResponseClientRefresh
 
 from vestnik import access, clock
-from vestnik.clients.models import Client
 from vestnik.mailings import runs, statistics
-from vestnik.mailings.models import Mailing, Message
 from vestnik.mailings.records import Run, RunState
+from web import pages
+from web.overview import steps
 from web.runs.figures import ENDS, share
 from web.tables import csv_table
 
@@ -45,15 +44,17 @@ LATEST = 10
 @require_safe
 def overview(request: HttpRequest) -> HttpResponse:
     user: Any = request.user
-    steps = _steps(user)
+    if not pages.has_rooms(user):
+        return HttpResponseRedirect(reverse("panel:mailings"))
+    todo = steps.first_steps(user)
     return render(
         request,
         "overview/index.html",
         {
             **_under_way(user),
             **_report_card(user, _period(request)),
-            "steps": steps,
-            "next_step": next((step for step in steps if not step.done), None),
+            "steps": todo,
+            "next_step": next((step for step in todo if not step.done), None),
             "may_own": access.may_own(user),
             "latest": _with_totals(Run.objects.filter(owner_id=user.pk).order_by("-opened_at")[:LATEST]),
         },
@@ -84,49 +85,6 @@ def report_csv(request: HttpRequest) -> StreamingHttpResponse:
             yield [f"{part.at:%Y-%m-%d %H:%M}", *(str(getattr(part, key)) for key, _label, _colour in ENDS)]
 
     return csv_table(f"report-{period}", rows())
-
-
-@dataclass(frozen=True)
-class Step:
-    """One of the first steps, and where it is taken."""
-
-    title: str
-    words: str
-    done: bool
-    actions: list[tuple[str, str]]
-
-
-def _steps(user: User) -> list[Step]:
-    """What a new account does first, in its order; nothing once all of it is done."""
-    if not access.may_own(user):
-        return []
-    steps = [
-        Step(
-            _("Add clients"),
-            _("The people who get your letters: import a file, or type them in."),
-            Client.objects.filter(owner=user).exists(),
-            [(reverse("clients:import"), _("Import a file")), (reverse("clients:new"), _("Add one"))],
-        ),
-        Step(
-            _("Write a message"),
-            _("A subject and a text; it can name each client."),
-            Message.objects.filter(owner=user).exists(),
-            [(reverse("messages:new"), _("Write a message"))],
-        ),
-        Step(
-            _("Set up a mailing"),
-            _("Who gets the message, when it starts, how often it repeats."),
-            Mailing.objects.filter(owner=user).exists(),
-            [(reverse("mailings:new"), _("Set up a mailing"))],
-        ),
-        Step(
-            _("See it go"),
-            _("Once it starts you see every letter here. It starts by itself, or when you press “Send now”."),
-            Run.objects.filter(owner_id=user.pk).exists(),
-            [(reverse("mailings:list"), _("To the mailings"))],
-        ),
-    ]
-    return [] if all(step.done for step in steps) else steps
 
 
 def _under_way(user: Any) -> dict[str, Any]:
@@ -170,7 +128,7 @@ def _report_card(user: User, period: str) -> dict[str, Any]:
         "periods": [(key, label) for key, (_days, label) in PERIODS.items()],
         "period": period,
         "report": report,
-        "within_minute": share(report.within_minute, report.totals.sent),
+        "within_minute": share(report.within_minute, report.totals.total),
         "chart": _chart(report, period),
         "ends": ENDS,
         "rows": [(part.at, [getattr(part, key) for key, _label, _colour in ENDS]) for part in report.parts],
