@@ -68,6 +68,7 @@ class Configuration:
             "ALLOWED_HOSTS": "localhost,127.0.0.1,[::1]",
             "SITE_URL": f"http://127.0.0.1:{self.web_port}",
             "MAIL_SERVICE_URL": f"smtp://{INBOX_ADDRESS}:{self.inbox_smtp_port}",
+            **({"INBOX_URL": f"http://{INBOX_ADDRESS}:{self.inbox_port}/"} if self.own_mail_service else {}),
             **defaults,
         }
         if not given("SECRET_KEY"):

@@ -176,6 +176,11 @@ if ALLAUTH_TRUSTED_PROXY_COUNT < 0:
 # nginx says whether people came over HTTPS (nginx/templates/web.inc.template).
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ALLAUTH_TRUSTED_PROXY_COUNT else None
 
+# Where the letters of a trial or of `make run` are seen; pages that ask people to look into their mailbox lead there.
+INBOX_URL: str | None = read("str", "INBOX_URL", "/inbox/" if MODE == mode.TRIAL else None)
+if MODE == mode.PRODUCTION:
+    INBOX_URL = None
+
 MESSAGE_TAGS = {40: "danger"}  # Django's errors in Bootstrap's word
 BOOTSTRAP5 = {
     "set_placeholder": False,

@@ -13,6 +13,7 @@ from django.contrib.auth.hashers import make_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from vestnik import clock, supervision
 from vestnik.accounts import groups, verbs
@@ -34,12 +35,14 @@ class Account:
     group: str = ""
 
 
-OWNER = Account("demo@vestnik.test", "Daria Demo", "has clients, messages and mailings")
+OWNER = Account("demo@vestnik.test", "Daria Demo", gettext_noop("has clients, messages and mailings"))
 MANAGER = Account(
-    "manager@vestnik.test", "Максим Ревизор", "manager: looks after everybody's mailings", groups.MANAGERS
+    "manager@vestnik.test", "Максим Ревизор", gettext_noop("manager: looks after everybody's mailings"), groups.MANAGERS
 )
-EDITOR = Account("editor@vestnik.test", "Edith Editor", "content manager: writes the blog", groups.CONTENT_MANAGERS)
-ADMIN = Account("admin@vestnik.test", "Anton Admin", "administrator: the admin site")
+EDITOR = Account(
+    "editor@vestnik.test", "Edith Editor", gettext_noop("content manager: writes the blog"), groups.CONTENT_MANAGERS
+)
+ADMIN = Account("admin@vestnik.test", "Anton Admin", gettext_noop("administrator: the admin site"))
 ACCOUNTS = (OWNER, MANAGER, EDITOR, ADMIN)
 
 DAY = timedelta(days=1)
