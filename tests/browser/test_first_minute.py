@@ -77,15 +77,15 @@ def test_a_runs_page_follows_it_by_itself(page: Page, vestnik: Vestnik, faults: 
     page.get_by_role("button", name="Save").click()
     page.wait_for_url(re.compile(r"/mailings/\d+/$"))
     mailing = page.url
-    eventually(lambda: page.reload() and page.get_by_text("open", exact=True).count())
-    page.get_by_role("row", name="open").get_by_role("link").first.click()
+    eventually(lambda: page.reload() and page.get_by_text("running", exact=True).count())
+    page.get_by_role("row", name="running").get_by_role("link").first.click()
 
     live = page.locator("#live")
     expect(live).to_contain_text("next try")
     another = page.context.new_page()
     another.goto(mailing)
-    another.on("dialog", lambda dialog: dialog.accept())
     another.get_by_role("button", name="Cancel the run").click()
+    another.get_by_role("dialog").get_by_role("button", name="Cancel the run").click()
     expect(another.get_by_text("The run is cancelled")).to_be_visible()
 
     expect(page.get_by_text("cancelled", exact=True).first).to_be_visible()

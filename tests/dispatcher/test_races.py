@@ -158,7 +158,7 @@ def test_a_mailing_is_not_deleted_while_its_letters_are_written(alice, engine, m
 
     with while_letters_are_written(monkeypatch, delete, seconds=0.5):
         run = launched(mailing)
-    assert refused == [["A run of this mailing is under way; cancel it first."]]
+    assert refused == [["A run of this mailing is not over; cancel it first."]]
     assert run.mailing_id == mailing.pk
 
 
@@ -173,5 +173,5 @@ def test_send_now_beside_a_launch_is_refused_and_the_launch_goes_on(alice, engin
 
     with while_letters_are_written(monkeypatch, ask, seconds=0.5):
         run = launched(mailing)
-    assert refused == [["A run of this mailing is under way already."]]
+    assert refused == [["A run of this mailing is not over yet."]]
     assert (run.total, mailing.runs.count()) == (5, 1)

@@ -1,5 +1,6 @@
 """The pages on which mailings are set up, seen and steered."""
 
+import re
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -228,6 +229,42 @@ def test_a_mailing_is_paused_and_resumed(browser: Browser, alice: User) -> None:
     assert mailing.released_at is not None
 
 
+def test_send_now_asks_first_and_says_to_how_many(browser: Browser, alice: User) -> None:
+    mailing = factories.make_mailing(alice, 3, start=clock.now() + timedelta(days=1))
+    address = reverse("mailings:send-now", args=[mailing.pk])
+    page = browser.get(reverse("mailings:thing", args=[mailing.pk])).content.decode()
+    assert f'href="{address}"' in page
+    assert f'action="{address}"' not in page
+
+    question = browser.get(address).content.decode()
+    assert "is sent to 3 clients at once" in question
+    assert "gets it once more" not in question
+    assert not Run.objects.exists()
+
+    request_id = re.search(r'name="request_id" value="([^"]+)"', question)
+    assert request_id
+    browser.post(address, {"request_id": request_id[1]})
+    assert Run.objects.get().mailing == mailing
+
+
+def test_an_address_that_no_client_has_is_said_beside_the_number_and_what_is_missing_too(
+    browser: Browser, alice: User
+) -> None:
+    page = browser.post(reverse("mailings:plan"), filled(alice, single="nobody@example.org")).content.decode()
+    assert "None of your clients: nobody@example.org." in page
+    assert "clients" not in page.partition("</dd>")[0].replace("None of your clients", "")
+
+
+def test_all_times_of_a_mailings_page_are_in_its_zone_which_it_names(browser: Browser, alice: User) -> None:
+    mailing = factories.make_mailing(alice, 1, time_zone="Asia/Tokyo")
+    Mailing.objects.filter(pk=mailing.pk).update(paused_at=datetime(2030, 1, 1, 20, tzinfo=UTC))
+    verbs.send_now(factories.make_mailing(alice, 1))
+    page = browser.get(reverse("mailings:thing", args=[mailing.pk])).content.decode()
+    assert "Times in the time zone Asia/Tokyo" in page
+    assert "2 Jan 2030, 05:00" in page
+    assert "Times in the time zone Europe/Moscow" in browser.get(reverse("mailings:list")).content.decode()
+
+
 def test_send_now_makes_one_run_however_often_it_is_clicked(browser: Browser, alice: User) -> None:
     mailing = factories.make_mailing(alice, 1, start=clock.now() + timedelta(days=1))
     address, form = reverse("mailings:send-now", args=[mailing.pk]), {"request_id": str(uuid.uuid4())}
@@ -244,7 +281,7 @@ def test_send_now_beside_an_open_run_is_refused_in_words(browser: Browser, alice
         reverse("mailings:send-now", args=[mailing.pk]), {"request_id": str(uuid.uuid4())}, follow=True
     )
 
-    assert "A run of this mailing is under way already." in answer.content.decode()
+    assert "A run of this mailing is not over yet." in answer.content.decode()
 
 
 def test_a_run_is_cancelled(browser: Browser, alice: User) -> None:

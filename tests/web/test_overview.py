@@ -55,7 +55,7 @@ def test_the_first_steps_are_shown_one_after_the_other_until_all_are_done(as_ali
     message = make_message(alice)
     assert next_step() == "Set up a mailing"
     make_mailing(alice, message=message)
-    assert next_step() == "See it go"
+    assert next_step() == "Watch it being sent"
     make_run(alice, sent=1)
     assert next_step() is None
     assert "First steps" not in text(overview(as_alice))
@@ -68,7 +68,7 @@ def test_what_others_have_done_is_no_step_of_one_s_own(as_alice, bob):
 
 def test_a_manager_is_not_asked_to_take_steps(client, maria):
     client.force_login(maria)
-    page = text(overview(client))
+    page = text(client.get(reverse("overview"), follow=True))
     assert "First steps" not in page
     assert reverse("mailings:new") not in page
 
@@ -165,7 +165,7 @@ def test_the_report_as_a_table_for_spreadsheets(as_alice, alice):
 def test_an_account_without_letters_reads_well(as_alice):
     page = text(overview(as_alice))
     assert "No run yet" in page
-    assert "No letter came to an end" in page
+    assert "No letters in this period" in page
 
 
 # All of it

@@ -69,7 +69,8 @@ def current(thing: Any) -> Any:
 
 def test_the_panel_stands_in_the_menu_of_those_who_may_open_it(maria: User, root: User, alice: User) -> None:
     for user, is_there in ((maria, True), (root, True), (alice, False)):
-        assert (f'href="{reverse("panel:mailings")}"' in read(browser_of(user), reverse("overview"))) is is_there
+        page = browser_of(user).get(reverse("overview"), follow=True).content.decode()
+        assert (f'href="{reverse("panel:mailings")}"' in page) is is_there
 
 
 def test_everybody_else_finds_no_panel(alice: User, mailing: Mailing) -> None:
@@ -83,9 +84,22 @@ def test_everybody_else_finds_no_panel(alice: User, mailing: Mailing) -> None:
         assert browser.get(address).status_code == browser.post(address).status_code == 404, address
 
 
-def test_for_a_visitor_there_is_no_panel(mailing: Mailing) -> None:
-    assert Browser().post(at("switch-off", mailing), {"reason": "Spam"}).status_code == 404
-    assert Browser().get(at("mailing", mailing)).status_code == 404
+def test_whose_session_has_ended_is_sent_to_sign_in_and_comes_back_to_the_panel(mailing: Mailing) -> None:
+    for address in [*map(reverse, LISTS), at("mailing", mailing)]:
+        assert Browser().get(address)["Location"] == f"{reverse('account_login')}?next={address}"
+    assert Browser().post(at("switch-off", mailing), {"reason": "Spam"}).status_code == 403
+    assert current(mailing).switched_off_at is None
+
+
+def test_a_manager_lands_in_the_panel_and_the_menu_leads_nowhere_that_stays_empty(maria: User, alice: User) -> None:
+    browser = browser_of(maria)
+    assert browser.get(reverse("overview"))["Location"] == reverse("panel:mailings")
+    rooms = [f'href="{reverse(f"{room}:list")}"' for room in ("mailings", "messages", "clients", "lists")]
+    page = read(browser, reverse("panel:mailings"))
+    assert not [room for room in rooms if room in page]
+
+    sharing.share(factories.make_message(alice), alice, maria.email, "view")
+    assert all(room in read(browser, reverse("overview")) for room in rooms)
 
 
 # Mailings

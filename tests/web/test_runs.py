@@ -1,5 +1,6 @@
 """The pages of a run: who sees what of it, how it is watched, its letters one by one, and a second try."""
 
+import re
 import tracemalloc
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,7 @@ from django.utils import timezone
 from dispatcher.entries import Claimed, Turn
 from dispatcher.letters import letter_writer
 from tests.web.ledger import make_run
-from vestnik import access
+from vestnik import access, sharing
 from vestnik.clients.models import Client
 from vestnik.mailings import runs, verbs
 from vestnik.mailings.models import Mailing
@@ -159,15 +160,54 @@ def test_totals_stand_with_their_shares(as_alice, alice):
     page = as_alice.get(at("thing", run))
     assert [(tile.count, tile.share) for tile in page.context["tiles"]] == [(2, 50.0), (1, 25.0), (1, 25.0)]
     assert "75 % done" in text(page)
-    assert '<progress class="progress mb-3" max="4" value="3"' in text(page)
+    assert 'aria-valuenow="75"' in text(page)
+    pieces = [
+        '<rect class="fill-green" x="0.000%" width="50.000%"',
+        '<rect class="fill-red" x="50.000%" width="25.000%"',
+    ]
+    assert re.findall(r'<rect class="[^"]+" x="[^"]+" width="[^"]+"', text(page)) == pieces
 
 
-def test_a_million_letters_are_grouped_for_the_eye_but_not_for_the_progress_bar(as_alice, alice):
+def test_a_number_of_letters_leads_to_these_letters(as_alice, alice):
+    run = make_run(alice, sent=2, failed=5, queued=1)
+    page = text(as_alice.get(at("thing", run)))
+    assert f'<a href="{at("letters", run)}?state=failed">5</a>' in page
+    assert text(as_alice.get(at("letters", run), {"state": "failed"})).count("status-red") == 5
+
+
+def test_a_row_of_runs_adds_up(as_alice, alice):
+    run = make_run(alice, sent=2, failed=1, expired=1, queued=3)
+    for page in ("/overview/", f"/mailings/{run.mailing.pk}/"):
+        row = re.search(rf"<tr>(?:(?!</tr>).)*/runs/{run.pk}/.*?</tr>", text(as_alice.get(page)), re.DOTALL)
+        assert row
+        sent, failed, other, to_go, letters = map(int, re.findall(r'class="number[^"]*">(?:<a [^>]*>)?(\d+)<', row[0]))
+        assert (sent + failed + other + to_go, to_go) == (letters, 3)
+
+
+def test_a_letters_page_shows_the_letter_as_its_client_got_it_to_its_owner_alone(as_alice, alice, client, bob):
+    run = make_run(alice, sent=1)
+    Run.objects.filter(pk=run.pk).update(html="<p>Dear {{ full_name }},</p>")
+    letter = run.deliveries.get()
+    name = alice.clients.get(pk=letter.client_id).full_name
+    assert reverse("runs:delivery-letter", args=[run.pk, letter.pk]) in text(
+        as_alice.get(at("delivery", run, letter.pk))
+    )
+    frame = as_alice.get(at("delivery-letter", run, letter.pk))
+    assert f"<p>Dear {name},</p>" in text(frame)
+    assert "sandbox" in frame["Content-Security-Policy"]
+    assert name not in text(as_alice.get(at("delivery-letter", run, letter.pk), {"pictures": "1"}))
+
+    sharing.share(run.mailing, alice, bob.email, "view")
+    client.force_login(bob)
+    assert "<p>Dear {{ full_name }},</p>" in text(client.get(at("delivery-letter", run, letter.pk)))
+
+
+def test_a_million_letters_are_grouped_for_the_eye(as_alice, alice):
     run = make_run(alice, sent=1, queued=1)
     Run.objects.filter(pk=run.pk).update(total=1234567)
     page = text(as_alice.get(at("thing", run)))
     assert "1,234,567 letters" in page
-    assert 'max="1234567"' in page
+    assert 'aria-valuenow="0"' in page
 
 
 def test_a_run_that_waits_says_why(as_alice, alice):

@@ -110,7 +110,7 @@ class Mailing(models.Model):
     """The settings: which message goes to whom, from when until when, how often."""
 
     class Status(models.TextChoices):
-        CREATED = "created", _("created")
+        CREATED = "created", _("scheduled")
         RUNNING = "running", _("running")
         COMPLETED = "completed", _("completed")
 

@@ -28,7 +28,7 @@ REASONS = (
 
 
 class RunState(models.TextChoices):
-    OPEN = "open", _("open")
+    OPEN = "open", pgettext_lazy("run", "running")
     FINISHED = "finished", _("finished")
     CANCELLED = "cancelled", pgettext_lazy("run", "cancelled")
     MISSED = "missed", _("missed")

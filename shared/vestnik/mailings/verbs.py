@@ -139,7 +139,7 @@ def delete_mailing(mailing: Mailing) -> None:
         if not Mailing.objects.select_for_update(no_key=True).filter(pk=mailing.pk).exists():
             return  # somebody was faster
         if mailing.runs.filter(state=RunState.OPEN).exists():
-            raise ValidationError(_("A run of this mailing is under way; cancel it first."))
+            raise ValidationError(_("A run of this mailing is not over; cancel it first."))
         mailing.delete()
         figures.changed()
 
@@ -177,7 +177,7 @@ def cancel(mailing: Mailing) -> None:
     with transaction.atomic():
         run = Run.objects.select_for_update(no_key=True).filter(mailing=mailing, state=RunState.OPEN).first()
         if run is None:
-            raise ValidationError(_("No run of this mailing is under way."))
+            raise ValidationError(_("This mailing has no run to cancel."))
         if Run.objects.filter(pk=run.pk, cancelled_at=None).update(cancelled_at=Now()):
             jobs.close(run.pk)
 
@@ -294,7 +294,7 @@ def _refuse_if_held_or_over(mailing: Mailing, now: datetime) -> None:
 
 def _refuse_beside(others: QuerySet[Run]) -> None:
     if others.filter(state=RunState.OPEN).exists():
-        raise ValidationError(_("A run of this mailing is under way already."))
+        raise ValidationError(_("A run of this mailing is not over yet."))
 
 
 def _refuse_before_launch(mailing: Mailing, now: datetime) -> None:

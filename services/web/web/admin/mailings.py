@@ -122,7 +122,7 @@ class MailingAdmin(VerbAdmin):
     def resume(self, request: HttpRequest, queryset: QuerySet[Mailing]) -> None:
         self._each(request, queryset, verbs.resume, gettext("“%(name)s” goes on."))
 
-    @admin.action(description=_("Cancel the run under way"), permissions=["change"])
+    @admin.action(description=_("Cancel the run"), permissions=["change"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[Mailing]) -> None:
         self._each(request, queryset, verbs.cancel, gettext("The run of “%(name)s” is cancelled."))
 

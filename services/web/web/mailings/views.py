@@ -7,6 +7,7 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -54,7 +55,16 @@ class MailingList(ListPage):
         return context
 
 
-class MailingPage(ThingPage):
+class InItsZone:
+    """A mailing's page, all of whose times are in the mailing's own zone."""
+
+    def get_object(self, queryset: Any = None) -> Any:
+        mailing = super().get_object(queryset)  # type: ignore[misc]
+        timezone.activate(zoneinfo.ZoneInfo(mailing.time_zone))  # ProfileMiddleware undoes it
+        return mailing
+
+
+class MailingPage(InItsZone, ThingPage):
     """The settings, what comes next, and the runs."""
 
     model = Mailing
@@ -76,7 +86,6 @@ class MailingPage(ThingPage):
             is_due=mailing.next_at is not None and mailing.next_at <= now,
             may_see_message=access.may(person, "view", mailing.message),
             whole=access.may_see_addresses(person, mailing.owner_id),
-            request_id=uuid.uuid4(),
             **kwargs,
         )
 
@@ -176,11 +185,23 @@ class Cancel(ActionPage):
 
 
 class SendNow(ActionPage):
-    """Makes a run outside the calendar and shows it; a second click finds the first one's run."""
+    """Asks, saying to how many; then makes a run outside the calendar and shows it. A second click finds the first
+    one's run.
+    """
 
     model = Mailing
     room = "mailings"
     run_address = ""
+
+    def get(self, request: HttpRequest, **_kwargs: Any) -> HttpResponse:
+        mailing = self.get_object()
+        context = {
+            "object": mailing,
+            "recipients": audience.size(mailing),
+            "had_it": mailing.runs.filter(total__gt=0).exists(),
+            "request_id": uuid.uuid4(),
+        }
+        return render(request, "mailings/send_now.html", context)
 
     def act(self, thing: Mailing) -> str:
         try:
@@ -204,7 +225,7 @@ def plan(request: HttpRequest) -> HttpResponse:
     form = MailingForm(request.POST, instance=mailing, owner=person)
     form.is_valid()
     cleaned, draft = form.cleaned_data, form.instance
-    context: dict[str, Any] = {"zone": draft.time_zone}
+    context: dict[str, Any] = {"zone": draft.time_zone, "unknown": form.errors.get("single", [])}
     if {"start", "end", "time_zone", "periodicity"} <= cleaned.keys() and draft.end > draft.start:
         context["skipped"] = draft.schedule.wall_start if draft.schedule.moved else None
         context["upcoming"] = charts.upcoming(draft)

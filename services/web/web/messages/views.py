@@ -95,7 +95,7 @@ class ChangeMessage(ChangePage):
         return self.address_of(self.object)
 
     def success(self, thing: Message) -> str:
-        return _("The message is saved. Runs that are under way keep the text they began with.")
+        return _("The message is saved. Runs that have begun keep the text they began with.")
 
 
 class DeleteMessage(DeletePage):

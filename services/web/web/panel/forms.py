@@ -26,7 +26,7 @@ class ReasonForm(forms.Form):
     )
 
 
-SELECT = forms.Select({"class": "form-select w-auto flex-fill flex-md-grow-0"})
+SELECT = {"class": "form-select w-auto flex-fill flex-md-grow-0"}
 DAY = forms.DateInput({"type": "date", "class": "form-control"}, "%Y-%m-%d")
 DAYS = [MinValueValidator(date(FIRST_YEAR, 1, 1)), MaxValueValidator(date(LAST_YEAR, 12, 31))]
 
@@ -35,9 +35,15 @@ class MailingFilter(forms.Form):
     """What narrows the list of mailings. What makes no sense narrows nothing."""
 
     status = forms.ChoiceField(
-        label=_("Status"), required=False, choices=[("", _("Any status")), *Mailing.Status.choices], widget=SELECT
+        required=False,
+        choices=[("", _("Any status")), *Mailing.Status.choices],
+        widget=forms.Select({**SELECT, "aria-label": _("Status")}),
     )
-    held = forms.ChoiceField(label=_("Held"), required=False, choices=[("", _("Held or not")), *HELD], widget=SELECT)
+    held = forms.ChoiceField(
+        required=False,
+        choices=[("", _("Held or not")), *HELD],
+        widget=forms.Select({**SELECT, "aria-label": _("Held")}),
+    )
     since = forms.DateField(label=_("On or after"), required=False, widget=DAY, validators=DAYS)
     until = forms.DateField(label=_("On or before"), required=False, widget=DAY, validators=DAYS)
     owner = forms.IntegerField(required=False, min_value=1, max_value=2**63 - 1, widget=forms.HiddenInput)

@@ -25,6 +25,7 @@ from vestnik.mailings.rendering import Preview
 from vestnik.mailings.statistics import Totals
 from web.lists.views import with_sizes
 from web.mailings import charts
+from web.mailings.views import InItsZone
 from web.messages import letters
 from web.pages import TablePage, ThingPage, Visible, asked_by
 from web.panel import figures
@@ -41,9 +42,11 @@ STATES = {
 
 
 class Supervisors(Visible):
-    """For managers and superusers: for everybody else there is no such page."""
+    """For managers and superusers: for everybody else there is no such page. Who is signed out may be one of them."""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        if not request.user.is_authenticated:
+            return self.handle_no_permission()
         if not access.may_supervise(request.user):
             raise Http404
         return super().dispatch(request, *args, **kwargs)
@@ -126,7 +129,7 @@ class MailingList(TablePage, Mailings):
         return context
 
 
-class MailingPage(ThingPage, Mailings):
+class MailingPage(InItsZone, ThingPage, Mailings):
     """A mailing as its owner set it up, what became of it, and the switch."""
 
     template_name = "panel/mailing.html"

@@ -26,6 +26,17 @@ class Tile:
     colour: str
     count: int
     share: float | None
+    state: str
+    """In which state its letters are, for the journal; empty where that is more than one."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a bar, in per cent of the whole: where it begins, and how long it is."""
+
+    colour: str
+    at: str
+    width: str
 
 
 def share(part: int, whole: int) -> float | None:
@@ -36,7 +47,18 @@ def share(part: int, whole: int) -> float | None:
 def tiles(totals: Any) -> list[Tile]:
     """The totals as tiles; what did not happen to any letter is left out, but for what everybody asks."""
     return [
-        Tile(label, colour, count, share(count, totals.total))
+        Tile(label, colour, count, share(count, totals.total), "" if key == "left" else key)
         for key, label, colour in (*ENDS, TO_GO)
         if (count := getattr(totals, key)) or key in ALWAYS
     ]
+
+
+def bar(totals: Any) -> list[Piece]:
+    """What became of the letters, as a bar: a piece for each end that some have come to. What is to go is its rest."""
+    pieces, at = [], 0
+    for key, _label, colour in ENDS:
+        if count := getattr(totals, key):
+            whole = max(totals.total, totals.done)
+            pieces.append(Piece(colour, f"{at * 100 / whole:.3f}%", f"{count * 100 / whole:.3f}%"))
+            at += count
+    return pieces

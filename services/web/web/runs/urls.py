@@ -11,4 +11,5 @@ urlpatterns = [
     path("<int:pk>/letters/", views.letters, name="letters"),
     path("<int:pk>/letters.csv", views.letters_csv, name="csv"),
     path("<int:pk>/letters/<int:delivery_pk>/", views.delivery, name="delivery"),
+    path("<int:pk>/letters/<int:delivery_pk>/letter/", views.delivery_letter, name="delivery-letter"),
 ]

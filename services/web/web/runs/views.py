@@ -16,7 +16,7 @@ from vestnik import access, clock
 from vestnik.clients.models import Client
 from vestnik.mailings import runs, statistics, verbs
 from vestnik.mailings.records import Delivery, DeliveryState, Run, RunState, message_id
-from vestnik.mailings.rendering import Preview
+from vestnik.mailings.rendering import CompiledMessage, Content, Preview
 from web.htmx import wants_fragment
 from web.messages import letters as letter_pages
 from web.pages import ActionPage
@@ -98,7 +98,6 @@ def delivery(request: HttpRequest, pk: int, delivery_pk: int) -> HttpResponse:
     run = seen(request, pk)
     found = get_object_or_404(Delivery, run=run, pk=delivery_pk)
     journal = Journal(run, request.user, request.GET)  # type: ignore[arg-type]
-    clients = Client.objects.filter(owner_id=run.owner_id, pk=found.client_id)
     return render(
         request,
         "runs/delivery.html",
@@ -112,10 +111,28 @@ def delivery(request: HttpRequest, pk: int, delivery_pk: int) -> HttpResponse:
             "tries": [
                 (attempt, journal.shown(attempt.answer, found.address)) for attempt in statistics.attempts(found)
             ],
-            "client": clients.first() if journal.whole else None,
+            "client": _client(run, found, request.user),
             "message_id": message_id(found.pk, run.key, run.sender),
         },
     )
+
+
+@letter_pages.framed
+@login_required
+@require_safe
+def delivery_letter(request: HttpRequest, pk: int, delivery_pk: int) -> HttpResponse:
+    """What one client was written, for a frame: the run's message, filled in with what is known of the client now. For
+    others than the owner, of a client who is gone, and with pictures from elsewhere, nothing is filled in.
+    """
+    run = seen(request, pk)
+    found = get_object_or_404(Delivery, run=run, pk=delivery_pk)
+    written = Preview(subject=run.subject, html=run.html, text=run.text)
+    if "pictures" not in request.GET and (client := _client(run, found, request.user)):
+        content = Content(run.subject, run.html, run.text, run.sender, run.sender_name, run.reply_to)
+        written = CompiledMessage(content).preview(
+            address=found.address, full_name=client.full_name, attributes=client.attributes
+        )
+    return letter_pages.letter(request, written)
 
 
 class TryAgain(ActionPage):
@@ -141,6 +158,13 @@ class TryAgain(ActionPage):
 
     def back(self, thing: Run) -> str:
         return reverse("runs:thing", args=[getattr(self, "run", thing).pk])
+
+
+def _client(run: Run, letter: Delivery, reader: Any) -> Client | None:
+    """To whom the letter went, if they are there still and it is their owner who asks."""
+    if reader.pk != run.owner_id:
+        return None
+    return Client.objects.filter(owner_id=run.owner_id, pk=letter.client_id).first()
 
 
 def _may_change(request: HttpRequest, run: Run) -> bool:

@@ -1,25 +1,32 @@
 """What every template may use: icons, states, times, and links that keep the rest of the address."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 from django import template
+from django.conf import settings
 from django.core.paginator import Paginator
+from django.forms import BaseForm
 from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import translate_url
+from django.utils import timezone
 from django.utils.formats import number_format
-from django.utils.html import format_html
-from django.utils.safestring import mark_safe
+from django.utils.html import escape, format_html
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from vestnik import access, clock
+from vestnik import access, clock, demo, mode
 from vestnik.mailings import dead_letters as waiting
 from vestnik.mailings import service
+from vestnik.mailings.models import Mailing
+from web import pages
 from web.front.public import is_personal
 from web.messages.letters import has_pictures
+from web.runs import figures
 
 register = template.Library()
 register.filter("has_pictures", has_pictures)
@@ -63,6 +70,9 @@ COLOURS = {
     "discarded": "red",
 }
 
+STATUSES = dict(Mailing.Status.choices)
+"""Mailings' words, which are others than their values."""
+
 
 @register.simple_tag
 def icon(name: str) -> str:
@@ -76,7 +86,8 @@ def icon(name: str) -> str:
 def state(value: str, label: Any = None) -> str:
     """A state as a coloured word; `label` is the word where it is not the value itself."""
     colour = COLOURS.get(value, "secondary")
-    return format_html('<span class="status status-{} text-nowrap">{}</span>', colour, label or _(value))
+    word = label or STATUSES.get(value) or _(value)
+    return format_html('<span class="status status-{} text-nowrap">{}</span>', colour, word)
 
 
 @register.simple_tag(takes_context=True)
@@ -146,10 +157,45 @@ def in_language(context: Any, code: str) -> str:
     return str(translate_url(context["request"].get_full_path(), code))
 
 
+@register.simple_tag
+def bar(totals: Any) -> list[figures.Piece]:
+    """What became of a run's letters, in pieces of a bar."""
+    return figures.bar(totals)
+
+
+@register.simple_tag
+def zone() -> str:
+    """The time zone that the page's times are in, by its name."""
+    words = _("Times in the time zone %(zone)s") % {"zone": timezone.get_current_timezone()}
+    return format_html('<p class="zone">{}{}</p>', icon("clock"), words)
+
+
+@register.filter
+def breakable(address: str) -> SafeString:
+    """An address, or two, that a line may break after an @ or a dot."""
+    return mark_safe(re.sub(r"([@.])(?=\w)", r"\1<wbr>", escape(address)))  # noqa: S308
+
+
+@register.simple_tag
+def cursor(form: BaseForm) -> str:
+    """Puts the cursor into the first field that is wrong, or else into the first there is."""
+    fields = [field for field in form if not field.is_hidden and not field.field.disabled]
+    for field in [field for field in fields if field.errors] or fields:
+        field.field.widget.attrs["autofocus"] = True
+        break
+    return ""
+
+
 @register.filter
 def layout(request: HttpRequest) -> str:
     """The layout of a page that people see signed in or not."""
     return "signed_in.html" if is_personal(request) and request.user.is_authenticated else "public.html"
+
+
+@register.filter
+def has_rooms(user: Any) -> bool:
+    """Whether the menu leads this user to the rooms of those who own things."""
+    return pages.has_rooms(user)
 
 
 @register.filter
@@ -168,6 +214,19 @@ def writes_blog(user: Any) -> bool:
 def elided(paginator: Paginator, number: int) -> Any:
     """The page numbers around `number`, the first and the last, with gaps."""
     return paginator.get_elided_page_range(number, on_each_side=1, on_ends=1)
+
+
+@register.inclusion_tag("account/_inbox.html")
+def inbox() -> dict[str, Any]:
+    """Where letters are seen that go to nobody, in a trial and in `make run`."""
+    return {"inbox": settings.INBOX_URL}
+
+
+@register.inclusion_tag("account/_demo.html")
+def demo_accounts() -> dict[str, Any]:
+    """Who can sign in to the demo, and how: on nobody's machine but one's own (`make run`)."""
+    shown = settings.MODE == mode.LOCAL and demo.is_there()
+    return {"accounts": demo.ACCOUNTS if shown else (), "password": demo.password() if shown else ""}
 
 
 @register.inclusion_tag("panel/_outage.html")

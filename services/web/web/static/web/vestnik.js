@@ -6,9 +6,29 @@ addEventListener("submit", (event) => {
   const elsewhere = event.submitter?.formTarget || form.target; // a preview: this page stays
   if (form.method !== "post" || elsewhere || event.defaultPrevented) return;
   if (form.getAttribute("aria-busy") === "true") return event.preventDefault();
-  if (form.dataset.confirm && !confirm(form.dataset.confirm)) return event.preventDefault();
+  if (form.dataset.confirm && !form.dataset.confirmed) {
+    event.preventDefault();
+    return ask(form.dataset.confirm, event.submitter, () => {
+      form.dataset.confirmed = "yes";
+      form.requestSubmit(event.submitter);
+      delete form.dataset.confirmed;
+    });
+  }
   form.setAttribute("aria-busy", "true");
 });
+
+// The question before something that cannot be undone. The answer yes is called what the button was.
+const ask = (words, button, then) => {
+  const question = document.getElementById("question");
+  const yes = question.querySelector("[data-answer]");
+  question.querySelector("p").textContent = words;
+  yes.textContent = button.textContent.trim();
+  yes.className = button.matches(".btn-danger, .btn-outline-danger") ? "btn btn-danger" : "btn btn-primary";
+  question.returnValue = "";
+  question.onclose = () => question.returnValue === "yes" && then();
+  question.showModal();
+};
+
 addEventListener("pageshow", () => {
   for (const form of document.querySelectorAll("form[aria-busy]")) form.removeAttribute("aria-busy");
 });
@@ -76,4 +96,15 @@ const redraw = () => {
 if (typeof Chart !== "undefined") {
   redraw();
   addEventListener("themechange", redraw);
+  const isDrawn = (canvas) => charts.some((chart) => chart.canvas === canvas);
+  addEventListener("htmx:afterSettle", () => {
+    if (![...document.querySelectorAll("canvas[data-chart]")].every(isDrawn)) redraw();
+  });
+}
+
+// What is wrong with a form as a whole is read first; a field that is wrong has the cursor already.
+const wrong = document.querySelector("form .alert-danger");
+if (wrong && !document.querySelector(".is-invalid")) {
+  wrong.tabIndex = -1;
+  wrong.focus();
 }

@@ -1,0 +1,114 @@
+"""axe-core finds nothing against WCAG 2.2 AA on any page, for anybody who may see it, in either theme, on a phone and
+on a desk. Which pages there are is found by the URL patterns.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.browser import world as worlds
+from tests.browser.world import World
+
+AXE = Path(__file__).parents[2] / "services/web/node_modules/axe-core/axe.min.js"
+TAGS = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
+ALSO = ("label-content-name-mismatch", "target-size")
+"""What axe-core leaves out unless it is named."""
+FOREIGN = ".prose-menubar, .calendarbox, .clockbox, #changelist-search"
+"""The editor's tools, whose icons are a font's letters; Django's calendars, and its search, whose label is an image."""
+SIZES = {"desk": {"width": 1440, "height": 900}, "phone": {"width": 390, "height": 844}}
+TURNS = {"en": (("light", "desk"), ("dark", "phone")), "ru": (("dark", "desk"), ("light", "phone"))}
+"""A theme and a size for each language, so that each meets each."""
+LEAST = 60
+"""Pages that differ in more than words."""
+
+SEARCH = """
+async ([theme, tags, also, foreign]) => {
+    const still = new CSSStyleSheet()
+    still.replaceSync("*, ::before, ::after { transition: none !important; animation: none !important }")
+    document.adoptedStyleSheets = [still]
+    document.documentElement.dataset.bsTheme = theme
+    document.documentElement.dataset.theme = theme
+    const rules = Object.fromEntries(also.map(rule => [rule, { enabled: true }]))
+    const options = { runOnly: tags, rules, iframes: false, elementRef: true,
+                      resultTypes: ["violations"] }
+    const found = (await axe.run(document, options)).violations
+    const wide = document.documentElement.scrollWidth > document.documentElement.clientWidth
+    const ours = (node) => !node.element?.closest(foreign)
+    const told = (id, node) => [id, node.target.join(" "), node.failureSummary]
+    return found.flatMap(({ id, nodes }) => nodes.filter(ours).map(node => told(id, node)))
+        .concat(wide ? [["too wide", "html", `${document.documentElement.scrollWidth} px`]] : [])
+}
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def unsafe() -> Iterator[None]:
+    """The browser's event loop is in this thread, where the tests ask the database."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+        yield
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    """The checker's script: in services/web/node_modules, never among what pages load."""
+    if not AXE.exists():
+        if os.environ.get("CI"):
+            pytest.fail("axe-core is not installed, and CI must not skip what it is to prove.")
+        pytest.skip("axe-core is not installed (`npm ci` in services/web)")
+    return AXE.read_text()
+
+
+@pytest.fixture
+def world(transactional_db: None, valkey: None) -> World:
+    return worlds.make()
+
+
+@pytest.mark.parametrize("language", TURNS)
+def test_no_page_stands_in_anybodys_way(
+    chromium: Browser, live_server: Any, world: World, axe: str, language: str, settings: Any
+) -> None:
+    settings.ACCOUNT_RATE_LIMITS = False
+    found, seen = [], set[str]()
+    for role in worlds.ROLES:
+        session = world.session(role, language)
+        pages = {address: html for address, html in world.pages(session, language) if frame(html) not in seen}
+        seen |= {frame(html) for html in pages.values()}
+        context = chromium.new_context(base_url=live_server.url, locale=language, reduced_motion="reduce")
+        if session:
+            context.add_cookies([{"name": "sessionid", "value": session, "url": live_server.url}])
+        page = context.new_page()
+        for address in pages:
+            page.goto(address)
+            page.evaluate(axe)
+            for theme, size in TURNS[language]:
+                page.set_viewport_size(SIZES[size])
+                faults = page.evaluate(SEARCH, [theme, TAGS, ALSO, FOREIGN])
+                found += [(rule, place, f"{role}: {address} {theme} {size}", words) for rule, place, words in faults]
+        context.close()
+    assert len(seen) > LEAST, "hardly a page was found"
+    assert not found, report(found)
+
+
+def frame(html: str) -> str:
+    """A page without its words: two that differ in these alone have the same faults."""
+    tags = re.findall(r"<[^>!]+>", html)
+    return "".join(
+        dict.fromkeys(re.sub(r'(?:href|value|title|alt|src|aria-label|id|for|hx-\S+)="[^"]*"', "", tag) for tag in tags)
+    )
+
+
+def report(found: list[tuple[str, str, str, str]]) -> str:
+    """The faults, each kind with one of its places."""
+    kinds: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for rule, place, where, words in found:
+        kinds.setdefault((rule, re.sub(r":nth-child\(\d+\)|\[[^]]*\]", "", place)), []).append((where, words))
+    return "\n".join(
+        f"{rule} at {place}, {len(those)} times, as {those[0][0]}: {those[0][1]}"
+        for (rule, place), those in kinds.items()
+    )
