@@ -1,6 +1,7 @@
 """Addresses: one normal form for each, whichever way through the module it takes."""
 
 import re
+import time
 import unicodedata
 
 import pytest
@@ -82,10 +83,81 @@ def test_what_is_no_address_is_refused_with_a_sentence(address: str) -> None:
     assert outcome_of_the_library(address) == "refused"
 
 
-@pytest.mark.parametrize("address", ["боб@example.com", "bób@example.com", "bob\u200b@example.com", "ｂob@example.com"])
-def test_a_local_part_that_is_not_ascii_is_refused(address: str) -> None:
+@pytest.mark.parametrize(
+    ("address", "normal"),
+    [
+        ("Боб@Example.com", "боб@example.com"),
+        ("ПОЧТА@ПРИМЕР.РФ", "почта@xn--e1afmkfd.xn--p1ai"),
+        ("bo\u0301b@example.com", "bób@example.com"),
+        ("BÓB@example.com", "bób@example.com"),
+        ("Straße@example.com", "straße@example.com"),
+        ("用户@例え.jp", "用户@xn--r8jz45g.jp"),
+    ],
+)
+def test_a_local_part_may_have_letters_of_any_script(address: str, normal: str) -> None:
+    assert normalise(address) == normal
+    assert normalise(normal) == normalise(addresses.shown(normal)) == normal
     with pytest.raises(InvalidAddress):
+        normalise(address, ascii_only=True)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["bob\u200b@example.com", "ｂob@example.com", "ﬁ@example.com", "й" * 33 + "@example.com", "й\u202e@x.com"],
+)
+def test_a_local_part_of_what_cannot_be_seen_or_written_is_refused(address: str) -> None:
+    with pytest.raises(InvalidAddress) as refused:
         normalise(address)
+    assert refused.value.reason
+    assert outcome_of_the_library(address) == "refused"
+
+
+def test_an_endless_address_is_refused_at_once() -> None:
+    began = time.process_time()
+    for character in ("a", "й", "\u0301", "@", "."):
+        assert outcome(f"{character * 1_000_000}@example.com") == outcome(f"bob@{character * 1_000_000}") == "refused"
+        assert len(addresses.sought(character * 1_000_000)[0]) <= 2 * addresses.MAX_LENGTH
+    assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize(
+    ("stored", "written"),
+    [
+        ("bob@xn--e1afmkfd.xn--p1ai", "bob@пример.рф"),
+        ("боб@mail.xn--e1afmkfd.xn--p1ai", "боб@mail.пример.рф"),
+        ("b…@xn--e1afmkfd.xn--p1ai", "b…@пример.рф"),
+        ("bob@xn--fa-hia.example", "bob@faß.example"),
+        ("bob@example.com", "bob@example.com"),
+        ("bob@xn--a.example", "bob@xn--a.example"),
+        ("bob@xn--" + "a" * 70 + ".example", "bob@xn--" + "a" * 70 + ".example"),
+        ("550 <bob@xn--e1afmkfd.xn--p1ai>: no", "550 <bob@xn--e1afmkfd.xn--p1ai>: no"),
+        ("xn--e1afmkfd", "xn--e1afmkfd"),
+        ("", ""),
+    ],
+)
+def test_an_address_is_shown_as_people_write_it(stored: str, written: str) -> None:
+    assert addresses.shown(stored) == written
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "bob@пример.рф",
+        "Bob@ПРИМЕР.рф",
+        "@пример.рф",
+        "пример.рф",
+        "пример",
+        "@xn--e1afmkfd",
+        "BOB@xn--E1afmkfd.xn--p1ai",
+    ],
+)
+def test_an_address_is_found_in_either_form(text: str) -> None:
+    assert any(form in "bob@xn--e1afmkfd.xn--p1ai" for form in addresses.sought(text))
+
+
+def test_a_local_part_of_any_script_is_found() -> None:
+    for text in ("боб", "БОБ@", "боб@example", "бо\u0431@example.com"):
+        assert any(form in "боб@example.com" for form in addresses.sought(text))
 
 
 @pytest.mark.parametrize(
@@ -158,12 +230,14 @@ def test_a_normal_form_is_normal_and_fit_for_a_header(address: str) -> None:
     normal = outcome(address)
     if normal != "refused":
         assert normalise(normal) == normal
-        assert re.fullmatch(r"[!-;=?A-~]+@[a-z0-9.-]+", normal)
+        assert re.fullmatch(r"[!-;=?A-~\x80-\U0010ffff]+@[a-z0-9.-]+", normal)
+        assert normal.isprintable()
         assert normal == normal.lower() == unicodedata.normalize("NFC", normal)
-        assert len(normal) <= addresses.MAX_LENGTH
-        assert (
-            normalise(address.upper().replace(addresses.domain(address.upper()), addresses.domain(address))) == normal
-        )
+        assert len(normal.encode()) <= addresses.MAX_LENGTH
+        assert normalise(addresses.shown(normal)) == normal
+        if normal.isascii():
+            shouted = address.upper().replace(addresses.domain(address.upper()), addresses.domain(address))
+            assert normalise(shouted) == normal
 
 
 @pytest.mark.parametrize(

@@ -42,11 +42,15 @@ def validate_time_zone(name: str) -> None:
 
 
 class AddressField(_CharField):
-    """An e-mail address in its normal form (`vestnik.addresses`), whatever form it was assigned in."""
+    """An e-mail address in its normal form (`vestnik.addresses`), whatever form it was assigned in.
+
+    `ascii_only`: of somebody who has an account, whose address stands in others' letters.
+    """
 
     default_error_messages = {"invalid": _("This is not an e-mail address letters can be sent to: %(reason)s")}
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, ascii_only: bool = False, **kwargs: Any) -> None:
+        self.ascii_only = ascii_only
         kwargs.setdefault("max_length", addresses.MAX_LENGTH)
         kwargs.setdefault("db_collation", "C")
         super().__init__(*args, **kwargs)
@@ -56,7 +60,7 @@ class AddressField(_CharField):
         if value in self.empty_values:
             return value
         try:
-            return addresses.normalise(value)
+            return addresses.normalise(value, ascii_only=self.ascii_only)
         except addresses.InvalidAddress as error:
             raise ValidationError(
                 self.error_messages["invalid"], code="invalid", params={"reason": error.reason}
@@ -72,7 +76,16 @@ class AddressField(_CharField):
             return value  # a search for what no row can have finds none; saving is guarded by full_clean
 
     def formfield(self, *args: Any, **kwargs: Any) -> Any:
-        return super().formfield(*args, **{"widget": forms.EmailInput, **kwargs})
+        # Browsers refuse in an <input type="email"> what we take, letters of other scripts before the @.
+        written = forms.EmailInput if self.ascii_only else forms.TextInput({"inputmode": "email"})
+        return super().formfield(*args, **{"form_class": WrittenAddressField, "widget": written, **kwargs})
+
+
+class WrittenAddressField(forms.CharField):
+    """Shows an address as people write it."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return addresses.shown(value) if isinstance(value, str) else value
 
 
 def one_line(verbose_name: Any, max_length: int, **kwargs: Any) -> Any:

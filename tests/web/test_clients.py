@@ -204,6 +204,29 @@ def test_clients_are_found_by_parts_of_their_names_and_addresses(browser: Browse
     assert listed(browser, q="\x00") == listed(browser)
 
 
+def test_addresses_of_other_scripts_are_shown_searched_exported_and_edited_as_people_write_them(
+    browser: Browser, alice: User
+) -> None:
+    client = verbs.create_client(alice, "Почта@Пример.рф")
+    plain = verbs.create_client(alice, "bob@пример.рф", full_name="Bob")
+
+    assert (client.email, plain.email) == ("почта@xn--e1afmkfd.xn--p1ai", "bob@xn--e1afmkfd.xn--p1ai")
+    for wanted in ("почта@ПРИМЕР.рф", "почта", "ПОЧТА@", "почта@xn--e1afmkfd.xn--p1ai"):
+        assert listed(browser, q=wanted) == [client.email]
+    for wanted in ("@пример.рф", "пример", "xn--e1afmkfd"):
+        assert len(listed(browser, q=wanted)) == 2
+    addresses = [reverse("clients:list"), reverse("clients:export")]
+    addresses += [reverse(f"clients:{page}", args=[plain.pk]) for page in ("thing", "change", "delete")]
+    for address in addresses:
+        answer = browser.get(address)
+        page = (b"".join(answer) if answer.streaming else answer.content).decode()
+        assert "bob@пример.рф" in page or "Bob" in page
+        assert "xn--" not in page
+    form = browser.get(reverse("clients:change", args=[client.pk])).context["form"]
+    assert form["email"].value() == "почта@пример.рф"
+    assert 'type="email"' not in str(form["email"])
+
+
 def test_clients_are_sorted_and_narrowed_to_a_list(browser: Browser, alice: User) -> None:
     friends = verbs.create_list(alice, "Friends")
     verbs.create_client(alice, "b@example.org", [friends], full_name="anna")

@@ -324,6 +324,20 @@ def test_a_letter_shows_every_try_whole_and_the_id_it_went_under(as_alice, alice
     assert f"&lt;{written.key}&gt;" in page
 
 
+def test_the_journal_shows_addresses_as_people_write_them(as_alice, alice):
+    run = make_run(alice, sent=2)
+    anna, bob = run.deliveries.order_by("pk")
+    Delivery.objects.filter(pk=anna.pk).update(address="anna@example.org")
+    Delivery.objects.filter(pk=bob.pk).update(address="bob@xn--e1afmkfd.xn--p1ai")
+    for page in pages(run):
+        assert "xn--" not in text(as_alice.get(page))
+    for page in (at("letters", run), at("csv", run)):
+        assert "bob@пример.рф" in text(as_alice.get(page))
+        found = text(as_alice.get(page, {"q": "@ПРИМЕР.рф"}))
+        assert "bob@пример.рф" in found
+        assert "anna@" not in found
+
+
 def test_a_letter_is_found_only_under_its_own_run(as_alice, alice, bob):
     run, other = make_run(alice, sent=1), make_run(bob, sent=1)
     assert as_alice.get(at("delivery", run, other.deliveries.get().pk)).status_code == 404

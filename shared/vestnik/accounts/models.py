@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 from guardian.mixins import GuardianUserMixin
 
-from vestnik import fields
+from vestnik import addresses, fields
 from vestnik.accounts.audit import AuditEntry
 from vestnik.accounts.groups import CONTENT_MANAGERS, MANAGERS
 from vestnik.accounts.letters import AccountLetter
@@ -47,7 +47,10 @@ class User(GuardianUserMixin, AbstractBaseUser, PermissionsMixin):
     """A person with an account, who owns clients, messages and mailings."""
 
     email = fields.AddressField(
-        _("e-mail"), unique=True, error_messages={"unique": _("A user with this address exists already.")}
+        _("e-mail"),
+        ascii_only=True,
+        unique=True,
+        error_messages={"unique": _("A user with this address exists already.")},
     )
     full_name = fields.one_line(
         pgettext_lazy("person", "name"),
@@ -87,7 +90,7 @@ class User(GuardianUserMixin, AbstractBaseUser, PermissionsMixin):
         ]
 
     def __str__(self) -> str:
-        return self.email
+        return addresses.shown(self.email)
 
     @property
     def is_confirmed(self) -> bool:

@@ -26,7 +26,7 @@ class Share(models.Model):
     object_id = models.BigIntegerField()
     thing = GenericForeignKey()
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("owner"))
-    address = fields.AddressField(_("e-mail"))
+    address = fields.AddressField(_("e-mail"), ascii_only=True)
     level = models.CharField(_("level"), max_length=4, choices=Level.choices, default=Level.VIEW)
     # Who took it; never shown, for it tells who is registered. The address may be another's by now.
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, editable=False, related_name="+")

@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 from guardian.models import GroupObjectPermissionBase, UserObjectPermissionBase
 
-from vestnik import access, fields
+from vestnik import access, addresses, fields
 from vestnik.clients.attributes import AttributeName
 from vestnik.clients.attributes import validate as validate_attributes
 from vestnik.clients.uploads import ClientImport, ImportPiece
@@ -66,7 +66,8 @@ class Client(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.full_name} <{self.email}>" if self.full_name else self.email
+        address = addresses.shown(self.email)
+        return f"{self.full_name} <{address}>" if self.full_name else address
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         self.name_key = name_key(self.full_name)

@@ -110,7 +110,9 @@ def add_addresses_to_list(client_list: ClientList, written: Iterable[str]) -> in
         said = _("Nobody was added: you have no clients with these %(number)d addresses: %(named)s.")
         if len(unknown) == 1:
             said = _("Nobody was added: you have no client with the address %(named)s.")
-        named = [address[: addresses.MAX_LENGTH] for address in unknown[:NAMED]] + ["…"] * (len(unknown) > NAMED)
+        named = [addresses.shown(address[: addresses.MAX_LENGTH]) for address in unknown[:NAMED]] + ["…"] * (
+            len(unknown) > NAMED
+        )
         raise ValidationError({"addresses": said % {"number": len(unknown), "named": ", ".join(named)}})
     return _put([client_list.pk], list(found.values()))
 

@@ -10,6 +10,7 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from vestnik import addresses
 from vestnik.clients import verbs
 from vestnik.clients.models import Client, ClientList, name_key
 from vestnik.mailings import history
@@ -42,7 +43,10 @@ class Clients(ListPage):
         return ExactPaginator(queryset, per_page, searched=bool(self.text))
 
     def search(self, things: Any, text: str) -> Any:
-        return things.filter(Q(email__contains=text.lower()) | Q(name_key__contains=name_key(text)))
+        found = Q(name_key__contains=name_key(text))
+        for form in addresses.sought(text):
+            found |= Q(email__contains=form)
+        return things.filter(found)
 
     def narrow(self, things: Any) -> Any:
         things = things.filter(owner=self.request.user)
@@ -189,4 +193,4 @@ def _table(clients: Any, names: list[str]) -> Iterator[list[str]]:
     yield ["email", "full_name", "comment", *names]
     rows = clients.values_list("email", "full_name", "comment", "attributes")
     for email, full_name, comment, attributes in rows.iterator():
-        yield [email, full_name, comment, *(attributes.get(name, "") for name in names)]
+        yield [addresses.shown(email), full_name, comment, *(attributes.get(name, "") for name in names)]

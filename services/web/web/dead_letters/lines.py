@@ -63,7 +63,7 @@ def of_cause(request: HttpRequest, runs: QuerySet[Run], key: str) -> dict[str, A
 
 def _shown(reader: User, letter: Delivery, text: str) -> str:
     """The letter's address, or an answer that may quote it, as the reader may see it."""
-    return text if reader.pk == letter.run.owner_id else addresses.masked(text, letter.address)
+    return addresses.shown(text if reader.pk == letter.run.owner_id else addresses.masked(text, letter.address))
 
 
 def _place(after: str) -> tuple[int, int] | None:

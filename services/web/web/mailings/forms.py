@@ -51,7 +51,7 @@ class AddressesField(forms.CharField):
         wanted = list(dict.fromkeys(map(_normalised, written)))
         found = {client.email: client for client in Client.objects.filter(owner=self.owner, email__in=wanted)}
         if strangers := [address for address in wanted if address not in found]:
-            named = ", ".join(strangers[:5]) + (" …" if len(strangers) > 5 else "")
+            named = ", ".join(map(addresses.shown, strangers[:5])) + (" …" if len(strangers) > 5 else "")
             raise ValidationError(_("None of your clients: %(named)s. Add them first."), params={"named": named})
         return list(found.values())
 
@@ -143,8 +143,5 @@ class MailingForm(ThingForm):
             self.instance.end = moment.instant
 
     def _written(self, mailing: Mailing) -> dict[str, Any]:
-        return {
-            **mailing.on_the_wall(),
-            "time_zone": mailing.time_zone,
-            "single": "\n".join(mailing.clients.order_by("email").values_list("email", flat=True)),
-        }
+        single = map(addresses.shown, mailing.clients.order_by("email").values_list("email", flat=True))
+        return {**mailing.on_the_wall(), "time_zone": mailing.time_zone, "single": "\n".join(single)}

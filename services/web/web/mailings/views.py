@@ -1,4 +1,5 @@
 import uuid
+import zoneinfo
 from datetime import timedelta
 from typing import Any, cast
 

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.generic import View
 
-from vestnik import access, supervision
+from vestnik import access, addresses, supervision
 from vestnik.accounts.audit import AuditAction, AuditEntry
 from vestnik.accounts.models import User
 from vestnik.mailings import audience, statistics
@@ -94,7 +94,7 @@ class MailingList(TablePage, Mailings):
     }
 
     def search(self, things: Any, text: str) -> Any:
-        return things.filter(Q(name__icontains=text) | Q(owner__email__icontains=text))
+        return things.filter(Q(name__icontains=text) | _address_has("owner__email", text))
 
     def narrow(self, things: Any) -> Any:
         asked = self.filter.cleaned_data
@@ -172,7 +172,7 @@ class UserList(TablePage, People):
     }
 
     def search(self, things: Any, text: str) -> Any:
-        return things.filter(Q(email__icontains=text) | Q(full_name__icontains=text))
+        return things.filter(_address_has("email", text) | Q(full_name__icontains=text))
 
     def narrow(self, things: Any) -> Any:
         return things.filter(STATES[self.state][0]) if self.state else things
@@ -279,8 +279,8 @@ class AuditList(TablePage, Log):
     sorts = {"-at": ("-pk",), "at": ("pk",)}
 
     def search(self, things: Any, text: str) -> Any:
-        where = ("actor_address", "person_address", "label", "reason")
-        return things.filter(Q.create([(f"{name}__icontains", text) for name in where], connector=Q.OR))
+        by_address = _address_has("actor_address", text) | _address_has("person_address", text)
+        return things.filter(by_address | Q(label__icontains=text) | Q(reason__icontains=text))
 
     def narrow(self, things: Any) -> Any:
         return things.filter(action=self.action_asked) if self.action_asked else things
@@ -292,6 +292,14 @@ class AuditList(TablePage, Log):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return super().get_context_data(actions=AuditAction.choices, asked=self.action_asked, **kwargs)
+
+
+def _address_has(field: str, text: str) -> Q:
+    """Whether an address has this in it, in ASCII or as people write it."""
+    found = Q()
+    for form in addresses.sought(text):
+        found |= Q(**{f"{field}__icontains": form})
+    return found
 
 
 def _midnight(day: Any) -> datetime:

@@ -67,7 +67,7 @@ class Journal:
 
     def shown(self, text: str, address: str = "") -> str:
         """An address, or an answer that may quote `address`, as the reader may see it."""
-        return text if self.whole else addresses.masked(text, address)
+        return addresses.shown(text if self.whole else addresses.masked(text, address))
 
     def rows(self) -> Iterator[list[str]]:
         """All of it, for a spreadsheet. What is translated is so before the first row is asked for."""

@@ -19,7 +19,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from vestnik import access, clock, demo, mode
+from vestnik import access, addresses, clock, demo, mode
 from vestnik.mailings import dead_letters as waiting
 from vestnik.mailings import service
 from vestnik.mailings.models import Mailing
@@ -30,6 +30,7 @@ from web.runs import figures
 
 register = template.Library()
 register.filter("has_pictures", has_pictures)
+register.filter("as_written", addresses.shown)
 
 COLOURS = {
     # of mailings

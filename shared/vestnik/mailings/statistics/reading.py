@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -95,22 +94,7 @@ def _narrowed(run: Run, state: str, address: str) -> tuple[str, dict[str, Any]]:
     if state:
         where += " AND d.state = %(state)s"
         parameters["state"] = state
-    if address := _as_stored(address):
-        where += " AND strpos(d.address, %(address)s) > 0"
-        parameters["address"] = address
+    if any(sought := addresses.sought(address)):
+        where += " AND EXISTS (SELECT FROM unnest(%(sought)s::text[]) AS form WHERE strpos(d.address, form) > 0)"
+        parameters["sought"] = sought
     return where, parameters
-
-
-def _as_stored(address: str) -> str:
-    """What a person looks for, in the form that addresses are stored in, as far as a part of one has that form."""
-    wanted = unicodedata.normalize("NFC", address).replace("\x00", "").strip().lower()
-    if wanted.isascii():
-        return wanted
-    try:
-        return addresses.normalise(wanted)
-    except addresses.InvalidAddress:
-        local, at, domain = wanted.rpartition("@")
-    try:
-        return f"{local}{at}{domain.encode('idna').decode()}"
-    except UnicodeError:
-        return wanted
