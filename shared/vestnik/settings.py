@@ -71,7 +71,7 @@ def database(name: str) -> dict[str, Any]:
 def address(name: str, default: str) -> str:
     """The normalised e-mail address in the variable `name`."""
     try:
-        return normalise(read("str", name, default))
+        return normalise(read("str", name, default), ascii_only=True)
     except InvalidAddress as error:
         raise ImproperlyConfigured(f"{name}: {error}") from None
 
@@ -186,6 +186,12 @@ LOCALE_PATHS = [Path(__file__).parent / "locale"]
 
 # The installation's own address: every letter's From, and the domain of its Message-ID.
 MAIL_FROM = address("MAIL_FROM", mode.NOBODYS_ADDRESS)
+
+# The name beside it in letters that the installation itself writes; empty is Vestnik, in the reader's language.
+MAIL_FROM_NAME: str = read("str", "MAIL_FROM_NAME", "")
+
+# Of one letter, whatever its message and a client's values make of it. Most mail services take 10 to 35 MB.
+MAX_LETTER_BYTES: int = positive("int", "MAX_LETTER_BYTES", 10_000_000)
 
 # What Django itself writes is stored, and handed over by the dispatcher: no page waits for the external service.
 EMAIL_BACKEND = "vestnik.accounts.mail.EmailBackend"

@@ -156,3 +156,16 @@ def test_only_the_owners_own_lists_and_clients_are_known(create, bob):
     for option in (["--list", "Bob's"], ["--client", "ann@example.org"]):
         with pytest.raises(CommandError, match="The owner has no"):
             create(*option)
+
+
+def test_what_its_writer_should_know_is_told_beside_the_number(friends, alice, capsys, tmp_path):
+    verbs.create_client(alice, "nobody@example.org")
+    (tmp_path / "news.html").write_text("<p>Hello</p>")
+    call_command(
+        "create_mailing", "--owner", "alice@example.org", "--subject", "For {{ full_name }}", "--list", "Friends",
+        "--html", str(tmp_path / "news.html"),
+    )  # fmt: skip
+    printed = capsys.readouterr()
+    assert printed.out.strip().isdecimal()
+    assert "no plain text goes along" in printed.err
+    assert "1 of 1 client has no full_name" in printed.err

@@ -212,6 +212,14 @@ def test_the_plan_and_the_page_count_who_is_on_three_lists_once(browser: Browser
     assert "7 clients" in browser.post(reverse("mailings:new"), form, follow=True).content.decode()
 
 
+def test_the_plan_tells_of_how_many_recipients_a_value_is_empty(browser: Browser, alice: User) -> None:
+    clients.create_client(alice, "elsewhere@example.org")
+    nameless = clients.create_client(alice, "nobody@example.org")
+    plan = browser.post(reverse("mailings:plan"), filled(alice, single=nameless.email)).content.decode()
+
+    assert "1 of 4 clients has no full_name" in plan or "1 of 4 clients have no full_name" in plan
+
+
 def test_the_plan_of_a_half_filled_form_says_what_it_can(browser: Browser, alice: User) -> None:
     plan = browser.post(reverse("mailings:plan"), {"start": "", "lists": ["x"]})
 

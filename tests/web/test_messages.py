@@ -1,5 +1,6 @@
 """The pages on which messages are written and read."""
 
+import html
 import uuid
 from typing import Any
 
@@ -9,6 +10,7 @@ from django.urls import reverse
 
 from vestnik import sharing
 from vestnik.accounts.models import User
+from vestnik.clients import verbs as clients
 from vestnik.mailings import verbs
 from vestnik.mailings.models import Mailing, Message
 from vestnik.testing import factories
@@ -160,7 +162,7 @@ def test_the_preview_shows_what_is_being_written_to_the_first_client(browser: Br
     fault = browser.post(reverse("messages:preview"), written(text="{{ nothing }}")).content.decode()
 
     assert "Dear Client" in shown
-    assert "A letter has no {{ nothing }}" in fault
+    assert "Unknown placeholders: nothing" in fault
     assert not Message.objects.exists()
 
 
@@ -331,3 +333,65 @@ def test_whom_a_message_is_shared_with_is_not_told_of_mailings_they_cannot_see(a
     for reader, seen in ((alice, 3), (bob, 1)):
         browser.force_login(reader)
         assert browser.get(reverse("messages:list")).context["object_list"].get().mailing_count == seen
+
+
+def test_what_its_writer_should_know_stands_beside_a_message(browser: Browser, alice: User) -> None:
+    clients.create_client(alice, "nobody@example.org")
+    answer = browser.post(
+        reverse("messages:new"), written(text="", html="<p>{{ full_name }} {{ attributes.city }}</p>"), follow=True
+    )
+    page = html.unescape(answer.content.decode())
+
+    assert "no plain text goes along" in page
+    assert "None of your clients has the attribute city." in page
+    assert "1 of 1 client has no full_name" in page
+    assert '{{ full_name | default: "friend" }}' in page
+
+
+def test_of_the_clients_of_others_nothing_is_told(browser: Browser, alice: User, bob: User) -> None:
+    clients.create_client(alice, "nobody@example.org")
+    message = factories.make_message(bob, text="Dear {{ full_name }}")
+    sharing.share(message, bob, alice.email, "view")
+
+    assert "no full_name" not in browser.get(reverse("messages:thing", args=[message.pk])).content.decode()
+
+
+def test_the_place_of_a_fault_stands_beside_its_field(browser: Browser) -> None:
+    text = "Hello!\r\nDear {{full_name}, how are you?"
+    answer = browser.post(reverse("messages:new"), written(text=text))
+
+    assert answer.context["form"].errors["text"].as_data()[0].messages == [
+        "A brace is missing or too much: “Hello! Dear {{full_name}, how are you?” (line 2)."
+        " A placeholder is written {{ full_name }}."
+    ]
+
+
+@pytest.mark.parametrize("page", ["preview", "thing", "letter"])
+def test_a_letter_too_large_to_be_shown_is_told_and_not_shown(browser: Browser, alice: User, page: str) -> None:
+    client = clients.create_client(alice, "a@example.org")
+    client.attributes = {"a": "x" * 50_000}
+    client.save()
+    text = "{{ attributes.a }}" * 900
+    message = factories.make_message(alice, text=text)
+    if page == "preview":
+        answer = browser.post(reverse("messages:preview"), written(text=text))
+    else:
+        answer = browser.get(reverse(f"messages:{page}", args=[message.pk]))
+
+    assert answer.status_code == 200
+    assert len(answer.content) < 100_000
+    assert "the letter would have 45,000,000 bytes, and may have 2,000,000" in answer.content.decode()
+
+
+def test_a_message_saved_before_its_fault_was_known_is_shown_with_it(browser: Browser, alice: User) -> None:
+    message = factories.make_message(alice)
+    Message.objects.filter(pk=message.pk).update(text="Dear {{full_name}")
+    answer = browser.get(reverse("messages:thing", args=[message.pk]))
+
+    assert "A brace is missing" in answer.content.decode()
+
+
+def test_bounds_are_told_beside_the_texts(browser: Browser) -> None:
+    page = browser.get(reverse("messages:new")).content.decode()
+
+    assert "1,000,000 characters and 1,000 placeholders" in page

@@ -28,6 +28,7 @@ class Claims:
         self._waiting: deque[entries.Claimed] = deque()
         self._put_off: list[tuple[entries.Key, float]] = []
         self._handed_over: dict[int, int] = {}  # delivery → attempts charged before
+        self._unwritable = 0
 
     @property
     def outstanding(self) -> int:
@@ -100,13 +101,17 @@ class Claims:
         self._engine.doubts.refused(receipt, stands)
 
     def unwritable(self, error: ValueError) -> None:
-        """The letter that `next` gave cannot be written: it fails, so that it does not stand in the others' way."""
+        """The letter that `next` gave cannot be written: it fails, so that it does not stand in the others' way.
+
+        The log says so of the first; the journal of each.
+        """
         claimed = self._waiting.popleft()
         self._engine.pace.give_back(self._owner_id, 1)
-        ids = {"delivery_id": claimed.delivery_id, "run_id": self._run_id}
-        logger.error(
-            "letter %(delivery_id)d of run %(run_id)d cannot be written: %(error)s", {**ids, "error": error}, extra=ids
-        )
+        if not self._unwritable:
+            ids = {"delivery_id": claimed.delivery_id, "run_id": self._run_id}
+            said = "letter %(delivery_id)d of run %(run_id)d, and maybe others of it, cannot be written: %(error)s"
+            logger.error(said, {**ids, "error": error}, extra=ids)
+        self._unwritable += 1
         self._engine.settler.put(
             entries.Settlement(
                 delivery_id=claimed.delivery_id,

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator
 
 from dispatcher import ticking
+from vestnik import addresses
+from vestnik.clients import attributes
 from vestnik.mailings import audience, rendering
 from vestnik.mailings.models import Mailing
 from vestnik.mailings.records import Delivery, DeliveryState, Run, RunState
@@ -34,14 +36,19 @@ def tell(chosen: Iterable[Mailing] | None, *, now: bool, write: Callable[[str], 
 
 def _new(mailing: Mailing) -> Iterator[str]:
     subject = rendering.CompiledMessage(
-        rendering.Content(mailing.message.subject, "", "", mailing.owner.email, mailing.sender_name, "")
+        rendering.Content(mailing.message.subject, "", "", mailing.owner.email, mailing.sender_name, ""),
+        attributes.spellings(mailing.owner_id),
     )
     for client in audience.of(mailing).order_by("pk").iterator():
-        shown = subject.preview(address=client.email, full_name=client.full_name, attributes=client.attributes)
-        yield f"{client.email}: {shown.subject}"
+        address = addresses.shown(client.email)
+        try:
+            shown = subject.preview(address=client.email, full_name=client.full_name, attributes=client.attributes)
+            yield f"{address}: {shown.subject}"
+        except rendering.LetterTooLarge as error:
+            yield f"{address}: cannot be written: {error}"
 
 
 def _left(mailing: Mailing) -> Iterator[str]:
     queued = Delivery.objects.filter(run__mailing=mailing, run__state=RunState.OPEN, state=DeliveryState.QUEUED)
     for address, subject in queued.order_by("pk").values_list("address", "run__subject").iterator():
-        yield f"{address}: {subject}"
+        yield f"{addresses.shown(address)}: {subject}"

@@ -1,7 +1,7 @@
 """From a claimed delivery to the letter that is handed over."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from dispatcher.entries import Claimed, Turn
@@ -10,8 +10,10 @@ from vestnik.mailings import rendering
 from vestnik.mailings.records import message_id
 
 
-def letter_writer(turn: Turn) -> Callable[[Claimed], Letter]:
-    """Compile the run's frozen message, once; a function that writes each client's letter."""
+def letter_writer(turn: Turn, spellings: Mapping[str, str] | None = None) -> Callable[[Claimed], Letter]:
+    """Compile the run's frozen message, once; a function that writes each client's letter. `spellings` are how the
+    run's owner spells attributes (`vestnik.clients.attributes`).
+    """
     message = rendering.CompiledMessage(
         rendering.Content(
             subject=turn.subject,
@@ -20,7 +22,8 @@ def letter_writer(turn: Turn) -> Callable[[Claimed], Letter]:
             sender=turn.sender,
             sender_name=turn.sender_name,
             reply_to=turn.reply_to,
-        )
+        ),
+        spellings,
     )
 
     def write(claimed: Claimed) -> Letter:

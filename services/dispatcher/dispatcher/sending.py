@@ -1,7 +1,7 @@
 """A letter's way: its run's turn → token → claim → render → gate → hand over → settle. A lane does this for a slice."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from dispatcher import claims, closing, entries, ledger
 from dispatcher.breaker import Open
@@ -10,6 +10,7 @@ from dispatcher.letters import letter_writer
 from dispatcher.providers.base import Letter
 from dispatcher.providers.errors import ProviderError
 from vestnik import logs
+from vestnik.clients import attributes
 
 SHORT_WAIT = 0.2
 """Seconds that a lane waits for its owner's limit before it lets others work."""
@@ -56,7 +57,7 @@ def send_slice(engine: Engine, owner_id: int, until: float, only: Sequence[int] 
 def _send_run(engine: Engine, owner_id: int, turn: entries.Turn, until: float) -> claims.Claims:
     """Hand over what can be claimed of the run until then; how far that came."""
     claim = claims.Claims(engine, owner_id, turn.run_id)
-    letters = _letters(engine, turn, claim, until)
+    letters = _letters(engine, turn, claim, until, letter_writer(turn, attributes.spellings(owner_id)))
     try:
         for receipt in engine.provider.deliver(letters, until, claim.answered_late):
             claim.answered(receipt)
@@ -66,9 +67,14 @@ def _send_run(engine: Engine, owner_id: int, turn: entries.Turn, until: float) -
     return claim
 
 
-def _letters(engine: Engine, turn: entries.Turn, claim: claims.Claims, until: float) -> Iterator[Letter | None]:
+def _letters(
+    engine: Engine,
+    turn: entries.Turn,
+    claim: claims.Claims,
+    until: float,
+    write: Callable[[entries.Claimed], Letter],
+) -> Iterator[Letter | None]:
     """The run's letters, each passed by the gate the instant it is pulled; None while a receipt must come first."""
-    write = letter_writer(turn)
     while time.monotonic() < until:
         if engine.pace.breaker.trying:
             yield None

@@ -25,6 +25,7 @@ __all__ = ["Attempt", "Delivery", "Mailing", "Message", "Run", "Tally", "Worker"
 
 LONGEST_TEXT = 1_000_000
 """Characters of a message's text or HTML: what is longer belongs on a web page."""
+LONGEST_SUBJECT = 250
 
 FIRST_YEAR, LAST_YEAR = 2000, 2199
 """A mailing starts and ends in these: nothing that pages add to or take from its times falls off the calendar."""
@@ -34,7 +35,7 @@ class Message(models.Model):
     """A subject and a body, to be sent by any number of mailings."""
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="messages")
-    subject = fields.one_line(_("subject"), 250)
+    subject = fields.one_line(_("subject"), LONGEST_SUBJECT)
     html = models.TextField(_("HTML"), blank=True, validators=[fields.validate_text])
     text = models.TextField(_("plain text"), blank=True, validators=[fields.validate_text])
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
@@ -53,21 +54,42 @@ class Message(models.Model):
     def clean(self) -> None:
         if not self.html.strip() and not self.text.strip():
             raise ValidationError({"text": _("A message needs a text, plain or HTML.")})
-        faults = {
-            name: ValidationError(_("At most %(limit)d characters can be sent."), params={"limit": LONGEST_TEXT})
-            for name in ("html", "text")
-            if len(getattr(self, name)) > LONGEST_TEXT
-        }
-        for name in ("subject", "html", "text"):
-            try:
-                rendering.check(getattr(self, name))
-            except rendering.UnknownPlaceholder as error:
-                faults[name] = ValidationError(
-                    _("Unknown placeholders: %(names)s. Known are full_name, email and attributes.NAME."),
-                    params={"names": ", ".join(error.names)},
-                )
+        self.check_texts()
+
+    def check_texts(self) -> None:
+        """Raise ValidationError, keyed by field, for texts that cannot be sent as they are."""
+        faults = {name: found for name in ("subject", "html", "text") if (found := self._faults(name))}
+        size = sum(len(text.encode(errors="replace")) for text in (self.html, self.text))
+        if not faults and size > settings.MAX_LETTER_BYTES:
+            said = _("The texts have %(size)d bytes together, and a letter may have %(limit)d.")
+            too_large = ValidationError(said, params={"size": size, "limit": settings.MAX_LETTER_BYTES})
+            faults["html" if len(self.html) > len(self.text) else "text"] = [too_large]
         if faults:
             raise ValidationError(faults)
+
+    def placeholders(self, without_default: bool = False) -> set[str]:
+        """What its texts name; or only what has no default, at one place or another."""
+        found = rendering.without_default if without_default else rendering.placeholders
+        return found(self.subject) | found(self.text) | found(self.html, html=True)
+
+    def doubts(self) -> list[rendering.Fault]:
+        """What is sent as it stands, and may have been meant for a placeholder."""
+        texts = rendering.doubts(self.subject) + rendering.doubts(self.text)
+        return texts + rendering.doubts(self.html, html=True)
+
+    def _faults(self, name: str) -> list[ValidationError]:
+        """What is wrong with one of the three texts; one that is too long is not looked at any further."""
+        written = getattr(self, name)
+        longest = LONGEST_SUBJECT if name == "subject" else LONGEST_TEXT
+        if len(written) > longest:
+            return [ValidationError(_("At most %(limit)d characters can be sent."), params={"limit": longest})]
+        try:
+            rendering.check(written, html=name == "html")
+        except rendering.TemplateError as error:
+            return [ValidationError("%(said)s", params={"said": said}) for said in rendering.sentences(error.faults)]
+        except rendering.TooManyPlaceholders as error:
+            return [ValidationError("%(said)s", params={"said": str(error)})]
+        return []
 
 
 class MailingQuerySet(access.VisibleQuerySet["Mailing"]):

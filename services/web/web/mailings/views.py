@@ -14,14 +14,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
-from vestnik import access, clock
+from vestnik import access, addresses, clock
 from vestnik.accounts.models import User
-from vestnik.mailings import audience, statistics, verbs
+from vestnik.mailings import audience, gaps, notices, statistics, verbs
 from vestnik.mailings.models import Mailing
 from vestnik.mailings.records import RunState
 from web.mailings import charts
 from web.mailings.forms import MailingForm
-from web.messages.letters import framed, letter, preview_of, with_pictures
+from web.messages.letters import attempt, framed, letter, with_pictures
 from web.pages import ActionPage, ChangePage, CreatePage, DeletePage, ListPage, ThingPage, number
 
 
@@ -98,8 +98,9 @@ class MailingLetter(ThingPage):
     model = Mailing
 
     def render_to_response(self, context: Any, **_kwargs: Any) -> HttpResponse:
-        request, message = self.request, self.object.message
-        return letter(request, preview_of(message, cast(User, request.user), pictures=with_pictures(request)))
+        request = self.request
+        shown = attempt(cast(User, request.user), self.object.message, pictures=with_pictures(request))
+        return letter(request, *shown)
 
 
 class NewMailing(CreatePage):
@@ -112,11 +113,12 @@ class NewMailing(CreatePage):
         initial: dict[str, Any] = {"message": asked.get("message"), "lists": asked.getlist("list")}
         original = Mailing.objects.visible_to(person).filter(pk=number(asked.get("copy"))).first()
         if original is not None:
+            singles = original.clients.filter(owner=person).values_list("email", flat=True)
             initial = {
                 "name": _("Copy of %(name)s") % {"name": original.name},
                 "message": original.message_id,
                 "lists": [found.pk for found in original.lists.all() if found.owner == person],
-                "single": "\n".join(original.clients.filter(owner=person).values_list("email", flat=True)),
+                "single": "\n".join(map(addresses.shown, singles)),
                 "sender_name": original.sender_name,
                 "periodicity": original.periodicity,
                 "time_zone": original.time_zone,
@@ -233,4 +235,7 @@ def plan(request: HttpRequest) -> HttpResponse:
         context["starts_at_once"] = mailing is None and draft.start <= clock.now() < draft.end
     if {"lists", "single"} <= cleaned.keys():
         context["recipients"] = audience.would_be(cleaned["lists"], cleaned["single"])
+        if (message := cleaned.get("message")) and draft.owner_id == person.pk:
+            found = gaps.of_audience(message, person.pk, cleaned["lists"], cleaned["single"])
+            context["notices"] = notices.of_texts(message) + notices.of_gaps(found)
     return render(request, "mailings/_plan.html", context)

@@ -11,15 +11,17 @@ from typing import Any
 
 from csp.constants import NONE, SELF, UNSAFE_INLINE
 from csp.decorators import csp
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views.decorators.clickjacking import xframe_options_sameorigin
 
 from vestnik.accounts.models import User
+from vestnik.clients import attributes
 from vestnik.clients.models import Client
 from vestnik.mailings.models import Message
-from vestnik.mailings.rendering import CompiledMessage, Content, Preview, UnknownPlaceholder
+from vestnik.mailings.rendering import CompiledMessage, Content, LetterTooLarge, Preview, TemplateError
 
 View = Callable[..., Any]
 
@@ -73,22 +75,34 @@ def letter(request: HttpRequest, preview: Preview | None, fault: str = "") -> Ht
     return render(request, "messages/letter.html", {"preview": preview, "html": html, "fault": fault})
 
 
-def preview_of(message: Message, reader: User, *, pictures: bool = False) -> Preview:
-    """The message as a client would read it: the reader's first where it is their own, and its pictures stay away."""
-    own = message.owner_id == reader.pk and not pictures
-    return previewed(reader, message.subject, message.html, message.text, own=own)
+def attempt(reader: User, message: Message, *, pictures: bool = False) -> tuple[Preview | None, str]:
+    """The message, saved or not, as a client would read it; or None, and why it cannot be shown.
 
-
-def previewed(reader: User, subject: str, html: str, text: str, *, own: bool) -> Preview:
-    """What was written, filled in for the first client of the user `reader`; for somebody made up where it is not their
-    `own`, or they have no client. Raises UnknownPlaceholder.
+    It is filled in for the reader's first client where the message is their own and its pictures stay away; else for
+    somebody made up.
     """
+    try:
+        message.check_texts()
+        return _filled(reader, message, own=message.owner_id == reader.pk and not pictures), ""
+    except ValidationError as refusal:
+        return None, " ".join(refusal.messages)
+    except (TemplateError, LetterTooLarge) as error:
+        return None, str(error)
+
+
+def _filled(reader: User, message: Message, *, own: bool) -> Preview:
     client = Client.objects.filter(owner=reader).order_by("pk").first() if own else None
     details: dict[str, Any] = {"address": "anna@example.org", "full_name": _("Anna Sergeeva"), "attributes": {}}
+    spellings: dict[str, str] = {}
     if client is not None:
         details = {"address": client.email, "full_name": client.full_name, "attributes": client.attributes}
-    content = Content(subject=subject, html=html, text=text, sender=reader.email, sender_name="", reply_to="")
-    return CompiledMessage(content).preview(**details)
-
-
-__all__ = ["UnknownPlaceholder", "framed", "has_pictures", "letter", "preview_of", "previewed", "with_pictures"]
+        spellings = attributes.spellings(reader.pk)
+    content = Content(
+        subject=message.subject,
+        html=message.html,
+        text=message.text,
+        sender=reader.email,
+        sender_name="",
+        reply_to="",
+    )
+    return CompiledMessage(content, spellings).preview(**details)

@@ -10,10 +10,10 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
 from vestnik.accounts.models import User
-from vestnik.mailings import verbs
+from vestnik.mailings import notices, verbs
 from vestnik.mailings.models import Mailing, Message
 from web.messages.forms import MessageForm
-from web.messages.letters import UnknownPlaceholder, framed, letter, preview_of, previewed, with_pictures
+from web.messages.letters import attempt, framed, letter, with_pictures
 from web.pages import ChangePage, CreatePage, DeletePage, ListPage, ThingPage, asked_by, number
 
 
@@ -44,9 +44,17 @@ class MessagePage(ThingPage):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         message = self.object
-        preview = preview_of(message, cast(User, self.request.user))
+        preview, fault = attempt(cast(User, self.request.user), message)
         mailings = message.mailings.visible_to(self.request.user).with_status().order_by("-pk")[:10]
-        return super().get_context_data(preview=preview, mailings=mailings, **kwargs)
+        return super().get_context_data(
+            preview=preview, fault=fault, mailings=mailings, notices=self._notices(message), **kwargs
+        )
+
+    def _notices(self, message: Message) -> list[str]:
+        """What its writer should know; of their clients they alone."""
+        person = cast(User, self.request.user)
+        of_clients = notices.of_clients(message, person.pk) if message.owner_id == person.pk else []
+        return notices.of_texts(message) + of_clients
 
 
 @method_decorator(framed, "dispatch")
@@ -57,7 +65,7 @@ class MessageLetter(ThingPage):
 
     def render_to_response(self, context: Any, **_kwargs: Any) -> HttpResponse:
         request = self.request
-        return letter(request, preview_of(self.object, cast(User, request.user), pictures=with_pictures(request)))
+        return letter(request, *attempt(cast(User, request.user), self.object, pictures=with_pictures(request)))
 
 
 @framed
@@ -67,11 +75,9 @@ def preview(request: HttpRequest) -> HttpResponse:
     """What is being written, filled in for a client; nothing is saved. `message` in the address: what is changed."""
     user = cast(User, request.user)
     written = {name: request.POST.get(name, "") for name in ("subject", "html", "text")}
-    others = Message.objects.filter(pk=number(request.GET.get("message"))).exclude(owner=user)
-    try:
-        return letter(request, previewed(user, **written, own=not with_pictures(request) and not others.exists()))
-    except UnknownPlaceholder as error:
-        return letter(request, None, fault=str(error))
+    changed = Message.objects.filter(pk=number(request.GET.get("message"))).values_list("owner_id", flat=True).first()
+    draft = Message(owner_id=changed or user.pk, **written)
+    return letter(request, *attempt(user, draft, pictures=with_pictures(request)))
 
 
 class NewMessage(CreatePage):

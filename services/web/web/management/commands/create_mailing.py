@@ -15,7 +15,7 @@ from vestnik import addresses, clock, fields
 from vestnik.accounts.models import User
 from vestnik.clients.models import Client, ClientList
 from vestnik.command_line import bad_usage, find_owner, refusals
-from vestnik.mailings import calendar, verbs
+from vestnik.mailings import calendar, notices, verbs
 from vestnik.mailings.models import Mailing
 
 LARGEST_FILE = 10_000_000
@@ -52,7 +52,10 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> str:
         owner = find_owner(options["owner"])
         with refusals(OPTIONS):
-            return str(_create(owner, options).pk)
+            mailing = _create(owner, options)
+        for notice in notices.of_texts(mailing.message) + notices.of_clients(mailing.message, owner.pk):
+            self.stderr.write(notice)
+        return str(mailing.pk)
 
 
 @transaction.atomic

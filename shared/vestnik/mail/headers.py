@@ -1,0 +1,96 @@
+"""The header lines of a letter (RFC 5322), folded, with line ends; encoded words (RFC 2047) where they must be."""
+
+import re
+import textwrap
+from binascii import b2a_base64
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from functools import lru_cache
+
+from vestnik.mail.texts import one_line
+
+_HEADER_LINE = 78
+_ENCODED_LINE = 76
+_ENCODED_WORD = 75
+
+_ATOMS = re.compile(r"[\w!#$%&'*+/=?^`{|}~-]+(?: [\w!#$%&'*+/=?^`{|}~-]+)*", re.ASCII)
+_SPECIAL = re.compile(r'(["\\])')
+_ADDRESS = re.compile(r"[\w!#$%&'*+/=?^`{|}~.-]{1,255}@[\w.-]{1,255}", re.ASCII)
+_INTERNATIONAL = re.compile(r"[\w!#$%&'*+/=?^`{|}~.\x80-\U0010ffff-]{1,64}@[A-Za-z0-9.-]{1,255}")
+
+
+@lru_cache(maxsize=16)
+def date_line(second: datetime) -> str:
+    """The Date line of a letter written at that second."""
+    return f"Date: {format_datetime(second.astimezone(UTC))}\r\n"
+
+
+def message_id(key: str) -> str:
+    """The Message-ID line. Raises ValueError if `key` cannot stand between its brackets."""
+    if not _ADDRESS.fullmatch(key):
+        raise ValueError(f"{key!r} cannot be a Message-ID")
+    return f"Message-ID: <{key}>\r\n"
+
+
+def unstructured(header: str, text: str) -> str:
+    """A header line of free text."""
+    text = one_line(text)
+    if text.isascii() and "=?" not in text:
+        line = f"{header}: {text}"
+        if len(line) <= _HEADER_LINE:
+            return line + "\r\n"
+        lines = textwrap.wrap(line, _HEADER_LINE, subsequent_indent=" ", break_long_words=False, break_on_hyphens=False)
+        if max(map(len, lines)) <= _HEADER_LINE and lines[0] != f"{header}:":
+            return "\r\n".join(lines) + "\r\n"
+    return f"{header}: {_encoded_words(text, _ENCODED_LINE - len(header) - 2)}\r\n"
+
+
+def mailboxes(header: str, people: Iterable[tuple[str, str]]) -> str:
+    """A header line of several addresses, each with the name of whose it is; empty for none."""
+    lines = [mailbox(header, name, address).removesuffix("\r\n") for name, address in people]
+    return (
+        ",\r\n".join([*lines[:1], *(line.removeprefix(f"{header}:") for line in lines[1:])]) + "\r\n" if lines else ""
+    )
+
+
+def recipient(name: str, address: str) -> str:
+    """The To line. An address that is not ASCII stands in it as it is (RFC 6532): such a letter is not 7-bit."""
+    if not address.isascii() and address.isprintable() and _INTERNATIONAL.fullmatch(address):
+        return _mailbox("To", name, address)
+    return mailbox("To", name, address)
+
+
+def mailbox(header: str, name: str, address: str) -> str:
+    """A header line of one address with the name of whose it is. Raises ValueError if the address can stand in none."""
+    if not _ADDRESS.fullmatch(address):
+        raise ValueError(f"{address!r} cannot stand in a header as an address")
+    return _mailbox(header, name, address)
+
+
+def _mailbox(header: str, name: str, address: str) -> str:
+    name = one_line(name)
+    if not name:
+        return f"{header}: {address}\r\n"
+    phrase = name
+    if not (name.isascii() and _ATOMS.fullmatch(name)):
+        phrase = '"' + _SPECIAL.sub(r"\\\1", name) + '"'
+    line = f"{header}: {phrase}"
+    if not name.isascii() or "=?" in name or len(line) > _HEADER_LINE:
+        line = f"{header}: {_encoded_words(name, _ENCODED_LINE - len(header) - 2)}"
+    last_line = len(line) - (line.rfind("\n") + 1)
+    gap = " " if last_line + len(address) + 3 <= _ENCODED_LINE else "\r\n "
+    return f"{line}{gap}<{address}>\r\n"
+
+
+def _encoded_words(text: str, room: int) -> str:
+    """RFC 2047's encoded words, one a line, cut between characters; the first has `room` characters."""
+    octets = text.encode()
+    words, at = [], 0
+    while at < len(octets):
+        end = at + (room - len("=?utf-8?b??=")) // 4 * 3
+        while end < len(octets) and octets[end] & 0xC0 == 0x80:
+            end -= 1
+        words.append(f"=?utf-8?b?{b2a_base64(octets[at:end], newline=False).decode()}?=")
+        at, room = end, _ENCODED_WORD
+    return "\r\n ".join(words)

@@ -1,0 +1,81 @@
+"""Of how many clients a message says nothing where it names something of theirs: known before anything is sent.
+
+However many clients there are, no more than some are looked at: this is asked while a form is filled in.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection
+
+from vestnik.clients import attributes
+from vestnik.clients.models import Client, ClientList
+from vestnik.mailings.models import Message
+
+LOOKED_AT = 10_000
+"""Clients."""
+NAMES = 20
+"""Names of one message: nobody reads of more."""
+
+# In the order of an index that begins with the owner: it stops where enough was looked at.
+OF_OWNER = """
+    SELECT full_name, attributes FROM clients_client WHERE owner_id = %(owner)s ORDER BY email LIMIT %(most)s
+"""
+OF_AUDIENCE = """
+    SELECT client.full_name, client.attributes
+    FROM (
+        (SELECT client_id AS id FROM clients_membership WHERE client_list_id = ANY(%(lists)s::bigint[]) LIMIT %(most)s)
+        UNION
+        SELECT unnest(%(clients)s::bigint[])
+    ) AS chosen JOIN clients_client client ON client.id = chosen.id AND client.owner_id = %(owner)s
+    LIMIT %(most)s
+"""
+COUNT = "count(*) FILTER (WHERE btrim({value}, E' \\t\\r\\n\\u00a0') = '')"
+
+
+@dataclass(frozen=True, slots=True)
+class Gaps:
+    """Of how many clients something is empty."""
+
+    looked_at: int
+    complete: bool
+    """Whether these are all there are."""
+    empty: dict[str, int]
+    """Names without a default, as placeholders write them, and how many clients have nothing there; most first."""
+
+
+def of_owner(message: Message, owner_id: int) -> Gaps:
+    """Among all of the owner's clients."""
+    return _look(message, owner_id, OF_OWNER)
+
+
+def of_audience(message: Message, owner_id: int, lists: Iterable[ClientList], clients: Iterable[Client]) -> Gaps:
+    """Among the owner's clients on these lists, and these single ones."""
+    chosen = {"lists": [found.pk for found in lists], "clients": [found.pk for found in clients]}
+    return _look(message, owner_id, OF_AUDIENCE, **chosen)
+
+
+def unknown_attributes(message: Message, owner_id: int) -> list[str]:
+    """The attributes that the message names and none of the owner's clients has."""
+    named = [name.removeprefix("attributes.") for name in message.placeholders() if name.startswith("attributes.")]
+    spelled = attributes.spellings(owner_id) if named else {}
+    return sorted(name for name in named if attributes.key(name) not in spelled)
+
+
+def _look(message: Message, owner_id: int, clients: str, **chosen: Any) -> Gaps:
+    named = sorted(message.placeholders(without_default=True) - {"email"})[:NAMES]
+    if not named:
+        return Gaps(0, True, {})
+    spelled = attributes.spellings(owner_id)
+    columns, parameters = [], {"owner": owner_id, "most": LOOKED_AT + 1, **chosen}
+    for place, name in enumerate(named):
+        attribute = name.removeprefix("attributes.")
+        parameters[f"name{place}"] = spelled.get(attributes.key(attribute), attribute)
+        value = "full_name" if name == "full_name" else f"coalesce(attributes ->> %(name{place})s, '')"
+        columns.append(COUNT.format(value=value))
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT count(*), {', '.join(columns)} FROM ({clients}) AS looked_at", parameters)
+        number, *empty = cursor.fetchone()
+    ordered = sorted(zip(named, empty, strict=True), key=lambda gap: -gap[1])
+    return Gaps(min(number, LOOKED_AT), number <= LOOKED_AT, {name: count for name, count in ordered if count})

@@ -1,0 +1,278 @@
+"""Where a template has placeholders, and where it nearly has one.
+
+A placeholder stands between two braces and two: {{ full_name }}. Programs that people write letters in spell braces in
+other ways (%7B%7B in links, &#123;, ｛｛), put characters between them that nobody sees, and tags around the name: all
+of that is understood. What was meant for a placeholder and is none, since a brace is missing, is a fault: whoever reads
+“Dear {{full_name},” knows that nobody wrote to them.
+"""
+
+import html as html_library
+import re
+from collections import deque
+from dataclasses import dataclass
+from itertools import chain
+from urllib.parse import unquote
+
+from vestnik.clients import attributes
+from vestnik.mailings.rendering.faults import Fault, Kind, at
+from vestnik.names import same
+
+LONGEST_PLACEHOLDER = 1000
+"""Characters between the braces, tags and all; what is longer is none."""
+ENOUGH = 50
+"""Faults of one text: no more are told."""
+MOST_LOOKED_AT = 5_000
+"""Different texts between braces that are read in search of what was meant for a placeholder."""
+
+_TAG = r"<[^<>]{0,300}>"
+_UNSEEN = r"[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]"
+_HIDDEN = (
+    r"&(?:shy|zwn?j|lrm|rlm|ZeroWidthSpace|NoBreak|#0*(?:173|820[3-7]|8288|65279)|#[xX]0*(?:ad|AD|200[b-fB-F]|2060|"
+    r"[fF][eE][fF][fF]));"
+)
+_OPEN = r"\{|｛|﹛|%(?:25)?7[bB]|&(?:amp;)?(?:#0{0,6}123|#[xX]0{0,6}7[bB]|lbrace|lcub);?"
+_CLOSE = r"\}|｝|﹜|%(?:25)?7[dD]|&(?:amp;)?(?:#0{0,6}125|#[xX]0{0,6}7[dD]|rbrace|rcub);?"
+
+
+def _run(brace: str) -> str:
+    return rf"(?:{brace})(?:(?:{_UNSEEN}|{_HIDDEN})*(?:{brace}))*"
+
+
+_RUN = re.compile(rf"(?P<open>{_run(_OPEN)})|(?P<close>{_run(_CLOSE)})")
+_BRACE = re.compile(rf"{_OPEN}|{_CLOSE}")
+_TYPED = re.compile(r"\{\{(?:(?!\{\{|\}\}).)*\}\}", re.DOTALL)
+_BLANK = re.compile(rf"(?:\s|{_UNSEEN})*")
+_TAGS = re.compile(_TAG)
+_PERCENT = re.compile("%[0-9a-fA-F]{2}")
+_DEFAULT = re.compile(
+    r"""\s*default\s*:\s*(?:"([^"\r\n]*)"|'([^'\r\n]*)'|[“”„]([^“”„\r\n]*)[“”]|[‘’‚]([^‘’‚\r\n]*)[‘’]|«([^«»\r\n]*)»)\s*"""
+)
+_BEGINS = re.compile(r"(?:full_name|email)\b|attributes\s?\.\s?\w")
+_ENDS = re.compile(r"(?:\bfull_name|\bemail|\battributes\s?\.\s?\S{1,100})$")
+_NEAR = 200
+"""Characters beside a lone pair of braces that are looked at for the name it was meant for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placeholder:
+    """One placeholder: what it names, what stands in for an empty value, and where it is in the template."""
+
+    name: str
+    """`full_name`, `email`, or `attributes.` and the attribute's name."""
+    default: str
+    start: int
+    end: int
+    before: str
+    """Tags that stood between the braces before the name: they stay, around the value."""
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is between the braces of one template."""
+
+    placeholders: list[Placeholder]
+    faults: list[Fault]
+    """What was meant for a placeholder and is none."""
+    doubts: list[Fault]
+    """What may have been meant for one, and is sent as it stands."""
+
+
+def find(template: str, html: bool, most: int | None = None) -> Found:
+    """Every placeholder of the template, in order; in `html`, tags and references are what they are there.
+
+    With `most`, it is enough to know that there are more placeholders than that, or very many faults.
+    """
+    reader = _Reader(template, html)
+    before = run = None
+    for behind in chain(_RUN.finditer(template), [None]):
+        if run is not None:
+            reader.look(before, run, behind)
+        if reader.has_enough(most):
+            return reader.found
+        before, run = run, behind
+    reader.look_wider()
+    return reader.found
+
+
+class _Reader:
+    """Looks at one run of braces after another, and remembers what it read: texts repeat themselves."""
+
+    def __init__(self, template: str, html: bool) -> None:
+        self.found = Found([], [], [])
+        self._template, self._html = template, html
+        self._read: dict[tuple[str, str], _Inside] = {}
+        self._told: set[int] = set()  # where what was found begins
+
+    def has_enough(self, most: int | None) -> bool:
+        """Whether nothing that is found behind would be told."""
+        return most is not None and (len(self.found.faults) >= ENOUGH or len(self.found.placeholders) > most)
+
+    def look(self, before: re.Match[str] | None, run: re.Match[str], behind: re.Match[str] | None) -> None:
+        """What this run of braces is, between those before and behind it."""
+        if run["open"] and behind is not None and behind["close"]:
+            self._look_between(run, behind)
+        elif run["open"]:
+            self._look_behind(run, len(self._template) if behind is None else behind.start())
+        elif before is None or before["close"]:
+            self._look_before(run, 0 if before is None else before.end())
+
+    def _look_between(self, opening: re.Match[str], closing: re.Match[str]) -> None:
+        opened, closed = _Braces(opening), _Braces(closing)
+        encoding = opening[0][0] if opening[0][0] in "%&" else ""
+        if min(opened.number, closed.number) >= 2:
+            start = opening.end() if opened.number == 2 else opened.last[-1][0]
+            inside = self._inside(start, closing.start(), encoding)
+            placed = opened.last[0][0], closed.first[1][1]
+            self._told.add(placed[0])
+            if inside.known and opened.number == 2:
+                self.found.placeholders.append(
+                    Placeholder(inside.known, inside.default, *placed, inside.before, inside.after)
+                )
+            else:
+                plain = self._template.startswith("{{", placed[0]) and self._template.startswith("}}", closing.start())
+                self.found.faults.append(at(self._template, *placed, inside.fault, inside.core, plain))
+        elif len(self._read) < MOST_LOOKED_AT:
+            inside = self._inside(opening.end(), closing.start(), encoding)
+            if inside.known or (opened.number >= 2 and inside.begins):
+                self._miss(opening.start(), closing.end(), inside, opened.number == closed.number == 1)
+
+    def _miss(self, start: int, end: int, inside: "_Inside", single: bool) -> None:
+        """A brace is missing. Around a word that many texts have, it may be that none is."""
+        self._told.add(start)
+        if single and inside.known == "email" and not _braced(self._template, start, end):
+            if len(self.found.doubts) < ENOUGH:
+                self.found.doubts.append(at(self._template, start, end, Kind.SINGLE, inside.known))
+        else:
+            self.found.faults.append(at(self._template, start, end, Kind.BRACE, inside.core))
+
+    def look_wider(self) -> None:
+        """Two braces and two as they are typed, with single ones between: no name has any."""
+        for wide in _TYPED.finditer(self._template):
+            if wide.start() not in self._told and len(self.found.faults) < ENOUGH:
+                name = wide[0][2:-2].strip()
+                self.found.faults.append(at(self._template, *wide.span(), Kind.UNKNOWN, name, plain=True))
+
+    def _look_behind(self, opening: re.Match[str], end: int) -> None:
+        """After braces that nothing closes."""
+        if _Braces(opening).number < 2 or len(self._read) >= MOST_LOOKED_AT:
+            return
+        if self._inside(opening.end(), min(end, opening.end() + _NEAR)).begins:
+            self._told.add(opening.start())
+            self.found.faults.append(at(self._template, opening.start(), opening.end(), Kind.BRACE))
+
+    def _look_before(self, closing: re.Match[str], start: int) -> None:
+        """Before braces that nothing opens."""
+        if _Braces(closing).number < 2 or len(self._read) >= MOST_LOOKED_AT:
+            return
+        if self._inside(max(start, closing.start() - _NEAR), closing.start()).ends:
+            self.found.faults.append(at(self._template, closing.start(), closing.end(), Kind.BRACE))
+
+    def _inside(self, start: int, end: int, encoding: str = "") -> "_Inside":
+        text = self._template[start : min(end, start + LONGEST_PLACEHOLDER + 1)]
+        if (read := self._read.get((text, encoding))) is None:
+            read = self._read[text, encoding] = _Inside(text, self._html, encoding)
+        return read
+
+
+class _Braces:
+    """The braces of a run, of which there may be very many."""
+
+    def __init__(self, run: re.Match[str]) -> None:
+        self.number = 0
+        self.first: list[tuple[int, int]] = []
+        """Where the first two are."""
+        self.last: deque[tuple[int, int]] = deque(maxlen=3)
+        """Where the last three are, or what there is of them."""
+        for brace in _BRACE.finditer(run[0]):
+            self.number += 1
+            place = brace.start() + run.start(), brace.end() + run.start()
+            self.last.append(place)
+            if self.number <= 2:
+                self.first.append(place)
+
+
+class _Inside:
+    """What stands between braces, or beside them, read."""
+
+    def __init__(self, text: str, html: bool, encoding: str = "") -> None:
+        self.known = self.default = self.before = self.after = ""
+        self.fault = Kind.UNKNOWN
+        self.core = text.strip()
+        if len(text) > LONGEST_PLACEHOLDER:
+            return
+        if html and "<" in text:
+            self.before, self.core, self.after = _without_tags(text)
+            if _TAGS.search(self.core):
+                self.fault = Kind.TAGS
+                return
+        self.core = _decoded(self.core, html, encoding)
+        if not self._read(self.core) and _PERCENT.search(self.core):
+            self._read(unquote(self.core))  # in links, programs encode what is between the braces, too
+
+    def _read(self, core: str) -> bool:
+        name, bar, rest = core.partition("|")
+        self.fault, self.default = Kind.UNKNOWN, ""
+        if bar:
+            written = _DEFAULT.fullmatch(rest)
+            if written is None:
+                self.fault = Kind.FILTER
+                return False
+            self.default = written[written.lastindex or 1]
+        self.known = canonical(name)
+        return bool(self.known)
+
+    @property
+    def begins(self) -> bool:
+        """Whether it begins with what a placeholder names."""
+        return bool(_BEGINS.match(same(self.core[:_NEAR])))
+
+    @property
+    def ends(self) -> bool:
+        """Whether it ends so."""
+        return bool(_ENDS.search(same(self.core[-_NEAR:])))
+
+
+def canonical(name: str) -> str:
+    """The name as letters know it, however it is spelled; empty if they know no such name."""
+    key = same(name)
+    if key in {"full_name", "email"}:
+        return key
+    group, dot, _rest = key.partition(".")
+    if dot and group.strip() == "attributes" and (attribute := attributes.named(name.partition(".")[2])):
+        return f"attributes.{attribute}"
+    return ""
+
+
+def _without_tags(text: str) -> tuple[str, str, str]:
+    """The tags that the text begins with, what stands between, and the tags that it ends with."""
+    tags = list(_TAGS.finditer(text))
+    start, end, first, last = _blank_until(text, 0), len(text.rstrip()), 0, len(tags)
+    while first < last and tags[first].start() == start:
+        start = _blank_until(text, tags[first].end())
+        first += 1
+    while first < last and tags[last - 1].end() == end:
+        last -= 1
+        end = len(text[: tags[last].start()].rstrip())
+    before, after = tags[:first], tags[last:]
+    return "".join(tag[0] for tag in before), text[start:end], "".join(tag[0] for tag in after)
+
+
+def _blank_until(text: str, at: int) -> int:
+    blank = _BLANK.match(text, at)
+    return blank.end() if blank else at
+
+
+def _decoded(core: str, html: bool, encoding: str) -> str:
+    """What the writer's program has encoded with the braces, as it was typed."""
+    if encoding == "%":
+        core = unquote(unquote(core.replace("+", " ")))
+    if html or encoding == "&":
+        core = html_library.unescape(html_library.unescape(core))
+    return re.sub(_UNSEEN, "", core).replace("\u00a0", " ").strip()
+
+
+def _braced(template: str, start: int, end: int) -> bool:
+    """Whether other braces stand beside this, with nothing but space between."""
+    before, behind = template[max(start - _NEAR, 0) : start], template[end : end + _NEAR]
+    return before.rstrip().endswith("{") or behind.lstrip().startswith("}")

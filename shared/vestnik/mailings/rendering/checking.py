@@ -1,0 +1,44 @@
+"""What is looked at when a template is saved."""
+
+from django.utils.translation import gettext as _
+
+from vestnik.mailings.rendering import braces
+from vestnik.mailings.rendering.faults import Fault, Kind, TemplateError, UnknownPlaceholder
+
+MOST_PLACEHOLDERS = 1000
+"""In one text of a message."""
+
+
+class TooManyPlaceholders(ValueError):
+    """More than a text may have; the text says so in a sentence."""
+
+
+def placeholders(template: str, html: bool = False) -> set[str]:
+    """The names between {{ and }}: of those that letters know the canonical one, others as they are written."""
+    found = braces.find(template, html)
+    others = {fault.name for fault in found.faults if fault.kind is not Kind.BRACE}
+    return {placeholder.name for placeholder in found.placeholders} | others
+
+
+def without_default(template: str, html: bool = False) -> set[str]:
+    """The names for whose empty value nothing stands in, at one place or another."""
+    return {
+        placeholder.name for placeholder in braces.find(template, html).placeholders if not placeholder.default.strip()
+    }
+
+
+def doubts(template: str, html: bool = False) -> list[Fault]:
+    """What is sent as it stands, and may have been meant for a placeholder."""
+    return braces.find(template, html).doubts
+
+
+def check(template: str, html: bool = False) -> None:
+    """Raise TemplateError for what is no placeholder and was meant for one (UnknownPlaceholder, if it names what no
+    letter has), and TooManyPlaceholders.
+    """
+    found = braces.find(template, html, MOST_PLACEHOLDERS)
+    if found.faults:
+        unknown = any(fault.kind is not Kind.BRACE for fault in found.faults)
+        raise (UnknownPlaceholder if unknown else TemplateError)(found.faults)
+    if len(found.placeholders) > MOST_PLACEHOLDERS:
+        raise TooManyPlaceholders(_("At most %(limit)d placeholders can be filled in.") % {"limit": MOST_PLACEHOLDERS})

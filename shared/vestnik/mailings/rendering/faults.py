@@ -1,0 +1,148 @@
+"""What is wrong with a template, in sentences that show the place."""
+
+import re
+import textwrap
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import Enum
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from vestnik.names import same
+
+_SHOWN = 60
+"""Characters of a placeholder that are shown."""
+_BESIDE = 24
+"""Characters before and behind it that are shown; words are not cut."""
+TOLD = 5
+"""So many faults of one text are told; who mends these sees the others."""
+
+
+class Kind(Enum):
+    """What a fault is, or a doubt."""
+
+    UNKNOWN = "it names what no letter has"
+    FILTER = "its filter is none of ours"
+    TAGS = "tags are inside the name"
+    BRACE = "a brace is missing"
+    SINGLE = "single braces around a name"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One place of a template that is not what was meant."""
+
+    kind: Kind
+    name: str
+    """What stands between the braces."""
+    around: str
+    """The place with the words beside it."""
+    line: int
+    """Its number; 0 in a text of one line."""
+    plain: bool
+    """Whether it stands in two braces and two, as they are typed."""
+
+    @property
+    def place(self) -> str:
+        """Where it is: “Dear {{full_name}, we” (line 3)."""
+        if not self.line:
+            return f"“{self.around}”"
+        return _("“%(words)s” (line %(line)d)") % {"words": self.around, "line": self.line}
+
+
+class TemplateError(ValueError):
+    """A template cannot be sent as it is; the text says why, in sentences for who wrote it."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        super().__init__(faults)
+        self.faults = faults
+
+    def __str__(self) -> str:
+        return " ".join(sentences(self.faults))
+
+
+class UnknownPlaceholder(TemplateError):
+    """A template names what no letter has; `names` are those names in their order."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        super().__init__(faults)
+        self.names = list(dict.fromkeys(fault.name for fault in faults if fault.kind is not Kind.BRACE))
+
+    def __str__(self) -> str:
+        listed = ", ".join(f"{{{{ {textwrap.shorten(name, _SHOWN)} }}}}" for name in self.names)
+        said = _("A letter has no %(names)s; it has {{ full_name }}, {{ email }} and {{ attributes.NAME }}.")
+        return said % {"names": listed}
+
+
+def at(template: str, start: int, end: int, kind: Kind, name: str = "", plain: bool = False) -> Fault:
+    """The fault at this place of the template."""
+    before, behind = template[max(start - 100, 0) : start], template[end : end + 100]
+    words = textwrap.shorten(template[start:end][:300], _SHOWN, placeholder="…") or template[start:end][:_SHOWN]
+    line = template.count("\n", 0, start) + 1 if "\n" in template else 0
+    around = _cut(before[::-1])[::-1] + words + _cut(behind)
+    return Fault(kind, name, " ".join(around.split()), line, plain)
+
+
+def sentences(faults: Iterable[Fault]) -> list[str]:
+    """The faults in sentences for who writes the text, in their language; no more than are worth reading at once."""
+    told: list[str] = []
+    unknown = [fault for fault in faults if fault.kind is Kind.UNKNOWN]
+    if unknown:
+        told.append(_unknown(unknown))
+    others = [fault for fault in faults if fault.kind is not Kind.UNKNOWN]
+    told += [_sentence(fault) for fault in others[:TOLD]]
+    return told
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Of the known names that which was probably meant; empty if none is near."""
+    keys = {same(one): one for one in known}
+    found = get_close_matches(same(name[:_SHOWN]), keys, n=1, cutoff=0.6)
+    return keys[found[0]] if found else ""
+
+
+def _unknown(faults: list[Fault]) -> str:
+    by_name: dict[str, Fault] = {}
+    for fault in faults:
+        by_name.setdefault(fault.name, fault)
+    names = [f"{textwrap.shorten(name, _SHOWN, placeholder='…')}" for name in list(by_name)[:TOLD]]
+    said = ngettext(
+        "Unknown placeholders: %(names)s. Known are full_name, email and attributes.NAME.",
+        "Unknown placeholders: %(names)s. Known are full_name, email and attributes.NAME.",
+        len(by_name),
+    )
+    told = [said % {"names": ", ".join(names) + (" …" if len(by_name) > TOLD else "")}]
+    first = next(iter(by_name.values()))
+    told.append(_("See %(place)s.") % {"place": first.place})
+    if meant := nearest(first.name, ("full_name", "email")):
+        told.append(_("Did you mean %(name)s?") % {"name": f"{{{{ {meant} }}}}"})
+    return " ".join(told)
+
+
+def _sentence(fault: Fault) -> str:
+    place = {"place": fault.place}
+    match fault.kind:
+        case Kind.BRACE:
+            return _("A brace is missing or too much: %(place)s. A placeholder is written {{ full_name }}.") % place
+        case Kind.FILTER:
+            return (
+                _('%(place)s: after the name only a default may stand, as in {{ full_name | default: "friend" }}.')
+                % place
+            )
+        case Kind.TAGS:
+            return _("%(place)s: take the formatting out of the name between the braces.") % place
+        case _:
+            return _("%(place)s is sent as it stands. A placeholder is written {{ %(name)s }}.") % {
+                **place,
+                "name": fault.name,
+            }
+
+
+def _cut(text: str) -> str:
+    """The beginning of the text, up to the end of a word."""
+    if len(text) <= _BESIDE:
+        return text
+    words = re.match(rf".{{0,{_BESIDE}}}(?!\S)", text, re.DOTALL)
+    return f"{words[0] if words else text[:_BESIDE]}…"

@@ -1,0 +1,153 @@
+"""A client's letter: what it says, and its bytes. A message is compiled once per run; preview and sending use the same.
+
+A letter is Internet Message Format (RFC 5322) with CRLF line ends, MIME (RFC 2045, 2046) in UTF-8, encoded words
+(RFC 2047) where a header needs them; pure 7-bit, but for an address that is not (RFC 6532). No value can add a header,
+a part or another placeholder, and no letter is larger than it may be.
+"""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+from vestnik.clients import attributes as clients_attributes
+from vestnik.mail.headers import date_line, mailbox, message_id, recipient, unstructured
+from vestnik.mail.texts import body_text, one_line
+from vestnik.mailings.rendering.mime import Part
+from vestnik.mailings.rendering.templates import Filled, Template
+
+LONGEST_SUBJECT = 2_000
+"""Bytes of a subject that is filled in: a header must fit into what mail servers read of one."""
+PREVIEW_BYTES = 2_000_000
+"""Of a letter that is shown on a page."""
+
+
+class LetterTooLarge(ValueError):
+    """The letter would be larger than letters may be; the text says by how much, in a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A message as a run freezes it: three templates, and who writes. A blank `html` or `text` and
+    an empty `reply_to` are left out of the letter; the addresses are normalised ones.
+    """
+
+    subject: str
+    html: str
+    text: str
+    sender: str
+    sender_name: str
+    reply_to: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a letter will say: the values filled in, the subject on one line, line feeds as line ends."""
+
+    subject: str
+    html: str
+    text: str
+
+
+class CompiledMessage:
+    """A message of which everything is done that can be done once. Raises UnknownPlaceholder, and ValueError for a
+    sender or reply address that cannot stand in a header. Immutable: threads may share it.
+
+    `spellings` are the owner's names of attributes (`vestnik.clients.attributes`): a placeholder that is spelled in
+    another way means the same one.
+    """
+
+    def __init__(self, content: Content, spellings: Mapping[str, str] | None = None) -> None:
+        boundary = f"=_{secrets.token_hex(12)}"
+        self._subject = Template(content.subject, links_in_it=False)
+        self._text = Part("plain", Template(content.text), boundary)
+        self._html = Part("html", Template(content.html, html=True), boundary)
+        self._parts = [part for part in (self._text, self._html) if part.template] or [self._text]
+        self._limit = settings.MAX_LETTER_BYTES
+
+        self._from = mailbox("From", content.sender_name, content.sender)
+        self._reply_to = mailbox("Reply-To", "", content.reply_to) if content.reply_to else ""
+        fixed = "".join(self._subject.literals)
+        self._fixed_subject = None if self._subject.slots else unstructured("Subject", fixed)
+        names = self._subject.names | self._text.template.names | self._html.template.names
+        self._attributes = [(name, _stored(name, spellings or {})) for name in names if name.startswith("attributes.")]
+
+        self._opening = self._between = self._closing = b""
+        if len(self._parts) > 1:
+            self._opening = (
+                f'Content-Type: multipart/alternative; boundary="{boundary}"\r\n\r\n--{boundary}\r\n'.encode()
+            )
+            self._between = f"\r\n--{boundary}\r\n".encode()
+            self._closing = f"\r\n--{boundary}--\r\n".encode()
+
+    def render(self, *, key: str, address: str, full_name: str, attributes: Mapping[str, str], date: datetime) -> bytes:
+        """The whole letter to one client. `key` is the Message-ID without its brackets, `address` a normalised one.
+
+        Raises LetterTooLarge before anything large is made, and ValueError if one of these two cannot stand in a
+        header.
+        """
+        values = self._values(address, full_name, attributes)
+        subject = self._fixed_subject or unstructured("Subject", self._filled_subject(values))
+        filled = [(part, part.template.fill(values)) for part in self._parts]
+        size = 0
+        for _part, (_values, octets) in filled:
+            size += octets
+        if size > self._limit:
+            raise _too_large(size, self._limit)
+        head = (
+            f"{self._from}{recipient(full_name, address)}{self._reply_to}{subject}"
+            f"{date_line(date.replace(microsecond=0))}{message_id(key)}MIME-Version: 1.0\r\n"
+        )
+        bodies = self._between.join([part.encode(text) for part, text in filled])
+        letter = b"".join(
+            (head.encode("ascii" if address.isascii() else "utf-8"), self._opening, bodies, self._closing)
+        )
+        if not letter.endswith(b"\r\n"):
+            letter += b"\r\n"
+        if len(letter) > self._limit:
+            raise _too_large(len(letter), self._limit)
+        return letter
+
+    def preview(self, *, address: str, full_name: str, attributes: Mapping[str, str]) -> Preview:
+        """What the letter to such a client would say. Raises LetterTooLarge, sooner than sending does."""
+        values = self._values(address, full_name, attributes)
+        html, text = self._html.template.fill(values), self._text.template.fill(values)
+        size, limit = html[1] + text[1], min(PREVIEW_BYTES, self._limit)
+        if size > limit:
+            raise _too_large(size, limit)
+        return Preview(
+            subject=one_line(self._filled_subject(values)),
+            html=_shown(self._html.template, html),
+            text=_shown(self._text.template, text),
+        )
+
+    def _filled_subject(self, values: Mapping[str, str]) -> str:
+        filled = self._subject.fill(values)
+        if filled[1] > LONGEST_SUBJECT:
+            said = _("the subject would have %(size)s bytes, and may have %(limit)s")
+            raise LetterTooLarge(said % {"size": f"{filled[1]:,}", "limit": f"{LONGEST_SUBJECT:,}"})
+        return self._subject.join(filled)
+
+    def _values(self, address: str, full_name: str, attributes: Mapping[str, str]) -> dict[str, str]:
+        values = {"email": address, "full_name": body_text(full_name)}
+        for name, stored in self._attributes:
+            values[name] = body_text(attributes.get(stored, ""))
+        return values
+
+
+def _stored(name: str, spellings: Mapping[str, str]) -> str:
+    """The attribute that a placeholder names, as the owner's clients have it."""
+    attribute = name.removeprefix("attributes.")
+    return spellings.get(clients_attributes.key(attribute), attribute)
+
+
+def _shown(template: Template, filled: Filled) -> str:
+    return template.join(filled).replace("\r\n", "\n")
+
+
+def _too_large(size: int, limit: int) -> LetterTooLarge:
+    said = _("the letter would have %(size)s bytes, and may have %(limit)s")
+    return LetterTooLarge(said % {"size": f"{size:,}", "limit": f"{limit:,}"})

@@ -1,0 +1,56 @@
+"""A text of a letter with its MIME headers (RFC 2045, 2046): 7-bit as it is where it can be, base64 where not."""
+
+import struct
+from binascii import b2a_base64
+from collections.abc import Sequence
+from functools import lru_cache
+
+from vestnik.mail.texts import MAX_LINE, longest_line
+from vestnik.mailings.rendering.templates import Filled, Template
+
+_BASE64_LINE = 76
+_CUT_AT_ONCE = 4096
+"""Lines; a cutter for more would be faster, too, but is kept, and larger than what it cuts."""
+
+
+class Part:
+    """One text, encoded at once if it is the same for everybody."""
+
+    def __init__(self, subtype: str, template: Template, boundary: str) -> None:
+        self.template = template
+        self._boundary = boundary
+        content_type = f"Content-Type: text/{subtype}; charset=utf-8\r\nContent-Transfer-Encoding: "
+        self._seven_bit = f"{content_type}7bit\r\n\r\n"
+        self._base64 = f"{content_type}base64\r\n\r\n".encode()
+        literal = "".join(template.literals)
+        self._literal_length = len(literal)
+        self._longest_line = longest_line(literal)
+        self._fixed = None if template.slots else self._encode(literal)
+
+    def encode(self, filled: Filled) -> bytes:
+        """The text filled in so, as it goes over the wire."""
+        return self._fixed or self._encode(self.template.join(filled))
+
+    def _encode(self, text: str) -> bytes:
+        if text.isascii() and self._lines_fit(text) and self._boundary not in text:
+            return (self._seven_bit + text).encode()
+        return self._base64 + _base64_lines(text.encode())
+
+    def _lines_fit(self, text: str) -> bool:
+        at_most = self._longest_line + len(text) - self._literal_length
+        return at_most <= MAX_LINE or longest_line(text) <= MAX_LINE
+
+
+def _base64_lines(octets: bytes) -> bytes:
+    encoded = b2a_base64(octets, newline=False)
+    full = len(encoded) // _BASE64_LINE
+    if full > _CUT_AT_ONCE:
+        lines: Sequence[bytes] = [encoded[at : at + _BASE64_LINE] for at in range(0, full * _BASE64_LINE, _BASE64_LINE)]
+    else:
+        lines = _cutter(full).unpack_from(encoded)
+    return b"\r\n".join((*lines, encoded[full * _BASE64_LINE :]))
+
+
+@lru_cache(maxsize=32)
+def _cutter(lines: int) -> struct.Struct:
+    return struct.Struct(f"{_BASE64_LINE}s" * lines)

@@ -1,0 +1,90 @@
+"""What a writer is told before anything is sent: of empty values, attributes that nobody has, and a missing text."""
+
+from typing import Any
+
+import pytest
+
+from vestnik.accounts.models import User
+from vestnik.clients import verbs as clients
+from vestnik.clients.models import Client
+from vestnik.mailings import gaps, notices
+from vestnik.mailings.models import Message
+from vestnik.testing import factories
+
+DEFAULT = 'What stands in for an empty value is written so: {{ full_name | default: "friend" }}.'
+
+
+@pytest.fixture
+def three(alice: User) -> list[Client]:
+    """Anna of Tula, Boris, and somebody without a name."""
+    return [
+        clients.create_client(alice, "anna@example.org", full_name="Anna", attributes={"City": "Tula"}),
+        clients.create_client(alice, "boris@example.org", full_name="Boris"),
+        clients.create_client(alice, "nobody@example.org"),
+    ]
+
+
+def told(owner: User, text: str = "Hello", html: str = "", subject: str = "News") -> list[str]:
+    return notices.of_clients(Message(subject=subject, text=text, html=html), owner.pk)
+
+
+def test_empty_values_are_counted_among_the_owners_clients(alice: User, bob: User, three: list[Client]) -> None:
+    clients.create_client(bob, "stranger@example.org")
+    assert told(alice, "Dear {{ full_name }} of {{ attributes.city }}, {{ email }}") == [
+        "2 of 3 clients have no attributes.city, and nothing stands in for it.",
+        "1 of 3 clients have no full_name, and nothing stands in for it.",
+        DEFAULT,
+    ]
+
+
+def test_a_default_is_enough_where_it_stands_everywhere(alice: User, three: list[Client]) -> None:
+    with_default = 'Dear {{ full_name | default: "friend" }}'
+    assert told(alice, with_default) == []
+    assert told(alice, with_default, subject="For {{ full_name }}") != []
+
+
+def test_nothing_is_told_where_nothing_is_missing(alice: User, three: list[Client]) -> None:
+    three[2].delete()
+    assert told(alice, "Dear {{ full_name }}, {{ email }}") == []
+
+
+def test_an_attribute_that_nobody_has_is_told_with_the_one_that_was_meant(alice: User, three: list[Client]) -> None:
+    assert told(alice, "{{ attributes.ciity }} {{ attributes.CITY }}") == [
+        "None of your clients has the attribute ciity. Did you mean {{ attributes.City }}?",
+        "2 of 3 clients have no attributes.CITY, and nothing stands in for it.",
+        DEFAULT,
+    ]
+    assert told(alice, "{{ attributes.shoe_size }}") == ["None of your clients has the attribute shoe_size."]
+
+
+def test_the_plan_counts_among_the_audience(alice: User, three: list[Client]) -> None:
+    message = Message(subject="For {{ full_name }}", text="x")
+    client_list = clients.create_list(alice, "Two")
+    clients.add_to_list(client_list, three[:2])
+    assert gaps.of_audience(message, alice.pk, [client_list], []).empty == {}
+    assert gaps.of_audience(message, alice.pk, [client_list], three[1:]).empty == {"full_name": 1}
+    assert gaps.of_audience(message, alice.pk, [], three[2:]) == gaps.Gaps(1, True, {"full_name": 1})
+    assert gaps.of_audience(message, alice.pk, [], []) == gaps.Gaps(0, True, {})
+
+
+def test_no_more_clients_are_looked_at_than_a_form_can_wait_for(
+    alice: User, three: list[Client], monkeypatch: Any, django_assert_max_num_queries: Any
+) -> None:
+    monkeypatch.setattr(gaps, "LOOKED_AT", 2)
+    message = Message(subject="x", text="{{ full_name }} {{ attributes.a }} {{ attributes.b }}")
+    with django_assert_max_num_queries(2):
+        found = gaps.of_owner(message, alice.pk)
+    assert (found.looked_at, found.complete) == (2, False)
+    assert "Of the first 2 clients" in notices.of_gaps(found)[0]
+
+
+def test_html_alone_and_doubtful_braces_are_told_whoever_gets_them() -> None:
+    assert notices.of_texts(Message(subject="x", text="x", html="<p>x</p>")) == []
+    alone, doubt = notices.of_texts(Message(subject="x", html="<p>{email}</p>"))
+    assert "no plain text goes along" in alone
+    assert "{email}" in doubt
+
+
+def test_a_mailing_to_nobody_yet_is_told_nothing(alice: User) -> None:
+    assert told(alice, "Dear {{ full_name }}") == []
+    assert factories.make_message(alice).placeholders() == {"full_name"}
