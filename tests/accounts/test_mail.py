@@ -1,6 +1,7 @@
 """Letters that Django itself writes: stored for the dispatcher, in the caller's transaction, ready for the wire."""
 
 import logging
+import re
 from email import message_from_bytes, policy
 
 import pytest
@@ -9,6 +10,7 @@ from django.conf import settings as configured
 from django.core.mail import BadHeaderError, EmailMessage, EmailMultiAlternatives, send_mail
 from django.db import IntegrityError, transaction
 from django.urls import reverse
+from django.utils import translation
 
 from tests import settings as tests_settings
 from vestnik.accounts.letters import AccountLetter
@@ -44,8 +46,9 @@ def test_a_letter_is_stored_due_at_once(db):
     assert letter.key.endswith("@vestnik.test")
     message = parsed(letter)
     assert message["Message-ID"] == f"<{letter.key}>"
-    assert (message["From"], message["To"]) == ("herald@vestnik.test", "Alice@EXAMPLE.org")
-    assert message["Date"]
+    assert (message["From"], message["To"]) == ("Vestnik <herald@vestnik.test>", "Alice@EXAMPLE.org")
+    assert message["Date"].endswith(" +0000")
+    assert message["Auto-Submitted"] == "auto-generated"
     assert message.get_content() == "https://vestnik.test/confirm/1\r\n"
 
 
@@ -132,10 +135,46 @@ def test_the_sender_is_always_the_installation(db):
     EmailMessage("Hi", "Hello.", "evil@elsewhere.example", ["alice@example.org"], headers=headers).send()
     letter = AccountLetter.objects.get()
     message = parsed(letter)
-    assert message.get_all("From") == ["herald@vestnik.test"]
+    assert message.get_all("From") == ["Vestnik <herald@vestnik.test>"]
     assert message.get_all("Message-ID") == [f"<{letter.key}>"]
     assert message["Reply-To"] == "r@x.org"
     assert b"elsewhere" not in bytes(letter.content)
+
+
+@pytest.mark.parametrize("subject", ["Confirm", "Подтвердите адрес " * 14, "Confirm " * 30, "x" * 300, "Re: a =? b"])
+@pytest.mark.parametrize(
+    "name", ["Ann", "Мария Иванова-Константинопольская из отдела кадров", "x" * 120, 'A "B" <c@d.org>']
+)
+def test_long_headers_begin_on_the_line_of_their_names(db, subject, name):
+    from email.utils import formataddr
+
+    EmailMessage(subject, "Hello.", None, [formataddr((name, "ann@example.org")), "bob@example.org"]).send()
+    letter = AccountLetter.objects.first()
+    head = bytes(letter.content).partition(b"\r\n\r\n")[0].decode("ascii")
+    assert not re.search(r"^[\w-]+:\s*$", head, re.MULTILINE)
+    message = parsed(letter)
+    assert message["Subject"] == subject.strip()
+    assert [address.addr_spec for address in message["To"].addresses] == ["ann@example.org", "bob@example.org"]
+    for field in ("From", "To", "Subject", "Date", "Message-ID", "MIME-Version", "Auto-Submitted", "Content-Type"):
+        assert len(message.get_all(field)) == 1
+
+
+def test_the_senders_name_is_the_installations_or_that_of_the_product_in_the_readers_language(db, settings):
+    with translation.override("ru"):
+        send_mail("Hi", "Hello.", None, ["alice@example.org"])
+    settings.MAIL_FROM_NAME = "Ромашка, рассылки"
+    send_mail("Hi", "Hello.", None, ["alice@example.org"])
+    assert [parsed(letter)["From"] for letter in AccountLetter.objects.order_by("pk")] == [
+        "Вестник <herald@vestnik.test>",
+        '"Ромашка, рассылки" <herald@vestnik.test>',
+    ]
+
+
+def test_no_header_of_others_says_what_the_letter_is(db):
+    EmailMessage("Hi", "Hello.", None, ["alice@example.org"], headers={"Auto-Submitted": "no", "Subject": "x"}).send()
+    message = parsed(AccountLetter.objects.get())
+    assert message.get_all("Auto-Submitted") == ["auto-generated"]
+    assert message.get_all("Subject") == ["Hi"]
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ def test_a_visitor_signs_up_and_confirms_the_address_and_is_in(client):
 
     [letter] = mail.outbox
     assert letter.to == ["eve@example.org"]
-    assert "http://testserver/en/accounts/confirm-email/" in letter.body
+    assert "http://localhost:8000/en/accounts/confirm-email/" in letter.body
     assert "holds for 3 days" in letter.body
     page = Client().get(link(letter))
     assert "Confirm and sign in" in page.content.decode()
@@ -104,6 +104,20 @@ def test_a_visitor_signs_up_and_confirms_the_address_and_is_in(client):
     assert "eve@example.org is confirmed" in reader.get(answer.url).content.decode()
     assert sign_in(client, "EVE@example.org ", NEW["password1"]).url == "/overview/"
     assert is_signed_in(client)
+
+
+def test_links_and_names_in_letters_are_the_installations_whatever_host_was_asked_for(settings):
+    settings.ALLOWED_HOSTS, settings.SITE_URL = ["*"], "https://herald.example"
+    browser = Client(SERVER_NAME="evil.example", HTTP_X_FORWARDED_HOST="evil.example")
+    sign_up(browser)
+    sign_up(browser, email="eve@example.org")
+    browser.post(reverse("account_reset_password"), {"email": "nobody@example.org"})
+    browser.post(reverse("account_reset_password"), {"email": "eve@example.org"})
+    assert len(mail.outbox) >= 3
+    for letter in mail.outbox:
+        assert "https://herald.example/en/accounts/" in letter.body
+        assert letter.body.rstrip().endswith("\nherald.example")
+        assert "evil" not in letter.body + letter.subject
 
 
 def test_nobody_confirms_an_account_whose_password_they_do_not_know(client):
@@ -610,16 +624,16 @@ def test_a_session_that_began_elsewhere_can_change_the_address(client):
 def test_letters_are_in_the_language_of_who_gets_them(client, alice):
     User.objects.filter(pk=alice.pk).update(language="ru")
     client.post("/en/accounts/password/reset/", {"email": alice.email})
-    assert "http://testserver/ru/accounts/password/reset/key/" in mail.outbox[-1].body
+    assert "http://localhost:8000/ru/accounts/password/reset/key/" in mail.outbox[-1].body
     sign_up(client, language="ru")
     assert "/ru/accounts/confirm-email/" in mail.outbox[-1].body
 
 
-def test_links_lead_to_where_the_page_was_asked_for_and_nowhere_else(client, settings, alice):
+def test_links_lead_to_the_installation_and_a_strange_host_is_refused(client, settings, alice):
     settings.ALLOWED_HOSTS = ["mail.example.org"]
     page = "/en/accounts/password/reset/"
     client.post(page, {"email": alice.email}, headers={"host": "mail.example.org"})
-    assert "http://mail.example.org/en/accounts/" in mail.outbox[-1].body
+    assert "http://localhost:8000/en/accounts/" in mail.outbox[-1].body
     assert client.post(page, {"email": alice.email}, headers={"host": "evil.example"}).status_code == 400
     assert len(mail.outbox) == 1
 
@@ -628,7 +642,7 @@ def test_no_letter_breaks_over_a_name(client):
     sign_up(client, full_name="<b>Eve & “Co”</b>")
     assert mail.outbox[-1].body.isascii() or "&amp;" not in mail.outbox[-1].body
     assert "\n" not in mail.outbox[-1].subject
-    assert mail.outbox[-1].body.rstrip().endswith("Vestnik\ntestserver")
+    assert mail.outbox[-1].body.rstrip().endswith("Vestnik\nlocalhost:8000")
 
 
 # Limits

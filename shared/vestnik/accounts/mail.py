@@ -4,6 +4,7 @@ import copy
 import logging
 import secrets
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from email import message_from_bytes
 from email.policy import compat32
 from email.utils import parseaddr
@@ -11,16 +12,18 @@ from email.utils import parseaddr
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.core.mail.backends.base import BaseEmailBackend
+from django.utils.translation import gettext
 
 from vestnik import addresses, jobs
 from vestnik.accounts.letters import SUBJECT_LENGTH, AccountLetter
+from vestnik.mail import headers
 
 logger = logging.getLogger(__name__)
 
 # Django's own headers stay as they are; a part with other than ASCII characters becomes base64.
 _SEVEN_BIT = compat32.clone(linesep="\r\n", cte_type="7bit", max_line_length=None)
 
-_OURS = {"from", "message-id"}
+_OURS = ("from", "to", "subject", "date", "message-id", "auto-submitted")
 
 
 class EmailBackend(BaseEmailBackend):
@@ -51,9 +54,11 @@ def _letters(message: EmailMessage) -> Iterator[AccountLetter]:
 
 
 def _is_taken(recipient: str, found: dict[str, bool]) -> bool:
-    """Whether it may stand in the header; its normalised address joins those `found`."""
+    """Whether it may stand in the header; its normalised address joins those `found`. People with accounts have
+    addresses that any mail service takes.
+    """
     try:
-        found[addresses.normalise(parseaddr(recipient)[1])] = True
+        found[addresses.normalise(parseaddr(recipient)[1], ascii_only=True)] = True
     except addresses.InvalidAddress as error:
         logger.error("a letter of Vestnik's own cannot be sent: %s", error)
         return "\r" in recipient or "\n" in recipient  # for Django to refuse the whole
@@ -61,10 +66,33 @@ def _is_taken(recipient: str, found: dict[str, bool]) -> bool:
 
 
 def _content(message: EmailMessage, key: str) -> bytes:
-    """The message as it goes over the wire: from the installation, 7-bit, with CRLF line ends."""
+    """The message as it goes over the wire: from the installation, 7-bit, with CRLF line ends.
+
+    Django writes the texts. The headers that people see are ours: its own begin with an empty line where they are long.
+    """
     ours = copy.copy(message)
-    others = {name: value for name, value in message.extra_headers.items() if name.lower() not in _OURS}
     # Named here, so that Django does not ask the DNS for this host's name to make a Message-ID.
-    ours.extra_headers = {**others, "From": settings.MAIL_FROM, "Message-ID": f"<{key}>"}
-    content = message_from_bytes(ours.message().as_bytes(), policy=_SEVEN_BIT).as_bytes()
+    ours.extra_headers = {
+        **{name: value for name, value in message.extra_headers.items() if name.lower() not in _OURS},
+        "From": settings.MAIL_FROM,
+        "Message-ID": f"<{key}>",
+    }
+    texts = message_from_bytes(ours.message().as_bytes(), policy=_SEVEN_BIT)
+    for name in _OURS:
+        del texts[name]
+    head = (
+        headers.mailbox("From", settings.MAIL_FROM_NAME or gettext("Vestnik"), settings.MAIL_FROM)
+        + headers.mailboxes("To", map(_person, message.to))
+        + headers.unstructured("Subject", str(message.subject))
+        + headers.date_line(datetime.now(UTC).replace(microsecond=0))
+        + headers.message_id(key)
+        + "Auto-Submitted: auto-generated\r\n"  # RFC 3834: nobody's absence is answered to it
+    )
+    content = head.encode("ascii") + texts.as_bytes()
     return content if content.endswith(b"\r\n") else content + b"\r\n"
+
+
+def _person(recipient: str) -> tuple[str, str]:
+    """The name and the address of a recipient as Django has it."""
+    name, address = parseaddr(recipient)
+    return name, address if address.isascii() else addresses.normalise(address)

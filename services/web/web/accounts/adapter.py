@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from allauth.account import app_settings
 from allauth.account.adapter import DefaultAccountAdapter
@@ -117,7 +118,9 @@ class AccountAdapter(DefaultAccountAdapter):
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         user = context.get("user")
         language = user.language if user else translation.get_language()
-        links = {name: translate_url(value, language) for name, value in context.items() if name.endswith("_url")}
+        links = {
+            name: _at_site(translate_url(value, language)) for name, value in context.items() if name.endswith("_url")
+        }
         with translation.override(language):
             super().send_mail(
                 template_prefix,
@@ -125,7 +128,14 @@ class AccountAdapter(DefaultAccountAdapter):
                 {
                     **context,
                     **links,
+                    "current_site": {"domain": urlsplit(settings.SITE_URL).netloc},
                     "days": app_settings.EMAIL_CONFIRMATION_EXPIRE_DAYS,
                     "hours": settings.PASSWORD_RESET_TIMEOUT // 3600,
                 },
             )
+
+
+def _at_site(link: str) -> str:
+    """The link at the installation's own address, whatever host the request named: its sender may not be its reader."""
+    parts = urlsplit(link)
+    return urlunsplit((*urlsplit(settings.SITE_URL)[:2], *parts[2:]))
