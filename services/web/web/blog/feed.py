@@ -31,7 +31,7 @@ def rss(request: HttpRequest) -> HttpResponse:
     feed = Feed(
         title=_("Vestnik’s blog"),
         link=addresses.absolute(addresses.blog(language)),
-        description=_("How mailings arrive, and how one can prove it."),
+        description=_("How mailings are sent, and how one can prove it."),
         language=language,
         feed_url=addresses.absolute(addresses.feed(language)),
     )
