@@ -56,19 +56,13 @@ def mailboxes(header: str, people: Iterable[tuple[str, str]]) -> str:
 
 def recipient(name: str, address: str) -> str:
     """The To line. An address that is not ASCII stands in it as it is (RFC 6532): such a letter is not 7-bit."""
-    if not address.isascii() and address.isprintable() and _INTERNATIONAL.fullmatch(address):
-        return _mailbox("To", name, address)
-    return mailbox("To", name, address)
+    return mailbox("To", name, address, _INTERNATIONAL if address.isprintable() else _ADDRESS)
 
 
-def mailbox(header: str, name: str, address: str) -> str:
+def mailbox(header: str, name: str, address: str, allowed: re.Pattern[str] = _ADDRESS) -> str:
     """A header line of one address with the name of whose it is. Raises ValueError if the address can stand in none."""
-    if not _ADDRESS.fullmatch(address):
+    if not allowed.fullmatch(address):
         raise ValueError(f"{address!r} cannot stand in a header as an address")
-    return _mailbox(header, name, address)
-
-
-def _mailbox(header: str, name: str, address: str) -> str:
     name = one_line(name)
     if not name:
         return f"{header}: {address}\r\n"

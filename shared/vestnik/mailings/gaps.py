@@ -63,7 +63,7 @@ def unknown_attributes(message: Message, owner_id: int) -> list[str]:
     return sorted(name for name in named if attributes.key(name) not in spelled)
 
 
-def _look(message: Message, owner_id: int, clients: str, **chosen: Any) -> Gaps:
+def _look(message: Message, owner_id: int, source: str, **chosen: Any) -> Gaps:
     named = sorted(message.placeholders(without_default=True) - {"email"})[:NAMES]
     if not named:
         return Gaps(0, True, {})
@@ -75,7 +75,7 @@ def _look(message: Message, owner_id: int, clients: str, **chosen: Any) -> Gaps:
         value = "full_name" if name == "full_name" else f"coalesce(attributes ->> %(name{place})s, '')"
         columns.append(COUNT.format(value=value))
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT count(*), {', '.join(columns)} FROM ({clients}) AS looked_at", parameters)
+        cursor.execute(f"SELECT count(*), {', '.join(columns)} FROM ({source}) AS looked_at", parameters)
         number, *empty = cursor.fetchone()
     ordered = sorted(zip(named, empty, strict=True), key=lambda gap: -gap[1])
     return Gaps(min(number, LOOKED_AT), number <= LOOKED_AT, {name: count for name, count in ordered if count})

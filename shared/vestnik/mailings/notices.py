@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -52,7 +53,11 @@ def of_gaps(found: gaps.Gaps, unknown: Collection[str] = ()) -> list[str]:
         )
         if not found.complete:
             said = _("Of the first %(looked_at)s clients %(empty)s have no %(name)s, and nothing stands in for it.")
-        told.append(said % {"empty": f"{empty:,}", "looked_at": f"{found.looked_at:,}", "name": name})
+        told.append(said % {"empty": _number(empty), "looked_at": _number(found.looked_at), "name": name})
     if told:
         told[TOLD:] = [_('What stands in for an empty value is written so: {{ full_name | default: "friend" }}.')]
     return told
+
+
+def _number(number: int) -> str:
+    return number_format(number, force_grouping=True)

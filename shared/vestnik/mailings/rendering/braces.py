@@ -10,6 +10,7 @@ import html as html_library
 import re
 from collections import deque
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 from urllib.parse import unquote
 
@@ -71,15 +72,17 @@ class Placeholder:
 class Found:
     """What is between the braces of one template."""
 
-    placeholders: list[Placeholder]
-    faults: list[Fault]
+    placeholders: tuple[Placeholder, ...]
+    faults: tuple[Fault, ...]
     """What was meant for a placeholder and is none."""
-    doubts: list[Fault]
+    doubts: tuple[Fault, ...]
     """What may have been meant for one, and is sent as it stands."""
 
 
+@lru_cache(maxsize=8)
 def find(template: str, html: bool, most: int | None = None) -> Found:
-    """Every placeholder of the template, in order; in `html`, tags and references are what they are there.
+    """Every placeholder of the template, in order; in `html`, tags and references are what they are there. Remembered
+    for the texts of a message or two: a page asks for them several times, and so does each turn of a run.
 
     With `most`, it is enough to know that there are more placeholders than that, or very many faults.
     """
@@ -89,24 +92,27 @@ def find(template: str, html: bool, most: int | None = None) -> Found:
         if run is not None:
             reader.look(before, run, behind)
         if reader.has_enough(most):
-            return reader.found
+            break
         before, run = run, behind
-    reader.look_wider()
-    return reader.found
+    else:
+        reader.look_wider()
+    return Found(tuple(reader.placeholders), tuple(reader.faults), tuple(reader.doubts))
 
 
 class _Reader:
     """Looks at one run of braces after another, and remembers what it read: texts repeat themselves."""
 
     def __init__(self, template: str, html: bool) -> None:
-        self.found = Found([], [], [])
+        self.placeholders: list[Placeholder] = []
+        self.faults: list[Fault] = []
+        self.doubts: list[Fault] = []
         self._template, self._html = template, html
         self._read: dict[tuple[str, str], _Inside] = {}
         self._told: set[int] = set()  # where what was found begins
 
     def has_enough(self, most: int | None) -> bool:
         """Whether nothing that is found behind would be told."""
-        return most is not None and (len(self.found.faults) >= ENOUGH or len(self.found.placeholders) > most)
+        return most is not None and (len(self.faults) >= ENOUGH or len(self.placeholders) > most)
 
     def look(self, before: re.Match[str] | None, run: re.Match[str], behind: re.Match[str] | None) -> None:
         """What this run of braces is, between those before and behind it."""
@@ -126,12 +132,12 @@ class _Reader:
             placed = opened.last[0][0], closed.first[1][1]
             self._told.add(placed[0])
             if inside.known and opened.number == 2:
-                self.found.placeholders.append(
+                self.placeholders.append(
                     Placeholder(inside.known, inside.default, *placed, inside.before, inside.after)
                 )
             else:
                 plain = self._template.startswith("{{", placed[0]) and self._template.startswith("}}", closing.start())
-                self.found.faults.append(at(self._template, *placed, inside.fault, inside.core, plain))
+                self.faults.append(at(self._template, *placed, inside.fault, inside.core, plain))
         elif len(self._read) < MOST_LOOKED_AT:
             inside = self._inside(opening.end(), closing.start(), encoding)
             if inside.known or (opened.number >= 2 and inside.begins):
@@ -141,17 +147,17 @@ class _Reader:
         """A brace is missing. Around a word that many texts have, it may be that none is."""
         self._told.add(start)
         if single and inside.known == "email" and not _braced(self._template, start, end):
-            if len(self.found.doubts) < ENOUGH:
-                self.found.doubts.append(at(self._template, start, end, Kind.SINGLE, inside.known))
+            if len(self.doubts) < ENOUGH:
+                self.doubts.append(at(self._template, start, end, Kind.SINGLE, inside.known))
         else:
-            self.found.faults.append(at(self._template, start, end, Kind.BRACE, inside.core))
+            self.faults.append(at(self._template, start, end, Kind.BRACE, inside.core))
 
     def look_wider(self) -> None:
         """Two braces and two as they are typed, with single ones between: no name has any."""
         for wide in _TYPED.finditer(self._template):
-            if wide.start() not in self._told and len(self.found.faults) < ENOUGH:
+            if wide.start() not in self._told and len(self.faults) < ENOUGH:
                 name = wide[0][2:-2].strip()
-                self.found.faults.append(at(self._template, *wide.span(), Kind.UNKNOWN, name, plain=True))
+                self.faults.append(at(self._template, *wide.span(), Kind.UNKNOWN, name, plain=True))
 
     def _look_behind(self, opening: re.Match[str], end: int) -> None:
         """After braces that nothing closes."""
@@ -159,14 +165,14 @@ class _Reader:
             return
         if self._inside(opening.end(), min(end, opening.end() + _NEAR)).begins:
             self._told.add(opening.start())
-            self.found.faults.append(at(self._template, opening.start(), opening.end(), Kind.BRACE))
+            self.faults.append(at(self._template, opening.start(), opening.end(), Kind.BRACE))
 
     def _look_before(self, closing: re.Match[str], start: int) -> None:
         """Before braces that nothing opens."""
         if _Braces(closing).number < 2 or len(self._read) >= MOST_LOOKED_AT:
             return
         if self._inside(max(start, closing.start() - _NEAR), closing.start()).ends:
-            self.found.faults.append(at(self._template, closing.start(), closing.end(), Kind.BRACE))
+            self.faults.append(at(self._template, closing.start(), closing.end(), Kind.BRACE))
 
     def _inside(self, start: int, end: int, encoding: str = "") -> "_Inside":
         text = self._template[start : min(end, start + LONGEST_PLACEHOLDER + 1)]

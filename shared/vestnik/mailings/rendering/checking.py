@@ -15,7 +15,7 @@ class TooManyPlaceholders(ValueError):
 
 def placeholders(template: str, html: bool = False) -> set[str]:
     """The names between {{ and }}: of those that letters know the canonical one, others as they are written."""
-    found = braces.find(template, html)
+    found = braces.find(template, html, MOST_PLACEHOLDERS)
     others = {fault.name for fault in found.faults if fault.kind is not Kind.BRACE}
     return {placeholder.name for placeholder in found.placeholders} | others
 
@@ -23,13 +23,15 @@ def placeholders(template: str, html: bool = False) -> set[str]:
 def without_default(template: str, html: bool = False) -> set[str]:
     """The names for whose empty value nothing stands in, at one place or another."""
     return {
-        placeholder.name for placeholder in braces.find(template, html).placeholders if not placeholder.default.strip()
+        placeholder.name
+        for placeholder in braces.find(template, html, MOST_PLACEHOLDERS).placeholders
+        if not placeholder.default.strip()
     }
 
 
 def doubts(template: str, html: bool = False) -> list[Fault]:
     """What is sent as it stands, and may have been meant for a placeholder."""
-    return braces.find(template, html).doubts
+    return list(braces.find(template, html, MOST_PLACEHOLDERS).doubts)
 
 
 def check(template: str, html: bool = False) -> None:
@@ -39,6 +41,6 @@ def check(template: str, html: bool = False) -> None:
     found = braces.find(template, html, MOST_PLACEHOLDERS)
     if found.faults:
         unknown = any(fault.kind is not Kind.BRACE for fault in found.faults)
-        raise (UnknownPlaceholder if unknown else TemplateError)(found.faults)
+        raise (UnknownPlaceholder if unknown else TemplateError)(list(found.faults))
     if len(found.placeholders) > MOST_PLACEHOLDERS:
         raise TooManyPlaceholders(_("At most %(limit)d placeholders can be filled in.") % {"limit": MOST_PLACEHOLDERS})

@@ -91,17 +91,19 @@ class CompiledMessage:
         """
         values = self._values(address, full_name, attributes)
         subject = self._fixed_subject or unstructured("Subject", self._filled_subject(values))
-        filled = [(part, part.template.fill(values)) for part in self._parts]
-        size = 0
-        for _part, (_values, octets) in filled:
-            size += octets
+        filled, size = [], 0
+        for part in self._parts:
+            text = part.template.fill(values)
+            filled.append(text)
+            size += text[1]
         if size > self._limit:
             raise _too_large(size, self._limit)
+        to = mailbox("To", full_name, address) if address.isascii() else recipient(full_name, address)
         head = (
-            f"{self._from}{recipient(full_name, address)}{self._reply_to}{subject}"
+            f"{self._from}{to}{self._reply_to}{subject}"
             f"{date_line(date.replace(microsecond=0))}{message_id(key)}MIME-Version: 1.0\r\n"
         )
-        bodies = self._between.join([part.encode(text) for part, text in filled])
+        bodies = self._between.join([part.encode(text) for part, text in zip(self._parts, filled, strict=True)])
         letter = b"".join(
             (head.encode("ascii" if address.isascii() else "utf-8"), self._opening, bodies, self._closing)
         )

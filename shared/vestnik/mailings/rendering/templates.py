@@ -1,7 +1,7 @@
 """A text with placeholders, cut once, and filled in for each client. Its length is known before it is joined."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -32,7 +32,7 @@ class Template:
             self.slots.append((2 * number + 1, uses.setdefault(use, len(uses))))
         self.names = {placeholder.name for placeholder in found.placeholders}
         times = Counter(use for _place, use in self.slots)
-        self._uses = [(use.name, use.writer(), use.instead(), times[place]) for place, use in enumerate(uses)]
+        self._uses = [(use.name, use.writer(), times[place]) for place, use in enumerate(uses)]
         self._literal_octets = sum(map(octets, self.literals))
         self._pieces = [""] * (2 * len(self.slots) + 1)
         self._pieces[::2] = self.literals
@@ -43,10 +43,8 @@ class Template:
     def fill(self, values: Mapping[str, str]) -> Filled:
         """What its placeholders become for a client with these values, and how long all of it will be."""
         filled, total = [], self._literal_octets
-        for name, write, instead, times in self._uses:
-            value = values[name]
-            text = write(value) if not instead or (value and not value.isspace()) else ""
-            text = text or instead
+        for name, write, times in self._uses:
+            text = write(values[name])
             filled.append(text)
             total += times * (len(text) if text.isascii() else len(text.encode()))
         return filled, total
@@ -69,24 +67,27 @@ class _Use:
     html: bool
 
     def writer(self) -> links.Encoder:
-        """What makes of a value what is written."""
-        if self.in_link is None:
-            return escape if self.html else _raw
-        if not self.html or self.in_link in links.PLAIN:
-            return self.in_link
-        encoder = self.in_link
-        return lambda value: escape(encoder(value))
+        """What makes of a value what is written: in its place the default, if it is empty or may not stand there."""
+        write = self._encoder()
+        if not self.default.strip():
+            return write
+        instead = write(body_text(self.default))
+        return lambda value: (write(value) if value and not value.isspace() else "") or instead
 
-    def instead(self) -> str:
-        """What is written where there is no value, or none that can stand there."""
-        return self.writer()(body_text(self.default)) if self.default.strip() else ""
+    def _encoder(self) -> links.Encoder:
+        encoder = self.in_link
+        if encoder is None:
+            return escape if self.html else _raw
+        if not self.html or encoder in links.PLAIN:
+            return encoder
+        return lambda value: escape(encoder(value))
 
 
 def _raw(value: str) -> str:
     return value
 
 
-def _literals(template: str, placeholders: list[braces.Placeholder]) -> list[str]:
+def _literals(template: str, placeholders: Sequence[braces.Placeholder]) -> list[str]:
     """What stands between the placeholders, with the tags that were written inside of them."""
     literals, at, behind = [], 0, ""
     for placeholder in placeholders:
