@@ -88,6 +88,17 @@ def test_a_refusal_that_meets_every_letter_halts_sending_and_no_letter_pays(
     assert set(Attempt.objects.values_list("outcome", flat=True)) == {"accepted"}
 
 
+def test_what_was_open_before_it_halted_is_not_used_again(alice, engine, provider, lane):
+    """Who mends a server leaves the sessions that are open as they are."""
+    launched(make_mailing(alice, 60))
+    provider.always(RELAY)
+    work(lane, alice, until=refused)
+    assert provider.parted >= 1
+    parted, tried = provider.parted, len(provider.letters)
+    work(lane, alice, until=lambda: len(provider.letters) > tried)
+    wait_until(lambda: provider.parted > parted)
+
+
 def test_a_list_of_dead_addresses_ends_and_halts_nothing(alice, engine, provider, lane):
     run = launched(make_mailing(alice, 200))
     provider.always(PERMANENT)

@@ -232,6 +232,27 @@ def test_a_connection_that_is_refused_while_another_process_has_some_raises_no_r
         list(provider.deliver(letters(3)))
 
 
+def test_who_parts_cuts_no_letter_off_and_goes_on_over_new_connections(server: Server, provider_of: Make) -> None:
+    provider = provider_of(connections=2)
+    provider.part()
+    slow(server)
+    list(provider.deliver(letters(10)))
+    made = server.connections_made
+    server.hold()
+    receipts: list[Receipt] = []
+    lane = threading.Thread(target=lambda: drain(provider.deliver([letter(11)]), receipts))
+    lane.start()
+    server.wait_until(lambda: len(server.held) == 1)
+    provider.part()
+    server.wait_until(lambda: len(server.open) == 1)
+    server.release()
+    lane.join(5)
+    server.wait_until(lambda: not server.open)
+    assert [receipt.outcome for receipt in receipts] == [Outcome.ACCEPTED]
+    list(provider.deliver(letters(3)))
+    assert server.connections_made > made
+
+
 def test_a_failed_dial_keeps_no_slot(server: Server, provider_of: Make) -> None:
     server.refuse()
     slots = FewSlots(3)

@@ -93,7 +93,7 @@ class AccountMail:
         self._slots = slots.for_service()
         self._provider = provider or _provider(self._slots)
         self._pace = Pace(self._provider.name, self._provider.connections)
-        self._doubts = Doubts(self._pace.breaker)
+        self._doubts = Doubts(self._pace.breaker, self._provider.part)
         self._setbacks = 0
         self._held: timedelta | None = None
         self._halted = False

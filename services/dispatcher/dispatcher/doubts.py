@@ -49,8 +49,11 @@ class _Refusal(NamedTuple):
 class Doubts:
     """One process's doubtful refusals since the service took a letter. Safe from any thread."""
 
-    def __init__(self, breaker: Breaker) -> None:
+    def __init__(self, breaker: Breaker, part: Callable[[], None]) -> None:
+        """`part` gives up all connections: who mends a service leaves sessions that are open as they are, often."""
         self._breaker = breaker
+        self._part = part
+        self._parted = False
         self._refusals: dict[int, _Refusal] = {}  # delivery → its last refusal
         self._halted: dict[int, float] = {}  # delivery → when it was refused before sending halted
         self._taken_at = -math.inf
@@ -72,11 +75,15 @@ class Doubts:
             self._stand([refusal])
         elif self._breaker.refuses:
             self._note_halted([refusal])
+            self._part()
         else:
             self._remember(refusal)
 
     def decide(self) -> None:
         """Once a second, when the breaker knows what others have seen. Never raises."""
+        if self._breaker.refuses and not self._parted:
+            self._part()
+        self._parted = self._breaker.refuses
         if not self._refusals:
             return
         self._taken(self._breaker.taken_at)
@@ -95,6 +102,7 @@ class Doubts:
         if not halted and (waited or recipients >= FEW):
             self._note_halted(decided)
             self._breaker.refused(last.receipt)
+            self._part()
         elif not halted:
             self._stand(decided)
         self._breaker.deciding = False

@@ -39,7 +39,7 @@ class Engine:
         self.hand = pacing.Hand(2 * self.provider.connections)
         self.pace = Pace(self.provider.name, self.provider.connections)
         self.settler = settling.Settler(self.hand, self._after_late)
-        self.doubts = Doubts(self.pace.breaker)
+        self.doubts = Doubts(self.pace.breaker, self.provider.part)
         self.lease = leases.Lease(self.provider.name, on_beat=self._beat, in_any_case=self._renew)
         self.halted = threading.Event()
         self._on_beat = on_beat

@@ -171,6 +171,9 @@ class Provider(Protocol):
         hand.
         """
 
+    def part(self) -> None:
+        """Part from every connection, from busy ones after their letters: what comes next goes over new ones."""
+
     def close(self) -> None:
         """Part from the service politely and end all threads; what is in hand is cut off, and gets its receipt.
 

@@ -43,6 +43,12 @@ class LoopProvider:
         """See `Provider.deliver`."""
         return self._pool().lanes.deliver(letters, until, late)
 
+    def part(self) -> None:
+        """See `Provider.part`. Waits for nothing."""
+        with self._lock:
+            if self._running is not None:
+                self._running.loop.call_soon_threadsafe(self._running.pool.part)
+
     def close(self) -> None:
         """See `Provider.close`. Takes at most a few seconds; letters still in hand then are cut off."""
         with self._lock:

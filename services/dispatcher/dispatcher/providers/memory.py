@@ -42,6 +42,7 @@ class MemoryProvider:
         self.connections = connections
         self.letters: list[Letter] = []
         """Everything handed over, in order, whatever the outcome."""
+        self.parted = 0
         self._lock = threading.Condition()
         self._scripts: dict[str, deque[Answer]] = defaultdict(deque)
         self._usual = ACCEPTED
@@ -114,6 +115,10 @@ class MemoryProvider:
     ) -> Iterator[Receipt]:
         """See `Provider.deliver`."""
         return self._lanes.deliver(letters, until, late)
+
+    def part(self) -> None:
+        """See `Provider.part`: there is nothing to part from."""
+        self.parted += 1
 
     def close(self) -> None:
         """Answer what is held; deliver nothing after."""

@@ -127,8 +127,8 @@ class Pool:
         self._closing = threading.Lock()
         """Held to act on whether it is closed, by lanes that hand over."""
         self._tenancy = Tenancy(slots, self.chore)
-        self._unwanted = 0
-        """How many connections are to be given up when their letters are answered."""
+        self._unwanted, self._outdated = 0, set[Connection]()
+        """How many connections, and which, are to be given up when their letters are answered."""
         self._slots_timer: asyncio.TimerHandle | None = None
 
     async def close(self) -> None:
@@ -157,6 +157,12 @@ class Pool:
         self._tenancy.release_all()
         if self._chores:
             await asyncio.wait(self._chores, timeout=PARTING)
+
+    def part(self) -> None:
+        """See `Provider.part`."""
+        for connection in self.lanes.withdraw(lambda _: True):
+            connection.quit(PARTING)
+        self._outdated = set(self._connections)
 
     def chore(self, work: Coroutine[Any, Any, Any]) -> None:
         """Do this beside everything else; closing waits for it."""
@@ -209,7 +215,7 @@ class Pool:
         self.lanes.fail(error)
 
     def ready(self, connection: Connection) -> None:
-        if self._closed is not None or self._is_unwanted():
+        if self._closed is not None or self._is_unwanted(connection):
             connection.quit(PARTING)
         elif (connection.fresh or not self._dials) and (work := self._second_try()) is not None:
             connection.begin(work)
@@ -222,6 +228,7 @@ class Pool:
     def lost(self, connection: Connection) -> None:
         if connection in self._connections:
             self._connections.discard(connection)
+            self._outdated.discard(connection)
             self._tenancy.release()
         self.lanes.closed(connection)
         self._dial_more()
@@ -376,11 +383,9 @@ class Pool:
             connection.quit(PARTING)
         self._unwanted = excess - len(idle)
 
-    def _is_unwanted(self) -> bool:
-        if not self._unwanted:
-            return False
-        self._unwanted -= 1
-        return True
+    def _is_unwanted(self, connection: Connection) -> bool:
+        self._unwanted -= (unwanted := self._unwanted > 0)
+        return unwanted or connection in self._outdated
 
     # Waking lanes, once a turn of the loop
 
