@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     atomic = False
-    dependencies = [("clients", "0002_imports")]
+    dependencies = [("clients", "0005_list_changed_at")]
 
     operations = [
         AddIndexConcurrently(

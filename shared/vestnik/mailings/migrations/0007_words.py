@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("mailings", "0005_dead_letters_by_run")]
+    dependencies = [("mailings", "0006_start_moved")]
 
     operations = [
         migrations.AlterField(  # what an open run is called; nothing changes in the database

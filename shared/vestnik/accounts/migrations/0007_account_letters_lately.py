@@ -3,7 +3,7 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-    dependencies = [("accounts", "0005_audit_of_jobs")]
+    dependencies = [("accounts", "0006_audit_by_actor")]
 
     operations = [
         migrations.AddIndex(
