@@ -14,6 +14,7 @@ from django.test import Client
 from django.urls import reverse
 
 from local.servers import ValkeyServer
+from vestnik import demo
 from vestnik.accounts.models import User
 from vestnik.mailings.models import Message
 from web.accounts.forms import SignupForm
@@ -731,3 +732,27 @@ def test_limits_are_kept_again_when_the_cache_is_back(settings, monkeypatch, tmp
         assert tries(Client(), 31) == [200] * 30 + [429]
     finally:
         server.stop()
+
+
+def test_at_home_the_sign_in_page_names_the_demos_accounts_and_nowhere_else(client, db, settings, valkey):
+    address = reverse("account_login")
+    assert demo.OWNER.email not in client.get(address).content.decode()
+    demo.fill()
+    page = client.get(address).content.decode()
+    assert all(account.email in page for account in demo.ACCOUNTS)
+    assert demo.password() in page
+    assert client.login(email=demo.OWNER.email, password=demo.password())
+    client.logout()
+    for mode in ("trial", "production"):
+        settings.MODE = mode
+        page = client.get(address).content.decode()
+        assert demo.OWNER.email not in page
+        assert demo.password() not in page
+
+
+def test_who_is_to_look_into_their_mailbox_is_led_to_the_inbox_where_there_is_one(client, db, settings):
+    for address in ("account_reset_password_done", "account_email_verification_sent"):
+        settings.INBOX_URL = None
+        assert "local inbox" not in client.get(reverse(address)).content.decode()
+        settings.INBOX_URL = "http://127.0.0.1:8025/"
+        assert 'href="http://127.0.0.1:8025/"' in client.get(reverse(address)).content.decode()

@@ -61,6 +61,23 @@ def test_the_first_steps_are_shown_one_after_the_other_until_all_are_done(as_ali
     assert "First steps" not in text(overview(as_alice))
 
 
+def test_who_made_something_is_led_to_the_next_of_the_first_steps(as_alice, alice):
+    form = {"email": "anna@example.org", "full_name": "Anna", "attributes": "", "comment": ""}
+    said = text(as_alice.post(reverse("clients:new"), form, follow=True))
+    assert "The client is added. The next step:" in said
+    assert f'<a class="alert-link" href="{reverse("messages:new")}">' in said
+
+    make_run(alice, sent=1)
+    said = text(as_alice.post(reverse("clients:new"), form | {"email": "boris@example.org"}, follow=True))
+    assert "The client is added." in said
+    assert "The next step" not in said
+
+
+def test_what_was_sent_within_a_minute_is_a_share_of_all_that_ended(as_alice, alice):
+    make_run(alice, sent=1, failed=3, queued=4)
+    assert overview(as_alice).context["within_minute"] == 25.0
+
+
 def test_what_others_have_done_is_no_step_of_one_s_own(as_alice, bob):
     make_run(bob, sent=1)
     assert overview(as_alice).context["next_step"].title == "Add clients"

@@ -54,6 +54,7 @@ MIDDLEWARE = [
 
 LOCALE_PATHS = [Path(__file__).parent / "locale", *LOCALE_PATHS]  # another app's words do not stand in for ours
 
+FORMAT_MODULE_PATH = "web.formats"
 ROOT_URLCONF = "web.urls"
 WSGI_APPLICATION = "web.wsgi.application"
 

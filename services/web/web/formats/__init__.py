@@ -1,0 +1,1 @@
+"""How dates are written where Django chooses the form (the blog, the admin site): as everywhere else here."""
