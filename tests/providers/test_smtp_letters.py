@@ -239,6 +239,17 @@ def test_a_domain_that_is_not_ascii_goes_in_ascii(server: RecordingServer, provi
     assert (server.letters[0].recipient, server.letters[0].parameters) == ("ivan@xn--e1afmkfd.xn--p1ai", "")
 
 
+def test_a_session_that_refuses_letter_after_letter_is_left_before_it_becomes_slow(
+    either: RecordingServer, provider_of: Callable[..., SmtpProvider]
+) -> None:
+    """As Postfix does after ten errors, where each refused letter is two."""
+    for number in (*range(1, 13), 20, 22, 24, 26):
+        either.always("rcpt", Say(550, "5.1.1 no such user"), recipient=f"client{number}@example.org")
+    receipts = list(provider_of(either, connections=1).deliver(letters(30)))
+    assert [receipt.outcome for receipt in receipts].count(Outcome.ACCEPTED) == 14
+    assert either.connections_made == 4, "three times four in a row, and then no more"
+
+
 def test_a_session_that_takes_nothing_is_left_for_another(
     either: RecordingServer, provider_of: Callable[..., SmtpProvider]
 ) -> None:

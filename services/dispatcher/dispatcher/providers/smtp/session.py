@@ -22,6 +22,10 @@ TOO_LARGE = 552
 NOT_IN_ASCII = 553
 NO_UTF8 = "The mail service does not take addresses with letters outside ASCII (SMTPUTF8)."
 
+MOST_REFUSALS = 4
+"""Letters refused in a row after which a session is left: servers count what they refuse (RCPT, and DATA after it), and
+answer more and more slowly, or hang up. The next session counts anew."""
+
 KEPT_AFTER = 1.0
 """Seconds unused after which even a new connection may have been closed at the other end without our knowing."""
 
@@ -45,6 +49,7 @@ class Session(asyncio.Protocol):
         self._content: Step = ("the content", self._content_answered)
         self._work: HandOver | None = None
         self._kept = self._leaves = False
+        self._refusals = 0
         self._heard = self._content_begun = self._recipient_stands = False
         self._step_ends = self._letter_ends = 0.0
         self._unwritten = 0
@@ -209,6 +214,8 @@ class Session(asyncio.Protocol):
     def _settle(self, outcome: Outcome, reply: Reply, about: About = About.UNCLEAR) -> None:
         work, self._work = self._work, None
         assert work is not None
+        self._refusals = 0 if outcome is Outcome.ACCEPTED else self._refusals + 1
+        self._leaves = self._leaves or self._refusals >= MOST_REFUSALS
         self._pool.answered(work.lane, work.receipt(outcome, reply.code, reply.words, about=about))
 
     def _reset(self) -> None:
