@@ -1,6 +1,9 @@
 """`import_clients`, the command: what it prints, what it leaves beside the file, how it ends."""
 
 import csv
+import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -170,3 +173,54 @@ def test_where_no_file_can_be_put_nothing_is_imported(alice, file, monkeypatch):
 
 def full(*_args):
     raise OSError(28, "No space left on device")
+
+
+def pipe(text, monkeypatch, *options):
+    """The command with this on its standard input, which cannot be read twice."""
+    reading, writing = os.pipe()
+
+    def write():
+        with suppress(BrokenPipeError), os.fdopen(writing, "wb") as into:
+            into.write(text.encode())
+
+    with ThreadPoolExecutor(1) as thread, os.fdopen(reading) as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        thread.submit(write)
+        run("-", *options)
+
+
+def test_a_file_comes_by_standard_input_and_its_refused_rows_go_to_standard_error(alice, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    pipe(GOOD + "nobody;Без адреса;\n", monkeypatch, "--list", "Friends")
+    said = capsys.readouterr()
+    assert said.out.splitlines() == [
+        "2 created, 0 updated, 0 unchanged.",
+        "2 put on the list “Friends”.",
+        "Rows refused: 1; see standard error.",
+    ]
+    header, row = csv.reader(said.err.splitlines(), delimiter=";")
+    assert header == ["refused line", "refused because", "email", "ФИО", "Город"]
+    assert (row[0], row[2:]) == ("4", ["nobody", "Без адреса", ""])
+    assert ClientList.objects.get(owner=alice).clients.count() == 2
+    assert not list(tmp_path.iterdir())
+    pipe(said.err.replace("nobody", "cat@example.org"), monkeypatch)
+    assert Client.objects.get(email="cat@example.org").full_name == "Без адреса"
+
+
+def test_of_a_good_file_nothing_goes_to_standard_error(alice, monkeypatch, capsys):
+    pipe(GOOD, monkeypatch)
+    assert capsys.readouterr().err == ""
+
+
+def test_standard_input_has_a_bound(alice, monkeypatch, settings):
+    settings.IMPORT_LIMIT_BYTES = 1 << 20
+    with pytest.raises(CommandError, match=r"larger than 1 MB \(IMPORT_LIMIT_MB\)") as refusal:
+        pipe(GOOD * 20_000, monkeypatch)
+    assert refusal.value.returncode == 2
+    assert not Client.objects.exists()
+
+
+def test_where_all_rows_of_standard_input_are_refused_they_are_there_to_see(alice, monkeypatch, capsys):
+    with pytest.raises(CommandError, match=r"^Every row was refused \(1\); see standard error\."):
+        pipe("email\nnobody\n", monkeypatch)
+    assert "nobody" in capsys.readouterr().err

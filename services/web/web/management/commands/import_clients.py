@@ -3,32 +3,55 @@
 from __future__ import annotations
 
 import os
+import sys
 from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from io import TextIOWrapper
 from pathlib import Path
+<<<<<<< HEAD
+=======
+from tempfile import TemporaryFile
+>>>>>>> d5b68c5 (import_clients reads standard input, as containers have it)
 from typing import Any, BinaryIO
 
+from django.conf import settings
 from django.core.management import BaseCommand, CommandError
+from django.core.management.base import OutputWrapper
 
 from vestnik.clients import csv_files, encodings, headers, import_files
 from vestnik.clients.importing import ImportReport
 from vestnik.command_line import bad_usage, find_owner, refusals
 
+<<<<<<< HEAD
 SHOWN = 40
 """Characters of a cell that are shown."""
+=======
+CHUNK = 1 << 20
+>>>>>>> d5b68c5 (import_clients reads standard input, as containers have it)
 
 
 class Command(BaseCommand):
     help = (
+<<<<<<< HEAD
         "Import clients from a CSV file in which a line names the columns: e-mail, full name, comment; every other one"
         " becomes an attribute. Encoding and separator are found out, and what was read is said; where the encoding is"
         " not certain, nothing is imported until --encoding says it. Clients who are there already are updated; an"
         " empty cell keeps what is there. Bad rows are written, with their reasons, to a file beside the input:"
         " clients.csv gives clients.rejected.csv. Exit code 0: done, 1: every row was refused, 2: nothing could be"
         " imported."
+=======
+        "Import clients from a CSV file (UTF-8 or Windows-1251; comma, semicolon or tab) whose first line names the"
+        " columns: e-mail, full name, comment; every other one becomes an attribute. Clients who are there already"
+        " are updated; an empty cell keeps what is there. Bad rows are written, with their reasons, to a file beside"
+        " the input: clients.csv gives clients.rejected.csv; where the file is -, standard input is read and they go to"
+        " standard error. Exit code 0: done, 1: every row was refused, 2: nothing could be imported."
+>>>>>>> d5b68c5 (import_clients reads standard input, as containers have it)
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", metavar="FILE.csv", type=Path)
+        parser.add_argument("file", metavar="FILE.csv", type=Path, help="- reads standard input")
         parser.add_argument("--owner", metavar="EMAIL", required=True, help="whose clients they become")
         parser.add_argument("--list", metavar="NAME", help="a list to put them on; it is made if there is none")
         parser.add_argument("--encoding", metavar="NAME", default="", help="utf-8, cp1251, cp1250, koi8-r …")
@@ -45,11 +68,12 @@ class Command(BaseCommand):
         **_options: Any,
     ) -> None:
         user = find_owner(owner)
-        if not file.is_file():
+        is_stdin = str(file) == "-"
+        if not is_stdin and not file.is_file():
             raise bad_usage(f"There is no file {file}.")
-        rejected = Rejected(file.with_suffix(".rejected.csv"))
+        rejected = RejectedFromStdin(self.stderr) if is_stdin else Rejected(file)
         try:
-            with refusals({"name": "--list"}), file.open("rb") as source:
+            with refusals({"name": "--list"}), standard_input() if is_stdin else file.open("rb") as source:
                 progress = self._progress if self.stderr.isatty() else None
                 look = self._look(source, encoding, separator)
                 report, _list = import_files.import_file(
@@ -96,17 +120,18 @@ class Command(BaseCommand):
     def _progress(self, rows: int) -> None:
         self.stderr.write(f"\r{rows:,} rows read", ending="")
 
-    def _tell(self, report: ImportReport, rejected: Rejected, name: str | None) -> None:
+    def _tell(self, report: ImportReport, rejected: Rejected | RejectedFromStdin, name: str | None) -> None:
         if self.stderr.isatty():
             self.stderr.write("\r\033[K", ending="")
         if report.refused and not report.clients:
-            raise CommandError(f"Every row was refused ({report.refused}); see {rejected.path}.", returncode=1)
+            raise CommandError(f"Every row was refused ({report.refused}); see {rejected.where}.", returncode=1)
         self.stdout.write(f"{report.created} created, {report.updated} updated, {report.unchanged} unchanged.")
         if name is not None and report.clients:
             self.stdout.write(f"{report.listed} put on the list “{name.strip()}”.")
         if report.repeated:
             self.stdout.write(f"Rows whose address another row has, too: {report.repeated}.")
         if report.refused:
+<<<<<<< HEAD
             self.stdout.write(f"Rows refused: {report.refused}; see {rejected.path}.")
         for remark in report.remarks:
             self.stdout.write(remark)
@@ -116,26 +141,66 @@ def _cut(cell: str) -> str:
     """A cell on one line, as far as there is room."""
     line = " ".join("".join(letter if letter.isprintable() else " " for letter in cell[:200]).split())
     return line if len(line) <= SHOWN else f"{line[: SHOWN - 1]}…"
+=======
+            self.stdout.write(f"Rows refused: {report.refused}; see {rejected.where}.")
+
+
+@contextmanager
+def standard_input() -> Iterator[BinaryIO]:
+    """What standard input holds, as a file that can be read twice. `bad_usage` for more than a browser may upload."""
+    with TemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR) as file:
+        left = settings.IMPORT_LIMIT_BYTES
+        while piece := sys.stdin.buffer.read(min(CHUNK, left + 1)):
+            left -= len(piece)
+            if left < 0:
+                raise bad_usage(
+                    f"Standard input is larger than {settings.IMPORT_LIMIT_BYTES >> 20} MB (IMPORT_LIMIT_MB)."
+                )
+            file.write(piece)
+        yield file
+>>>>>>> d5b68c5 (import_clients reads standard input, as containers have it)
 
 
 class Rejected(import_files.Rejected):
     """The file of refused rows: begun with the first of them, put in its place when the import is done."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    def __init__(self, imported: Path) -> None:
+        self.where = imported.with_suffix(".rejected.csv")
+        self._unfinished = self.where.with_name(f".{self.where.name}.{os.getpid()}")
         super().__init__(lambda: self._unfinished.open("wb"))
 
     def keep(self) -> None:
         """Put the file in its place; an older one goes, whether or not there is a new one."""
         if self.file is None:
-            self.path.unlink(missing_ok=True)
+            self.where.unlink(missing_ok=True)
         else:
             self.file.close()
-            self._unfinished.replace(self.path)
+            self._unfinished.replace(self.where)
 
     def discard(self) -> None:
         """Remove what was not kept."""
         if self.file is not None:
             self.file.close()
             self._unfinished.unlink(missing_ok=True)
+
+
+class RejectedFromStdin(import_files.Rejected):
+    """The refused rows of what has no place of its own: written to standard error when the import is done."""
+
+    where = "standard error"
+
+    def __init__(self, stderr: OutputWrapper) -> None:
+        self._stderr = stderr
+        super().__init__(partial(TemporaryFile, dir=settings.FILE_UPLOAD_TEMP_DIR))
+
+    def keep(self) -> None:
+        """Write them out."""
+        if self.file is not None:
+            self.file.seek(0)
+            for line in TextIOWrapper(self.file, "utf-8-sig", newline=""):
+                self._stderr.write(line, style_func=str, ending="")
+
+    def discard(self) -> None:
+        """Forget them."""
+        if self.file is not None:
+            self.file.close()
