@@ -15,6 +15,8 @@ from local import LocalError
 
 INBOX_ADDRESS = "127.0.0.1"
 DATABASE = "vestnik"
+CHOSEN = "environment"
+"""The file of what `make run` was not told and chose, for other terminals to read."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,10 @@ class Configuration:
             load_dotenv(root / ".env", override=False)
         else:  # with a mail service that sends letters to people
             sys.stderr.write(f".env is not read: it is for containers (MODE={mode}).\n")
+        data = Path(os.environ.get("LOCAL_DATA") or root / ".local").resolve()
+        _forget_what_was_chosen(data / CHOSEN)
         return cls(
-            data=Path(os.environ.get("LOCAL_DATA") or root / ".local").resolve(),
+            data=data,
             web_port=_port("WEB_PORT", 8000),
             inbox_smtp_port=_port("INBOX_SMTP_PORT", 2525),
             inbox_port=_port("INBOX_PORT", 8025),
@@ -76,7 +80,15 @@ class Configuration:
         defaults = {name: value for name, value in defaults.items() if not given(name)} | {"MODE": "local"}
         os.environ.update(defaults)
         lines = [f"{name}={shlex.quote(value)}\n" for name, value in defaults.items()]
-        write_privately(self.data / "environment", "".join(lines))
+        write_privately(self.data / CHOSEN, "".join(lines))
+
+
+def _forget_what_was_chosen(file: Path) -> None:
+    """A terminal that has read the file says what nobody gave: an embedded database is not one of somebody's own."""
+    if file.exists():
+        for name, text in dotenv_values(file, interpolate=False).items():
+            if text and os.environ.get(name) == text:
+                del os.environ[name]
 
 
 def given(name: str) -> bool:

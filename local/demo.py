@@ -7,7 +7,7 @@ import sys
 from dotenv import dotenv_values
 
 from local import LocalError, probes
-from local.configuration import Configuration, given, value
+from local.configuration import CHOSEN, Configuration, given, value
 from local.run import ROOT, WEB_MANAGE, WRONG_CONFIGURATION
 
 
@@ -16,7 +16,7 @@ def prepare() -> None:
     configuration = Configuration.read(ROOT)
     if not configuration.own_mail_service:
         raise LocalError("The demo's letters are for the inbox, but MAIL_SERVICE_URL names another service.")
-    chosen = configuration.data / "environment"
+    chosen = configuration.data / CHOSEN
     if not chosen.exists():
         raise LocalError("Start `make run` first, and leave it running: there is no data yet.")
     os.environ.update({name: text for name, text in dotenv_values(chosen).items() if text and not given(name)})

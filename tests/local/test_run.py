@@ -44,6 +44,14 @@ def refused(environment: dict[str, str], log: Path) -> str:
     return said
 
 
+def prepared(environment: dict[str, str]) -> dict[str, str]:
+    """The environment of a terminal that has read what `make run` chose, as the README has people do."""
+    chosen = Path(environment["LOCAL_DATA"]) / "environment"
+    shell = f'set -a; . "{chosen}"; set +a; exec env -0'
+    said = subprocess.run(["sh", "-c", shell], env=environment, capture_output=True, text=True, check=True).stdout
+    return dict(line.split("=", 1) for line in said.split("\0") if line)
+
+
 def demo(environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
     """What `make demo` does."""
     return subprocess.run(
@@ -65,11 +73,13 @@ def test_everything_starts_again_after_a_kill_and_stops_on_ctrl_c(environment: d
     letters = eventually(lambda: len(found := ask_json(inbox_port, "/api/letters")) == LETTERS and found)
     first.kill()
     first.wait()
-    second = start(environment, log)
+    terminal = prepared(environment)
+    second = start(terminal, log)
     eventually(lambda: "Ctrl-C stops it" in log.read_text(), 60)
     assert_the_sign_ins_are_in(log.read_text())
-    again = demo(environment)
-    assert again.returncode == 0
+    assert prepared(environment) == terminal
+    again = demo(terminal)
+    assert again.returncode == 0, again.stderr
     assert_the_sign_ins_are_in(again.stdout)
     assert ask_json(inbox_port, "/api/letters") == letters
     second.send_signal(signal.SIGINT)
@@ -134,3 +144,12 @@ def test_the_demos_letters_do_not_go_to_a_service_of_ones_own(environment: dict[
     answer = demo({**environment, "MAIL_SERVICE_URL": "smtp://mail.example.org"})
     assert answer.returncode == 2
     assert "MAIL_SERVICE_URL names another service" in answer.stderr
+
+
+def test_what_somebody_gives_counts_beside_what_was_chosen(environment: dict[str, str]) -> None:
+    chosen = Path(environment["LOCAL_DATA"]) / "environment"
+    chosen.write_text("MAIL_SERVICE_URL='smtp://127.0.0.1:2525'\nSECRET_KEY='it''s $HOME'\n")
+    terminal = prepared(environment)
+    answer = demo({**terminal, "MAIL_SERVICE_URL": "smtp://mail.example.org"})
+    assert "MAIL_SERVICE_URL names another service" in answer.stderr
+    assert "MAIL_SERVICE_URL" not in demo(terminal).stderr
