@@ -47,7 +47,7 @@ backup: ## Write its database and pictures to a file in backups/
 	@$(PYTHON) -m ops.backup
 
 restore: ## Make an empty installation what FILE=backups/… has kept; FORCE=1: one that is not empty
-	@$(PYTHON) -m ops.restore "$(FILE)" $(if $(filter 1,$(FORCE)),--force)
+	@$(PYTHON) -m ops.restore "$(FILE)" $(if $(filter 1,$(FORCE)),--force) $(if $(filter 1,$(TRIAL)),--trial)
 
 smoke: ## Try a whole installation in containers of its own: build, send, kill, scale, back up, restore
 	@$(PYTHON) -m ops.smoke

@@ -49,14 +49,22 @@ class Compose:
         psql = ("psql", "-v", "ON_ERROR_STOP=1", "-U", "vestnik", "-d", database, "-Atq", "-c", statement)
         return self("exec", "-T", "postgres", *psql)
 
+    def mode(self) -> str:
+        """What the installation is for, as .env says it."""
+        return self._told("MODE") or "trial"
+
     def refuse_a_database_elsewhere(self) -> None:
         """Raises OpsError where DATABASE_URL names another PostgreSQL than the container, which stands idle then."""
-        services = json.loads(self("config", "--format", "json"))["services"]
-        if services["secrets"]["environment"].get("DATABASE_URL"):
+        if self._told("DATABASE_URL"):
             raise OpsError(
                 "DATABASE_URL names a PostgreSQL elsewhere: back up and restore the database there (pg_dump,"
                 " pg_restore), and the pictures in the volume media."
             )
+
+    def _told(self, name: str) -> str:
+        """A variable as the first service of all is told it."""
+        services = json.loads(self("config", "--format", "json"))["services"]
+        return str(services["secrets"]["environment"].get(name) or "")
 
 
 def run(command: list[str], **options: Any) -> str:

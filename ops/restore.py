@@ -17,9 +17,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from ops import OpsError, env_file, run_command
+from ops import OpsError, run_command
 from ops.backup import ABOUT, DUMP, MEDIA, STAGED, alone
-from ops.compose import ROOT, Compose
+from ops.compose import Compose
 
 RESTORED = "vestnik_restored"
 BEFORE = "vestnik_before"
@@ -30,6 +30,14 @@ FILLED = (
     "SELECT EXISTS (SELECT FROM accounts_user) OR EXISTS (SELECT FROM mailings_run) OR EXISTS (SELECT FROM blog_post)"
 )
 TABLES = "SELECT to_regclass('accounts_user') IS NOT NULL AND to_regclass('blog_post') IS NOT NULL"
+# What vestnik.installation notes; a backup of a version before it has no such table.
+NOTES = "SELECT to_regclass('installation_realuse') IS NOT NULL"
+IN_REAL_USE = "SELECT count(*) FROM installation_realuse"
+A_REAL_ONE = (
+    "The backup is of an installation in real use, and no .env here says that this is one: put its .env beside"
+    " docker-compose.yml, and restore again. TRIAL=1 makes a trial of it, whose letters go to its own inbox and"
+    " count as sent."
+)
 KNOWN = """
 import django; django.setup()
 from django.db.migrations.loader import MigrationLoader
@@ -56,12 +64,17 @@ CHANGED = "The database and the pictures are the backup's; what serves and sends
 
 
 def restore(
-    compose: Compose, path: Path, force: bool = False, say: Callable[[str], object] = lambda _: None
+    compose: Compose,
+    path: Path,
+    force: bool = False,
+    say: Callable[[str], object] = lambda _: None,
+    as_a_trial: bool = False,
 ) -> tuple[int, int]:
     """Restore the file into the installation, and start what may start; how many runs are under way, and how many
     mailings due, by the backup. If there are any, nothing that sends is started.
 
-    By force what was there is replaced, and stays as the database BEFORE. Raises OpsError, which says how things stand.
+    What was in real use becomes a trial only where that is said (`as_a_trial`). By force what was there is replaced,
+    and stays as the database BEFORE. Raises OpsError, which says how things stand.
     """
     with _readable(path), tarfile.open(path, "r:") as archive:
         applied, dump = _contents(archive)
@@ -75,7 +88,7 @@ def restore(
         stands = UNTOUCHED
         try:
             say("Reading the database")
-            _read_database(compose, dump)
+            _read_database(compose, dump, may_be_real=compose.mode() == "production" or as_a_trial)
             say("Reading the pictures")
             _read_media(compose, archive)
             runs, mailings = map(int, compose.sql(DUE, RESTORED).split("|"))
@@ -153,13 +166,19 @@ def _is_filled(compose: Compose) -> bool:
     return compose.sql(TABLES) == "t" and compose.sql(FILLED) == "t"
 
 
-def _read_database(compose: Compose, dump: IO[bytes]) -> None:
-    """Into a database beside the other, which is brought to this version."""
+def _read_database(compose: Compose, dump: IO[bytes], may_be_real: bool) -> None:
+    """Into a database beside the other, which is brought to this version. That it was in real use this installation
+    notes again, where it is.
+    """
     compose.sql(f"DROP DATABASE IF EXISTS {RESTORED} WITH (FORCE)", "postgres")
     compose.sql(f"CREATE DATABASE {RESTORED} TEMPLATE template0", "postgres")
     options = ("-U", "vestnik", "--exit-on-error", "--no-owner", "--no-privileges", "--dbname", RESTORED)
     with _into(compose, "exec", "-T", "postgres", "pg_restore", *options, what="pg_restore") as stdin:
         shutil.copyfileobj(dump, stdin, 1 << 20)
+    if compose.sql(NOTES, RESTORED) == "t":
+        if not may_be_real and compose.sql(IN_REAL_USE, RESTORED) != "0":
+            raise OpsError(A_REAL_ONE)
+        compose.sql("DELETE FROM installation_realuse", RESTORED)
     _in_web(compose, "sh", "-c", MIGRATE)
     compose.sql("ANALYZE", RESTORED)
 
@@ -246,17 +265,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make restore", description=__doc__)
     parser.add_argument("file")
     parser.add_argument("--force", action="store_true")
+    parser.add_argument("--trial", action="store_true")
     chosen = parser.parse_args()
     if not chosen.file:
         raise OpsError("Which backup? make restore FILE=backups/vestnik-….tar")
     compose = Compose()
     with alone():
-        runs, mailings = restore(compose, Path(chosen.file), chosen.force, _say)
+        runs, mailings = restore(compose, Path(chosen.file), chosen.force, _say, as_a_trial=chosen.trial)
     if runs or mailings:
         sys.stdout.write(f"Restored. {left_to_do(runs, mailings)}\n")
     else:
         sys.stdout.write("Restored; everything runs.\n")
-    if env_file.read(ROOT / ".env").get("MODE") != "production":
+    if compose.mode() != "production":
         sys.stdout.write("It runs as a trial: there is no .env that says MODE=production.\n")
     if compose.sql(f"SELECT datname FROM pg_database WHERE datname = '{BEFORE}'", "postgres"):
         sys.stdout.write(

@@ -43,6 +43,15 @@ def file(site, tmp_path):
 
 
 @pytest.fixture
+def real(site, tmp_path):
+    """A fresh installation without an .env, and the backup of one in real use."""
+    site.database.sql("INSERT INTO installation_realuse (id) VALUES (1)")
+    made = backup.write(Compose(), tmp_path / "backups")
+    site.database.become("fresh")
+    return made
+
+
+@pytest.fixture
 def empty(site, file):
     """A fresh installation, and the backup of another."""
     site.database.become("fresh")
@@ -302,3 +311,31 @@ def test_the_operators_programs_want_nothing_but_python():
         "import ops.up, ops.backup, ops.restore, ops.smoke.__main__, ops.smoke.plugs"
     )
     subprocess.run([sys.executable, "-I", "-S", "-c", script], cwd=ROOT, check=True)  # without installed packages
+
+
+def test_what_was_in_real_use_does_not_become_a_trial_unnoticed(site, real):
+    with pytest.raises(OpsError, match=rf"in real use.* TRIAL=1 .*\n{UNTOUCHED}"):
+        restore(Compose(), real)
+    assert site.people() == []
+    assert site.database.names() == {"vestnik"}
+
+
+def test_a_trial_of_it_is_made_where_that_is_said_and_it_forgets_what_it_was(site, real):
+    site.migrates()
+    restore(Compose(), real, as_a_trial=True)
+    assert site.people() == ["alice@example.org"]
+    assert site.database.sql("SELECT count(*) FROM installation_realuse") == [(0,)]
+
+
+def test_an_installation_in_real_use_is_restored_as_one(site, real, docker):
+    docker.does("config --format json", """echo '{"services": {"secrets": {"environment": {"MODE": "production"}}}}'""")
+    restore(Compose(), real)
+    assert site.people() == ["alice@example.org"]
+
+
+def test_a_backup_of_a_version_that_noted_nothing_is_restored(site, tmp_path):
+    site.database.sql("DROP TABLE installation_realuse")
+    made = backup.write(Compose(), tmp_path / "backups")
+    site.database.become("fresh")
+    restore(Compose(), made)
+    assert site.people() == ["alice@example.org"]
