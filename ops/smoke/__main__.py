@@ -1,5 +1,6 @@
 """`make smoke`: one line for each check, with figures; exit code 1 with the first that fails."""
 
+import secrets
 import sys
 import tempfile
 import time
@@ -44,7 +45,7 @@ def check(words: str, work: Callable[[], str]) -> None:
 def smoke(site: Installation) -> None:
     """The whole story. Raises OpsError where it does not go as it should."""
     check("images are built", lambda: _quietly(site.compose, "build"))
-    check("nothing but what they need is in them", checks.images)
+    check("nothing but what they need is in them", lambda: checks.images(site))
     check("everything starts and is healthy", lambda: _quietly(site.compose, "up", "--detach", "--wait"))
     check("containers are confined", lambda: checks.containers(site))
     alice = mailings.sign_up(site)
@@ -58,8 +59,10 @@ def smoke(site: Installation) -> None:
     check("the web is away", lambda: checks.staleness(site))
     check("three dispatchers, two webs", lambda: scaled(site))
     check("two webs, one of them gone", lambda: one_web_gone(site))
+    check("the keys are changed", lambda: rotated(site, alice))
     check("backed up, lost, restored", lambda: restored(site))
     check("after the restore", lambda: sent_after(site))
+    check("real use is remembered", lambda: remembered(site))
 
 
 def killed(site: Installation) -> str:
@@ -125,6 +128,47 @@ def one_web_gone(site: Installation) -> str:
         raise OpsError(f"Pages answered {answers}.")
     site.compose("up", "--detach", "--wait", "--scale", "dispatcher=1", "--scale", "web=1")
     return f"{len(answers)} of {len(answers)} pages answered"
+
+
+def rotated(site: Installation, alice: Visitor) -> str:
+    """New keys begin PostgreSQL and Redis anew for nobody, and nobody has to sign in again."""
+    lasting = [*site.containers("postgres"), *site.containers("redis")]
+    began = [each["State"]["StartedAt"] for each in inspect(*lasting)]
+    old = site.compose("exec", "-T", "web", "cat", "/run/vestnik/secret_key")
+    site.tell(
+        {name: secrets.token_urlsafe(48) for name in ("SECRET_KEY", "FRONT_SECRET")} | {"SECRET_KEY_FALLBACKS": old}
+    )
+    site.compose("up", "--detach", "--wait")
+    if [each["State"]["StartedAt"] for each in inspect(*lasting)] != began:
+        raise OpsError("PostgreSQL or Redis began anew.")
+    if site.compose("exec", "-T", "web", "cat", "/run/vestnik/secret_key") == old:
+        raise OpsError("The key is the old one.")
+    if alice.get("/overview/").url != f"{site.url}/overview/":
+        raise OpsError("Who was signed in is not any more.")
+    return "PostgreSQL and Redis went on, and Alice is signed in"
+
+
+def remembered(site: Installation) -> str:
+    """What was in real use once is not started as a trial."""
+    site.compose("run", "--rm", "-T", "--no-deps", "-e", "MODE=production", "secrets")
+    site.compose("down")
+    try:
+        site.compose("up", "--detach", "--wait")
+    except OpsError:
+        pass
+    else:
+        raise OpsError("It was started as a trial.")
+    said = site.compose("logs", "--no-log-prefix", "database-secret").strip()
+    if "in real use" not in said:
+        raise OpsError(f"It was refused, and this was said:\n{said}")
+    states = {
+        each["Config"]["Labels"]["com.docker.compose.service"]: each["State"]["Status"] for each in inspect(*site.all())
+    }
+    if running := {"postgres", "web", "dispatcher", "control", "scheduler", "nginx"} & {
+        name for name, status in states.items() if status == "running"
+    }:
+        raise OpsError(f"{', '.join(sorted(running))} run all the same.")
+    return "a trial on its volumes is refused, in a sentence"
 
 
 def restored(site: Installation) -> str:

@@ -5,10 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ops import OpsError
 from ops.compose import run
-from ops.smoke.installation import Installation, eventually, inspect
+from ops.smoke.installation import PROJECT, Installation, eventually, inspect
 from ops.smoke.visitor import Answer, Visitor
 
-IMAGES = ("vestnik-web", "vestnik-dispatcher", "vestnik-front", "vestnik-inbox")
 NOT_IN_IMAGES = ("gcc", "cc", "g++", "make", "pip", "pip3", "uv", "git", "npm", "node")
 PUBLIC = {
     "Content-Security-Policy": "frame-ancestors 'none'",
@@ -37,9 +36,13 @@ print(images.store(file).address(480))
 """
 
 
-def images() -> str:
-    """The images run as nobody special and hold no tools; their sizes."""
-    for image in IMAGES:
+def images(site: Installation) -> str:
+    """The images are this installation's, run as nobody special and hold no tools; their sizes."""
+    ours = sorted(name for name in set(site.compose("config", "--images").split()) if name.startswith(f"{PROJECT}-"))
+    stay = [image for image in ours if not image.endswith("-first-start")]
+    if len(stay) != 4:
+        raise OpsError(f"The images that were built are {ours}.")
+    for image in stay:
         user = inspect(image)[0]["Config"]["User"]
         if user in ("", "0", "root"):
             raise OpsError(f"{image} runs as root.")
@@ -47,12 +50,12 @@ def images() -> str:
         command = ["docker", "run", "--rm", "--network", "none", "--entrypoint", "sh", image, "-c", look]
         if found := run(command).split():
             raise OpsError(f"{image} holds {', '.join(found)}.")
-    return ", ".join(f"{image} {inspect(image)[0]['Size'] / 1e6:.0f} MB" for image in IMAGES)
+    return ", ".join(f"{image} {inspect(image)[0]['Size'] / 1e6:.0f} MB" for image in stay)
 
 
 def containers(site: Installation) -> str:
     """Every container is confined, and nginx is the only door."""
-    found = inspect(*site.compose("ps", "--all", "--quiet").split())
+    found = inspect(*site.all())
     for each in found:
         host, name = each["HostConfig"], each["Name"].strip("/")
         if not host["ReadonlyRootfs"]:

@@ -24,13 +24,23 @@ DJANGO = "import django; django.setup()\n"
 class Installation:
     """The containers, and ways of looking at them."""
 
-    def __init__(self, compose: Compose, port: int) -> None:
+    def __init__(self, compose: Compose, port: int, env_file: Path) -> None:
         self.compose = compose
+        self._env_file = env_file
         self.url = f"http://localhost:{port}"
 
     def containers(self, service: str) -> list[str]:
         """Ids of a service's containers, running or not."""
         return self.compose("ps", "--all", "--quiet", service).split()
+
+    def all(self) -> list[str]:
+        """Ids of all containers, running or not."""
+        return self.compose("ps", "--all", "--quiet").split()
+
+    def tell(self, variables: dict[str, str]) -> None:
+        """What it is told from the next start on, beside what it was told before."""
+        with self._env_file.open("a") as file:
+            file.write(_assigned(variables))
 
     def django(self, script: str, service: str = "web") -> str:
         """What a script with Django set up prints in a container."""
@@ -66,12 +76,12 @@ def installation(variables: dict[str, str]) -> Iterator[Installation]:
     port = _free_port()
     with tempfile.TemporaryDirectory(prefix="vestnik-smoke-") as folder:
         env_file = Path(folder, "env")
-        env_file.write_text("".join(f"{name}='{value}'\n" for name, value in {"PORT": str(port), **variables}.items()))
+        env_file.write_text(_assigned({"PORT": str(port), **variables}))
         compose = Compose(PROJECT, env_file)
         if run(["docker", "ps", "--quiet", "--filter", f"label=com.docker.compose.project={PROJECT}"]):
             raise OpsError(f"{PROJECT} runs already; docker compose -p {PROJECT} down --volumes ends it.")
         try:
-            yield Installation(compose, port)
+            yield Installation(compose, port, env_file)
         except OpsError:
             sys.stdout.write(compose("logs", "--no-color", "--tail", "40") + "\n")
             raise
@@ -92,6 +102,10 @@ def eventually(what: str, look: Callable[[], Any], seconds: float = 60, pause: f
 def inspect(*ids: str) -> list[dict[str, Any]]:
     """What the engine knows of containers or images."""
     return list(json.loads(run(["docker", "inspect", *ids])))
+
+
+def _assigned(variables: dict[str, str]) -> str:
+    return "".join(f"{name}='{value}'\n" for name, value in variables.items())
 
 
 def _free_port() -> int:
