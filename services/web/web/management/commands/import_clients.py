@@ -10,10 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
-<<<<<<< HEAD
-=======
 from tempfile import TemporaryFile
->>>>>>> d5b68c5 (import_clients reads standard input, as containers have it)
 from typing import Any, BinaryIO
 
 from django.conf import settings
@@ -24,30 +21,19 @@ from vestnik.clients import csv_files, encodings, headers, import_files
 from vestnik.clients.importing import ImportReport
 from vestnik.command_line import bad_usage, find_owner, refusals
 
-<<<<<<< HEAD
+CHUNK = 1 << 20
 SHOWN = 40
 """Characters of a cell that are shown."""
-=======
-CHUNK = 1 << 20
->>>>>>> d5b68c5 (import_clients reads standard input, as containers have it)
 
 
 class Command(BaseCommand):
     help = (
-<<<<<<< HEAD
         "Import clients from a CSV file in which a line names the columns: e-mail, full name, comment; every other one"
         " becomes an attribute. Encoding and separator are found out, and what was read is said; where the encoding is"
         " not certain, nothing is imported until --encoding says it. Clients who are there already are updated; an"
         " empty cell keeps what is there. Bad rows are written, with their reasons, to a file beside the input:"
-        " clients.csv gives clients.rejected.csv. Exit code 0: done, 1: every row was refused, 2: nothing could be"
-        " imported."
-=======
-        "Import clients from a CSV file (UTF-8 or Windows-1251; comma, semicolon or tab) whose first line names the"
-        " columns: e-mail, full name, comment; every other one becomes an attribute. Clients who are there already"
-        " are updated; an empty cell keeps what is there. Bad rows are written, with their reasons, to a file beside"
-        " the input: clients.csv gives clients.rejected.csv; where the file is -, standard input is read and they go to"
-        " standard error. Exit code 0: done, 1: every row was refused, 2: nothing could be imported."
->>>>>>> d5b68c5 (import_clients reads standard input, as containers have it)
+        " clients.csv gives clients.rejected.csv; where the file is -, standard input is read and they go to standard"
+        " error. Exit code 0: done, 1: every row was refused, 2: nothing could be imported."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -131,8 +117,7 @@ class Command(BaseCommand):
         if report.repeated:
             self.stdout.write(f"Rows whose address another row has, too: {report.repeated}.")
         if report.refused:
-<<<<<<< HEAD
-            self.stdout.write(f"Rows refused: {report.refused}; see {rejected.path}.")
+            self.stdout.write(f"Rows refused: {report.refused}; see {rejected.where}.")
         for remark in report.remarks:
             self.stdout.write(remark)
 
@@ -141,8 +126,6 @@ def _cut(cell: str) -> str:
     """A cell on one line, as far as there is room."""
     line = " ".join("".join(letter if letter.isprintable() else " " for letter in cell[:200]).split())
     return line if len(line) <= SHOWN else f"{line[: SHOWN - 1]}…"
-=======
-            self.stdout.write(f"Rows refused: {report.refused}; see {rejected.where}.")
 
 
 @contextmanager
@@ -157,8 +140,8 @@ def standard_input() -> Iterator[BinaryIO]:
                     f"Standard input is larger than {settings.IMPORT_LIMIT_BYTES >> 20} MB (IMPORT_LIMIT_MB)."
                 )
             file.write(piece)
+        file.seek(0)
         yield file
->>>>>>> d5b68c5 (import_clients reads standard input, as containers have it)
 
 
 class Rejected(import_files.Rejected):
