@@ -97,18 +97,18 @@ def folders(project: str) -> set[Path]:
     return {Path(line).resolve() for line in run(["docker", "ps", "--all", *told]).splitlines() if line}
 
 
-def volumes(project: str) -> list[str]:
-    """The names of its volumes."""
-    named = f"label=com.docker.compose.project={project}"
-    return run(["docker", "volume", "ls", "--quiet", "--filter", named]).split()
+def volumes(project: str) -> dict[str, str]:
+    """The names of those of its volumes that there are, whoever made them, by what docker-compose.yml calls them."""
+    known = json.loads(Compose(project)("config", "--format", "json"))["volumes"]
+    there = set(run(["docker", "volume", "ls", "--quiet"]).split())
+    return {each: volume["name"] for each, volume in known.items() if volume["name"] in there}
 
 
 def kept(project: str) -> Kept | None:
     """What its first start made; None where it never came so far."""
-    compose = Compose(project)
-    volume = json.loads(compose("config", "--format", "json"))["volumes"]["secrets"]["name"]
-    if not run(["docker", "volume", "ls", "--quiet", "--filter", f"name=^{volume}$"]):
+    if "secrets" not in volumes(project):
         return None
+    compose = Compose(project)
     files = " ".join(f"/run/vestnik/{name.lower()}" for name in MADE)
     look = f'for file in {files}; do cat "$file" 2>/dev/null; echo; done; test ! -e /run/vestnik/real_use || echo yes'
     compose.shown("build", "secrets")

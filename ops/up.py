@@ -150,9 +150,8 @@ def prepare(compose: Compose, is_there: bool) -> None:
         compose("run", "--rm", "-T", "--no-deps", *FROM_ENV, service, *command)
     if is_there:
         compose.shown("up", "--detach", "--wait", "--no-recreate", "--no-deps", "postgres", "redis")
-        compose.shown(
-            "run", "--rm", "-T", "--no-deps", *FROM_ENV, "migrate"
-        )  # in sight: it says in a sentence what it refuses
+        # In sight: what it refuses it says in a sentence.
+        compose.shown("run", "--rm", "-T", "--no-deps", *FROM_ENV, "migrate")
 
 
 def take_along(trial: Compose, compose: Compose) -> None:

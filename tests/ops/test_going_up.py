@@ -14,6 +14,11 @@ from tests.ops.test_up import ASKED
 
 NAME = "letters-production"
 SECRETS = {name: f"-{name.lower()}-that-the-volume-has" for name in projects.MADE}
+CONFIG = """echo '{"volumes": {'"$(for each in secrets postgres; do
+    printf '%s"%s": {"name": "%s_%s"}' "$comma" $each "$3" $each; comma=', '
+done)"'}}'"""
+"""What compose says of a project's volumes; its third word is the project."""
+
 LOOKS = (" ps --", " volume ls", "config --format", "build secrets", "sh -c for file")
 """What is asked before anything is begun."""
 
@@ -23,6 +28,7 @@ class Machine:
 
     def __init__(self, docker: Docker, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.docker, self.folder = docker, folder
+        self.volumes: list[str] = []
         self.env = folder / ".env"
         folder.mkdir()
         shutil.copy(compose.ROOT / "docker-compose.yml", folder)
@@ -31,15 +37,13 @@ class Machine:
         monkeypatch.delenv("DOCKER_HOST", raising=False)
         self.monkeypatch = monkeypatch
         self.port = str(free_port())
-        docker.does(
-            "config --format json", """echo "{\\"volumes\\": {\\"secrets\\": {\\"name\\": \\"$3_secrets\\"}}}" """
-        )
+        docker.does("config --format json", CONFIG)
 
     def has(self, project: str, secrets: Mapping[str, str] = SECRETS, real_use: bool = False, folder: str = "") -> None:
         """Volumes of this project, and containers that were started from the folder."""
-        self.docker.does(f"name=^{project}_secrets$", f"echo {project}_secrets")
         named = f"label=com.docker.compose.project={project}"
-        self.docker.does(f"ls --quiet --filter {named}", f'case "$*" in *={project}) echo {project}_secrets;; esac')
+        self.volumes.append(f"{project}_secrets")
+        self.docker.does("volume ls --quiet", f"echo {' '.join(self.volumes)}")
         said = "".join(f"{secrets.get(name, '')}\\n" for name in projects.MADE) + ("yes\\n" if real_use else "")
         self.docker.does(f"-p {project} run --rm -T --no-deps secrets sh -c for file", f"printf %b '{said}'")
         if folder:
@@ -103,6 +107,15 @@ def test_of_a_first_start_that_fails_nothing_stays(machine, step):
     assert not machine.env.exists()
     assert machine.told[-1] == f"-p {NAME} down --volumes"
     assert not machine.docker.order(f"-p {NAME} up", f"-p {NAME} run --rm -T secrets")
+
+
+def test_volumes_that_were_there_before_it_outlive_a_first_start_that_fails(machine):
+    """Made by hand, say, to be filled from elsewhere: nothing but their names tells whose they are."""
+    machine.docker.does("volume ls --quiet", f"echo {NAME}_postgres")
+    machine.docker.does("web python", "exit 2")
+    with pytest.raises(OpsError, match="Nothing was changed"):
+        machine.goes_up(**ASKED, PORT=machine.port)
+    assert not [line for line in machine.told if "down" in line]
 
 
 def real(machine: Machine, **values: str) -> dict[str, str]:
