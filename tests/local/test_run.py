@@ -1,4 +1,6 @@
+import http.client
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from local import LocalError, probes
-from tests.local.helpers import ask_json, eventually, free_port, open_folder
+from tests.local.helpers import ask, ask_json, eventually, free_port, open_folder
 
 SETTINGS = ("SECRET_KEY", "DATABASE_URL", "REDIS_URL", "CACHE_URL", "MAIL_SERVICE_URL", "DJANGO_SETTINGS_MODULE")
 
@@ -65,11 +67,28 @@ def assert_the_sign_ins_are_in(said: str) -> None:
         assert f"  {name}@vestnik.test  " in said
 
 
+def assert_what_the_home_page_loads_is_small(port: int) -> None:
+    """As a browser asks, which unpacks: 636 kB of styles alone otherwise."""
+    _, page = ask(port, "/en/")
+    loaded = set(re.findall(r'(?:href|src)="(/static/[^"]+\.(?:css|js))"', page))
+    assert len(loaded) > 3
+    size = 0
+    for path in loaded:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("GET", path, headers={"Accept-Encoding": "gzip"})
+        answer = connection.getresponse()
+        size += len(answer.read())
+        assert "immutable" in (answer.getheader("Cache-Control") or "")
+        connection.close()
+    assert size < 250_000
+
+
 def test_everything_starts_again_after_a_kill_and_stops_on_ctrl_c(environment: dict[str, str], log: Path) -> None:
     inbox_port = int(environment["INBOX_PORT"])
     first = start(environment, log)
     eventually(lambda: "Ctrl-C stops it" in log.read_text(), 60)
     assert_the_sign_ins_are_in(log.read_text())
+    assert_what_the_home_page_loads_is_small(int(environment["WEB_PORT"]))
     letters = eventually(lambda: len(found := ask_json(inbox_port, "/api/letters")) == LETTERS and found)
     first.kill()
     first.wait()
