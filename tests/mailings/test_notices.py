@@ -74,7 +74,7 @@ def test_no_more_clients_are_looked_at_than_a_form_can_wait_for(
     message = Message(subject="x", text="{{ full_name }} {{ attributes.a }} {{ attributes.b }}")
     with django_assert_max_num_queries(2):
         found = gaps.of_owner(message, alice.pk)
-    assert (found.looked_at, found.complete) == (2, False)
+    assert found == gaps.Gaps(2, False, {"attributes.a": 2, "attributes.b": 2})
     assert "Of the first 2 clients" in notices.of_gaps(found)[0]
 
 

@@ -121,6 +121,27 @@ def test_links_and_names_in_letters_are_the_installations_whatever_host_was_aske
         assert "evil" not in letter.body + letter.subject
 
 
+def test_who_signs_up_reads_their_address_as_they_write_it(client):
+    answer = sign_up(client, email="Eve@Пример.рф")
+    assert answer.status_code == 302
+    [letter] = mail.outbox
+    assert letter.to == ["eve@xn--e1afmkfd.xn--p1ai"]
+    assert "eve@пример.рф" in letter.body
+    assert "xn--" not in letter.body
+    confirm(client)
+    for page in ("/overview/", "/profile/"):
+        text = client.get(page).content.decode()
+        assert "eve@пример.рф" in text
+        assert "xn--" not in text
+
+
+def test_an_account_has_an_address_that_every_mail_service_takes(client):
+    answer = sign_up(client, email="Ева@example.org")
+    assert answer.status_code == 200
+    assert answer.context["form"].errors["email"]
+    assert not User.objects.filter(email__contains="ева").exists()
+
+
 def test_nobody_confirms_an_account_whose_password_they_do_not_know(client):
     sign_up(mallory := Client(), email="victim@example.org")
     assert "did not sign up" in mail.outbox[-1].body

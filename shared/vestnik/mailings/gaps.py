@@ -40,7 +40,7 @@ class Gaps:
 
     looked_at: int
     complete: bool
-    """Whether these are all there are."""
+    """Whether these are certainly all there are."""
     empty: dict[str, int]
     """Names without a default, as placeholders write them, and how many clients have nothing there; most first."""
 
@@ -68,7 +68,7 @@ def _look(message: Message, owner_id: int, source: str, **chosen: Any) -> Gaps:
     if not named:
         return Gaps(0, True, {})
     spelled = attributes.spellings(owner_id)
-    columns, parameters = [], {"owner": owner_id, "most": LOOKED_AT + 1, **chosen}
+    columns, parameters = [], {"owner": owner_id, "most": LOOKED_AT, **chosen}
     for place, name in enumerate(named):
         attribute = name.removeprefix("attributes.")
         parameters[f"name{place}"] = spelled.get(attributes.key(attribute), attribute)
@@ -78,4 +78,4 @@ def _look(message: Message, owner_id: int, source: str, **chosen: Any) -> Gaps:
         cursor.execute(f"SELECT count(*), {', '.join(columns)} FROM ({source}) AS looked_at", parameters)
         number, *empty = cursor.fetchone()
     ordered = sorted(zip(named, empty, strict=True), key=lambda gap: -gap[1])
-    return Gaps(min(number, LOOKED_AT), number <= LOOKED_AT, {name: count for name, count in ordered if count})
+    return Gaps(number, number < LOOKED_AT, {name: count for name, count in ordered if count})

@@ -21,7 +21,7 @@ from django.urls import reverse, translate_url
 from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 
-from vestnik import demo
+from vestnik import addresses, demo
 from vestnik.accounts import verbs
 from vestnik.accounts.models import User
 from web.accounts.copies import align
@@ -121,6 +121,7 @@ class AccountAdapter(DefaultAccountAdapter):
         links = {
             name: _at_site(translate_url(value, language)) for name, value in context.items() if name.endswith("_url")
         }
+        named = {"email": email, **{name: value for name, value in context.items() if name.endswith("_email")}}
         with translation.override(language):
             super().send_mail(
                 template_prefix,
@@ -128,6 +129,7 @@ class AccountAdapter(DefaultAccountAdapter):
                 {
                     **context,
                     **links,
+                    **{name: addresses.shown(value) for name, value in named.items()},
                     "current_site": {"domain": urlsplit(settings.SITE_URL).netloc},
                     "days": app_settings.EMAIL_CONFIRMATION_EXPIRE_DAYS,
                     "hours": settings.PASSWORD_RESET_TIMEOUT // 3600,

@@ -9,7 +9,7 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 from django.views.generic import FormView, View
 
-from vestnik import sharing
+from vestnik import addresses, sharing
 from vestnik.clients.models import ClientList
 from vestnik.mailings.models import Mailing, Message
 from web.pages import OwnersPage, asked_by, number
@@ -73,7 +73,7 @@ class Sharing(OwnThing, FormView):
                 "Shared with %(address)s: at once if they have an account, else as soon as they have one. They are told"
                 " by a letter, unless they have had many of ours today."
             )
-            % {"address": share.address},
+            % {"address": addresses.shown(share.address)},
         )
         return redirect(self.here)
 
@@ -90,5 +90,7 @@ class TakeBack(OwnThing, View):
         for share in sharing.shares_of(self.thing):
             if share.pk == wanted:
                 sharing.unshare(share, user, address)
-                messages.success(request, _("No longer shared with %(address)s.") % {"address": share.address})
+                messages.success(
+                    request, _("No longer shared with %(address)s.") % {"address": addresses.shown(share.address)}
+                )
         return HttpResponseRedirect(self.here)
