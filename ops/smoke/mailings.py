@@ -47,6 +47,7 @@ def import_clients(site: Installation, alice: Visitor) -> str:
     page = alice.submit("/clients/import/", {"list_name": LIST}, file)
     if "/clients/imports/" not in page.url:
         raise OpsError(f"The file was not taken: {page.url} ({page.status}).")
+    alice.submit(page.url, {"encoding": "utf-8", "delimiter": ","})  # what was read is shown first
     count = "SELECT count(*) FROM clients_membership"
     eventually("the clients are imported", lambda: site.compose.sql(count) == str(CLIENTS), pause=0.5)
     return f"{CLIENTS:,}"

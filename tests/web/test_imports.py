@@ -307,6 +307,14 @@ def test_refused_rows_that_are_not_kept_any_more_are_not_offered(browser: Browse
     assert browser.get(reverse("clients:refused", args=[work.pk])).status_code == 404
 
 
+def test_what_is_to_be_known_of_an_import_is_said(browser: Browser) -> None:
+    work = imported(browser, "email;status\nanna@example.org;active\nANNA@example.org;unsubscribed\n")
+
+    page = page_of(browser, work)
+    assert "1 row has an address that another row has, too" in page
+    assert "“status”" in page
+
+
 def test_a_list_that_was_deleted_since_is_not_linked(browser: Browser) -> None:
     work = imported(browser, list_name="Friends")
     verbs.delete_list(ClientList.objects.get())

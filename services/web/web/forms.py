@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.http import QueryDict
+from django.utils.translation import gettext_lazy as _
 
 from vestnik import versions
 
 if TYPE_CHECKING:
     from vestnik.accounts.models import User
+
+
+MOST_ADDRESSES = 2_000
+"""Addresses that one field may hold: each takes a moment, and more are better imported."""
+
+_FAR_TOO_LONG = 10
+"""How many times as long as it may be a text is that is not shown again as a whole."""
+
+
+def addresses_in(text: str) -> list[str]:
+    """What stands in a text between commas, semicolons, spaces and line breaks, each once.
+
+    Raises ValidationError where that is too much.
+    """
+    written = list(dict.fromkeys(word for word in re.split(r"[\s,;]+", text) if word))
+    if len(written) > MOST_ADDRESSES:
+        raise ValidationError(
+            _("These are %(number)d addresses; at most %(limit)d are taken at once. Import a file of them instead."),
+            params={"number": len(written), "limit": MOST_ADDRESSES},
+        )
+    return written
 
 
 class SeenForm(forms.ModelForm):
@@ -60,6 +83,16 @@ class VerbForm(forms.ModelForm):
         self.from_address = from_address
         if self.instance.pk is None:
             self.instance.owner = owner
+        self._cut_what_is_far_too_long()
+
+    def _cut_what_is_far_too_long(self) -> None:
+        """What is many times longer than it may be is refused by its beginning: none of it is looked at or shown."""
+        for name, field in self.fields.items():
+            limit = getattr(field, "max_length", None)
+            typed = self.data.get(self.add_prefix(name)) if self.is_bound and limit else None
+            if typed is not None and len(typed) > _FAR_TOO_LONG * limit:
+                self.data = cast(QueryDict, self.data).copy()
+                self.data[self.add_prefix(name)] = typed[: _FAR_TOO_LONG * limit]
 
     def save(self, commit: bool = True) -> Any:
         """Save by the verb; raises ValidationError, and nothing is saved then."""

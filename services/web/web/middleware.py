@@ -1,17 +1,25 @@
-"""What browsers may do on every page. And what a signed-in person's pages follow: their own language and clock."""
+"""What browsers may do on every page, and how much they may send in a field. And what a signed-in person's pages
+follow: their own language and clock.
+"""
 
 import codecs
 import zoneinfo
 from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import BadRequest
-from django.http import HttpRequest, HttpResponse
+from django.core.exceptions import BadRequest, RequestDataTooBig
+from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.utils import timezone, translation
 from django.utils.cache import patch_cache_control, patch_vary_headers
 from django_htmx.http import HttpResponseClientRefresh
 
 from vestnik.accounts import verbs
+from vestnik.mailings.models import LONGEST_TEXT
+
+LONGEST_FIELD = 2 * LONGEST_TEXT + 100_000
+"""Characters: a message's text is the longest that is taken, and its line ends are sent as two."""
 
 UNWANTED = (
     *("accelerometer", "camera", "display-capture", "geolocation", "gyroscope", "magnetometer", "microphone", "midi"),
@@ -52,6 +60,25 @@ class BrowserRulesMiddleware:
         for name, rule in self.rules.items():
             response.headers.setdefault(name, rule)
         return response
+
+
+class BoundedFieldsMiddleware:
+    """Refuses a form with a field longer than any may be before anybody looks into it, as Django refuses a body that is
+    too large: what forms do with a field takes the longer the more stands in it, and it is shown again.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, *_view: Any) -> None:
+        if request.method != "POST":
+            return
+        with suppress(UnreadablePostError):  # whoever sent it is gone; the view finds nothing, as Django's own do
+            if any(len(value) > LONGEST_FIELD for _name, values in request.POST.lists() for value in values):
+                raise RequestDataTooBig(f"A field of the form has more than {LONGEST_FIELD} characters.")
 
 
 class ProfileMiddleware:

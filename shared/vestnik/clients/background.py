@@ -97,7 +97,7 @@ def first_look(work: ClientImport, encoding: str, delimiter: str) -> Look:
     if encoding not in encodings.ENCODINGS:
         raise ValidationError({"encoding": _("Choose an encoding.")})
     if delimiter and delimiter not in csv_files.SEPARATORS:
-        raise ValidationError({"delimiter": _("Choose what stands between cells.")})
+        raise ValidationError({"delimiter": _("Choose a separator.")})
     beginning = io.BytesIO(uploads.beginning(work, PieceKind.SOURCE))
     try:
         return csv_files.look(beginning, delimiter=delimiter, found=encodings.Found(encoding, True, True))

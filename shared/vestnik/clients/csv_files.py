@@ -131,7 +131,7 @@ class Sheet:
         cells = [_NOT_READ.sub("\ufffd", cell) for cell in row.cells]
         place = next(cell for cell in cells if "\ufffd" in cell)
         at = max(0, place.index("\ufffd") - 20)
-        fault = _("Bytes that mean nothing in %(encoding)s stand at each “\ufffd” in “%(place)s”.") % {
+        fault = _("Some bytes are no letters in %(encoding)s; “�” stands for them here: “%(place)s”.") % {
             "encoding": ENCODINGS[self.found.encoding],
             "place": place[at : at + 40],
         }

@@ -216,7 +216,7 @@ def _client(columns: Columns, row: Row) -> tuple[str, str, str, str, dict[str, s
         )
     fields.validate_one_line(full_name)
     if "\ufffd" in full_name:
-        raise ValidationError(_("The name has lost letters: “\ufffd” stands for what could not be read."))
+        raise ValidationError(_("Letters of the name are lost: “�” stands where they were."))
     comment = "" if columns.comment is None else cells[columns.comment]
     if len(comment) > COMMENT_LENGTH:
         raise ValidationError(

@@ -134,7 +134,7 @@ class ReadingForm(forms.Form):
 
     encoding = forms.ChoiceField(label=gettext_lazy("Encoding"), choices=lambda: list(ENCODINGS.items()))
     delimiter = forms.ChoiceField(
-        label=gettext_lazy("Between cells stands a"),
+        label=gettext_lazy("Separator"),
         required=False,
-        choices=lambda: [("", gettext_lazy("whatever fits")), *SEPARATORS.items()],
+        choices=lambda: [("", gettext_lazy("find it out")), *SEPARATORS.items()],
     )

@@ -1,13 +1,11 @@
 """The forms of a list: its name, and who is added to it."""
 
-import re
-
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from vestnik.clients import verbs
 from vestnik.clients.models import ClientList
-from web.forms import ThingForm, VerbForm
+from web.forms import ThingForm, VerbForm, addresses_in
 
 
 class ListForm(ThingForm):
@@ -37,8 +35,10 @@ class MembersForm(VerbForm):
         model = ClientList
         fields = ()
 
+    def clean_addresses(self) -> list[str]:
+        return addresses_in(self.cleaned_data["addresses"])
+
     def by_verb(self) -> ClientList:
-        written = re.split(r"[\s,;]+", self.cleaned_data["addresses"])
         client_list: ClientList = self.instance
-        self.added = verbs.add_addresses_to_list(client_list, filter(None, written))
+        self.added = verbs.add_addresses_to_list(client_list, self.cleaned_data["addresses"])
         return client_list

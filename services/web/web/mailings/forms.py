@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import zoneinfo
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,7 +16,7 @@ from vestnik.accounts.models import User
 from vestnik.clients.models import Client, ClientList
 from vestnik.mailings import calendar, verbs
 from vestnik.mailings.models import Mailing, Message
-from web.forms import ThingForm
+from web.forms import ThingForm, addresses_in
 
 CLOCK = "%Y-%m-%dT%H:%M"
 
@@ -47,8 +46,7 @@ class AddressesField(forms.CharField):
         self.owner: User | None = None
 
     def clean(self, value: Any) -> Any:
-        written = [word for word in re.split(r"[\s,;]+", super().clean(value)) if word]
-        wanted = list(dict.fromkeys(map(_normalised, written)))
+        wanted = list(dict.fromkeys(map(_normalised, addresses_in(super().clean(value)))))
         found = {client.email: client for client in Client.objects.filter(owner=self.owner, email__in=wanted)}
         if strangers := [address for address in wanted if address not in found]:
             named = ", ".join(map(addresses.shown, strangers[:5])) + (" …" if len(strangers) > 5 else "")
