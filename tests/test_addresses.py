@@ -3,6 +3,7 @@
 import re
 import time
 import unicodedata
+from urllib.parse import quote
 
 import pytest
 from hypothesis import example, given, settings
@@ -255,6 +256,94 @@ def test_a_normal_form_is_normal_and_fit_for_a_header(address: str) -> None:
 )
 def test_a_masked_address_keeps_its_first_letter_and_its_domain(text, shown):
     assert addresses.masked(text, "alice.archer@example.org") == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ('"alice archer"@example.org is full', "a…@example.org is full"),
+        (r'<"alice \"al\" @ archer"@example.org>', "<a…@example.org>"),
+        ("RCPT TO:<alice.archer%40example.org>", "RCPT TO:<a…%40example.org>"),
+        ("/unsubscribe?e=alice%2540example.org", "u…%2540example.org"),
+        ("orcpt=rfc822;alice.archer+40example.org", "orcpt=rfc822;a…+40example.org"),
+        ("alice.archer=40example.org", "a…=40example.org"),
+        (
+            "alice.archer&#64;example.org or &lt;alice&commat;example.org",
+            "a…&#64;example.org or &lt;a…&commat;example.org",
+        ),
+        (r'{"to": "alice.archer\u0040example.org"}', r'{"to": "a…\u0040example.org"}'),
+        ("alice.archer [at] example.org", "a… [at] example.org"),
+        ("alice.archer @ example.org", "a… @ example.org"),
+        ("alice.archer＠example.org", "a…＠example.org"),
+        ("алиса@пример.рф, алиса@xn--e1afmkfd.xn--p1ai", "а…@пример.рф, а…@xn--e1afmkfd.xn--p1ai"),
+        ("alice(at work)@example.org alice(work)@example.org", "a…@example.org a…@example.org"),
+        ("bounce-alice=example.org@lists.example.com", "b…@lists.example.com"),
+        ("<@relay.example.com:alice@example.org>", "<@relay.example.com:a…@example.org>"),
+        ("alice@[192.0.2.1]", "a…@[192.0.2.1]"),
+        ('550 "Alice Archer" <alice@example.org>: no', "550 A… <a…@example.org>: no"),
+        ("550 Alice van Archer <x17@example.org>: no", "550 A… <x…@example.org>: no"),
+        ("550 alice archer <alice.archer@example.org>: no", "550 a… <a…@example.org>: no"),
+        ("=?utf-8?B?0JDQu9C40YHQsA==?= <x17@example.org>", "… <x…@example.org>"),
+        ("x17@example.org (Alice Archer)", "x…@example.org (A…)"),
+        ("User unknown <x17@example.org>", "User unknown <x…@example.org>"),
+        ("x17@example.org (user unknown)", "x…@example.org (user unknown)"),
+        ("<relay access denied> (Two Words)", "<relay access denied> (Two Words)"),
+        ("limit=40 of 40.5, +40 100 20", "limit=40 of 40.5, +40 100 20"),
+    ],
+)
+def test_an_address_is_masked_however_it_is_quoted(text, shown):
+    assert addresses.masked(text) == shown
+
+
+ALICES = "alice.archer"
+FORMS = st.sampled_from(
+    [
+        "{0}@{1}",
+        "<{0}@{1}>",
+        '"{0}"@{1}',
+        r'"{0}\" x"@{1}',
+        "{0}%40{1}",
+        "{0}%2540{1}",
+        "{0}+40{1}",
+        "{0}=40{1}",
+        "{0}&#64;{1}",
+        "{0}&#x40;{1}",
+        "{0} (at) {1}",
+        "{0}＠{1}",
+        "<@relay.example:{0}@{1}>",
+        "SRS0=h=t={1}={0}@relay.example",
+        "Alice Archer <{0}@{1}>",
+        '"Alice Archer" <{0}@{1}>',
+        "mailto:{0}@{1}",
+    ]
+)
+DOMAINS = st.sampled_from(["example.org", "пример.рф", "xn--e1afmkfd.xn--p1ai", "sub.long-name.example.co.uk"])
+WORDS = st.text(st.sampled_from('ab <>"(),:;=%+@.5\\\n\u2026'), max_size=12)
+
+
+@settings(max_examples=700, deadline=None)
+@given(WORDS, FORMS, DOMAINS, WORDS, FORMS, DOMAINS)
+def test_whatever_stands_around_it_nothing_of_an_address_but_a_letter_and_its_domain_is_left(
+    before, one, at, between, two, of
+):
+    text = f"{before} {one.format(ALICES, at)} {between} {two.format('bob.baker', of)}"
+    masked = addresses.masked(text)
+    assert not re.search("lice|rcher|bob|aker", masked, re.I), text
+    assert not re.search("lice|rcher|bob|aker", addresses.erased(text), re.I), text
+
+
+@given(st.sampled_from(["alice.archer", "o'brien", "alice+news", "x/y=z"]), WORDS)
+def test_a_local_part_is_masked_where_it_stands_alone_in_any_form(local, words):
+    for form in (local, local.upper(), quote(local, safe=""), local.partition("+")[0]):
+        masked = addresses.masked(f"{words} {form}: user unknown", f"{local}@example.org")
+        assert form not in masked
+
+
+@settings(deadline=2000)
+@given(st.text(st.sampled_from('aB "(<@=%40.\\'), max_size=60), st.integers(1, 200))
+def test_masking_takes_no_longer_than_the_text_is_long(piece, times):
+    addresses.masked(piece * times)
+    addresses.erased(piece * times)
 
 
 @given(st.emails())

@@ -1,8 +1,10 @@
 """E-mail addresses: one normal form, in which they are compared, stored and written to; and as people write them."""
 
+import html
 import re
 import unicodedata
 from functools import lru_cache
+from urllib.parse import quote
 
 import idna
 from django.utils.translation import gettext, gettext_lazy
@@ -16,7 +18,6 @@ MAX_LENGTH = 254
 _PLAIN = re.compile(
     r"(?=.{1,64}@)[a-z0-9_+-]+(?:\.[a-z0-9_+-]+)*@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,24}", re.ASCII
 )
-_WRITTEN = re.compile(r"([^\s@<>(),:;\[\]])[^\s@<>(),:;\[\]]*(?=@\S)")  # what stands before an @ in a text
 _REVIEWED = re.compile(r"(?:^|\.)(?:xn--|..--)|\.(?:arpa|invalid|local|localhost|onion|test)$")
 
 
@@ -99,7 +100,7 @@ def domain(address: str) -> str:
 def shown(address: str) -> str:
     """A normalised address as people write it: bob@пример.рф. What is none stays as it is."""
     local, at, name = address.rpartition("@")
-    return f"{local}{at}{_shown_domain(name)}" if at and "xn--" in name else address
+    return f"{local}{at}{shown_domain(name)}" if at and "xn--" in name else address
 
 
 def sought(text: str) -> list[str]:
@@ -110,7 +111,8 @@ def sought(text: str) -> list[str]:
 
 
 @lru_cache(maxsize=1024)
-def _shown_domain(name: str) -> str:
+def shown_domain(name: str) -> str:
+    """A domain as people write it: пример.рф, not xn--e1afmkfd.xn--p1ai."""
     try:
         written: str = idna.decode(name)
         return written if idna.encode(written).decode() == name else name
@@ -129,11 +131,139 @@ def _in_ascii(name: str) -> str:
     return ".".join(labels)
 
 
-def masked(text: str, address: str = "") -> str:
-    """`text` with each address in it cut down to its first letter and its domain: a…@example.org.
+ERASED = "[address]"
 
-    What stands before the @ of `address` is cut down also where it stands alone, as in “alice: user unknown”.
+_ELLIPSIS = "…"
+
+# What looks like a domain, and an @ as it is encoded by URLs (once or more), RFC 3461's xtext, quoted-printable, HTML,
+# JSON and people. An encoded one counts only before what looks like a domain.
+_DOMAIN = r"(?:[^\W_](?:[\w-]{0,62}[^\W_])?\.){1,10}(?:xn--[a-z0-9-]{1,59}|[^\W\d_]{2,63})"
+_AT = re.compile(
+    r"[@\uff20\ufe6b](?=\S)"
+    r"|(?:%(?:25){0,3}40|[=+]40|&\#0{0,4}64;|&\#x0{0,4}40;|&commat;|\\u0040|\\x40"
+    r"|\ {0,3}[(\[{<]\ ?(?:at|@)\ ?[)\]}>]\ {0,3}|\ {1,3}[@\uff20\ufe6b]\ {1,3})" + f"(?={_DOMAIN})",
+    re.I | re.X,
+)
+_HOST = re.compile(r"\[[^\]\s]{1,255}\]|[\w.-]+")
+_ENDS_LOCAL = frozenset('@\uff20\ufe6b<>(),:;[]"')
+_LONGEST_LOCAL = 512
+
+# A name before an address in brackets: quoted, encoded for a header, or some words; and one behind it, in parentheses.
+_NAME_BEFORE = re.compile(
+    r"""(?:(?P<quoted>"(?:\\.|[^"\\\n]){1,256}"\s?|(?:=\?[^\s?]{1,40}\?[bq]\?[^\s?]{0,200}\?=\s?){1,8})"""
+    r"|(?P<words>(?:[^\W\d_][\w.'’-]{0,60},?\s){1,6}))(?=<(?P<address>[^<>\s]{1,512})>)",
+    re.I,
+)
+_NAME_BEHIND = re.compile(r"(?<=[\w>\]])(?P<gap>\s?\()(?P<words>[^()<>]{1,200})(?=\))")
+
+_PARTICLES = frozenset(
+    ["al", "bin", "da", "de", "del", "den", "der", "di", "du", "el", "ibn", "la", "le", "van", "von", "zu"]
+)
+
+
+def masked(text: str, address: str = "") -> str:
+    """`text` with each address in it cut down to its first letter and its domain: a…@example.org; and the names beside
+    addresses to their first letters.
+
+    However the text encodes it: whoever quotes an address in an answer does as they like. What stands before the @ of
+    `address` is cut down also where it stands alone, as in “alice: user unknown”.
     """
-    text = _WRITTEN.sub(r"\1…", text)
-    local = address.rpartition("@")[0]
-    return re.sub(rf"(?<![\w.+-]){re.escape(local)}(?![\w.+-])", f"{local[0]}…", text, flags=re.I) if local else text
+    text = _without_names(text)
+    parts, done = [], 0
+    for start, at, _end in _found(text):
+        parts += [text[done:start], _first(text[start:at])]
+        done = at
+    text = "".join([*parts, text[done:]])
+    for form in _forms(address.rpartition("@")[0]):
+        text = re.sub(rf"(?<![\w.+-]){re.escape(form)}(?![\w.+-])", _first(form), text, flags=re.I)
+    return text
+
+
+def erased(text: str) -> str:
+    """`text` with each address in it replaced as a whole, its domain as well."""
+    text = _without_names(text)
+    parts, done = [], 0
+    for start, _at, end in _found(text):
+        parts += [text[done:start], ERASED]
+        done = end
+    return "".join([*parts, text[done:]])
+
+
+def _found(text: str) -> list[tuple[int, int, int]]:
+    """Where addresses are in the text: where each begins, where its @ stands, and where its domain ends."""
+    found: list[tuple[int, int, int]] = []
+    following = len(text)
+    for at in reversed(list(_AT.finditer(text))):  # a quoted local part may hold others
+        start = _local_start(text, at.start())
+        if start < at.start() < following:
+            host = _HOST.match(text, at.end())
+            found.append((start, at.start(), min(following, host.end() if host else at.end())))
+            following = start
+        elif start < following <= at.start():
+            found[-1] = (start, *found[-1][1:])
+            following = start
+    return found[::-1]
+
+
+def _local_start(text: str, end: int) -> int:
+    """Where the local part begins that ends there: quoted, with a comment behind it, or anything without a blank."""
+    least, start = max(0, end - _LONGEST_LOCAL), end
+    if text[end - 1 : end] == '"':
+        opening = text.rfind('"', least, end - 1)
+        while opening > least and text[opening - 1] == "\\":
+            opening = text.rfind('"', least, opening)
+        if opening >= 0:
+            return opening
+        start -= 1
+    elif text[end - 1 : end] == ")":
+        opening = text.rfind("(", least, end)
+        start = opening if opening >= 0 else end - 1
+    while start > least and text[start - 1] not in _ENDS_LOCAL and not text[start - 1].isspace():
+        start -= 1
+    return start
+
+
+def _first(words: str) -> str:
+    """The first letter or digit, and that there was more."""
+    return next((char for char in words if char.isalnum()), "") + _ELLIPSIS
+
+
+def _without_names(text: str) -> str:
+    if "<" in text:
+        text = _NAME_BEFORE.sub(_name_before, text)
+    return _NAME_BEHIND.sub(_name_behind, text) if "(" in text else text
+
+
+def _name_before(found: re.Match[str]) -> str:
+    if not _AT.search(found["address"]) or _AT.search(found[0]):  # quotes around an address's domain are none
+        return found[0]
+    if quoted := found["quoted"]:
+        return f"{_ELLIPSIS if quoted.startswith('=?') else _first(quoted)} "
+    words, local = found["words"].split(), found["address"].casefold()
+    kept = len(words)
+    while kept and (_begins_like_a_name(words[kept - 1]) or words[kept - 1].strip(",.").casefold() in local):
+        kept -= 2 if kept > 2 and words[kept - 2] in _PARTICLES else 1
+    name = words[kept:]
+    if not name or (len(name) == 1 and name[0].strip(",.").casefold() not in local):
+        return found[0]
+    return " ".join([*words[:kept], _first(name[0])]) + " "
+
+
+def _name_behind(found: re.Match[str]) -> str:
+    words = found["words"].split()
+    before = found.string[max(0, found.start() - _LONGEST_LOCAL) : found.start()]
+    if len(words) < 2 or not all(map(_begins_like_a_name, words)) or not _AT.search(before):
+        return found[0]
+    return f"{found['gap']}{_first(words[0])}"
+
+
+def _begins_like_a_name(word: str) -> bool:
+    """With a capital, or in a script that has none."""
+    return word[0].isalpha() and not word[0].islower()
+
+
+def _forms(local: str) -> list[str]:
+    """How a local part may stand alone in an answer: as it is, without its tag, and encoded; the longest first."""
+    plain = {local, local.partition("+")[0]}
+    encoded = {form for each in plain for form in (quote(each, safe=""), quote(each, safe="+"), html.escape(each))}
+    return sorted(filter(None, plain | encoded), key=len, reverse=True)

@@ -21,7 +21,7 @@ from sentry_sdk.integrations import Integration
 from sentry_sdk.integrations.logging import ignore_logger
 from sentry_sdk.types import Event, Hint, MonitorConfig
 
-from vestnik import logs
+from vestnik import addresses, logs
 
 QUIET_SECONDS = 300.0
 """How long the same line of the log, word for word, is not told again by the same process."""
@@ -29,7 +29,7 @@ QUIET_SECONDS = 300.0
 LEAST_SECRET = 4
 """Characters of a password that is looked for as it stands: shorter ones are in any text."""
 
-# In this order: what holds a password with an @ in it may not be taken for an address.
+# In this order, and before addresses: what holds a password with an @ in it may not be taken for one.
 RULES = [
     (re.compile(r"(://)[^\s/@]{1,1000}@"), r"\1[secret]@"),
     (re.compile(r"(?i)(\bauthorization\b[\"']?\s*[:=,]\s*[\"']?)[^\n\"']+"), r"\1[secret]"),
@@ -44,7 +44,6 @@ RULES = [
     (re.compile(r"(COPY \w+, line \d+(?:, column \w+)?: )\".*?\"(?=\n|$)", re.DOTALL), r"\1…"),
     (re.compile(r"(JSON data, line \d+: )[^\n]*"), r"\1…"),
     (re.compile(r"(\bToken )\"[^\n]*\"(?= is invalid)"), r"\1…"),
-    (re.compile(r"(?:\"[^\"\n@]{1,64}\"|[\w.!#$%&'*+/=?^`{|}~-]{1,64})(?:@|%40)(?:[\w.-]+|\[[\w.:]+\])"), "[address]"),
 ]
 
 
@@ -112,7 +111,7 @@ def scrub(text: str) -> str:
         text = text.replace(secret, "[secret]")
     for pattern, instead in RULES:
         text = pattern.sub(instead, text)
-    return text
+    return addresses.erased(text)
 
 
 def _integration(service: str) -> Integration:

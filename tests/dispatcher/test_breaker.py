@@ -386,3 +386,21 @@ def test_two_processes_send_one_probe_between_them(alice, engine, provider, othe
         provider.release()
     finally:
         second.stop()
+
+
+@pytest.mark.parametrize(
+    "quoted", ["<bob.baker@example.com>", "bob.baker%40example.com", '"Bob Baker" <x@example.com>', "bob.baker: no"]
+)
+@pytest.mark.parametrize("retry_after", [None, 60.0])
+def test_no_recipient_is_named_by_what_is_kept_of_an_outage(engine, quoted, retry_after, caplog):
+    """All owners and managers are told of it, and Redis and the log keep it."""
+    answer = f"451 mail for {quoted} from relay.internal:587 is refused"
+    for n in range(20):
+        letter = Letter(n, 1, f"{n}@example.org", "", f"bob.baker@example{n}.com", b"")
+        engine.pace.breaker.heard(Receipt(letter, Outcome.TEMPORARY, None, answer, 0.0, 0.0, retry_after), 1)
+        engine.pace.breaker.tell()
+    words = service.outage().words
+    assert "relay.internal:587" in words
+    kept = f"{lanes._redis().hgetall(service.KEY)} {caplog.text} {words}".lower()
+    assert "bob" not in kept
+    assert "baker" not in kept

@@ -199,7 +199,8 @@ class AccountMail:
         self._setbacks += 1
         wait = timedelta(seconds=pacing.setback(self._setbacks))
         log = logger.warning if isinstance(error, Unavailable) else logger.error
-        log("no account mail can be handed over for %.0f s: %s", wait.total_seconds(), error)
+        words = addresses.masked(str(error))
+        log("no account mail can be handed over for %.0f s: %s", wait.total_seconds(), words)
         return wait
 
     def _letters(self, claimed: set[int]) -> Iterator[Letter | None]:

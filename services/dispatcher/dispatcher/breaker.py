@@ -6,7 +6,7 @@ Its state is a hash in Redis, shared by all processes and read by pages (vestnik
     next       when the next probe may begin (ms by Redis's clock); there is no such field while it is closed
     since      when it opened
     times      how many probes in a row were in vain: each waits longer (SETBACKS)
-    trouble, words   what it was
+    trouble, words   what it was; no word of it names anybody
     service          whose name; what is known of another service counts for nothing
     prober, until    who tries now, and until when others leave it to them
 
@@ -217,14 +217,16 @@ class Breaker:
             again, self._again = self._again, None
         if works:
             self._close(took)
-        if silence and self._fail(Trouble.UNAVAILABLE, silence.answer, settings.BREAKER_FAILURES) is None:
-            self._stay_away_alone(settings.SETBACKS[0])
+        if silence:
+            words = addresses.masked(silence.answer, silence.letter.recipient)
+            if self._fail(Trouble.UNAVAILABLE, words, settings.BREAKER_FAILURES) is None:
+                self._stay_away_alone(settings.SETBACKS[0])
         if refusal:
             self.refused(refusal)
         if again:
             self._try_again(settings.SETBACKS[0] if again.outcome is Outcome.TEMPORARY else 0.0)
         if hold:
-            self._leave_alone(hold.retry_after or 0.0, hold.answer)
+            self._leave_alone(hold.retry_after or 0.0, addresses.masked(hold.answer, hold.letter.recipient))
 
     def refused(self, receipt: Receipt) -> None:
         """The service refuses letter after letter, this one for instance: it is left alone."""
@@ -256,7 +258,8 @@ class Breaker:
         self.tell()
         returned, self._returned = self._returned, None
         if returned and self.probing:  # its lane had left, and nobody said why
-            self._fail(Trouble.UNAVAILABLE, returned.answer, settings.BREAKER_FAILURES)
+            words = addresses.masked(returned.answer, returned.letter.recipient)
+            self._fail(Trouble.UNAVAILABLE, words, settings.BREAKER_FAILURES)
         now = time.monotonic()
         accepted_ago = -1 if self._accepted_at <= self._told_at else round((now - self._accepted_at) * 1000)
         known = self._call(RENEW, self._worker, _ms(PROBE_LEASE), accepted_ago, _ms(FORGET_AFTER))
@@ -282,6 +285,7 @@ class Breaker:
         said: str | None = None,
     ) -> float | None:
         """`said`: operators are told only if they have not been of such words lately."""
+        words = addresses.masked(words)  # whatever it quotes: pages show it, and so does the log
         waits = [round(seconds * 1000) for seconds in setbacks or settings.SETBACKS]
         answer = self._call(
             FAIL,
@@ -306,7 +310,7 @@ class Breaker:
         if news and (said is None or self.is_news(said)):
             ours = trouble in (Trouble.MISCONFIGURED, Trouble.REFUSED)
             log = logger.error if ours else logger.warning
-            log("nothing is handed over, the next try is in %.1f s: %s", wait, addresses.masked(words))
+            log("nothing is handed over, the next try is in %.1f s: %s", wait, words)
             if not ours:  # that was an error, which Sentry hears of by itself
                 monitoring.tell(f"Nothing is handed over, the mail service is away: {words}", "breaker", trouble)
         return wait
@@ -320,7 +324,7 @@ class Breaker:
         else:
             self._hint(seconds)
         if news:
-            logger.warning("the service asked to be left alone for %.0f s: %s", seconds, addresses.masked(words))
+            logger.warning("the service asked to be left alone for %.0f s: %s", seconds, words)
 
     def _stay_away_alone(self, seconds: float) -> None:
         self._alone_until = time.monotonic() + seconds

@@ -11,6 +11,7 @@ from dispatcher import doubts, entries, ledger, measuring, pacing
 from dispatcher.engine import Engine
 from dispatcher.limits import Grant
 from dispatcher.providers.base import Outcome, Receipt, visible
+from vestnik import addresses
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +111,7 @@ class Claims:
         if not self._unwritable:
             ids = {"delivery_id": claimed.delivery_id, "run_id": self._run_id}
             said = "letter %(delivery_id)d of run %(run_id)d, and maybe others of it, cannot be written: %(error)s"
-            logger.error(said, {**ids, "error": error}, extra=ids)
+            logger.error(said, {**ids, "error": addresses.masked(str(error))}, extra=ids)
         self._unwritable += 1
         self._engine.settler.put(
             entries.Settlement(

@@ -13,6 +13,7 @@ from dispatcher import launching, ledger, pacing, sending, ticking
 from dispatcher.breaker import Open
 from dispatcher.engine import Engine
 from dispatcher.providers.errors import NoRoom, ProviderError
+from vestnik import addresses
 from vestnik.mailings import runs, service
 from vestnik.mailings.models import Mailing
 from vestnik.mailings.records import Delivery, DeliveryState, Run, RunState
@@ -77,7 +78,7 @@ def send(engine: Engine, run_ids: Sequence[int]) -> None:
         except (ProviderError, Error) as error:
             setbacks += 1
             wait, trouble = pacing.setback(setbacks), str(error)
-            logger.warning("nothing can be handed over for %.0f s: %s", wait, error)
+            logger.warning("nothing can be handed over for %.0f s: %s", wait, addresses.masked(trouble))
         if breaker.proofs > proofs or (wait and not trouble):  # a limit is no trouble
             away_since = time.monotonic()
         elif time.monotonic() - away_since > sum(settings.SETBACKS):

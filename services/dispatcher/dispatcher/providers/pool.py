@@ -18,6 +18,7 @@ from dispatcher.providers.errors import Crowded, LoginRefused, NoRoom, ProviderE
 from dispatcher.providers.lanes import Lane, Lanes
 from dispatcher.providers.tenancy import Tenancy
 from dispatcher.providers.url import Limits
+from vestnik import addresses
 
 logger = logging.getLogger(__name__)
 
@@ -356,7 +357,7 @@ class Pool:
             self.lanes.fail(error)
             return
         if not full:
-            logger.warning("a further connection was not to be had: %s", error)
+            logger.warning("a further connection was not to be had: %s", addresses.masked(str(error)))
         self._dial_more()
 
     def _give_up_again(self, error: ProviderError, raised: bool) -> None:
