@@ -74,9 +74,11 @@ def launch(mailing_id: int, delay: timedelta | None = None) -> None:
     transaction.on_commit(partial(LAUNCH.enqueue, mailing_id, delay=delay))
 
 
-def close(run_id: int) -> None:
-    """End the queued letters of a run that was cancelled or whose window moved, and the run if that was all."""
-    transaction.on_commit(partial(CLOSE.enqueue, run_id))
+def close(run_id: int, delay: timedelta | None = None) -> None:
+    """End (after `delay`) the queued letters of a run that was cancelled or whose window has closed by then, and the
+    run if that was all.
+    """
+    transaction.on_commit(partial(CLOSE.enqueue, run_id, delay=delay))
 
 
 def tick() -> None:

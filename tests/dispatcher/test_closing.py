@@ -1,11 +1,14 @@
 """How runs end: by one at a time, in seconds, whatever their size."""
 
+import time
+from datetime import timedelta
+
 import redis
 from django.conf import settings as configured
 from django.db import connection, transaction
 from django.utils import timezone
 
-from dispatcher import closing, ledger, ticking
+from dispatcher import closing, ledger, sending, ticking
 from tests.dispatcher.test_races import elsewhere
 from tests.dispatcher.test_sending import launched, states
 from vestnik.mailings import runs, verbs
@@ -92,3 +95,22 @@ def test_a_run_that_is_cancelled_again_and_again_is_closed_once(alice, transacti
     for _ in range(3):
         verbs.cancel(run.mailing)
     assert closes() == before + 1
+
+
+def test_a_run_whose_window_ends_in_the_middle_of_a_slice_is_over_with_it(alice, engine, provider, valkey):
+    """The close job came while letters were in hand; whoever gives back the last of them ends the run."""
+    run = launched(make_mailing(alice, 40))
+    deliver = provider.deliver
+
+    def slow(letters, *args, **kwargs):
+        for receipt in deliver(letters, *args, **kwargs):
+            Run.objects.filter(pk=run.pk).update(window_end=timezone.now() - timedelta(seconds=1))
+            engine.gate.refresh()
+            closing.close(run.pk)
+            yield receipt
+
+    provider.deliver = slow
+    assert sending.send_slice(engine, alice.pk, time.monotonic() + 5) is None
+    run.refresh_from_db()
+    assert run.state == "finished", "it stays open until the next tick"
+    assert set(states(run)) == {"sent", "expired"}

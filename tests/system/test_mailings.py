@@ -3,6 +3,7 @@
 import time
 from datetime import timedelta
 
+import pytest
 import redis
 from django.conf import settings
 from django.utils import timezone
@@ -93,6 +94,23 @@ def test_a_flushed_valkey_loses_nothing(alice, post, run_dispatcher):
     jobs.tick()
     wait_until(over(mailing), 30)
     assert recipients(post) == addresses(mailing.runs.get())
+
+
+@pytest.mark.parametrize("paused", [False, True], ids=["under way", "paused"])
+def test_a_run_is_closed_when_its_window_ends_and_not_by_the_next_tick(alice, post, run_dispatcher, paused):
+    post.letters_per_second = 60
+    run_dispatcher(TICK_CRON="0 0 1 1 *")
+    end = timezone.now() + timedelta(seconds=6)
+    mailing = make_mailing(alice, 1500, end=end)
+    post.wait_for(5)
+    if paused:
+        verbs.pause(mailing)
+    wait_until(over(mailing), 20)
+    run = mailing.runs.get()
+    assert (run.finished_at - end).total_seconds() < 1.5, "what is on its way takes a third of a second"
+    assert runs.totals(run.pk)["expired"] > 400
+    mailing.refresh_from_db()
+    assert mailing.paused_at is None
 
 
 def test_pause_keeps_the_letters_and_resume_sends_the_rest(alice, post, run_dispatcher):

@@ -35,7 +35,7 @@ def bind(job: jobs.Job, function: Callable[..., Any], about: str = "", **options
 
 # Idempotent, all of them, and found again by the tick: a few quick retries, then the next tick.
 launch = bind(jobs.LAUNCH, launching.launch_and_wake, "mailing_id", max_retries=3, time_limit=60 * MINUTE)
-close = bind(jobs.CLOSE, closing.close, "run_id", max_retries=3, time_limit=60 * MINUTE)
+close = bind(jobs.CLOSE, closing.close_in_time, "run_id", max_retries=3, time_limit=60 * MINUTE)
 wake = bind(jobs.WAKE, lanes.wake, "owner_id", max_retries=1)
 tick = bind(jobs.TICK, ticking.tick, max_retries=0, time_limit=60 * MINUTE)
 

@@ -22,7 +22,7 @@ from dramatiq.errors import Retry
 from dispatcher import engine, ledger, pacing, sending
 from dispatcher.breaker import Open
 from dispatcher.providers.errors import NoRoom, ProviderError, Unavailable
-from vestnik import jobs
+from vestnik import addresses, jobs
 from vestnik.mailings.records import Run
 from vestnik.settings import impatient
 
@@ -113,7 +113,7 @@ def run_slice(owner_id: int, slot: int, token: str, setbacks: int = 0) -> None:
         setbacks += 1
         due = pacing.setback(setbacks)
         log = logger.warning if isinstance(error, Unavailable) else logger.error
-        log("nothing can be handed over for %.0f s: %s", due, error)
+        log("nothing can be handed over for %.0f s: %s", due, addresses.masked(str(error)))
     finally:
         _end(owner_id, slot, token, setbacks, due)
 

@@ -34,6 +34,7 @@ def launch_and_wake(mailing_id: int) -> None:
     for run in launched:
         if run.state == RunState.OPEN:
             jobs.wake(run.owner_id)
+            runs.hint_end(run)
     if not launched:
         next_at = Mailing.objects.filter(pk=mailing_id).values_list("next_at", flat=True).first()
         if next_at and timedelta() < (wait := next_at - clock.now()) < jobs.horizon():
@@ -109,6 +110,7 @@ def _move_on(mailing: Mailing, now: datetime, run: Run | None) -> None:
     current = Mailing.objects.select_for_update(no_key=True).get(pk=mailing.pk)
     current.next_at = calendar.next_occurrence(current.schedule, now)
     current.save(update_fields=["next_at"])
+    runs.end_pause_if_over(mailing.pk)
     if run and run.state == RunState.OPEN and current.schedule != mailing.schedule:
         runs.move_window(run, current)
 

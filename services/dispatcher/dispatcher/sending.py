@@ -35,9 +35,11 @@ def send_slice(engine: Engine, owner_id: int, until: float, only: Sequence[int] 
                 return None
             with logs.about(run_id=turn.run_id), engine.gate.admitting(turn.run_id, asked, turn.window_seconds):
                 claim = _send_run(engine, owner_id, turn, until)
+                is_over = not engine.gate.is_open(turn.run_id)  # its window closed: what was in hand may have been all
+            if claim.exhausted or is_over:
+                closing.finish(turn.run_id)
             if claim.exhausted:
                 idle.append(turn.run_id)
-                closing.finish(turn.run_id)
             elif claim.held:
                 left = SHORT_WAIT if claim.held.of_owner else until - time.monotonic()
                 if claim.held.wait > left:

@@ -14,6 +14,7 @@ from dispatcher import account_mail, closing, lanes, launching, ledger, refreshi
 from vestnik import clock, erasing, jobs, monitoring
 from vestnik.accounts import sessions, submissions
 from vestnik.clients import background
+from vestnik.mailings import runs
 from vestnik.mailings.models import Mailing
 from vestnik.mailings.records import Run, RunState
 
@@ -87,6 +88,10 @@ def close() -> None:
     Run.objects.filter(state=RunState.OPEN, mailing=None, cancelled_at=None).update(cancelled_at=Now())
     for run_id in ledger.to_close():
         closing.close(run_id)
+    now = clock.now()
+    soon = Run.objects.filter(state=RunState.OPEN, window_end__gt=now, window_end__lt=now + jobs.horizon())
+    for run in soon.only("window_end"):
+        runs.hint_end(run)
 
 
 def imports() -> None:

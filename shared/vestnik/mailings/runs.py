@@ -3,15 +3,16 @@
 import logging
 import secrets
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.db import connection
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
+from django.db.models.functions import Now
 
-from vestnik import access, jobs
+from vestnik import access, clock, jobs
 from vestnik.accounts.models import User
 from vestnik.mailings import calendar
 from vestnik.mailings.models import Mailing
@@ -98,11 +99,41 @@ def lock_launches(mailing_id: int, *, wait: bool) -> bool:
         return wait or bool(cursor.fetchone()[0])
 
 
+def is_being_launched(mailing_id: int) -> bool:
+    """Whether somebody is launching the mailing: nothing of a run is to be seen before all its letters are written."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM pg_locks, (SELECT hashtextextended('vestnik.launch', %s) AS key) AS launch"
+            " WHERE locktype = 'advisory' AND objsubid = 1 AND granted"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            " AND classid::bigint = (key >> 32) & 4294967295 AND objid::bigint = key & 4294967295)",
+            [mailing_id],
+        )
+        return bool(cursor.fetchone()[0])
+
+
+def end_pause_if_over(mailing_id: int) -> None:
+    """A pause ends with what it holds up: where no run is open (but a cancelled one) and none is planned. It would
+    stand on pages for good, and keep a run from being sent by hand.
+    """
+    going = Run.objects.filter(mailing=OuterRef("pk"), state=RunState.OPEN, cancelled_at=None)
+    paused = Mailing.objects.filter(pk=mailing_id, paused_at__isnull=False, next_at=None)
+    paused.filter(~Exists(going)).update(paused_at=None, released_at=Now())
+
+
+def hint_end(run: Run) -> None:
+    """Have the run closed when its window does, if that is soon; the tick hints at the ends of others."""
+    wait = run.window_end - clock.now()
+    if timedelta() < wait < jobs.horizon():
+        jobs.close(run.pk, wait)
+
+
 def move_window(run: Run, mailing: Mailing) -> None:
     """Give an open run the window that its mailing's new plan leaves it: until the next occurrence, or the end."""
     run.window_end = mailing.next_at or mailing.end
     run.save(update_fields=["window_end"])
     jobs.close(run.pk)
+    hint_end(run)
 
 
 def totals(*run_ids: int) -> dict[str, int]:

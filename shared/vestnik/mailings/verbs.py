@@ -127,6 +127,7 @@ def save_mailing(
     elif replan:
         for run in mailing.runs.filter(state=RunState.OPEN):
             runs.move_window(run, mailing)
+        runs.end_pause_if_over(mailing.pk)
     hint(mailing, now)
     figures.changed()
     return mailing
@@ -179,7 +180,9 @@ def cancel(mailing: Mailing) -> None:
         if run is None:
             raise ValidationError(_("This mailing has no run to cancel."))
         if Run.objects.filter(pk=run.pk, cancelled_at=None).update(cancelled_at=Now()):
+            runs.end_pause_if_over(mailing.pk)
             jobs.close(run.pk)
+            figures.changed()
 
 
 def send_now(mailing: Mailing, request_id: uuid.UUID | None = None) -> Run:
@@ -267,6 +270,7 @@ def _try_again(
     if not count:
         raise ValidationError(_("There are no letters to try again."))
     jobs.wake(run.owner_id)
+    runs.hint_end(run)
     figures.changed()
     run.refresh_from_db()
     return run
