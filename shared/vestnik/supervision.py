@@ -8,6 +8,7 @@ hints to the dispatcher. Two who do the same at once do it once; the second is t
 from __future__ import annotations
 
 import zoneinfo
+from collections.abc import Callable
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -23,7 +24,7 @@ from vestnik.accounts import audit
 from vestnik.accounts.audit import AuditAction, AuditEntry
 from vestnik.accounts.models import User
 from vestnik.dead_messages import DeadMessage
-from vestnik.mailings import verbs
+from vestnik.mailings import standing, verbs
 from vestnik.mailings.models import Mailing
 from vestnik.mailings.records import RunState
 
@@ -60,7 +61,7 @@ def switch_on(mailing: Mailing, by: User, address: str = "") -> None:
         raise ValidationError(_told(AuditAction.SWITCHED_ON, mailing, _("This mailing is switched on already.")))
     verbs.switch_on(mailing)
     entry = audit.write(AuditAction.SWITCHED_ON, by, mailing, mailing.owner.email, address=address)
-    _write_to(mailing.owner, by, entry)
+    _write_to(mailing.owner, by, entry, lambda: standing.of(mailing).sentence)
 
 
 @transaction.atomic
@@ -183,10 +184,11 @@ def _moment(entry: AuditEntry) -> str:
     return str(formats.date_format(timezone.localtime(entry.at), "DATETIME_FORMAT"))
 
 
-def _write_to(person: User, by: User, entry: AuditEntry) -> None:
-    """Tell the person, in their language and by their clock, what was done, when, by whom and why."""
+def _write_to(person: User, by: User, entry: AuditEntry, follows: Callable[[], str] = str) -> None:
+    """Tell the person, in their language and by their clock, what was done, when, by whom and why, and what follows."""
     with translation.override(person.language), timezone.override(zoneinfo.ZoneInfo(person.time_zone)):
         subject, what, so = _letter(AuditAction(entry.action), entry.label)
+        so = so or follows()
         lines = [what, "", _("When: %(when)s") % {"when": _moment(entry)}]
         lines.append(_("By: %(who)s") % {"who": by.full_name or _("a manager")})
         if entry.reason:
@@ -206,7 +208,7 @@ def _letter(action: AuditAction, name: str) -> tuple[str, str, str]:
         return (
             _("Your mailing “%(name)s” was switched on") % {"name": name},
             _("Your mailing “%(name)s” was switched on again.") % {"name": name},
-            _("It goes on; what should have been sent in the meantime is sent if its time is not over."),
+            "",  # as things are: something else may stop it
         )
     if action == AuditAction.BLOCKED:
         return (
@@ -217,7 +219,7 @@ def _letter(action: AuditAction, name: str) -> tuple[str, str, str]:
     return (
         _("Your account was unblocked"),
         _("Your account was unblocked."),
-        _("You can sign in again. Your mailings go on; what should have been sent is sent if its time is not over."),
+        _("You can sign in again. Mailings of yours that nothing else stops go on, if their time is not over."),
     )
 
 

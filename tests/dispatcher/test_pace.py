@@ -95,6 +95,15 @@ def test_letters_to_a_domain_that_takes_no_more_are_put_off_and_others_pass(alic
     assert all(timedelta(seconds=20) < gap < timedelta(seconds=40) for gap in gaps), "they do not come one by one"
 
 
+def test_the_runs_page_names_the_domain_whose_limit_is_reached(alice, engine_with):
+    engine = engine_with(DOMAIN_RATE_LIMITS="example.org=2/h")
+    run = launched(make_mailing(alice, 5))
+    slice_of(engine, alice)
+    run.refresh_from_db()
+    assert states(run).count("sent") == 2
+    assert statistics.progress(run).waiting.startswith("The limit for example.org is reached; it goes on at ")
+
+
 def test_without_redis_nothing_goes_beyond_a_limit(alice, engine_with, monkeypatch):
     engine = engine_with(RATE_LIMITS="100/min")
     run = launched(make_mailing(alice, 3))

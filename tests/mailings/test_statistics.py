@@ -232,15 +232,16 @@ def test_progress_says_that_the_mailing_is_gone(alice):
     assert waiting(run) == "The mailing was deleted; its run is about to be cancelled."
 
 
-def test_progress_repeats_what_the_service_says_and_when_it_is_asked_next(alice, valkey):
+def test_progress_says_what_is_the_matter_with_the_service_and_when_it_is_asked_next(alice, valkey):
+    """In a sentence for everybody: its own words name hosts, and whomever else it wrote to."""
     run = launched(alice, 1)
     breaker = Breaker("memory://")
-    breaker.failed(Misconfigured("the service is at lunch."))
+    breaker.failed(Misconfigured("smtp.internal:587: <bob@example.com> is at lunch."))
     next_probe = timezone.localtime(service.outage().next_probe)
     assert waiting(run) == (
-        "The mail service refuses this installation's settings: the service is at lunch. "
-        f"The next try is at {next_probe:%H:%M:%S}."
+        f"The mail service refuses this installation's settings. The next try is at {next_probe:%H:%M:%S}."
     )
+    assert statistics.progress(run).outage.words == "smtp.internal:587: <b…@example.com> is at lunch."
     redis.Redis.from_url(settings.REDIS_URL).delete(service.KEY)
     assert waiting(run) == ""
 
@@ -251,6 +252,16 @@ def test_progress_says_when_a_limit_lets_letters_go_again(alice, bob, valkey):
     assert waiting(run) == ""
     service.note_limit(alice.pk, timedelta(minutes=2))
     assert waiting(run).startswith("A limit of letters is reached; it goes on at ")
+
+
+def test_progress_names_the_domain_whose_limit_is_reached(alice, worker, valkey):
+    run = launched(alice, 1)
+    run.deliveries.update(due_at=timezone.now() + timedelta(minutes=2), address="bob@xn--e1afmkfd.xn--p1ai")
+    assert waiting(run).startswith("All letters that are left are to be tried later")
+    service.note_domain_limit("xn--e1afmkfd.xn--p1ai", timedelta(minutes=2))
+    assert waiting(run).startswith("The limit for пример.рф is reached; it goes on at ")
+    run.deliveries.update(address="bob@example.org")
+    assert waiting(run).startswith("All letters that are left are to be tried later")
 
 
 def test_progress_says_when_the_next_try_is(alice, worker):

@@ -428,7 +428,7 @@ def test_actions_speak_of_each_mailing(browser, alice):
 
     assert act("pause") == ["“Busy” is paused.", "“Idle” is paused."]
     assert Mailing.objects.filter(paused_at=None).count() == 0
-    assert act("resume") == ["“Busy” goes on.", "“Idle” goes on."]
+    assert act("resume") == ["The pause of “Busy” is over.", "The pause of “Idle” is over."]
     assert act("cancel") == ["The run of “Busy” is cancelled.", "“Idle”: This mailing has no run to cancel."]
     assert act("send_now") == ["“Busy”: A run of this mailing is not over yet.", "“Idle” is being sent."]
     assert Run.objects.filter(mailing=idle).count() == 1

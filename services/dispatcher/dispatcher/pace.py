@@ -1,6 +1,7 @@
 """At what pace a process hands letters over: the breaker, the service's own "slower", and the limits, together."""
 
 import logging
+import time
 from contextlib import suppress
 from datetime import timedelta
 
@@ -11,12 +12,19 @@ from dispatcher.breaker import Breaker
 from dispatcher.limits import Grant, Limits
 from dispatcher.providers.base import Receipt
 from dispatcher.throttle import Throttle
+from vestnik import addresses
 from vestnik.mailings import service
 
 logger = logging.getLogger(__name__)
 
 ASK_AGAIN_SECONDS = 1.0
 """While Redis, which keeps the limits, does not answer, nothing is sent that might go beyond them."""
+
+NOTED_AGAIN_SECONDS = 0.25
+"""By so much longer a domain's limit holds letters up before pages are told again."""
+
+NOTED_DOMAINS = 10_000
+"""Of more of them a process does not remember that pages were told."""
 
 PROBE_SECONDS = 0.1
 """While another lane of this process tries a letter."""
@@ -31,6 +39,8 @@ class Pace:
         self.limits = Limits()
         self.throttle = Throttle(self.limits.each_second)
         self._connections = connections
+        self._noted: dict[str, float] = {}
+        """Until when (time.monotonic()) pages have been told that a domain is limited."""
 
     def take(self, owner_id: int | None, most: int, urgent: bool = False) -> Grant:
         """Tokens for at most so many letters of the owner, before they are claimed; None is account mail."""
@@ -66,10 +76,22 @@ class Pace:
         try:
             if wait := self.limits.domain_wait(address):
                 measuring.waits("domain", wait)
+                self._note_domain_limit(addresses.domain(address), wait)
             return wait
         except redis.RedisError as error:
             logger.warning("the limits of domains cannot be asked for: %s", error)
             return ASK_AGAIN_SECONDS
+
+    def _note_domain_limit(self, domain: str, wait: float) -> None:
+        """For pages. One of many letters is enough, and none is held up for want of a note."""
+        until = time.monotonic() + wait
+        if until - self._noted.get(domain, 0.0) < NOTED_AGAIN_SECONDS:
+            return
+        if len(self._noted) > NOTED_DOMAINS:
+            self._noted.clear()
+        self._noted[domain] = until
+        with suppress(redis.RedisError):
+            service.note_domain_limit(domain, timedelta(seconds=wait))
 
     def handed_over(self, owner_id: int | None, letter: tuple[int, int]) -> None:
         """A letter with a token, by its id and claim, is on its way."""

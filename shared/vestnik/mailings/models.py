@@ -224,14 +224,26 @@ class Mailing(models.Model):
 
     @property
     def hold(self) -> str:
-        """Why nothing of this mailing may go out now; empty when it may."""
-        if self.switched_off_at:
-            return "switched off"
-        if not self.owner.is_active:
-            return "owner blocked"
-        if not self.owner.is_confirmed:
-            return "owner not confirmed"
-        return "paused" if self.paused_at else ""
+        """Why nothing of this mailing may go out now; empty when it may. The first of `holds`."""
+        return next(iter(self.holds), "")
+
+    @property
+    def shows_pause(self) -> bool:
+        """Whether a pause is worth a word beside the mailing's status (of `with_status`): not where it is over."""
+        return self.paused_at is not None and getattr(self, "status", "") != Mailing.Status.COMPLETED
+
+    @property
+    def holds(self) -> tuple[str, ...]:
+        """All that would have to end before anything of this mailing may go out; what its owner can do least about
+        comes first.
+        """
+        found = {
+            "switched off": self.switched_off_at is not None,
+            "owner blocked": not self.owner.is_active,
+            "owner not confirmed": not self.owner.is_confirmed,
+            "paused": self.paused_at is not None,
+        }
+        return tuple(hold for hold, is_so in found.items() if is_so)
 
 
 class MessageUserObjectPermission(UserObjectPermissionBase):

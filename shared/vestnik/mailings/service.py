@@ -34,7 +34,7 @@ class Trouble(models.TextChoices):
     UNAVAILABLE = "unavailable", _("The mail service cannot be reached, or takes no letters now")
     MISCONFIGURED = "misconfigured", _("The mail service refuses this installation's settings")
     REFUSED = "refused", _("The mail service refuses letter after letter")
-    THROTTLED = "throttled", _("The mail service asked to be left alone for a while")
+    THROTTLED = "throttled", _("The mail service asked for a pause")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,9 @@ class Outage:
 
     trouble: Trouble
     words: str
-    """One sentence, mostly the service's own; never a password. Not for visitors."""
+    """One sentence, mostly the service's own, with its host and port; never a password or an address. For superusers:
+    to others `trouble` is named.
+    """
     since: datetime
     next_probe: datetime
     """When a letter is tried next; in the past while one is being tried."""
@@ -68,6 +70,20 @@ def limited_until(owner_id: int) -> datetime | None:
     """When the limit that holds up this owner's letters lets one go again, if one does. Never raises."""
     found = _ask(lambda: _redis().mget(_limit_key(owner_id), _limit_key(None))) or []
     return max((_moment(each) for each in found if each), default=None)
+
+
+def note_domain_limit(domain: str, wait: timedelta) -> None:
+    """The limit of this domain holds up letters to it, for so long. Raises redis.RedisError."""
+    _redis().set(_domain_key(domain), 1, px=max(1, round(wait.total_seconds() * 1000)))
+
+
+def is_limited(domain: str) -> bool:
+    """Whether the limit of this domain holds up letters to it. Never raises."""
+    return (_ask(lambda: _redis().mget(_domain_key(domain))) or [None])[0] is not None
+
+
+def _domain_key(domain: str) -> str:
+    return f"vestnik:limited:domain:{domain}"
 
 
 def _limit_key(owner_id: int | None) -> str:

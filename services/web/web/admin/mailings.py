@@ -120,7 +120,7 @@ class MailingAdmin(VerbAdmin):
 
     @admin.action(description=_("Resume"), permissions=["change"])
     def resume(self, request: HttpRequest, queryset: QuerySet[Mailing]) -> None:
-        self._each(request, queryset, verbs.resume, gettext("“%(name)s” goes on."))
+        self._each(request, queryset, verbs.resume, gettext("The pause of “%(name)s” is over."))
 
     @admin.action(description=_("Cancel the run"), permissions=["change"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[Mailing]) -> None:

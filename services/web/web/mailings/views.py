@@ -16,9 +16,8 @@ from django.views.decorators.http import require_POST
 
 from vestnik import access, addresses, clock
 from vestnik.accounts.models import User
-from vestnik.mailings import audience, gaps, notices, statistics, verbs
+from vestnik.mailings import audience, gaps, notices, standing, statistics, verbs
 from vestnik.mailings.models import Mailing
-from vestnik.mailings.records import RunState
 from web.mailings import charts
 from web.mailings.forms import MailingForm
 from web.messages.letters import attempt, framed, letter, with_pictures
@@ -75,16 +74,14 @@ class MailingPage(InItsZone, ThingPage):
         return super().get_queryset().with_status().select_related("owner", "message", "switched_off_by")
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        mailing, person, now = self.object, cast(User, self.request.user), clock.now()
+        mailing, person = self.object, cast(User, self.request.user)
         return super().get_context_data(
             **charts.of_runs(mailing, self.request.GET.get("page")),
-            open_run=mailing.runs.filter(state=RunState.OPEN).first(),
+            standing=standing.of(mailing),
             recipients=audience.size(mailing),
             lists=mailing.lists.order_by("name"),
             singles=mailing.clients.count(),
             upcoming=charts.upcoming(mailing),
-            is_over=mailing.end <= now,
-            is_due=mailing.next_at is not None and mailing.next_at <= now,
             may_see_message=access.may(person, "view", mailing.message),
             whole=access.may_see_addresses(person, mailing.owner_id),
             **kwargs,
@@ -166,7 +163,8 @@ class Pause(ActionPage):
 
     def act(self, thing: Mailing) -> str:
         verbs.pause(thing)
-        return _("Paused. What is queued stays queued.")
+        thing.refresh_from_db()
+        return standing.of(thing).sentence
 
 
 class Resume(ActionPage):
@@ -175,7 +173,7 @@ class Resume(ActionPage):
 
     def act(self, thing: Mailing) -> str:
         verbs.resume(thing)
-        return _("It goes on.")
+        return " ".join([_("The pause is over."), standing.of(thing).sentence])
 
 
 class Cancel(ActionPage):

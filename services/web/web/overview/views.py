@@ -18,7 +18,7 @@ from django.views.decorators.http import require_safe
 from django_htmx.http import HttpResponseClientRefresh
 
 from vestnik import access, clock
-from vestnik.mailings import runs, statistics
+from vestnik.mailings import runs, service, statistics
 from vestnik.mailings.records import Run, RunState
 from web import pages
 from web.overview import steps
@@ -91,10 +91,12 @@ def _under_way(user: Any) -> dict[str, Any]:
     """Open runs that the user may see, the newest first."""
     open_runs = runs.own_or_shared(user).filter(state=RunState.OPEN).order_by("-pk")[:LATEST]
     found = _with_totals(open_runs)
+    outage = service.outage() if found else None
     return {
         "under_way": found,
         "under_way_ids": "-".join(str(run.pk) for run in found),
-        "outage": statistics.outage_sentence() if found else "",
+        "outage": outage,
+        "outage_sentence": statistics.outage_sentence(outage) if outage else "",
     }
 
 

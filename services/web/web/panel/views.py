@@ -19,7 +19,7 @@ from django.views.generic import View
 from vestnik import access, addresses, supervision
 from vestnik.accounts.audit import AuditAction, AuditEntry
 from vestnik.accounts.models import User
-from vestnik.mailings import audience, statistics
+from vestnik.mailings import audience, standing, statistics
 from vestnik.mailings.models import Mailing
 from vestnik.mailings.rendering import Preview
 from vestnik.mailings.statistics import Totals
@@ -146,6 +146,7 @@ class MailingPage(InItsZone, ThingPage, Mailings):
             lists=with_sizes(mailing.lists.order_by("name")),
             singles=mailing.clients.count(),
             upcoming=charts.upcoming(mailing),
+            standing=standing.of(mailing),
             **{"form": ReasonForm(), **kwargs},
         )
 
@@ -256,7 +257,8 @@ class SwitchOff(Lever, MailingPage):
 class SwitchOn(Lever, MailingPage):
     def pull(self, by: Any, address: str, **_reason: str) -> str:
         supervision.switch_on(self.object, by, address)
-        return _("Switched on: it goes on. Its owner is told.")
+        self.object.refresh_from_db()
+        return " ".join([_("Switched on. Its owner is told."), standing.of(self.object).sentence])
 
 
 class Block(Lever, UserPage):
@@ -270,7 +272,9 @@ class Block(Lever, UserPage):
 class Unblock(Lever, UserPage):
     def pull(self, by: Any, address: str, **_reason: str) -> str:
         supervision.unblock(self.object, by, address)
-        return _("Unblocked: they can sign in again, and their mailings go on. They are told.")
+        return _(
+            "Unblocked: they can sign in again, and are told. Their mailings go on, unless something else stops them."
+        )
 
 
 class AuditList(TablePage, Log):

@@ -14,7 +14,7 @@ from django_htmx.http import HttpResponseClientRefresh
 
 from vestnik import access, clock
 from vestnik.clients.models import Client
-from vestnik.mailings import runs, statistics, verbs
+from vestnik.mailings import runs, standing, statistics, verbs
 from vestnik.mailings.records import Delivery, DeliveryState, Run, RunState, message_id
 from vestnik.mailings.rendering import CompiledMessage, Content, Preview
 from web.htmx import wants_fragment
@@ -48,6 +48,7 @@ def thing(request: HttpRequest, pk: int) -> HttpResponse:
             **context,
             **_journal(request, run),
             "may_change": _may_change(request, run),
+            "standing": standing.of(run.mailing) if run.mailing and run.state == RunState.OPEN else None,
             "again": [(state, getattr(totals, state)) for state in AGAIN if again and _has_dead(run, state)],
             "reasons": statistics.reasons(run) if totals.failed else [],
             "request_id": uuid.uuid4(),

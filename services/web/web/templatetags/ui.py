@@ -230,8 +230,12 @@ def demo_accounts() -> dict[str, Any]:
     return {"accounts": demo.ACCOUNTS if shown else (), "password": demo.password() if shown else ""}
 
 
-@register.inclusion_tag("panel/_outage.html")
-def outage() -> dict[str, Any]:
-    """What is the matter with the mail service, if something is."""
+@register.inclusion_tag("panel/_outage.html", takes_context=True)
+def outage(context: dict[str, Any]) -> dict[str, Any]:
+    """What is the matter with the mail service, if something is; in its own words for superusers alone."""
     found = service.outage()
-    return {"outage": found, "trying": found is not None and found.next_probe <= clock.now()}
+    return {
+        "outage": found,
+        "trying": found is not None and found.next_probe <= clock.now(),
+        "in_its_words": context["request"].user.is_superuser,
+    }

@@ -7,14 +7,14 @@ from datetime import datetime, timedelta
 
 import redis
 from django.core.cache import cache
-from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
-from vestnik import clock
+from vestnik import addresses, clock
 from vestnik.mailings import service
 from vestnik.mailings.models import Mailing
 from vestnik.mailings.records import Delivery, DeliveryState, Run, RunState, Worker
+from vestnik.mailings.service import Outage
+from vestnik.mailings.standing import when
 from vestnik.mailings.statistics.counting import Totals, of_runs
 
 LOOK_BACK = timedelta(seconds=10)
@@ -41,16 +41,20 @@ class Progress(Totals):
     """How long it takes at this rate; None if nothing is left, or nothing moves."""
     waiting: str = ""
     """A sentence: why nothing moves now. Empty if it does, or if the run is over."""
+    outage: Outage | None = None
+    """What is the matter with the mail service, if that is why."""
 
 
 def progress(run: Run) -> Progress:
     """How the run goes, which was read just now (with its mailing and the mailing's owner, to spare queries)."""
     now = clock.now()
     totals = of_runs([run.pk])[run.pk]
-    sending, waiting, rate = 0, "", _rate(run, totals.done, now)
+    sending, waiting, outage, rate = 0, "", None, _rate(run, totals.done, now)
     if run.state == RunState.OPEN:
         sending = Delivery.objects.filter(run=run, state=DeliveryState.SENDING).count()
-        waiting = _waiting(run, sending, now)
+        waiting = _waits_for_people_or_time(run, now)
+        outage = None if waiting else service.outage()
+        waiting = waiting or (outage_sentence(outage) if outage else _waits_for_the_service(run, sending, now))
     moves = rate > 0 and totals.left > 0 and not waiting
     return Progress(
         **vars(totals),
@@ -58,19 +62,16 @@ def progress(run: Run) -> Progress:
         rate=rate,
         time_left=timedelta(seconds=min(totals.left / rate, A_LONG_TIME.total_seconds())) if moves else None,
         waiting=waiting,
+        outage=outage,
     )
 
 
-def outage_sentence() -> str:
-    """Why the service takes no letters, whoever's; empty if it does, as far as is known."""
-    outage = service.outage()
-    if outage is None:
-        return ""
+def outage_sentence(outage: Outage) -> str:
+    """Why the service takes no letters, whoever's, in words for everybody."""
     now = clock.now()
-    return _("%(trouble)s: %(words)s. The next try is at %(time)s.") % {
+    return _("%(trouble)s. The next try is at %(time)s.") % {
         "trouble": outage.trouble.label,
-        "words": outage.words.rstrip("."),
-        "time": _moment(max(outage.next_probe, now), now),
+        "time": when(max(outage.next_probe, now), now),
     }
 
 
@@ -99,8 +100,8 @@ def _sample(run: Run, done: int, now: datetime) -> tuple[float, int] | None:
     return oldest if oldest and moment - oldest[0] >= AT_LEAST.total_seconds() else None
 
 
-def _waiting(run: Run, sending: int, now: datetime) -> str:
-    """What an open run waits for; what people did comes first, then what only time or a machine can change."""
+def _waits_for_people_or_time(run: Run, now: datetime) -> str:
+    """What an open run waits for: what people did, and what only time can change."""
     if run.cancelled_at:
         return _("Cancelled; what is in hand is being settled.")
     if run.mailing is None:
@@ -111,17 +112,26 @@ def _waiting(run: Run, sending: int, now: datetime) -> str:
         return _("Its time is up; what is in hand is being settled.")
     if run.filled_at is None:
         return _("Its letters are being written.")
-    if outage := outage_sentence():
-        return outage
+    return ""
+
+
+def _waits_for_the_service(run: Run, sending: int, now: datetime) -> str:
+    """The same: for limits, for letters' next tries, for somebody who sends."""
     if sending:
         return ""
     if (until := service.limited_until(run.owner_id)) and until > now:
-        return _("A limit of letters is reached; it goes on at %(time)s.") % {"time": _moment(until, now)}
+        return _("A limit of letters is reached; it goes on at %(time)s.") % {"time": when(until, now)}
     queued = Delivery.objects.filter(run=run, state=DeliveryState.QUEUED)
-    due = queued.order_by("due_at").values_list("due_at", flat=True).first()
+    due, address = queued.order_by("due_at", "pk").values_list("due_at", "address").first() or (None, "")
     if due is not None and due > now:
+        domain = addresses.domain(address)
+        if service.is_limited(domain):
+            return _("The limit for %(domain)s is reached; it goes on at %(time)s.") % {
+                "domain": addresses.domain_as_written(domain),
+                "time": when(due, now),
+            }
         return _("All letters that are left are to be tried later; the next try is at %(time)s.") % {
-            "time": _moment(due, now)
+            "time": when(due, now)
         }
     if due is not None and due <= now - ALIVE and not _somebody_works(now):
         return _("No worker is running.")
@@ -143,9 +153,3 @@ def _held(mailing: Mailing) -> str:
 
 def _somebody_works(now: datetime) -> bool:
     return Worker.objects.filter(ended_at=None, beat_at__gt=now - ALIVE).exists()
-
-
-def _moment(moment: datetime, now: datetime) -> str:
-    """In the reader's zone; with its date, if that is not today."""
-    moment, now = timezone.localtime(moment), timezone.localtime(now)
-    return date_format(moment, "H:i:s" if moment.date() == now.date() else _("j M Y, H:i:s"))
