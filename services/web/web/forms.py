@@ -88,11 +88,11 @@ class VerbForm(forms.ModelForm):
     def _cut_what_is_far_too_long(self) -> None:
         """What is many times longer than it may be is refused by its beginning: none of it is looked at or shown."""
         for name, field in self.fields.items():
-            limit = getattr(field, "max_length", None)
-            typed = self.data.get(self.add_prefix(name)) if self.is_bound and limit else None
-            if typed is not None and len(typed) > _FAR_TOO_LONG * limit:
+            most = _FAR_TOO_LONG * (getattr(field, "max_length", None) or 0)
+            typed = self.data.get(self.add_prefix(name)) if self.is_bound and most else None
+            if typed is not None and len(typed) > most:
                 self.data = cast(QueryDict, self.data).copy()
-                self.data[self.add_prefix(name)] = typed[: _FAR_TOO_LONG * limit]
+                self.data[self.add_prefix(name)] = typed[:most]
 
     def save(self, commit: bool = True) -> Any:
         """Save by the verb; raises ValidationError, and nothing is saved then."""

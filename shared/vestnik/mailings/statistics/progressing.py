@@ -127,7 +127,7 @@ def _waits_for_the_service(run: Run, sending: int, now: datetime) -> str:
         domain = addresses.domain(address)
         if service.is_limited(domain):
             return _("The limit for %(domain)s is reached; it goes on at %(time)s.") % {
-                "domain": addresses.domain_as_written(domain),
+                "domain": addresses.shown_domain(domain),
                 "time": when(due, now),
             }
         return _("All letters that are left are to be tried later; the next try is at %(time)s.") % {

@@ -7,7 +7,6 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -174,7 +173,7 @@ class RejectedFromStdin(import_files.Rejected):
 
     def __init__(self, stderr: OutputWrapper) -> None:
         self._stderr = stderr
-        super().__init__(partial(TemporaryFile, dir=settings.FILE_UPLOAD_TEMP_DIR))
+        super().__init__(lambda: TemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR))
 
     def keep(self) -> None:
         """Write them out."""
