@@ -10,10 +10,10 @@ import redis
 from django.conf import settings
 from dramatiq.errors import ConnectionClosed, Retry
 
-from dispatcher import broker, lanes
+from dispatcher import broker, lanes, middleware
 from dispatcher.scheduler import Scheduler
 from tests import embedded
-from vestnik import jobs
+from vestnik import dead_messages, jobs
 
 
 @pytest.fixture
@@ -170,3 +170,43 @@ def test_the_scheduler_looks_for_what_is_due_where_the_queue_was_begun_anew(valk
     embedded.SERVERS[1].start()
     assert scheduler.look(), "it was away for so short a time that nobody noticed"
     assert len(ticks) == 2
+
+
+def noted(message):
+    """What the middleware does before and after a job."""
+    dead = middleware.DeadMessageMiddleware()
+    dead.before_process_message(None, message)
+    dead.after_process_message(None, message)
+
+
+@pytest.fixture
+def message(queue, monkeypatch):
+    monkeypatch.setattr(middleware, "_is_away", False)
+    enqueue(queue)
+    return next(queue.consume("bulk", prefetch=8, timeout=100))
+
+
+def test_a_queue_that_answers_late_is_one_line_in_the_log_and_no_traceback(message, caplog):
+    redis.Redis.from_url(settings.REDIS_URL).execute_command("CLIENT", "PAUSE", "900", "ALL")
+    noted(message)
+    assert [(record.levelname, record.exc_info) for record in caplog.records] == [("WARNING", None)]
+    time.sleep(0.8)
+    noted(message)
+    assert len(caplog.records) == 1
+    redis.Redis.from_url(settings.REDIS_URL).execute_command("CLIENT", "PAUSE", "900", "ALL")
+    noted(message)
+    assert len(caplog.records) == 2, "the next time is news again"
+    time.sleep(0.8)
+
+
+def test_a_connection_that_was_closed_while_it_was_read_is_the_same(message, caplog, monkeypatch):
+    class Closed:
+        def pipeline(self):
+            raise ValueError("I/O operation on closed file")
+
+        def delete(self, *names):
+            raise ValueError("I/O operation on closed file")
+
+    monkeypatch.setattr(dead_messages, "client", Closed)
+    noted(message)
+    assert [(record.levelname, record.exc_info) for record in caplog.records] == [("WARNING", None)]

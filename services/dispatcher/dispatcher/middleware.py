@@ -117,9 +117,17 @@ def _starts(message: MessageProxy) -> str:
     return f"vestnik:starts:{_id(message)}"
 
 
+_is_away = False
+
+
 @contextmanager
 def _queue_may_be_away() -> Iterator[None]:
+    """What is asked of a queue that does not answer is left out; that is said once, until it answers again."""
+    global _is_away
     try:
         yield
+        _is_away = False
     except (redis.RedisError, OSError, ValueError) as error:  # ValueError: a connection closed while it is read
-        logger.warning("what became of a job is not noted: %s", error)
+        if not _is_away:
+            logger.warning("what becomes of jobs is not noted while the queue does not answer: %s", error)
+        _is_away = True
