@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from vestnik.mailings.models import Message
 from vestnik.mailings.rendering import CompiledMessage, Content, LetterTooLarge
-from vestnik.mailings.rendering.templates import Template
+from vestnik.mailings.rendering.templates import WRITTEN_EMAIL, Template, TooLong
 
 LARGE = {"a": "й" * 50_000}
 NOON = datetime(2025, 1, 31, 12, 0, tzinfo=UTC)
@@ -88,5 +88,10 @@ def test_the_length_that_is_known_before_is_the_length(pieces: list[str], name: 
         template = Template(
             "".join(piece.replace("{", "{ ") if "{{ " not in piece else piece for piece in pieces), is_html
         )
-        filled = template.fill({"email": "b@example.com", "full_name": name})
-        assert filled[1] == len(template.join(filled).encode())
+        values = {"email": "b@example.com", WRITTEN_EMAIL: "b@example.com", "full_name": name}
+        length = len(template.fill(values, 10_000).encode())
+        assert len(template.fill(values, length).encode()) == length
+        if length:
+            with pytest.raises(TooLong) as refused:
+                template.fill(values, length - 1)
+            assert refused.value.octets == length

@@ -128,6 +128,13 @@ def test_elsewhere_values_are_written_as_they_are(html: str) -> None:
     assert shown(html, email=PLUS).html == html.replace("{{ email }}", PLUS)
 
 
+def test_an_address_is_read_as_people_write_it_and_linked_as_programs_do() -> None:
+    html = '<a href="https://x.example/?e={{ email }}">{{ email }}</a>'
+    assert shown(html, email="bob@xn--e1afmkfd.xn--p1ai").html == (
+        '<a href="https://x.example/?e=bob%40xn--e1afmkfd.xn--p1ai">bob@пример.рф</a>'
+    )
+
+
 VALUES = st.text(max_size=30) | st.sampled_from(["&", "+", " ", '"', "'", "<", ">", "#", "?", "%", "/", "javascript:x"])
 
 

@@ -13,11 +13,12 @@ from datetime import datetime
 from django.conf import settings
 from django.utils.translation import gettext as _
 
+from vestnik import addresses
 from vestnik.clients import attributes as clients_attributes
 from vestnik.mail.headers import date_line, mailbox, message_id, recipient, unstructured
-from vestnik.mail.texts import body_text, one_line
+from vestnik.mail.texts import body_text, octets, one_line
 from vestnik.mailings.rendering.mime import Part
-from vestnik.mailings.rendering.templates import Filled, Template
+from vestnik.mailings.rendering.templates import WRITTEN_EMAIL, Template, TooLong
 
 LONGEST_SUBJECT = 2_000
 """Bytes of a subject that is filled in: a header must fit into what mail servers read of one."""
@@ -71,7 +72,7 @@ class CompiledMessage:
         self._from = mailbox("From", content.sender_name, content.sender)
         self._reply_to = mailbox("Reply-To", "", content.reply_to) if content.reply_to else ""
         fixed = "".join(self._subject.literals)
-        self._fixed_subject = None if self._subject.slots else unstructured("Subject", fixed)
+        self._fixed_subject = None if self._subject.names else unstructured("Subject", fixed)
         names = self._subject.names | self._text.template.names | self._html.template.names
         self._attributes = [(name, _stored(name, spellings or {})) for name in names if name.startswith("attributes.")]
 
@@ -91,22 +92,16 @@ class CompiledMessage:
         """
         values = self._values(address, full_name, attributes)
         subject = self._fixed_subject or unstructured("Subject", self._filled_subject(values))
-        filled, size = [], 0
-        for part in self._parts:
-            text = part.template.fill(values)
-            filled.append(text)
-            size += text[1]
-        if size > self._limit:
-            raise _too_large(size, self._limit)
+        try:
+            bodies = [part.encode(values, self._limit) for part in self._parts]
+        except TooLong as error:
+            raise _too_large(error.octets, self._limit) from None
         to = mailbox("To", full_name, address) if address.isascii() else recipient(full_name, address)
         head = (
             f"{self._from}{to}{self._reply_to}{subject}"
             f"{date_line(date.replace(microsecond=0))}{message_id(key)}MIME-Version: 1.0\r\n"
-        )
-        bodies = self._between.join([part.encode(text) for part, text in zip(self._parts, filled, strict=True)])
-        letter = b"".join(
-            (head.encode("ascii" if address.isascii() else "utf-8"), self._opening, bodies, self._closing)
-        )
+        ).encode("ascii" if address.isascii() else "utf-8")
+        letter = b"".join((head, self._opening, self._between.join(bodies), self._closing))
         if not letter.endswith(b"\r\n"):
             letter += b"\r\n"
         if len(letter) > self._limit:
@@ -116,25 +111,29 @@ class CompiledMessage:
     def preview(self, *, address: str, full_name: str, attributes: Mapping[str, str]) -> Preview:
         """What the letter to such a client would say. Raises LetterTooLarge, sooner than sending does."""
         values = self._values(address, full_name, attributes)
-        html, text = self._html.template.fill(values), self._text.template.fill(values)
-        size, limit = html[1] + text[1], min(PREVIEW_BYTES, self._limit)
-        if size > limit:
-            raise _too_large(size, limit)
+        html, limit = "", min(PREVIEW_BYTES, self._limit)
+        try:
+            html = self._html.template.fill(values, limit)
+            text = self._text.template.fill(values, limit - octets(html))
+        except TooLong as error:
+            raise _too_large(octets(html) + error.octets, limit) from None
         return Preview(
             subject=one_line(self._filled_subject(values)),
-            html=_shown(self._html.template, html),
-            text=_shown(self._text.template, text),
+            html=html.replace("\r\n", "\n"),
+            text=text.replace("\r\n", "\n"),
         )
 
     def _filled_subject(self, values: Mapping[str, str]) -> str:
-        filled = self._subject.fill(values)
-        if filled[1] > LONGEST_SUBJECT:
+        try:
+            return self._subject.fill(values, LONGEST_SUBJECT)
+        except TooLong as error:
             said = _("the subject would have %(size)s bytes, and may have %(limit)s")
-            raise LetterTooLarge(said % {"size": f"{filled[1]:,}", "limit": f"{LONGEST_SUBJECT:,}"})
-        return self._subject.join(filled)
+            raise LetterTooLarge(said % {"size": f"{error.octets:,}", "limit": f"{LONGEST_SUBJECT:,}"}) from None
 
     def _values(self, address: str, full_name: str, attributes: Mapping[str, str]) -> dict[str, str]:
-        values = {"email": address, "full_name": body_text(full_name)}
+        values = {"email": address, WRITTEN_EMAIL: address, "full_name": body_text(full_name)}
+        if "xn--" in address:
+            values[WRITTEN_EMAIL] = addresses.shown(address)
         for name, stored in self._attributes:
             values[name] = body_text(attributes.get(stored, ""))
         return values
@@ -144,10 +143,6 @@ def _stored(name: str, spellings: Mapping[str, str]) -> str:
     """The attribute that a placeholder names, as the owner's clients have it."""
     attribute = name.removeprefix("attributes.")
     return spellings.get(clients_attributes.key(attribute), attribute)
-
-
-def _shown(template: Template, filled: Filled) -> str:
-    return template.join(filled).replace("\r\n", "\n")
 
 
 def _too_large(size: int, limit: int) -> LetterTooLarge:

@@ -2,11 +2,11 @@
 
 import struct
 from binascii import b2a_base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from vestnik.mail.texts import MAX_LINE, longest_line
-from vestnik.mailings.rendering.templates import Filled, Template
+from vestnik.mailings.rendering.templates import Template
 
 _BASE64_LINE = 76
 _CUT_AT_ONCE = 4096
@@ -25,11 +25,14 @@ class Part:
         literal = "".join(template.literals)
         self._literal_length = len(literal)
         self._longest_line = longest_line(literal)
-        self._fixed = None if template.slots else self._encode(literal)
+        self._octets = len(literal.encode())
+        self._fixed = None if template.names else self._encode(literal)
 
-    def encode(self, filled: Filled) -> bytes:
-        """The text filled in so, as it goes over the wire."""
-        return self._fixed or self._encode(self.template.join(filled))
+    def encode(self, values: Mapping[str, str], room: int) -> bytes:
+        """The text for a client with these values, as it goes over the wire. Raises TooLong as filling it in does."""
+        if self._fixed is not None and self._octets <= room:
+            return self._fixed
+        return self._encode(self.template.fill(values, room))
 
     def _encode(self, text: str) -> bytes:
         if text.isascii() and self._lines_fit(text) and self._boundary not in text:

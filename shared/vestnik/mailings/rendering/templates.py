@@ -1,6 +1,5 @@
 """A text with placeholders, cut once, and filled in for each client. Its length is known before it is joined."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -9,10 +8,17 @@ from vestnik.mail.texts import body_text, octets
 from vestnik.mailings.rendering import braces, links
 from vestnik.mailings.rendering.faults import Kind, UnknownPlaceholder
 
-Filled = tuple[list[str], int]
-"""What the placeholders of a template become for one client, each different use once; the length of the whole text in
-bytes.
-"""
+
+class TooLong(ValueError):
+    """The text would have so many `octets`, more than there is room for."""
+
+    def __init__(self, octets: int) -> None:
+        super().__init__(octets)
+        self.octets = octets
+
+
+WRITTEN_EMAIL = "email as people write it"
+"""What {{ email }} names, but in links: programs read these."""
 
 
 class Template:
@@ -25,35 +31,34 @@ class Template:
             raise UnknownPlaceholder(unknown)
         self.literals = _literals(template, found.placeholders)
         in_links = links.encoders(self.literals, html) if links_in_it else {}
-        uses: dict[_Use, int] = {}
-        self.slots: list[tuple[int, int]] = []  # where in the pieces, and which of the uses stands there
+        places: dict[_Use, list[int]] = {}  # of what is alike, where it stands between the literals
         for number, placeholder in enumerate(found.placeholders):
-            use = _Use(placeholder.name, placeholder.default, in_links.get(number), html)
-            self.slots.append((2 * number + 1, uses.setdefault(use, len(uses))))
-        self.names = {placeholder.name for placeholder in found.placeholders}
-        times = Counter(use for _place, use in self.slots)
-        self._uses = [(use.name, use.writer(), times[place]) for place, use in enumerate(uses)]
+            name = WRITTEN_EMAIL if placeholder.name == "email" and number not in in_links else placeholder.name
+            use = _Use(name, placeholder.default, in_links.get(number), html)
+            places.setdefault(use, []).append(2 * number + 1)
+        self.names = {use.name for use in places}
+        self._uses = [(use.name, use.writer(), where) for use, where in places.items()]
         self._literal_octets = sum(map(octets, self.literals))
-        self._pieces = [""] * (2 * len(self.slots) + 1)
+        self._pieces = [""] * (2 * len(self.literals) - 1)
         self._pieces[::2] = self.literals
 
     def __bool__(self) -> bool:
-        return bool(self.slots or "".join(self.literals).strip())
+        return bool(self.names or "".join(self.literals).strip())
 
-    def fill(self, values: Mapping[str, str]) -> Filled:
-        """What its placeholders become for a client with these values, and how long all of it will be."""
-        filled, total = [], self._literal_octets
-        for name, write, times in self._uses:
-            text = write(values[name])
-            filled.append(text)
-            total += times * (len(text) if text.isascii() else len(text.encode()))
-        return filled, total
-
-    def join(self, filled: Filled) -> str:
-        """The whole text."""
-        pieces, (values, _octets) = self._pieces.copy(), filled
-        for place, use in self.slots:
-            pieces[place] = values[use]
+    def fill(self, values: Mapping[str, str], room: int) -> str:
+        """The text for a client with these values. Raises TooLong before it is put together, if it has more bytes than
+        there is `room` for. Each letter of each mailing comes through here.
+        """
+        pieces, total = self._pieces.copy(), self._literal_octets
+        for name, write, places in self._uses:
+            text = values[name]
+            if write is not None:
+                text = write(text)
+            total += len(places) * (len(text) if text.isascii() else len(text.encode()))
+            for place in places:
+                pieces[place] = text
+        if total > room:
+            raise TooLong(total)
         return "".join(pieces)
 
 
@@ -66,11 +71,13 @@ class _Use:
     in_link: links.Encoder | None
     html: bool
 
-    def writer(self) -> links.Encoder:
-        """What makes of a value what is written: in its place the default, if it is empty or may not stand there."""
+    def writer(self) -> links.Encoder | None:
+        """What makes of a value what is written, if that is another text: in its place the default, if the value is
+        empty or may not stand there.
+        """
         write = self._encoder()
         if not self.default.strip():
-            return write
+            return None if write is _raw else write
         instead = write(body_text(self.default))
         return lambda value: (write(value) if value and not value.isspace() else "") or instead
 
