@@ -5,12 +5,13 @@ from datetime import timedelta
 import pytest
 from django.contrib.admin import site
 from django.contrib.auth.models import Group
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import strip_tags
 
+from tests.web.test_hostile_requests import filled
 from vestnik import access, sharing
 from vestnik.accounts.models import AuditEntry, Share, User
 from vestnik.clients.models import Client, ClientList, Membership
@@ -496,3 +497,53 @@ def test_what_was_done_is_said_in_russian_whatever_the_things_gender(browser, su
     assert [strip_tags(message) for message in said(group)] == ["Добавлено: группа «Друзья»."]
     gone = browser.post(page("delete", Group, Group.objects.get(name="Друзья").pk), {"post": "yes"}, follow=True)
     assert said(gone) == ["Удалено: группа «Друзья»."]
+
+
+# What no page sends
+
+
+def test_a_mistyped_time_zone_is_refused_beside_its_field(browser, alice):
+    mailing = factories.make_mailing(alice, 1, time_zone="Europe/Moscow")
+    for thing in (mailing, alice):
+        address = page("change", type(thing), thing.pk)
+        form = dict(filled(browser.get(address)))
+        for typed in ("Mars/Olympus", "Europe", "/etc/passwd", "..", "", "x" * 64, "UTC\x00"):
+            answer = browser.post(address, form | {"time_zone": typed})
+            assert answer.status_code == 200
+            assert answer.context["adminform"].form.errors["time_zone"]
+    mailing.refresh_from_db()
+    assert mailing.time_zone == "Europe/Moscow"
+
+
+ODD_ROWS = {
+    "TOTAL_FORMS": ["", "x", "-1", "0", "2", "1001", "9" * 30],
+    "INITIAL_FORMS": ["", "x", "-1", "0", "2", "9" * 30],
+    "0-id": ["", "x", "0", "foreign", "9" * 30],
+    "0-client": ["", "x", "0", "foreign", "9" * 30],
+    "0-client_list": ["", "x", "0", "foreign", "9" * 30],
+    "0-DELETE": ["", "on"],
+    "1-client_list": ["own", "foreign", "9" * 30],
+    "1-id": ["own", "x"],
+}
+
+
+def test_a_crafted_row_of_memberships_is_no_error_of_ours_and_gives_nobody_anothers_list(browser, alice, bob):
+    mine, theirs = factories.make_list(alice, 1), factories.make_list(bob, 1)
+    client, rows = mine.clients.get(), {"own": mine.memberships.get(), "foreign": theirs.memberships.get()}
+    address = page("change", Client, client.pk)
+    form, faults = dict(filled(browser.get(address))), []
+    browser.raise_request_exception = False
+    for name, value in [(name, value) for name, values in ODD_ROWS.items() for value in values]:
+        for also in ({}, {"TOTAL_FORMS": "2", "INITIAL_FORMS": "1"}, {"TOTAL_FORMS": "2", "INITIAL_FORMS": "2"}):
+            sent = form.copy()
+            for field, odd in (also | {name: value}).items():
+                row = rows.get(odd)
+                real = {"id": row.pk, "client": row.client_id, "client_list": row.client_list_id} if row else {}
+                sent[f"memberships-{field}"] = real.get(field[2:], odd)
+            with transaction.atomic():
+                answer = browser.post(address, sent)
+                ours = not client.lists.exclude(owner=alice).exists() and theirs.clients.get().owner == bob
+                transaction.set_rollback(True)
+            if answer.status_code not in (200, 302) or not ours:
+                faults.append((name, value, also, answer.status_code, ours))
+    assert not faults

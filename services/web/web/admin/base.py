@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.widgets import AutocompleteSelect, AutocompleteSelectMultiple
 from django.core.exceptions import NON_FIELD_ERRORS, BadRequest, ValidationError
 from django.db import models, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -16,8 +17,31 @@ from django.utils.html import format_html
 from web.paging import CappedPaginator
 
 
+class OfIds:
+    """Of what was sent to a field that completes itself, Django looks up whatever it is, to show it again beside the
+    refusal: only what can be a row's number is looked up.
+    """
+
+    def optgroups(self, name: str, value: Any, attr: Any = None) -> Any:
+        return super().optgroups(name, [each for each in value if is_id(str(each))], attr)  # type: ignore[misc]
+
+
+class OneOfMany(OfIds, AutocompleteSelect):
+    """Django's, for ids alone."""
+
+
+class SomeOfMany(OfIds, AutocompleteSelectMultiple):
+    """Django's, for ids alone."""
+
+
 class SuperusersOnly:
     """Every permission is a superuser's, and nobody else's, whatever was granted."""
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name in self.get_autocomplete_fields(request):  # type: ignore[attr-defined]
+            widget = SomeOfMany if db_field.many_to_many else OneOfMany
+            kwargs.setdefault("widget", widget(db_field, self.admin_site))  # type: ignore[attr-defined]
+        return super().formfield_for_dbfield(db_field, request, **kwargs)  # type: ignore[misc]
 
     def _has(self, request: HttpRequest) -> bool:
         return request.user.is_active and request.user.is_superuser
@@ -102,7 +126,7 @@ class VerbAdmin(SuperusersOnly, admin.ModelAdmin):
 
 def is_id(text: str) -> bool:
     """Whether it may be a row's number."""
-    return text.isdecimal() and len(text) < 20
+    return text.isdecimal() and len(text) < 19
 
 
 def address(page: str, model: type[models.Model], *args: Any, **filters: Any) -> str:

@@ -30,10 +30,16 @@ class ClientForm(forms.ModelForm):
 class MembershipFormSet(BaseInlineFormSet):
     def clean(self) -> None:
         super().clean()
+        rows = Membership.objects.filter(client=self.instance.pk)
+        taken = dict(rows.values_list("client_list_id", "pk")) if self.instance.pk else {}
         for form in self.forms:
             client_list = getattr(form, "cleaned_data", {}).get("client_list")
-            if client_list is not None and client_list.owner_id != self.instance.owner_id:
+            if client_list is None:
+                continue
+            if client_list.owner_id != self.instance.owner_id:
                 form.add_error("client_list", gettext("This list is not the client's owner's."))
+            elif taken.get(client_list.pk, form.instance.pk) != form.instance.pk:
+                form.add_error("client_list", gettext("The client is on this list already."))
 
 
 class MembershipInline(SuperusersOnly, admin.TabularInline):

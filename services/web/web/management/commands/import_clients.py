@@ -173,7 +173,7 @@ class RejectedFromStdin(import_files.Rejected):
 
     def __init__(self, stderr: OutputWrapper) -> None:
         self._stderr = stderr
-        super().__init__(lambda: TemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR))
+        super().__init__(lambda: TemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR))  # noqa: SIM115
 
     def keep(self) -> None:
         """Write them out."""
