@@ -59,7 +59,7 @@ _BLANKS_BEFORE_QUOTES = {
     separator: re.compile(rf'(?:(?:"(?:[^"]|"")*+" *+|[^"{separator}]*+){re.escape(separator)})* +"')
     for separator in SEPARATORS
 }
-_NOT_READ = re.compile("[\udc80-\udcff]")
+_NOT_READ = re.compile("[\0\udc80-\udcff]")
 
 
 class EncodingInDoubt(ImportRefused):
@@ -264,11 +264,12 @@ class _Lines(Iterator[str]):
         self._room = MAX_ROW
 
     def __next__(self) -> str:
-        if self._room < 0:
-            raise _TooLong
+        if self.taken:
+            self._room -= len(self.taken[-1])
+            if self._room < 0:
+                raise _TooLong
         line = self._again.popleft() if self._again else next(self._text)
         self.taken.append(line)
-        self._room -= len(line)
         return self.cleaned.sub('"', line) if self.cleaned else line
 
     def give_back_all_but_one(self) -> str:

@@ -152,7 +152,7 @@ def _is_address(cell: str) -> bool:
 
 def first_of(cell: str) -> str:
     """The first of several addresses in a cell, as Google writes them."""
-    return cell.partition(":::")[0].strip()
+    return cell.partition(":::")[0].strip() if ":::" in cell else cell.strip()
 
 
 def understand(header: list[str], email: int, rows: Sequence[list[str]]) -> Columns:

@@ -36,6 +36,9 @@ PROGRESS_EVERY = 5000
 MANY = 10_000
 """Clients after which the planner is told at once: until autovacuum does, it would take tables for what they were."""
 
+FEW, FEW_CHARACTERS = 50, 1_000
+"""Attributes of a row, and characters of them, that are not too much, whatever they are: most rows have no more."""
+
 _as_json = json.JSONEncoder(ensure_ascii=False).encode
 
 
@@ -214,7 +217,8 @@ def _client(columns: Columns, row: Row) -> tuple[str, str, str, str, dict[str, s
             _("The name is too long: %(length)d characters, at most %(limit)d.")
             % {"length": len(full_name), "limit": NAME_LENGTH}
         )
-    fields.validate_one_line(full_name)
+    if not full_name.isprintable():  # most are, and that is soon seen
+        fields.validate_one_line(full_name)
     if "\ufffd" in full_name:
         raise ValidationError(_("Letters of the name are lost: “�” stands where they were."))
     comment = "" if columns.comment is None else cells[columns.comment]
@@ -224,7 +228,7 @@ def _client(columns: Columns, row: Row) -> tuple[str, str, str, str, dict[str, s
             % {"length": len(comment), "limit": COMMENT_LENGTH}
         )
     own = {name: cells[index] for index, name in columns.attributes.items() if cells[index]}
-    if own:
+    if len(own) > FEW or sum(map(len, own.values())) > FEW_CHARACTERS:
         attributes.validate(own)
     email = addresses.normalise(first_of(cells[columns.email]))
     return email, full_name, name_key(full_name), comment, own
