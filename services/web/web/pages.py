@@ -22,10 +22,10 @@ from vestnik.accounts.models import User
 from vestnik.accounts.submissions import once
 from vestnik.clients.models import Client, ClientList
 from vestnik.mailings.models import Mailing, Message
+from web import steps
 from web.errors import stale_form
 from web.forms import VerbForm
 from web.htmx import wants_fragment
-from web.overview import steps
 from web.paging import CappedPaginator
 
 PAGE = 50

@@ -20,8 +20,7 @@ from django_htmx.http import HttpResponseClientRefresh
 from vestnik import access, clock
 from vestnik.mailings import runs, service, statistics
 from vestnik.mailings.records import Run, RunState
-from web import pages
-from web.overview import steps
+from web import pages, steps
 from web.runs.figures import ENDS, share
 from web.tables import csv_table
 
