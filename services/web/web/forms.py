@@ -38,6 +38,18 @@ def addresses_in(text: str) -> list[str]:
     return written
 
 
+def cut_what_is_far_too_long(form: forms.BaseForm) -> None:
+    """What is many times longer than it may be is refused by its beginning; the rest is neither looked at nor shown."""
+    if not form.is_bound:
+        return
+    for name, field in form.fields.items():
+        most = _FAR_TOO_LONG * (getattr(field, "max_length", None) or 0)
+        typed = form.data.get(form.add_prefix(name)) or ""
+        if most and len(typed) > most:
+            form.data = cast(QueryDict, form.data).copy()
+            form.data[form.add_prefix(name)] = typed[:most]
+
+
 class SeenForm(forms.ModelForm):
     """A form that knows which version of its thing it was filled with: `seen`, for the verb to look at, too."""
 
@@ -83,16 +95,7 @@ class VerbForm(forms.ModelForm):
         self.from_address = from_address
         if self.instance.pk is None:
             self.instance.owner = owner
-        self._cut_what_is_far_too_long()
-
-    def _cut_what_is_far_too_long(self) -> None:
-        """What is many times longer than it may be is refused by its beginning: none of it is looked at or shown."""
-        for name, field in self.fields.items():
-            most = _FAR_TOO_LONG * (getattr(field, "max_length", None) or 0)
-            typed = self.data.get(self.add_prefix(name)) if self.is_bound and most else None
-            if typed is not None and len(typed) > most:
-                self.data = cast(QueryDict, self.data).copy()
-                self.data[self.add_prefix(name)] = typed[:most]
+        cut_what_is_far_too_long(self)
 
     def save(self, commit: bool = True) -> Any:
         """Save by the verb; raises ValidationError, and nothing is saved then."""

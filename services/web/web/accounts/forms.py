@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from allauth.account import forms as allauth
 from allauth.account.adapter import get_adapter
@@ -18,6 +18,7 @@ from vestnik import addresses, zones
 from vestnik.accounts import verbs
 from vestnik.accounts.models import User
 from web.accounts.copies import align
+from web.forms import cut_what_is_far_too_long
 
 _name = User._meta.get_field("full_name")
 
@@ -41,6 +42,7 @@ class Worded:
         for name, field in self.fields.items():
             field.widget.attrs.pop("placeholder", None)
             field.label = self.labels.get(name, field.label)
+        cut_what_is_far_too_long(cast(forms.BaseForm, self))
 
 
 class LoginForm(Worded, allauth.LoginForm):
