@@ -4,11 +4,13 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.admin import site
+from django.contrib.admin.utils import flatten, flatten_fieldsets
 from django.contrib.auth.models import Group
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.functional import Promise
 from django.utils.html import strip_tags
 
 from tests.web.test_hostile_requests import filled
@@ -547,3 +549,19 @@ def test_a_crafted_row_of_memberships_is_no_error_of_ours_and_gives_nobody_anoth
             if answer.status_code not in (200, 302) or not ours:
                 faults.append((name, value, also, answer.status_code, ours))
     assert not faults
+
+
+@pytest.mark.parametrize("model", [*OWN, *LEDGER], ids=lambda model: model.__name__)
+def test_every_column_and_field_can_be_read_in_every_language(model):
+    shown = site._registry[model]
+    names = {*flatten(shown.list_display), *flatten(shown.readonly_fields), *flatten(shown.fields or ())}
+    names |= set(flatten_fieldsets(shown.fieldsets or ()))
+    fields = [field for field in model._meta.fields if field.name in names and field.name != "id"]
+    assert [field.name for field in fields if not isinstance(field.verbose_name, Promise)] == []
+
+
+def test_the_groups_are_called_as_people_call_them(browser, superuser):
+    User.objects.filter(pk=superuser.pk).update(language="ru")
+    form = browser.get(page("change", User, superuser.pk)).content.decode()
+    assert ">менеджеры<" in form
+    assert ">редакторы блога<" in form

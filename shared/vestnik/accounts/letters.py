@@ -37,7 +37,7 @@ class AccountLetter(models.Model):
     recipient = fields.AddressField(_("recipient"))
     subject = models.CharField(_("subject"), max_length=SUBJECT_LENGTH, blank=True)
     content = models.BinaryField()  # the message (RFC 5322), 7-bit, with CRLF line ends; it holds secret links
-    key = models.CharField(max_length=300, unique=True, db_collation="C")  # Message-ID without its brackets
+    key = models.CharField(_("key"), max_length=300, unique=True, db_collation="C")  # Message-ID without its brackets
     state = models.CharField(_("state"), max_length=7, choices=AccountLetterState.choices, db_default="queued")
     due_at = models.DateTimeField(_("due at"), null=True, db_default=Now())
     claimed_at = models.DateTimeField(_("claimed at"), null=True)

@@ -22,14 +22,18 @@ class Share(models.Model):
 
     Level = ShareLevel
 
-    content_type = models.ForeignKey(ContentType, models.CASCADE, related_name="+", db_index=False)
-    object_id = models.BigIntegerField()
+    content_type = models.ForeignKey(
+        ContentType, models.CASCADE, related_name="+", db_index=False, verbose_name=_("kind")
+    )
+    object_id = models.BigIntegerField(_("number"))
     thing = GenericForeignKey()
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("owner"))
     address = fields.AddressField(_("e-mail"), ascii_only=True)
     level = models.CharField(_("level"), max_length=4, choices=Level.choices, default=Level.VIEW)
     # Who took it; never shown, for it tells who is registered. The address may be another's by now.
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, editable=False, related_name="+")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, editable=False, related_name="+", verbose_name=_("user")
+    )
     created_at = models.DateTimeField(_("created at"), db_default=Now(), editable=False)
 
     class Meta:

@@ -34,7 +34,7 @@ _not_too_long = MaxLengthValidator(COMMENT_LENGTH)
 class Client(models.Model):
     """A person who gets letters. Unique for its owner by the normalised address."""
 
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="clients")
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="clients", verbose_name=_("owner"))
     email = fields.AddressField(_("e-mail"))
     full_name = fields.one_line(_("full name"), NAME_LENGTH, blank=True)
     name_key = models.CharField(max_length=NAME_LENGTH * 3, db_collation="C", editable=False, blank=True)
@@ -77,7 +77,9 @@ class Client(models.Model):
 class ClientList(models.Model):
     """A named set of one owner's clients."""
 
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="client_lists")
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="client_lists", verbose_name=_("owner")
+    )
     name = fields.one_line(_("name"), 200)
     clients: models.ManyToManyField[Client, Any] = models.ManyToManyField(
         Client, through="Membership", related_name="lists", verbose_name=_("clients")
@@ -106,8 +108,8 @@ class ClientList(models.Model):
 class Membership(models.Model):
     """That a client is on a list. Both have one owner: the verbs that add see to it."""
 
-    client_list = models.ForeignKey(ClientList, models.CASCADE, related_name="memberships")
-    client = models.ForeignKey(Client, models.CASCADE, related_name="memberships")
+    client_list = models.ForeignKey(ClientList, models.CASCADE, related_name="memberships", verbose_name=_("list"))
+    client = models.ForeignKey(Client, models.CASCADE, related_name="memberships", verbose_name=_("client"))
 
     class Meta:
         verbose_name = _("list membership")

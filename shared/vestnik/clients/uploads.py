@@ -48,7 +48,9 @@ class ClientImport(models.Model):
 
     State = ImportState
 
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="imports", db_index=False)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="imports", db_index=False, verbose_name=_("owner")
+    )
     client_list = models.ForeignKey(
         "clients.ClientList", models.SET_NULL, null=True, related_name="+", verbose_name=_("list")
     )

@@ -34,7 +34,9 @@ FIRST_YEAR, LAST_YEAR = 2000, 2199
 class Message(models.Model):
     """A subject and a body, to be sent by any number of mailings."""
 
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="messages")
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="messages", verbose_name=_("owner")
+    )
     subject = fields.one_line(_("subject"), LONGEST_SUBJECT)
     html = models.TextField(_("HTML"), blank=True, validators=[fields.validate_text])
     text = models.TextField(_("plain text"), blank=True, validators=[fields.validate_text])
@@ -142,7 +144,9 @@ class Mailing(models.Model):
         WEEKLY = "weekly", _("weekly")
         MONTHLY = "monthly", _("monthly")
 
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="mailings")
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="mailings", verbose_name=_("owner")
+    )
     name = fields.one_line(_("name"), 200)
     # RESTRICT, not PROTECT: an account that is deleted takes both along.
     message = models.ForeignKey(Message, models.RESTRICT, related_name="mailings", verbose_name=_("message"))
@@ -163,7 +167,13 @@ class Mailing(models.Model):
     paused_at = models.DateTimeField(_("paused at"), null=True, blank=True, editable=False)
     switched_off_at = models.DateTimeField(_("switched off at"), null=True, blank=True, editable=False)
     switched_off_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, editable=False, related_name="+"
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="+",
+        verbose_name=_("switched off by"),
     )
     switched_off_reason = models.CharField(_("switched off because"), max_length=1000, blank=True, editable=False)
     released_at = models.DateTimeField(null=True, blank=True, editable=False)  # when a pause or switch-off last ended

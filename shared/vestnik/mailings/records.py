@@ -76,11 +76,12 @@ class Run(models.Model):
 
     State = RunState
 
-    mailing = models.ForeignKey("Mailing", models.SET_NULL, null=True, related_name="runs")
-    owner_id = models.BigIntegerField()  # a plain value: the owner may be deleted
+    mailing = models.ForeignKey("Mailing", models.SET_NULL, null=True, related_name="runs", verbose_name=_("mailing"))
+    owner_id = models.BigIntegerField(_("owner"))  # a plain value: the owner may be deleted
     occurrence = models.DateTimeField(_("planned for"), null=True)  # None: sent by hand
-    request_id = models.UUIDField(null=True)  # of a "send now": a double click makes one run
-    again_of = models.ForeignKey("self", models.PROTECT, null=True, related_name="+")  # tries that run's letters again
+    request_id = models.UUIDField(_("request"), null=True)  # of a "send now": a double click makes one run
+    # The run whose letters this one tries again.
+    again_of = models.ForeignKey("self", models.PROTECT, null=True, related_name="+", verbose_name=_("again of"))
     state = models.CharField(_("state"), max_length=9, choices=RunState.choices)
     reason = models.CharField(_("reason"), max_length=200, blank=True)
     opened_at = models.DateTimeField(_("opened at"), db_default=Now())
@@ -88,7 +89,7 @@ class Run(models.Model):
     window_end = models.DateTimeField(_("to be over by"))
     cancelled_at = models.DateTimeField(_("cancelled at"), null=True)
     finished_at = models.DateTimeField(_("over since"), null=True)
-    served_at = models.DateTimeField(null=True)  # when a lane last took its turn
+    served_at = models.DateTimeField(_("last turn at"), null=True)  # when a lane last took its turn
     total = models.IntegerField(_("letters"), db_default=0)
 
     key = models.CharField(max_length=16, blank=True)  # makes Message-IDs unlike those of any other installation
@@ -132,12 +133,14 @@ class Delivery(models.Model):
 
     State = DeliveryState
 
-    run = models.ForeignKey(Run, models.PROTECT, related_name="deliveries", db_index=False)
-    client_id = models.BigIntegerField()
+    run = models.ForeignKey(Run, models.PROTECT, related_name="deliveries", db_index=False, verbose_name=_("run"))
+    client_id = models.BigIntegerField(_("client's number"))
     address = models.CharField(_("address"), max_length=254, db_collation="C")
     state = models.CharField(_("state"), max_length=9, choices=DeliveryState.choices, db_default="queued")
     due_at = models.DateTimeField(_("due at"), null=True)
-    worker = models.ForeignKey(Worker, models.PROTECT, null=True, related_name="+", db_index=False)
+    worker = models.ForeignKey(
+        Worker, models.PROTECT, null=True, related_name="+", db_index=False, verbose_name=_("worker")
+    )
     claim = models.IntegerField(_("claims"), db_default=0)  # grows with every claim; a receipt names its own
     attempts = models.SmallIntegerField(_("charged attempts"), db_default=0)
     recoveries = models.SmallIntegerField(_("recoveries"), db_default=0)
@@ -191,7 +194,9 @@ class Attempt(models.Model):
 
     Outcome = AttemptOutcome
 
-    delivery = models.ForeignKey(Delivery, models.PROTECT, related_name="tries", db_index=False)
+    delivery = models.ForeignKey(
+        Delivery, models.PROTECT, related_name="tries", db_index=False, verbose_name=_("letter")
+    )
     claim = models.IntegerField(_("claim"))
     outcome = models.CharField(_("outcome"), max_length=9, choices=AttemptOutcome.choices)
     charged = models.BooleanField(_("charged"))
@@ -199,7 +204,7 @@ class Attempt(models.Model):
     answer = models.CharField(_("answer"), max_length=1100, blank=True)
     began_at = models.DateTimeField(_("began at"))
     duration = models.FloatField(_("seconds"))
-    worker = models.ForeignKey(Worker, models.PROTECT, related_name="+", db_index=False)
+    worker = models.ForeignKey(Worker, models.PROTECT, related_name="+", db_index=False, verbose_name=_("worker"))
 
     class Meta:
         verbose_name = _("attempt")
@@ -226,21 +231,21 @@ class Tally(models.Model):
     quarter it had been counted in.
     """
 
-    run = models.ForeignKey(Run, models.PROTECT, related_name="tallies", db_index=False)
-    worker_id = models.BigIntegerField()
+    run = models.ForeignKey(Run, models.PROTECT, related_name="tallies", db_index=False, verbose_name=_("run"))
+    worker_id = models.BigIntegerField(_("worker"))
     hour = models.DateTimeField(_("hour"))  # when its quarter began, by PostgreSQL's clock (0035 says why)
-    sent = models.IntegerField(db_default=0)
-    failed = models.IntegerField(db_default=0)
-    expired = models.IntegerField(db_default=0)
-    cancelled = models.IntegerField(db_default=0)
-    unknown = models.IntegerField(db_default=0)
-    attempts = models.IntegerField(db_default=0)
+    sent = models.IntegerField(_("sent"), db_default=0)
+    failed = models.IntegerField(_("failed"), db_default=0)
+    expired = models.IntegerField(_("expired"), db_default=0)
+    cancelled = models.IntegerField(_("cancelled"), db_default=0)
+    unknown = models.IntegerField(_("unknown"), db_default=0)
+    attempts = models.IntegerField(_("attempts"), db_default=0)
     # How long after their run's letters were written the sent ones were: the sum of the seconds, and of how many it was
     # at most so long. Each of the counts includes the ones before it.
-    seconds = models.FloatField(db_default=0.0)
-    within_second = models.IntegerField(db_default=0)
-    within_minute = models.IntegerField(db_default=0)
-    within_hour = models.IntegerField(db_default=0)
+    seconds = models.FloatField(_("seconds"), db_default=0.0)
+    within_second = models.IntegerField(_("within a second"), db_default=0)
+    within_minute = models.IntegerField(_("within a minute"), db_default=0)
+    within_hour = models.IntegerField(_("within an hour"), db_default=0)
 
     class Meta:
         verbose_name = _("tally")
@@ -254,7 +259,7 @@ class Tally(models.Model):
 class DeadLetterReport(models.Model):
     """That operators were told: letters of this run died for this reason. Once, whatever their number."""
 
-    run = models.ForeignKey(Run, models.PROTECT, related_name="+", db_index=False)
+    run = models.ForeignKey(Run, models.PROTECT, related_name="+", db_index=False, verbose_name=_("run"))
     reason = models.CharField(_("reason"), max_length=200)
     reported_at = models.DateTimeField(_("reported at"), db_default=Now())
 

@@ -8,6 +8,7 @@ from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
+from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -15,6 +16,7 @@ from django.utils.html import format_html_join
 from django.utils.translation import gettext_lazy as _
 
 from vestnik import sharing, supervision
+from vestnik.accounts import groups
 from vestnik.accounts.models import AccountLetter, AuditEntry, Share, User
 from vestnik.clients.models import Client, ClientList
 from vestnik.mailings.models import Mailing, Message
@@ -22,6 +24,14 @@ from web.accounts.ending import end_account
 from web.admin.base import VerbAdmin, link
 from web.admin.ledger import LedgerAdmin
 from web.pages import asked_by
+
+GROUPS = {groups.MANAGERS: _("managers"), groups.CONTENT_MANAGERS: _("content managers")}
+"""What the groups that every installation has are called."""
+
+
+def group_name(group: Group) -> str:
+    """A group's name for people to read."""
+    return str(GROUPS.get(group.name, group.name))
 
 
 class NewUserForm(AdminUserCreationForm):
@@ -58,6 +68,12 @@ class UserAdmin(VerbAdmin, DjangoUserAdmin):
     list_filter = ("is_active", "is_staff", "is_superuser", "groups", ("confirmed_at", admin.EmptyFieldListFilter))
     search_fields = ("email", "full_name")
     ordering = ("email",)
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        field = super().formfield_for_manytomany(db_field, request, **kwargs)
+        if db_field.name == "groups" and field is not None:
+            field.label_from_instance = group_name  # type: ignore[method-assign, assignment]
+        return field
 
     @admin.display(description=_("owns"))
     def owned(self, user: User) -> str:
