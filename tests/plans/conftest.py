@@ -13,21 +13,21 @@ from tests.plans.scale import Connection, Scale
 Known = list[tuple[Scale, Connection]]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server() -> Iterator[str]:
-    """The URL of the tests' PostgreSQL; what is made of it here is gone afterwards."""
-    url = SERVERS[0].url()  # type: ignore[call-arg]
+    """The URL of the tests' PostgreSQL; what is made in it here is gone when these tests are over."""
+    url = SERVERS[0].url()
     yield url
     scale.drop(url)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def scales(server: str) -> list[Scale]:
     """Databases of all sizes, with all kinds of statistics."""
     return scale.scales(server)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def dispatchers(scales: list[Scale]) -> Iterator[Known]:
     """A connection to each of them, as the dispatcher's are."""
     found = [(each, psycopg.connect(each.url, autocommit=True, options=dispatching.PLANNING)) for each in scales]
@@ -36,7 +36,7 @@ def dispatchers(scales: list[Scale]) -> Iterator[Known]:
         connection.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def webs(scales: list[Scale]) -> Iterator[Known]:
     """A connection to each of them, as the web's are."""
     found = [(each, psycopg.connect(each.url, autocommit=True, options=serving.PLANNING)) for each in scales]

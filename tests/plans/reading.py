@@ -53,10 +53,11 @@ def noted() -> Iterator[dict[str, str]]:
     from django.db import connection
 
     found: dict[str, str] = {}
+    operations: Any = connection.ops
 
     def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         if VERB.match(sql):
-            found.setdefault(sql, connection.ops.compose_sql(sql, params))
+            found.setdefault(sql, operations.compose_sql(sql, params))
         return execute(sql, params, many, context)
 
     with connection.execute_wrapper(note):

@@ -73,7 +73,7 @@ def asked(page: str) -> dict[str, str]:
     browser = Browser()
     browser.force_login(User.objects.get(pk=2 if page.startswith("/panel/") else 1))
     with reading.noted() as found:
-        answer = browser.get(page)
+        answer: Any = browser.get(page)
         if answer.streaming:
             b"".join(answer.streaming_content)
     assert answer.status_code in (200, 302, 405), f"{page}: {answer.status_code}"
