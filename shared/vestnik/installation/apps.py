@@ -1,12 +1,10 @@
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate, pre_migrate
-from django.utils.translation import gettext_lazy as _
 
 
 class InstallationConfig(AppConfig):
     name = "vestnik.installation"
     label = "installation"
-    verbose_name = _("installation")
 
     def ready(self) -> None:
         from vestnik.installation import real_use
