@@ -63,7 +63,7 @@ endif
 test-fast: $(READY) ## Run the tests that start no processes: while you change something
 	@$(BIN)/pytest -n auto --dist loadfile -m "not whole and not processes"
 
-trial-servers: $(READY) ## Send through servers of others: Postfix, and Exim, OpenSMTPD, Haraka where they can be had
+trial-servers: $(READY) ## Send through servers of others: Postfix, and Exim and OpenSMTPD where they can be had
 	@$(BIN)/python -m tests.trial_servers.others
 	@TRIAL_SERVERS=1 $(BIN)/pytest tests/trial_servers
 

@@ -1,7 +1,7 @@
-"""Exim, OpenSMTPD and Haraka, unpacked into a folder of ours: `python -m tests.trial_servers.others` fetches them.
+"""Exim and OpenSMTPD, unpacked into a folder of ours: `python -m tests.trial_servers.others` fetches them.
 
-As Debian packages the first two conflict with Postfix, and want users of their own: they are not installed, and see
-users and folders that are there for nobody else (a mount namespace).
+As Debian packages they conflict with Postfix, and want users of their own: they are not installed, and see users and
+folders that are there for nobody else (a mount namespace).
 """
 
 import os
@@ -30,6 +30,8 @@ exec {command}
 """
 
 EXIM = """
+exim_path = {program}
+keep_environment = LD_LIBRARY_PATH
 exim_user = Debian-exim
 exim_group = Debian-exim
 spool_directory = {place}/spool
@@ -42,6 +44,9 @@ tls_advertise_hosts =
 host_lookup =
 rfc1413_hosts =
 queue_only_load = 1000
+smtp_accept_queue_per_connection = 0
+smtp_accept_queue = 0
+queue_run_max = 5
 smtp_accept_max = 200
 {settings}
 acl_smtp_rcpt = check
@@ -65,15 +70,6 @@ listen on 127.0.0.1 port {port} hostname opensmtpd.trial.example
 action "onwards" relay host smtp://127.0.0.1:{sink}
 {rule}
 """
-HARAKA = {
-    "smtp.ini": "listen=127.0.0.1:{port}\nnodes=0\n",
-    "me": "haraka.trial.example\n",
-    "plugins": "{plugins}\nqueue/smtp_forward\n",
-    "relay.ini": "[relay]\nacl=true\n",
-    "relay_acl_allow": "127.0.0.1/32\n",
-    "smtp_forward.ini": "host=127.0.0.1\nport={sink}\n",
-    "log.ini": "[main]\nlevel=NOTICE\n",
-}
 
 
 class Server:
@@ -133,7 +129,10 @@ class Exim(Server):
             os.chown(path, USERS["Debian-exim"], USERS["Debian-exim"])
         acl = "accept" if takes else "deny message = relay not permitted"
         settings = "\n".join(f"{name} = {value}" for name, value in self.settings.items())
-        text = EXIM.format(place=self.place, port=self.port, sink=self.sink, acl=acl, settings=settings)
+        program = CACHE / "debian" / "usr" / "sbin" / "exim4"
+        text = EXIM.format(
+            program=program, place=self.place, port=self.port, sink=self.sink, acl=acl, settings=settings
+        )
         (self.place / "exim.conf").write_text(text)
         return self._unpacked("exim4", "-C", str(self.place / "exim.conf"), "-bdf", "-q5s")
 
@@ -151,18 +150,6 @@ class OpenSmtpd(Server):
         return self._unpacked("smtpd", "-d", "-f", str(path))
 
 
-class Haraka(Server):
-    def command(self, takes: bool) -> list[str]:
-        program = CACHE / "haraka" / "node_modules" / ".bin" / "haraka"
-        if not program.exists():
-            missing("Haraka is not there: `make trial-servers` fetches it")
-        (self.place / "config").mkdir(exist_ok=True)
-        values = {"port": self.port, "sink": self.sink, "plugins": "relay" if takes else ""}
-        for name, text in HARAKA.items():
-            (self.place / "config" / name).write_text(text.format(**values))
-        return [str(program), "-c", str(self.place)]
-
-
 @contextmanager
 def running(kind: type[Server], sink: int, takes: bool, **settings: str) -> Iterator[Server]:
     """A server of that kind that hands what it takes on to `sink`, the port of a server of ours."""
@@ -177,16 +164,12 @@ def running(kind: type[Server], sink: int, takes: bool, **settings: str) -> Iter
 
 def fetch() -> None:
     """Unpack what is not there yet; what cannot be had is left out, and its tests are skipped."""
-    debian, haraka = CACHE / "debian", CACHE / "haraka"
+    debian = CACHE / "debian"
     if not (debian / "usr" / "sbin" / "smtpd").exists() and shutil.which("apt-get"):
         debian.mkdir(parents=True, exist_ok=True)
         subprocess.run(["apt-get", "-qq", "download", *PACKAGES], cwd=debian, check=False)
         for package in debian.glob("*.deb"):
             subprocess.run(["dpkg", "-x", package, debian], check=True)
-    if not (haraka / "node_modules" / ".bin" / "haraka").exists() and shutil.which("npm"):
-        haraka.mkdir(parents=True, exist_ok=True)
-        npm = ["npm", "install", "--no-audit", "--no-fund", "--no-save", "--loglevel=error", "Haraka@3.3"]
-        subprocess.run(npm, cwd=haraka, check=False)
 
 
 if __name__ == "__main__":

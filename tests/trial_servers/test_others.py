@@ -5,7 +5,7 @@ import os
 import pytest
 
 from tests.system.processes import wait_until
-from tests.trial_servers.others import Exim, Haraka, OpenSmtpd, running
+from tests.trial_servers.others import Exim, OpenSmtpd, running
 from tests.trial_servers.test_postfix import QUICK, arrived_once, at, halted, over, states, told
 from vestnik.mailings import service
 from vestnik.mailings.records import Attempt
@@ -14,7 +14,7 @@ from vestnik.testing.factories import make_mailing
 pytestmark = pytest.mark.skipif("TRIAL_SERVERS" not in os.environ, reason="servers of others: make trial-servers")
 
 SOME = 300
-KINDS = [Exim, OpenSmtpd, Haraka]
+KINDS = [Exim, OpenSmtpd]
 
 
 @pytest.mark.parametrize("kind", KINDS)
