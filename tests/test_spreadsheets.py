@@ -11,8 +11,8 @@ from vestnik import spreadsheets
 from vestnik.spreadsheets import as_written, harmless
 
 CELL = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30)
-TRICKY = st.text("=+-@;,\t\r\n\"' 1x", max_size=12)
-FORMULA = ("=", "+", "-", "@", "\t=", "\t+", "\t-", "\t@")
+TRICKY = st.text("=+-@＝＋－＠;,\t\r\n\"' 1x", max_size=12)
+FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t=", "\t+", "\t-", "\t@")
 
 
 def written(*rows, delimiter=","):
@@ -23,14 +23,23 @@ def read(content, delimiter=","):
     return list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), delimiter=delimiter))
 
 
-@pytest.mark.parametrize("cell", ["=1", "+7 999", "-1", "@SUM(A1)", "\tx", "\rx", '=cmd|" /C calc"!A0', "'=1", "''-"])
+@pytest.mark.parametrize(
+    "cell",
+    ["=1", "+7 999", "-1", "@SUM(A1)", "\tx", "\rx", '=cmd|" /C calc"!A0', "'=1", "''-", "＝1", "＋7", "－1", "＠x"],
+)
 def test_what_a_spreadsheet_would_take_for_a_formula_gets_an_apostrophe(cell):
     assert harmless(cell) == f"'{cell}"
 
 
 @pytest.mark.parametrize(
     ("cell", "guarded"),
-    [("x;=1+1;y", "x;'=1+1;y"), ("a\n+1", "a\n'+1"), ("x\t@x,-1", "x\t'@x,'-1"), ('x;"=1', "x;\"'=1")],
+    [
+        ("x;=1+1;y", "x;'=1+1;y"),
+        ("a\n+1", "a\n'+1"),
+        ("x\t@x,-1", "x\t'@x,'-1"),
+        ("x;＝1", "x;'＝1"),
+        ('x;"=1', "x;\"'=1"),
+    ],
 )
 def test_so_does_what_would_be_one_where_the_cell_is_split(cell, guarded):
     assert harmless(cell) == guarded

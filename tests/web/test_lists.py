@@ -1,5 +1,6 @@
 """The pages of client lists."""
 
+import time
 import uuid
 from datetime import timedelta
 from typing import Any
@@ -159,6 +160,15 @@ def test_of_many_unknown_addresses_only_the_first_are_named(browser: Browser, fr
     said = " ".join(answer.context["form"].errors["addresses"])
     assert "these 3000 addresses" in said
     assert said.count("@") == verbs.NAMED
+
+
+def test_addresses_that_take_long_to_read_hold_no_thread(browser: Browser, friends: ClientList) -> None:
+    began = time.process_time()
+    added(browser, friends, "\n".join(f"x{number}@пример{number}.рф" for number in range(3000)))
+    assert time.process_time() - began < 1.5  # half a second, on a machine with nothing else to do
+
+    answer = added(browser, friends, "\n".join(f"x{number}@example.org" for number in range(3001)))
+    assert "3001 addresses; at most 3000" in " ".join(answer.context["form"].errors["addresses"])
 
 
 @pytest.mark.parametrize("written", ["", " \n ", "x" * 100_001, "x" * 10_000, "anna@example.org\x00"])

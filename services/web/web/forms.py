@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vestnik.accounts.models import User
 
 
-MOST_ADDRESSES = 2_000
+MOST_ADDRESSES = 3_000
 """Addresses that one field may hold: each takes a moment, and more are better imported."""
 
 _FAR_TOO_LONG = 10
