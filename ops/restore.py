@@ -81,6 +81,7 @@ def restore(
         compose.refuse_a_database_elsewhere()
         say("Building the images, starting PostgreSQL and Redis")
         compose("build")
+        compose("run", "--rm", "-T", "secrets")  # PostgreSQL waits for its own alone
         compose("up", "--detach", "--wait", "postgres", "redis", "cache")
         _refuse_newer(compose, applied)
         if not force and _is_filled(compose):

@@ -339,3 +339,10 @@ def test_a_backup_of_a_version_that_noted_nothing_is_restored(site, tmp_path):
     site.database.become("fresh")
     restore(Compose(), made)
     assert site.people() == ["alice@example.org"]
+
+
+def test_the_secrets_are_there_before_the_web_reads_them(empty, file, docker):
+    docker.forget()
+    restore(Compose(), file)
+    wanted = ("build", "run --rm -T secrets", "up --detach --wait postgres", "run --rm -T --no-deps web")
+    assert docker.order(*wanted)[:4] == list(wanted)
