@@ -44,7 +44,7 @@ def deeds(alice: User, bob: User, maria: User, root: User, mailing: Mailing) -> 
     queue: Any = signed_in(root).post
 
     def choose() -> Any:
-        theirs = factories.make_message(bob)
+        theirs = factories.make_message(bob, subject="Bob's")
         sharing.share(theirs, bob, alice.email, "view", FROM)
         address = reverse("mailings:change", args=[mailing.pk])
         browser = signed_in(bob)

@@ -180,7 +180,7 @@ def admin_pages() -> Iterator[str]:
             except NoReverseMatch:
                 continue
         for page in ("change", "delete", "history", "preview"):
-            for pk in (one, "x_00", "9" * 30):
+            for pk in (one, "9" * 30):
                 try:
                     yield reverse(names + page, args=[pk])
                 except NoReverseMatch:

@@ -335,7 +335,10 @@ def test_past_imports_are_listed_and_found(browser: Browser) -> None:
     assert [work.file_name for work in found] == ["spring.csv"]
 
 
-def test_a_page_of_imports_takes_the_same_queries_however_many_there_are(browser: Browser, alice: User) -> None:
+def test_a_page_of_imports_takes_the_same_queries_however_many_there_are(
+    browser: Browser, alice: User, settings: Any
+) -> None:
+    settings.IMPORTS_AT_ONCE = 30
     make_import(alice, [b"email\n"], "one.csv")
     browser.get(reverse("clients:imports"))  # notes when the user was seen
     with CaptureQueriesContext(connection) as few:

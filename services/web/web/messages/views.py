@@ -32,7 +32,7 @@ class MessageList(ListPage):
         return things.filter(subject__icontains=text)
 
     def narrow(self, things: Any) -> Any:
-        seen = Mailing.objects.visible_to(self.request.user)
+        seen = Mailing.objects.own_or_shared(self.request.user)
         count = Count("mailings", filter=Q(mailings__in=seen))
         return things.select_related("owner").annotate(mailing_count=count).defer("html", "text")
 
