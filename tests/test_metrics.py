@@ -71,7 +71,7 @@ def test_an_installation_where_nothing_happened_has_zeros_and_no_tick(figures):
     queues = {"control": 0, "bulk": 0}
     assert told(figures) == {
         "up": {"database": 1, "queue": 1, "cache": 1},
-        "breaker_open": {"unavailable": 0, "misconfigured": 0, "throttled": 0},
+        "breaker_open": {"unavailable": 0, "misconfigured": 0, "refused": 0, "throttled": 0},
         "letters": {"sent": 0, "failed": 0, "expired": 0, "cancelled": 0, "unknown": 0},
         "letters_left": 0,
         "oldest_due_letter_seconds": 0,
@@ -162,7 +162,7 @@ def test_the_last_tick_and_the_breaker_are_told(figures):
 
     found = told(figures)
     assert found["tick_timestamp_seconds"] == 1_000_000_000.5
-    assert found["breaker_open"] == {"unavailable": 0, "misconfigured": 1, "throttled": 0}
+    assert found["breaker_open"] == {"unavailable": 0, "misconfigured": 1, "refused": 0, "throttled": 0}
 
 
 @pytest.mark.parametrize(

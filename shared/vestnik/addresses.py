@@ -151,7 +151,7 @@ _LONGEST_LOCAL = 512
 # A name before an address in brackets: quoted, encoded for a header, or some words; and one behind it, in parentheses.
 _NAME_BEFORE = re.compile(
     r"""(?:(?P<quoted>"(?:\\.|[^"\\\n]){1,256}"\s?|(?:=\?[^\s?]{1,40}\?[bq]\?[^\s?]{0,200}\?=\s?){1,8})"""
-    r"|(?P<words>(?:[^\W\d_][\w.'’-]{0,60},?\s){1,6}))(?=<(?P<address>[^<>\s]{1,512})>)",
+    r"|(?<![^\s:;,('\">])(?P<words>(?:[^\W\d_][\w.'’-]{0,60},?\s){1,6}))(?=<(?P<address>[^<>\s]{1,512})>)",
     re.I,
 )
 _NAME_BEHIND = re.compile(r"(?<=[\w>\]])(?P<gap>\s?\()(?P<words>[^()<>]{1,200})(?=\))")

@@ -60,7 +60,7 @@ def test_the_documented_service_takes_letters(service: int) -> None:
     provider = provider_from(f"http://secret@127.0.0.1:{service}/?connections=1")
     assert outcomes(provider, "a@example.org", "b@elsewhere.example") == [
         (Outcome.ACCEPTED, 202, "1 taken"),
-        (Outcome.PERMANENT, 422, "only @example.org is delivered here"),
+        (Outcome.PERMANENT, 422, "5.1.2 only @example.org is delivered here"),
     ]
     assert outcomes(provider, "a@example.org") == [(Outcome.ACCEPTED, 202, "1 taken")], "the same key was taken twice"
     provider.close()
