@@ -238,7 +238,7 @@ def test_a_damaged_dump_changes_nothing(other, file):
     content[middle : middle + 100] = bytes(100)
     file.write_bytes(content)
     said = refusal(file, force=True)
-    assert said.startswith("pg_restore failed (exit code 1)")
+    assert said.startswith("pg_restore failed (exit code ")  # 1, or -11: by what it met, it has crashed, too
     assert said.endswith(UNTOUCHED + ".")
     assert still_bobs(other)
 

@@ -356,8 +356,9 @@ def test_head_is_answered_as_get_is(client):
 
 
 @pytest.mark.parametrize("path", ["/en/", "/en/blog/", "/en/blog/post/", "/en/blog/feed/"])
-def test_a_page_asks_the_database_as_little_for_a_dozen_posts_as_for_one(client, path):
-    make_post(slug="post", picture=make_picture())
+def test_a_page_asks_the_database_as_little_for_a_dozen_posts_as_for_three(client, path):
+    for slug in ("post", "another", "third"):  # where there are fewer, the home page looks for some in other languages
+        make_post(slug=slug, picture=make_picture())
 
     def asked():
         kept.throw_away()
@@ -368,12 +369,12 @@ def test_a_page_asks_the_database_as_little_for_a_dozen_posts_as_for_one(client,
             assert client.get(path).status_code == 200
         return len(first), len(second)
 
-    for_one = asked()
-    for _number in range(11):
+    for_three = asked()
+    for _number in range(9):
         make_post(picture=make_picture())
-    assert asked() == for_one
-    assert for_one[0] <= 4
-    assert for_one[1] == 0
+    assert asked() == for_three
+    assert for_three[0] <= 4
+    assert for_three[1] == 0
 
 
 # Views
@@ -484,7 +485,7 @@ def test_nobody_holds_up_the_web_by_the_name_of_their_browser(rf):
 
 def test_the_front_s_secret_goes_no_further_than_the_door(client, monkeypatch):
     seen = []
-    monkeypatch.setattr(reading, "some", list)
+    monkeypatch.setattr(reading, "some", lambda _language: [])
     monkeypatch.setattr(reading, "upcoming", lambda: None)
     from web.home import views as home
 

@@ -18,8 +18,8 @@ import pytest
 from django import forms
 from django.conf import settings
 from django.contrib import admin
-from django.core.signals import got_request_exception
-from django.db import transaction
+from django.core.signals import got_request_exception, request_finished, request_started
+from django.db import close_old_connections, transaction
 from django.http import HttpResponse
 from django.test import Client as Browser
 from django.test import RequestFactory
@@ -290,7 +290,13 @@ def answered(content_type: str) -> str:
         "HTTP_COOKIE": "csrftoken=" + "a" * 32,
         "HTTP_X_CSRFTOKEN": "a" * 32,
     }
-    b"".join(application(environ, lambda status, _headers, _info=None: said.append(status)))
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)  # the test's is in a transaction
+    try:
+        b"".join(application(environ, lambda status, _headers, _info=None: said.append(status)))
+    finally:
+        for signal in (request_started, request_finished):
+            signal.connect(close_old_connections)
     return said[0]
 
 

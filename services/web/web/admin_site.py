@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
+from django.contrib.admin.options import TO_FIELD_VAR
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
@@ -42,17 +43,22 @@ class VestnikAdminSite(admin.AdminSite):
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         """The view behind the site's door. No text holds a NUL, and PostgreSQL refuses to look for one: it is left out
-        of what is asked for. Who was signed out while they wrote is told so, and not sent to sign in.
+        of what is asked for; and so is the name of a field that is empty, which Django looks for. Who was signed out
+        while they wrote is told so, and not sent to sign in.
         """
 
         @functools.wraps(view)
-        def without_nul(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        def with_what_can_be_asked(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
             if "%00" in request.META["QUERY_STRING"]:
                 asked = [(name, value.replace("\0", "")) for name, values in request.GET.lists() for value in values]
                 request.GET = QueryDict(urlencode(asked))
+            if request.GET.get(TO_FIELD_VAR) == "":
+                request.GET = _without(TO_FIELD_VAR, request.GET)
+            if request.POST.get(TO_FIELD_VAR) == "":
+                request.POST = _without(TO_FIELD_VAR, request.POST)
             return view(request, *args, **kwargs)
 
-        guarded = super().admin_view(without_nul, cacheable)
+        guarded = super().admin_view(with_what_can_be_asked, cacheable)
 
         @functools.wraps(guarded)
         def not_in_vain(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
@@ -61,3 +67,9 @@ class VestnikAdminSite(admin.AdminSite):
             return guarded(request, *args, **kwargs)
 
         return not_in_vain
+
+
+def _without(name: str, given: QueryDict) -> Any:
+    left = given.copy()
+    del left[name]
+    return left

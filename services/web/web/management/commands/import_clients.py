@@ -60,7 +60,7 @@ class Command(BaseCommand):
         try:
             with refusals({"name": "--list"}), standard_input() if is_stdin else file.open("rb") as source:
                 progress = self._progress if self.stderr.isatty() else None
-                look = self._look(source, encoding, separator)
+                look = self._look(source, encoding, separator, self.stdout if is_stdin else self.stderr)
                 report, _list = import_files.import_file(
                     user,
                     source,
@@ -77,7 +77,7 @@ class Command(BaseCommand):
             rejected.discard()
         self._tell(report, rejected, list)
 
-    def _look(self, source: BinaryIO, encoding: str, separator: str) -> csv_files.Look:
+    def _look(self, source: BinaryIO, encoding: str, separator: str, to: OutputWrapper) -> csv_files.Look:
         """Say what is read in the file, and in doubt refuse to go on."""
         known = encodings.known(encoding)
         if encoding and not known:
@@ -88,11 +88,11 @@ class Command(BaseCommand):
             raise bad_usage("a comma, a semicolon, | or tab is wanted.", "--separator")
         look = csv_files.look(source, known, separator)
         between = "tab" if look.delimiter == "\t" else look.delimiter
-        self.stderr.write(f"Read as {look.found.encoding}, separated by {between}")
+        to.write(f"Read as {look.found.encoding}, separated by {between}")
         for name, meaning in headers.meanings(look.header, look.columns):
-            self.stderr.write(f"  {_cut(name) or '(no name)'}: {meaning}")
+            to.write(f"  {_cut(name) or '(no name)'}: {meaning}")
         for row in look.rows:
-            self.stderr.write(f"  {row.line}: {row.fault or ' | '.join(map(_cut, row.cells))}")
+            to.write(f"  {row.line}: {row.fault or ' | '.join(map(_cut, row.cells))}")
         if not look.found.is_certain:
             raise bad_usage(
                 f"It is not certain in which encoding the file is written. If the names above are right, say"
