@@ -18,6 +18,8 @@ from vestnik.clients import importing
 
 VALUES: dict[str, Any] = {
     "after": 0,
+    "before": "town",
+    "bytes": 32 << 10,
     "cause": "failed-permanent-550",
     "chunk": 20_000,
     "client": 2**62,
@@ -28,12 +30,14 @@ VALUES: dict[str, Any] = {
     "ids": None,
     "in_hand": [1, 2],
     "letters": [10, 20, 30],
+    "lists": [1, 2],
     "longest": 86_400,
     "mailings": [1, 2],
     "most": 50_000,
     "name": "lock",
     "new": 1,
     "first": 400,
+    "now": "city",
     "only": None,
     "outcome": "permanent",
     "owner": 1,
