@@ -94,7 +94,8 @@ def _narrowed(run: Run, state: str, address: str) -> tuple[str, dict[str, Any]]:
     if state:
         where += " AND d.state = %(state)s"
         parameters["state"] = state
-    if any(sought := addresses.sought(address)):
-        where += " AND EXISTS (SELECT FROM unnest(%(sought)s::text[]) AS form WHERE strpos(d.address, form) > 0)"
-        parameters["sought"] = sought
+    forms = {f"form{place}": form for place, form in enumerate(addresses.sought(address)) if form}
+    if forms:
+        parameters.update(forms)
+        where += f" AND ({' OR '.join(f'strpos(d.address, %({name})s) > 0' for name in forms)})"
     return where, parameters
