@@ -29,6 +29,9 @@ from vestnik.mailings.tallies import COUNT, NOT_ENDED, NOT_TRIED
 CHUNK = 20_000
 """Rows that one statement of `close_out` ends: seconds of work, whatever the run's size."""
 
+# A letter that may be claimed, where its run may send.
+DUE = "state = 'queued' AND due_at <= statement_timestamp()"
+
 # A run that may send, by the database's word. The same conditions make the gate (pacing.py).
 MAY_SEND = """
     run.state = 'open' AND run.cancelled_at IS NULL AND run.filled_at IS NOT NULL
@@ -59,10 +62,10 @@ NEXT_RUN = f"""
 # Small claims from a moving lower bound: what other lanes hold is skipped, and index entries of letters claimed before
 # (dead, but not to be cleaned up while somebody holds an old snapshot) are not walked again. Once a lane has come to
 # the end it asks from the beginning, for what was given back behind its bound.
-CLAIM = """
+CLAIM = f"""
     WITH chosen AS MATERIALIZED (
         SELECT id FROM mailings_delivery
-        WHERE run_id = %(run)s AND state = 'queued' AND due_at <= statement_timestamp()
+        WHERE run_id = %(run)s AND {DUE}
           AND (due_at, id) > (%(due)s::timestamptz, %(id)s::bigint)
           AND (SELECT ended_at IS NULL FROM mailings_worker WHERE id = %(worker)s)
           AND (SELECT state = 'open' AND cancelled_at IS NULL FROM mailings_run WHERE id = %(run)s)
@@ -74,18 +77,13 @@ CLAIM = """
         RETURNING id, claim, due_at, attempts, address, client_id
     )
     SELECT d.id, d.claim, d.due_at, d.attempts, d.address,
-           coalesce(c.full_name, ''), coalesce(c.attributes, '{}')::text, c.id IS NOT NULL
+           coalesce(c.full_name, ''), coalesce(c.attributes, '{{}}')::text, c.id IS NOT NULL
     FROM claimed d
     LEFT JOIN LATERAL (SELECT id, full_name, attributes FROM clients_client WHERE id = d.client_id LIMIT 1) c ON true
 """
 
 # What is asked where no token is to be had: a run without letters due is over, whatever limits say.
-SOMETHING_IS_DUE = """
-    SELECT EXISTS (
-        SELECT FROM mailings_delivery
-        WHERE run_id = %(run)s AND state = 'queued' AND due_at <= statement_timestamp()
-    )
-"""
+SOMETHING_IS_DUE = f"SELECT EXISTS (SELECT FROM mailings_delivery WHERE run_id = %(run)s AND {DUE})"
 
 # Many receipts in one round trip. Their letters are locked first, in one order, and seen as they are then: whoever
 # recovers them, or queues them again, is waited for. The attempt decides: a receipt that was written before (the answer
@@ -297,10 +295,8 @@ NEXT_DUE = f"""
 # The tick's question: whose lanes should be awake?
 OWNERS_WITH_LETTERS_DUE = f"""
     SELECT DISTINCT run.owner_id FROM {RUN_IN_CONTEXT}
-    WHERE (%(only)s::bigint[] IS NULL OR run.id = ANY(%(only)s::bigint[])) AND {MAY_SEND} AND EXISTS (
-        SELECT FROM mailings_delivery d
-        WHERE d.run_id = run.id AND d.state = 'queued' AND d.due_at <= statement_timestamp() OFFSET 0
-    )
+    WHERE (%(only)s::bigint[] IS NULL OR run.id = ANY(%(only)s::bigint[])) AND {MAY_SEND}
+      AND EXISTS (SELECT FROM mailings_delivery WHERE run_id = run.id AND {DUE} OFFSET 0)
 """
 
 
