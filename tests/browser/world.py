@@ -17,13 +17,14 @@ from django.utils import timezone
 from tests.dead_jobs import bury
 from tests.web.ledger import make_run
 from tests.web.posts import make_picture, make_post
-from tests.web.test_rights import PLACE, routes
+from tests.web.addresses import PLACE, routes
 from vestnik import sharing, supervision
 from vestnik.accounts.groups import CONTENT_MANAGERS, MANAGERS
 from vestnik.accounts.models import User
 from vestnik.blog.models import Picture
 from vestnik.clients import background
 from vestnik.clients.models import Client
+from vestnik.clients.uploads import ClientImport
 from vestnik.mailings import verbs
 from vestnik.mailings.models import Message
 from vestnik.mailings.records import Delivery, Run
@@ -107,12 +108,7 @@ def make() -> World:
     message = Message.objects.filter(owner=owner).first()
     assert message is not None
     Message.objects.filter(pk=message.pk).update(html="<h1>News</h1><p>Dear {{ full_name }},</p>")
-    uploads = [
-        background.start_import(owner, [data], "clients of the spring fair.csv")
-        for data in (b"email\nno address\nfair@example.org\n", b"\0\0", b"email\nother@example.org\n")
-    ]
-    for upload in uploads[:2]:
-        background.run_import(upload.pk)
+    uploads = _imports(owner)
     for number in range(3):
         make_post(
             slug=f"a-post-{number}", picture=make_picture() if number else None, language=("en", "ru")[number % 2]
@@ -148,6 +144,23 @@ def _person(name: str) -> User:
     return User.objects.create_user(
         f"{name}@example.org", "a long password", full_name=f"{name.title()} Archer", last_seen_at=timezone.now()
     )
+
+
+def _imports(owner: User) -> list[ClientImport]:
+    """One with a refused row, one that was refused, one that waits; and to be confirmed: one read surely, one in doubt,
+    one without a column of addresses.
+    """
+    name = "clients of the spring fair.csv"
+    over, refused, waiting = (
+        factories.make_import(owner, [data], name)
+        for data in (b"email\nno address\nfair@example.org\n", b"email\n", b"email\nother@example.org\n")
+    )
+    ClientImport.objects.filter(pk=refused.pk).update(tries=background.TRIES)
+    for work in (over, refused):
+        background.run_import(work.pk)
+    in_doubt = "email,name\npetya@example.org,Пётр\n".encode("koi8-r")
+    files = ("email,City\nanna@example.org,Rīga\n".encode(), in_doubt, b"who,where\nAnna,here\n")
+    return [over, refused, waiting, *(background.take_file(owner, [data], name) for data in files)]
 
 
 def _lengthen(owner: User) -> None:
