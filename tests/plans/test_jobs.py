@@ -30,7 +30,7 @@ JOBS: dict[str, Callable[[], Any]] = {
     "what is due soon": lambda: launching.due_soon(timedelta(minutes=2)),
     "runs without a mailing": ticking.close,
     "imports that were left lying": lambda: background.to_do(timedelta(seconds=10)),
-    "refused rows of old": background.forget_refused_rows,
+    "files of old imports": background.forget_files,
     "deleted accounts": deleting.deleted_accounts,
     "forms of old": submissions.sweep,
     "the oldest letter due": metrics._oldest_due_seconds,

@@ -91,6 +91,8 @@ class ClientImport(models.Model):
             models.Index(fields=["owner", "id"], name="import_of_owner"),
             # Which import of each owner is to be worked on next; asked by the tick and after every import.
             models.Index(fields=["owner", "id"], name="import_unfinished", condition=Q(state__in=UNFINISHED)),
+            # Files that nobody confirmed, for the tick to forget.
+            models.Index(fields=["created_at"], name="import_unconfirmed", condition=Q(state=ImportState.ASKED)),
         ]
 
     def __str__(self) -> str:

@@ -22,10 +22,19 @@ NAMES = 20
 OF_OWNER = """
     SELECT full_name, attributes FROM clients_client WHERE owner_id = %(owner)s ORDER BY email LIMIT %(most)s
 """
+# List by list: of all lists at once, their members might be looked for in the order in which UNION wants them, among
+# everybody's.
 OF_AUDIENCE = """
     SELECT client.full_name, client.attributes
     FROM (
-        (SELECT client_id AS id FROM clients_membership WHERE client_list_id = ANY(%(lists)s::bigint[]) LIMIT %(most)s)
+        (
+            SELECT member.client_id AS id
+            FROM unnest(%(lists)s::bigint[]) AS list (id)
+            CROSS JOIN LATERAL (
+                SELECT client_id FROM clients_membership WHERE client_list_id = list.id LIMIT %(most)s
+            ) member
+            LIMIT %(most)s
+        )
         UNION
         SELECT unnest(%(clients)s::bigint[])
     ) AS chosen JOIN clients_client client ON client.id = chosen.id AND client.owner_id = %(owner)s
