@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-WHOLE = ("system", "browser", "local/test_run.py", "test_soak.py", "test_bench.py")
+WHOLE = ("system", "browser", "trial_servers", "local/test_run.py", "test_soak.py", "test_bench.py")
 """What starts all of an installation, or measures: it wants the machine for itself."""
 
-PROCESSES = ("nginx", "local", "ops", "providers", "dispatcher/test_limits_in_trouble.py")
+PROCESSES = ("nginx", "local", "ops", "providers", "plans", "dispatcher/test_limits_in_trouble.py")
 """What starts some process of its own, or waits for time limits: left out of `make test-fast`."""
 
 TESTS = Path(__file__).parent
