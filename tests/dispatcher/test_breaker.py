@@ -360,6 +360,7 @@ def test_without_redis_there_is_no_breaker_and_letters_go_out(alice, engine, set
     nowhere = redis.Redis.from_url("unix:///nowhere/valkey.sock")
     monkeypatch.setattr(engine.pace.breaker, "_redis", nowhere)
     monkeypatch.setattr(service, "_redis", lambda: nowhere)
+    monkeypatch.setattr(service, "_silent_since", -service.PAUSE_SECONDS)  # the next test's Redis does answer
     run = launched(make_mailing(alice, 3))
     assert engine.pace.breaker.failed(AWAY) is None
     foreground.send(engine, [run.pk])

@@ -33,7 +33,7 @@ FEW = 5
 OTHERS_SPEAK = 2.0
 """Seconds within which each process says what it has seen taken: a heartbeat, and time to be late."""
 QUIET = 3.0
-"""Seconds without a further refusal after which no more letters come."""
+"""Seconds without a further refusal after which no more letters come; no fewer than OTHERS_SPEAK."""
 LEAST_WAIT = 5.0
 """Seconds after which a letter that was refused in doubt is due again, at the earliest: by then it is decided."""
 REMEMBERED = 10_000
