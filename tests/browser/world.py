@@ -15,9 +15,9 @@ from django.test import Client as Browser
 from django.utils import timezone
 
 from tests.dead_jobs import bury
+from tests.web.addresses import PLACE, routes
 from tests.web.ledger import make_run
 from tests.web.posts import make_picture, make_post
-from tests.web.addresses import PLACE, routes
 from vestnik import sharing, supervision
 from vestnik.accounts.groups import CONTENT_MANAGERS, MANAGERS
 from vestnik.accounts.models import User

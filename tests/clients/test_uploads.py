@@ -210,6 +210,19 @@ def test_refused_rows_are_kept_as_a_file_without_formulas(alice):
     assert b"".join(uploads.read(work, PieceKind.REFUSED)).startswith(b"\xef\xbb\xbf")
 
 
+def test_refused_rows_are_told_of_in_their_owners_language_and_read_again_in_any(alice):
+    alice.language = "ru"
+    alice.save()
+    work = imported(alice, GOOD + "cat.example.org;Cat;Oslo\n")
+    header, _row = refused_rows(work)
+    assert header[:2] == ["отклонённая строка", "причина отказа"]
+    alice.language = "en"
+    alice.save()
+    mended = b"".join(uploads.read(work, PieceKind.REFUSED)).replace(b"cat.", b"cat@").decode("utf-8-sig")
+    imported(alice, mended)
+    assert Client.objects.get(email="cat@example.org").attributes == {"Город": "Oslo"}
+
+
 def test_the_refused_rows_mended_can_be_imported(alice):
     work = imported(alice, GOOD + "cat.example.org;=Cat;Oslo\n")
     mended = b"".join(uploads.read(work, PieceKind.REFUSED)).replace(b"cat.", b"cat@")

@@ -21,12 +21,10 @@ from django.utils.translation import gettext_lazy
 
 from vestnik.clients import encodings, headers
 from vestnik.clients.encodings import ENCODINGS, Found, ImportRefused
-from vestnik.clients.headers import REFUSED_BECAUSE, REFUSED_LINE, Columns
+from vestnik.clients.headers import Columns
 from vestnik.spreadsheets import as_written
 
 __all__ = [
-    "REFUSED_BECAUSE",
-    "REFUSED_LINE",
     "SEPARATORS",
     "Columns",
     "EncodingInDoubt",

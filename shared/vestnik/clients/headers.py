@@ -9,16 +9,15 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
+from django.conf import settings
+from django.utils import translation
 from django.utils.translation import gettext as _
 
 from vestnik.clients import attributes
 from vestnik.clients.encodings import ImportRefused
-
-REFUSED_LINE = "refused line"
-REFUSED_BECAUSE = "refused because"
-"""Columns that a file of refused rows begins with. Mended and imported again, it is read without them."""
 
 MAX_COLUMNS = 1_000
 _TITLES = 40
@@ -80,10 +79,24 @@ _STATUS = _pattern(
     "|unsub|optout|optedout|отпис|bounce|suppress|complain|blacklist|donotmail|donotcontact|donotemail|subscriptionstatus"
     "|subscriberstatus|marketingstatus|статусподпис|статусemail|жалоб|чернысписок"
 )
-_IGNORED = ("", REFUSED_LINE, REFUSED_BECAUSE)
-
 # One address and nothing else. No separator may stand in it, or a row that is not split yet would be one.
 _ADDRESS = re.compile(r"[^\s@,;|<>\"]{1,80}@[^\s@,;|<>\"]{1,250}")
+
+
+def of_refused() -> tuple[str, str]:
+    """What the two columns are called that a file of refused rows begins with, in the reader's language. Mended and
+    imported again, it is read without them.
+    """
+    return _("refused line"), _("refused because")
+
+
+@cache
+def _ignored() -> frozenset[str]:
+    names = {""}
+    for language, _name in settings.LANGUAGES:
+        with translation.override(language):
+            names.update(of_refused())
+    return frozenset(names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +179,7 @@ def understand(header: list[str], email: int, rows: Sequence[list[str]]) -> Colu
     names, instead = _names(keys, rows) or _names([_WHOSE.sub("", key) for key in keys], rows) or ((), ())
     comment = next((index for index, key in enumerate(keys) if key in _COMMENT and index not in names), None)
     taken = {email, *names, comment}
-    others = [index for index, name in enumerate(header) if index not in taken and name.strip() not in _IGNORED]
+    others = [index for index, name in enumerate(header) if index not in taken and name.strip() not in _ignored()]
     statuses = tuple(index for index in others if _STATUS.search(keys[index]))
     return Columns(len(header), email, names, instead, comment, _attribute_names(header, others), statuses)
 

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from vestnik.accounts.models import User
-from vestnik.clients import csv_files, verbs
+from vestnik.clients import headers, verbs
 from vestnik.clients.importing import ImportRefused, ImportReport, import_clients
 from vestnik.clients.models import ClientList
 from vestnik.spreadsheets import Writer
@@ -35,7 +35,7 @@ class Rejected:
         if self.file is None:
             self.file = self._open_file()
             self._writer = Writer(self._delimiter)
-            self.file.write(self._writer.line([csv_files.REFUSED_LINE, csv_files.REFUSED_BECAUSE, *self._header]))
+            self.file.write(self._writer.line([*headers.of_refused(), *self._header]))
         self.file.write(self._writer.line([str(line), reason, *cells]))
 
 

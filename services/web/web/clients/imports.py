@@ -13,7 +13,6 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from vestnik.clients import background, uploads
-from vestnik.clients.csv_files import REFUSED_BECAUSE
 from vestnik.clients.headers import meanings
 from vestnik.clients.importing import remarks
 from vestnik.clients.models import ClientImport
@@ -159,7 +158,7 @@ def _first_refused_rows(work: ClientImport) -> list[tuple[str, str, str]]:
     if piece is None:
         return []
     text = bytes(piece.data).decode("utf-8-sig", "ignore")  # its end may be cut
-    delimiter = text.partition(REFUSED_BECAUSE)[0].rstrip('"')[-1]
+    delimiter = text[text.index('"', 1) + 1]  # behind the first column's name
     table = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     rows = []
     with suppress(csv.Error):  # a cell too long to be read is among the reasons to refuse a row
