@@ -18,6 +18,8 @@ VERB = re.compile(r"\s*(SELECT|WITH|INSERT|UPDATE|DELETE)\b")
 READS = {"Seq Scan", "Index Scan", "Index Only Scan"}
 STREAMS = {*READS, "Limit", "LockRows", "Nested Loop", "Result", "ProjectSet", "Subquery Scan", "Append", "Unique"}
 LISTS = ("CTE Scan", "Function Scan")
+FILE = "incoming_clients"
+"""A file of clients that is imported: as long as people's files are."""
 BY_CLIENT = "delivery_once_per_client"
 
 SMALL_PAGES = 200
@@ -123,6 +125,8 @@ def _of_lists(loop: Plan, grows: Collection[str]) -> bool:
     """Whether a nested loop goes through a list for each of many rows; those of a small table are not many."""
     outer, inner = (part for part in loop["Plans"] if part["Parent Relationship"] in ("Outer", "Inner"))
     read = {node["Relation Name"] for node in nodes(outer) if "Relation Name" in node}
+    if inner["Node Type"] == "Materialize":  # of a file, or made of one
+        return not read or FILE in read
     return inner["Node Type"] in LISTS and (not read or bool(read.intersection(grows)))
 
 

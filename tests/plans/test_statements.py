@@ -94,14 +94,17 @@ def statements() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def known(dispatchers: Known, webs: Known) -> dict[str, Known]:
-    """Connections of each service, with an import's temporary table, analysed as the import does it."""
+    """Connections of each service, with an import's temporary table, analysed as the import does it.
+
+    Files are imported by both services: by an actor of the dispatcher's, and by a command of the web's.
+    """
     for _, connection in [*dispatchers, *webs]:
         connection.execute(importing.CREATE_INCOMING.replace("ON COMMIT DROP", ""))
         connection.execute(
             "INSERT INTO incoming_clients SELECT n, 'new' || n, '', '', '', '{}' FROM generate_series(1, 500) n"
         )
         connection.execute(importing.ANALYZE_INCOMING)
-    return {"dispatcher": dispatchers, "vestnik": webs}
+    return {"dispatcher": dispatchers, "vestnik": webs, importing.__name__: [*dispatchers, *webs]}
 
 
 @pytest.mark.parametrize("name", list(statements()))
@@ -109,7 +112,7 @@ def test_a_statement_finds_its_rows_by_index_whatever_is_known_of_them(known: di
     module, _, constant = name.rpartition(".")
     statement = getattr(importlib.import_module(module), constant)
     found = []
-    for scale, connection in known[module.partition(".")[0]]:
+    for scale, connection in known.get(module) or known[module.partition(".")[0]]:
         plan = reading.of(connection, statement, PLACES.get(name, VALUES))
         if faults := reading.faults(plan, reading.large(connection)):
             found.append(f"{scale}: {'; '.join(faults)}\n{reading.told(plan)}")

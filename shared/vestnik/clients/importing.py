@@ -257,47 +257,52 @@ DROP_INCOMING = "DROP TABLE incoming_clients"
 ANALYZE_GROWN = "ANALYZE (SKIP_LOCKED) clients_client, clients_membership"
 
 # ON CONFLICT takes no row twice, so equal addresses become one row first: of each cell the last that is not empty.
-# Only they are touched; a file without any is read once here.
+# Only they are touched; a file without any is read once here. Rows are taken out by where they lie: found by their
+# addresses, each would be compared with each, where the session does not hash (docs/decisions/0028).
 COMBINE_EQUAL_ADDRESSES = """
-    WITH doubled AS (
-        SELECT email FROM incoming_clients GROUP BY email HAVING count(*) > 1
-    ), taken AS (
-        DELETE FROM incoming_clients USING doubled WHERE incoming_clients.email = doubled.email
-        RETURNING incoming_clients.*
-    ), attributes AS (
-        SELECT email, jsonb_object_agg(key, value ORDER BY row) AS attributes
-        FROM taken, jsonb_each(taken.attributes) GROUP BY email
+    WITH taken AS (
+        DELETE FROM incoming_clients WHERE ctid = ANY (ARRAY(
+            SELECT place FROM (
+                SELECT ctid AS place, count(*) OVER (PARTITION BY email) AS number FROM incoming_clients
+            ) AS counted WHERE number > 1
+        ))
+        RETURNING *
     ), combined AS (
         SELECT
-            email, max(row) AS row,
+            email, max(row) AS row, array_agg(attributes ORDER BY row) AS attributes,
             (array_agg(full_name ORDER BY row DESC) FILTER (WHERE full_name <> ''))[1] AS full_name,
             (array_agg(name_key ORDER BY row DESC) FILTER (WHERE full_name <> ''))[1] AS name_key,
             (array_agg(comment ORDER BY row DESC) FILTER (WHERE comment <> ''))[1] AS comment
         FROM taken GROUP BY email
     )
     INSERT INTO incoming_clients (row, email, full_name, name_key, comment, attributes)
-    SELECT
-        combined.row, combined.email, coalesce(full_name, ''), coalesce(name_key, ''), coalesce(comment, ''),
-        coalesce(attributes.attributes, '{}')
-    FROM combined LEFT JOIN attributes USING (email)
+    SELECT row, email, coalesce(full_name, ''), coalesce(name_key, ''), coalesce(comment, ''), coalesce((
+        SELECT jsonb_object_agg(key, value ORDER BY place)
+        FROM unnest(attributes) WITH ORDINALITY AS one (own, place), jsonb_each(own)
+    ), '{}')
+    FROM combined
 """
 
-# What takes no more room than any client's attributes may, packed as it can be, is not looked into.
+# What takes no more room than any client's attributes may, packed as it can be, is not looked into; of a row that has
+# none, not even the client is looked up.
 TAKE_OUT = """
     WITH united AS (
-        SELECT incoming.email, coalesce(client.attributes, '{}') || incoming.attributes AS attributes
+        SELECT incoming.ctid AS place, coalesce(client.attributes, '{}') || incoming.attributes AS attributes
         FROM incoming_clients AS incoming
-        LEFT JOIN clients_client AS client ON client.owner_id = %(owner)s AND client.email = incoming.email
-        WHERE coalesce(pg_column_size(client.attributes), 0) + pg_column_size(incoming.attributes) > 300
+        LEFT JOIN LATERAL (
+            SELECT attributes FROM clients_client WHERE owner_id = %(owner)s AND email = incoming.email LIMIT 1
+        ) AS client ON true
+        WHERE incoming.attributes <> '{}'
+            AND coalesce(pg_column_size(client.attributes), 0) + pg_column_size(incoming.attributes) > 300
             AND NOT coalesce(client.attributes @> incoming.attributes, false)
-    ), too_much AS (
-        SELECT email FROM united WHERE (
+    )
+    DELETE FROM incoming_clients WHERE ctid = ANY (ARRAY(
+        SELECT place FROM united WHERE (
             SELECT count(*) > %(most)s OR sum(octet_length(key) + octet_length(value)) > %(bytes)s
             FROM jsonb_each_text(attributes)
         )
-    )
-    DELETE FROM incoming_clients USING too_much WHERE incoming_clients.email = too_much.email
-    RETURNING incoming_clients.email
+    ))
+    RETURNING email
 """
 
 # In the order of addresses, so that two imports at once wait for each other instead of locking each other out.
