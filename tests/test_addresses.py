@@ -286,6 +286,14 @@ def test_a_masked_address_keeps_its_first_letter_and_its_domain(text, shown):
         ("=?utf-8?B?0JDQu9C40YHQsA==?= <x17@example.org>", "… <x…@example.org>"),
         ("x17@example.org (Alice Archer)", "x…@example.org (A…)"),
         ("User unknown <x17@example.org>", "User unknown <x…@example.org>"),
+        ("550 Rejected: Alice Archer <x17@example.org>: no", "550 Rejected: A… <x…@example.org>: no"),
+        ('550 "Alice Archer <x17@example.org>: no', '550 "A… <x…@example.org>: no'),
+        ('550 Recipient "alice archer" <x17@example.org>: no', "550 Recipient a… <x…@example.org>: no"),
+        ('550 "Alice" Archer" <x17@example.org>', '550 "A… <x…@example.org>'),
+        ("550 (Alice Archer) <x17@example.org>", "550 (A… <x…@example.org>"),
+        ("Alice Archer &lt;x17@example.org&gt;", "A… &lt;x…@example.org&gt;"),
+        ("Jose\u0301 Archer <x17@example.org>", "J… <x…@example.org>"),
+        ("Mail for a@example.org x <b@example.net>", "Mail for a…@example.org x <b…@example.net>"),
         ("x17@example.org (user unknown)", "x…@example.org (user unknown)"),
         ("<relay access denied> (Two Words)", "<relay access denied> (Two Words)"),
         ("limit=40 of 40.5, +40 100 20", "limit=40 of 40.5, +40 100 20"),
@@ -314,6 +322,10 @@ FORMS = st.sampled_from(
         "SRS0=h=t={1}={0}@relay.example",
         "Alice Archer <{0}@{1}>",
         '"Alice Archer" <{0}@{1}>',
+        '"Archer, Alice" <{0}@{1}>',
+        '"Alice Archer <{0}@{1}>',
+        'Alice "Al" Archer <{0}@{1}>',
+        "Alice Archer &lt;{0}@{1}&gt;",
         "mailto:{0}@{1}",
     ]
 )
@@ -323,6 +335,10 @@ WORDS = st.text(st.sampled_from('ab <>"(),:;=%+@.5\\\n\u2026'), max_size=12)
 
 @settings(max_examples=700, deadline=None)
 @given(WORDS, FORMS, DOMAINS, WORDS, FORMS, DOMAINS)
+@example('"', "Alice Archer <{0}@{1}>", "example.org", '"', "<{0}@{1}>", "example.org")
+@example("", '"Alice Archer" <{0}@{1}>', "example.org", '"@5', "{0}@{1}", "example.org")
+@example("", "{0}&#64;{1}", "example.org", "a", "<{0}@{1}>", "example.org")
+@example("", "{0}%40{1}", "example.org", "Ab", "<{0}@{1}>", "example.org")
 def test_whatever_stands_around_it_nothing_of_an_address_but_a_letter_and_its_domain_is_left(
     before, one, at, between, two, of
 ):
@@ -340,7 +356,7 @@ def test_a_local_part_is_masked_where_it_stands_alone_in_any_form(local, words):
 
 
 @settings(deadline=2000)
-@given(st.text(st.sampled_from('aB "(<@=%40.\\'), max_size=60), st.integers(1, 200))
+@given(st.text(st.sampled_from('aB "(<@=%40.\\?;&'), max_size=60), st.integers(1, 200))
 def test_masking_takes_no_longer_than_the_text_is_long(piece, times):
     addresses.masked(piece * times)
     addresses.erased(piece * times)

@@ -148,13 +148,16 @@ _HOST = re.compile(r"\[[^\]\s]{1,255}\]|[\w.-]+")
 _ENDS_LOCAL = frozenset('@\uff20\ufe6b<>(),:;[]"')
 _LONGEST_LOCAL = 512
 
-# A name before an address in brackets: quoted, encoded for a header, or some words; and one behind it, in parentheses.
-_NAME_BEFORE = re.compile(
-    r"""(?:(?P<quoted>"(?:\\.|[^"\\\n]){1,256}"\s?|(?:=\?[^\s?]{1,40}\?[bq]\?[^\s?]{0,200}\?=\s?){1,8})"""
-    r"|(?<![^\s:;,('\">])(?P<words>(?:[^\W\d_][\w.'’-]{0,60},?\s){1,6}))(?=<(?P<address>[^<>\s]{1,512})>)",
+# The last piece of a name before an address in brackets: quoted, encoded for a header, or a word.
+_LAST_PIECE = re.compile(
+    r"""(?:(?P<quoted>"(?=[^"\n]*\w)(?:\\.|[^"\\\n]){1,256}")|(?P<encoded>=\?[^\s?]{1,40}\?[bq]\?[^\s?]{0,200}\?=)"""
+    r"""|(?P<word>[^\W\d_][^\s:;=<>@"(),\[\]…]*))[\s"'’”»(),.\[\]\\]*\Z""",
     re.I,
 )
-_NAME_BEHIND = re.compile(r"(?<=[\w>\]])(?P<gap>\s?\()(?P<words>[^()<>]{1,200})(?=\))")
+_LONGEST_NAME = 1024
+_MOST_PIECES = 8
+_ENDS_BRACKET = re.compile(r"[\s>]")
+_NAME_BEHIND = re.compile(r"(?<=[\w>\]])\s?\((?P<words>[^()<>]{1,200})(?=\))")
 
 _PARTICLES = frozenset(
     ["al", "bin", "da", "de", "del", "den", "der", "di", "du", "el", "ibn", "la", "le", "van", "von", "zu"]
@@ -168,12 +171,8 @@ def masked(text: str, address: str = "") -> str:
     However the text encodes it: whoever quotes an address in an answer does as they like. What stands before the @ of
     `address` is cut down also where it stands alone, as in “alice: user unknown”.
     """
-    text = _without_names(text)
-    parts, done = [], 0
-    for start, at, _end in _found(text):
-        parts += [text[done:start], _first(text[start:at])]
-        done = at
-    text = "".join([*parts, text[done:]])
+    addresses = [(start, at, _first(text[start:at])) for start, at, _end in _found(text)]
+    text = _replaced(text, addresses + _names(text))
     for form in _forms(address.rpartition("@")[0]):
         text = re.sub(rf"(?<![\w.+-]){re.escape(form)}(?![\w.+-])", _first(form), text, flags=re.I)
     return text
@@ -181,11 +180,16 @@ def masked(text: str, address: str = "") -> str:
 
 def erased(text: str) -> str:
     """`text` with each address in it replaced as a whole, its domain as well."""
-    text = _without_names(text)
+    return _replaced(text, [(start, end, ERASED) for start, _at, end in _found(text)] + _names(text))
+
+
+def _replaced(text: str, edits: list[tuple[int, int, str]]) -> str:
+    """The text with what is from one place to another replaced; of what overlaps nothing is left."""
     parts, done = [], 0
-    for start, _at, end in _found(text):
-        parts += [text[done:start], ERASED]
-        done = end
+    for start, end, words in sorted(edits):
+        if start >= done:
+            parts += [text[done:start], words]
+        done = max(done, end)
     return "".join([*parts, text[done:]])
 
 
@@ -196,13 +200,17 @@ def _found(text: str) -> list[tuple[int, int, int]]:
     for at in reversed(list(_AT.finditer(text))):  # a quoted local part may hold others
         start = _local_start(text, at.start())
         if start < at.start() < following:
-            host = _HOST.match(text, at.end())
-            found.append((start, at.start(), min(following, host.end() if host else at.end())))
+            found.append((start, at.start(), min(following, _host_end(text, at.end()))))
             following = start
         elif start < following <= at.start():
             found[-1] = (start, *found[-1][1:])
             following = start
     return found[::-1]
+
+
+def _host_end(text: str, start: int) -> int:
+    host = _HOST.match(text, start)
+    return host.end() if host else start
 
 
 def _local_start(text: str, end: int) -> int:
@@ -228,33 +236,49 @@ def _first(words: str) -> str:
     return next((char for char in words if char.isalnum()), "") + _ELLIPSIS
 
 
-def _without_names(text: str) -> str:
-    if "<" in text:
-        text = _NAME_BEFORE.sub(_name_before, text)
-    return _NAME_BEHIND.sub(_name_behind, text) if "(" in text else text
+def _names(text: str) -> list[tuple[int, int, str]]:
+    """The names beside addresses: where each begins and ends, and what is left of it. Also beside one that unpaired
+    quotes make a part of another."""
+    names, done = _names_behind(text) if "(" in text else [], 0
+    for at in _AT.finditer(text):
+        start = _local_start(text, at.start())
+        least = max(done, start - _LONGEST_LOCAL)
+        opening = max(text.rfind("<", least, start), text.rfind("&lt;", least, start))
+        if opening >= 0 and not _ENDS_BRACKET.search(text, opening, start):
+            local = text[start : at.start()].casefold()
+            names += _name_before(text, max(done, opening - _LONGEST_NAME), opening, local)
+        done = _host_end(text, at.end())
+    return names
 
 
-def _name_before(found: re.Match[str]) -> str:
-    if not _AT.search(found["address"]) or _AT.search(found[0]):  # quotes around an address's domain are none
-        return found[0]
-    if quoted := found["quoted"]:
-        return f"{_ELLIPSIS if quoted.startswith('=?') else _first(quoted)} "
-    words, local = found["words"].split(), found["address"].casefold()
-    kept = len(words)
-    while kept and (_begins_like_a_name(words[kept - 1]) or words[kept - 1].strip(",.").casefold() in local):
-        kept -= 2 if kept > 2 and words[kept - 2] in _PARTICLES else 1
-    name = words[kept:]
-    if not name or (len(name) == 1 and name[0].strip(",.").casefold() not in local):
-        return found[0]
-    return " ".join([*words[:kept], _first(name[0])]) + " "
+def _name_before(text: str, least: int, opening: int, local: str) -> list[tuple[int, int, str]]:
+    """The name in front of a bracket: what is quoted or encoded, and words that begin like names or are of the local
+    part. One word of which nothing tells more than its capital may be any. Quotes need not be paired."""
+    left: re.Match[str] | None = None
+    at, pieces, sure, whole = opening, 0, False, False
+    while pieces < _MOST_PIECES and (piece := _LAST_PIECE.search(text, least, at)):
+        word = (piece["word"] or "").strip(".'’-").casefold()
+        known = not word or word in local
+        particle = word in _PARTICLES and not known
+        if not (known or particle or (_begins_like_a_name(piece["word"]) and not whole)):
+            break
+        whole = whole or (not pieces and not word and text.count('"', least, opening) % 2 == 0)
+        at, pieces, sure = piece.start(), pieces + (not particle), sure or known
+        left = left if particle else piece
+    if left is None or not (sure or pieces > 1):
+        return []
+    end = least + len(text[least:opening].rstrip())
+    return [(left.start(), end, _ELLIPSIS if left["encoded"] else _first(left[0]))]
 
 
-def _name_behind(found: re.Match[str]) -> str:
-    words = found["words"].split()
-    before = found.string[max(0, found.start() - _LONGEST_LOCAL) : found.start()]
-    if len(words) < 2 or not all(map(_begins_like_a_name, words)) or not _AT.search(before):
-        return found[0]
-    return f"{found['gap']}{_first(words[0])}"
+def _names_behind(text: str) -> list[tuple[int, int, str]]:
+    names = []
+    for found in _NAME_BEHIND.finditer(text):
+        words = found["words"].split()
+        is_name = len(words) > 1 and all(map(_begins_like_a_name, words))
+        if is_name and _AT.search(text, max(0, found.start() - _LONGEST_LOCAL), found.start()):
+            names.append((*found.span("words"), _first(words[0])))
+    return names
 
 
 def _begins_like_a_name(word: str) -> bool:
