@@ -161,6 +161,7 @@ def test_every_error_of_an_http_dial_becomes_ours(kind: type[Exception], monkeyp
     assert "a-secret-path" not in str(raised)
 
 
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("begun", [False, True], ids=["before the content", "after"])
 @pytest.mark.parametrize("kind", HTTP_CLASSES, ids=named)
 def test_every_error_of_an_http_request_becomes_a_receipt(
