@@ -84,6 +84,7 @@ def test_what_it_refuses_for_what_we_are_costs_no_letter_and_goes_out_when_it_is
         wait_until(halted, 60)
         assert set(states(mailing)) <= {"queued", "sending"}
         assert not Attempt.objects.exists()
+        wait_until(lambda: told(tmp_path), 10)  # it is in Redis before it is in the log
         assert len(told(tmp_path)) == 1
         server.reload(**TAKING)
         wait_until(over(mailing), 120)
