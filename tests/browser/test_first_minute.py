@@ -39,7 +39,7 @@ def test_the_first_minute_from_sign_up_to_the_letter_in_the_inbox(
     page.goto("/messages/new/")
     page.get_by_label("Subject").fill("News for {{ full_name }}")
     page.get_by_label("HTML").fill('<p style="color: teal">Hello, {{ full_name }}!</p>')
-    page.get_by_role("button", name="Show").click()
+    page.get_by_role("button", name="Show", exact=True).click()
     expect(page.frame_locator("iframe[name=preview]").get_by_text("Hello, Анна Сергеева!")).to_be_visible()
     page.get_by_role("button", name="Save").click()
 
@@ -86,7 +86,7 @@ def test_a_runs_page_follows_it_by_itself(page: Page, vestnik: Vestnik, faults: 
     another.goto(mailing)
     another.get_by_role("button", name="Cancel the run").click()
     another.get_by_role("dialog").get_by_role("button", name="Cancel the run").click()
-    expect(another.get_by_text("The run is cancelled")).to_be_visible()
+    expect(another.locator("main .alert-success").get_by_text("The run is cancelled")).to_be_visible()
 
     expect(page.get_by_text("cancelled", exact=True).first).to_be_visible()
     expect(live).not_to_have_attribute("hx-get", re.compile("."))
