@@ -147,9 +147,7 @@ def _person(name: str) -> User:
 
 
 def _imports(owner: User) -> list[ClientImport]:
-    """One with a refused row, one that was refused, one that waits; and to be confirmed: one read surely, one in doubt,
-    one without a column of addresses.
-    """
+    """Over with a refused row, refused, waiting; to be confirmed: with a bad row, in doubt, without addresses."""
     name = "clients of the spring fair.csv"
     over, refused, waiting = (
         factories.make_import(owner, [data], name)
@@ -159,7 +157,7 @@ def _imports(owner: User) -> list[ClientImport]:
     for work in (over, refused):
         background.run_import(work.pk)
     in_doubt = "email,name\npetya@example.org,Пётр\n".encode("koi8-r")
-    files = ("email,City\nanna@example.org,Rīga\n".encode(), in_doubt, b"who,where\nAnna,here\n")
+    files = ("email,City\nanna@example.org,Rīga\nno address,\n".encode(), in_doubt, b"who,where\nAnna,here\n")
     return [over, refused, waiting, *(background.take_file(owner, [data], name) for data in files)]
 
 
