@@ -36,6 +36,9 @@ PROGRESS_EVERY = 5000
 MANY = 10_000
 """Clients after which the planner is told at once: until autovacuum does, it would take tables for what they were."""
 
+SEEN = 1_000
+"""Clients after which it matters by which index each of them is looked up."""
+
 FEW, FEW_CHARACTERS = 50, 1_000
 """Attributes of a row, and characters of them, that are not too much, whatever they are: most rows have no more."""
 
@@ -103,9 +106,14 @@ def import_clients(
         cursor.execute(COMBINE_EQUAL_ADDRESSES)
         cursor.execute(ANALYZE_INCOMING)
         incoming.settle_spellings(cursor)
+        cursor.execute(OUTGROWN)
+        if any(outgrown for (outgrown,) in cursor.fetchall()):
+            cursor.execute(ANALYZE_CLIENTS)
         too_much = incoming.take_out_what_is_too_much(cursor)
         cursor.execute(MERGE_CLIENTS, [owner.pk])
         created, updated, total = cursor.fetchone()
+        if created >= SEEN:
+            cursor.execute(ANALYZE_CLIENTS)
         listed = 0
         if find_list and total:
             client_list = find_list()
@@ -252,6 +260,15 @@ RENAME_INCOMING = """
     WHERE attributes ? %(before)s::text
 """
 DROP_INCOMING = "DROP TABLE incoming_clients"
+
+# All indexes of clients but the key begin with the owner. Where the statistics know of none of the owner's clients, the
+# planner takes the smallest for as good as the one of addresses, and walks all of the owner's clients for each row.
+OUTGROWN = """
+    SELECT now_known.n_mod_since_analyze > greatest(relation.reltuples, 1000)
+    FROM pg_class AS relation JOIN pg_stat_user_tables AS now_known ON now_known.relid = relation.oid
+    WHERE relation.oid = 'clients_client'::regclass
+"""
+ANALYZE_CLIENTS = "ANALYZE (SKIP_LOCKED) clients_client"
 
 # A page that counted a list of 100,000 compared each client with each, where the tables had been empty a moment before.
 ANALYZE_GROWN = "ANALYZE (SKIP_LOCKED) clients_client, clients_membership"
