@@ -101,7 +101,7 @@ def test_a_russian_is_written_to_in_russian_and_by_their_own_clock(alice, maria,
     assert "Почему: Жалобы" in text
     at = AuditEntry.objects.get().at
     hour = (at + timedelta(hours=10)).hour
-    assert f" {hour}:{at.minute:02}" in text
+    assert f" {hour:02}:{at.minute:02}" in text
     supervision.block(alice, maria, "Спам")
     assert letter()[1] == "Ваша учётная запись заблокирована"
 

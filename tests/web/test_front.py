@@ -248,7 +248,7 @@ def test_a_page_that_was_being_made_while_something_changed_is_kept_to_the_end_o
 
 def test_a_post_with_a_date_to_come_appears_by_itself_to_visitors_and_to_who_is_signed_in(client, alice):
     make_post("The old one")
-    post = make_post("The one to come", publish_at=clock.now() + timedelta(seconds=0.7))
+    post = make_post("The one to come", publish_at=clock.now() + timedelta(seconds=2.5))
     signed_in = Browser()
     signed_in.force_login(alice)
     pages = ["/en/", "/en/blog/", "/en/blog/feed/", "/sitemap.xml"]
