@@ -37,7 +37,7 @@ MANY = 10_000
 """Clients after which the planner is told at once: until autovacuum does, it would take tables for what they were."""
 
 SEEN = 1_000
-"""Clients after which it matters by which index each of them is looked up."""
+"""Rows after which it matters by which index the client of each of them is looked up."""
 
 FEW, FEW_CHARACTERS = 50, 1_000
 """Attributes of a row, and characters of them, that are not too much, whatever they are: most rows have no more."""
@@ -112,13 +112,13 @@ def import_clients(
         too_much = incoming.take_out_what_is_too_much(cursor)
         cursor.execute(MERGE_CLIENTS, [owner.pk])
         created, updated, total = cursor.fetchone()
-        if created >= SEEN:
-            cursor.execute(ANALYZE_CLIENTS)
         listed = 0
         if find_list and total:
             client_list = find_list()
             if client_list.owner_id != owner.pk:
                 raise ValidationError(_("The list is not the owner's."))
+            if total >= SEEN:
+                cursor.execute(ANALYZE_CLIENTS)
             cursor.execute(MERGE_MEMBERSHIPS, [client_list.pk, owner.pk])
             listed = cursor.rowcount
         cursor.execute(DROP_INCOMING)
