@@ -11,6 +11,15 @@ if TYPE_CHECKING:
     from vestnik.accounts.models import User
 
 
+@pytest.fixture(autouse=True)
+def nobodys_language() -> None:
+    """Begin each test in the settings' language and zone: those of a page that a test asked for outlive its answer."""
+    from django.utils import timezone, translation
+
+    translation.deactivate()
+    timezone.deactivate()
+
+
 @pytest.fixture
 def alice(db: None) -> User:
     return _person("alice", "Alice Archer")
