@@ -8,7 +8,7 @@ from django.core.files.storage import default_storage
 from django.core.management import CommandError, call_command
 from django.urls import reverse
 
-from dispatcher import launching, ticking
+from dispatcher.runs import launching, ticking
 from vestnik import access, demo
 from vestnik.accounts.models import User
 from vestnik.blog import html

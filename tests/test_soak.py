@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from bench.soak.reckoning import reckon
-from dispatcher.launching import launch
+from dispatcher.runs.launching import launch
 from tests.embedded import OURS
 from tests.system.processes import wait_until
 from vestnik.mailings.records import Attempt, Delivery, Worker, message_id

@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from dispatcher import ticking
+from dispatcher.runs import ticking
 from vestnik.accounts import sessions
 
 pytestmark = pytest.mark.django_db

@@ -12,11 +12,12 @@ from django.core.mail import send_mail
 from django.db import connection, connections, transaction
 from django.db.models import F
 
-from dispatcher import account_mail, ticking
+from dispatcher import account_mail
 from dispatcher.account_mail import AccountMail
 from dispatcher.providers.memory import MemoryProvider
 from dispatcher.providers.smtp import SmtpProvider
 from dispatcher.providers.url import SmtpConfig
+from dispatcher.runs import ticking
 from tests.smtp_servers import Drop, RecordingServer, Say
 from tests.system.processes import wait_until
 from vestnik import clock, erasing

@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from dispatcher import breaker as breakers
 from dispatcher import engine as engines
-from dispatcher import foreground, lanes, ledger, sending
+from dispatcher import lanes, ledger, sending
 from dispatcher.account_mail import AccountMail
 from dispatcher.breaker import Breaker, Open
 from dispatcher.engine import Engine
@@ -29,6 +29,7 @@ from dispatcher.providers.base import About, Letter, Outcome, Receipt
 from dispatcher.providers.errors import Misconfigured, Unavailable
 from dispatcher.providers.lanes import Lanes
 from dispatcher.providers.memory import Answer, MemoryProvider
+from dispatcher.runs import foreground
 from tests.dispatcher.test_sending import launched, states
 from tests.system.processes import wait_until
 from vestnik import clock

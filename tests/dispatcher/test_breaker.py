@@ -13,12 +13,13 @@ from django.utils import timezone
 
 from dispatcher import breaker as breakers
 from dispatcher import engine as engines
-from dispatcher import foreground, lanes, ledger, sending
+from dispatcher import lanes, ledger, sending
 from dispatcher.breaker import Breaker, Open
 from dispatcher.engine import Engine
 from dispatcher.providers.base import Letter, Outcome, Receipt
 from dispatcher.providers.errors import Misconfigured, NoRoom, Unavailable
 from dispatcher.providers.memory import Answer, MemoryProvider
+from dispatcher.runs import foreground
 from tests.dispatcher.test_sending import launched, states
 from vestnik.mailings import service
 from vestnik.mailings.records import Attempt, Delivery

@@ -8,7 +8,8 @@ from django.conf import settings as configured
 from django.db import connection, transaction
 from django.utils import timezone
 
-from dispatcher import closing, ledger, sending, ticking
+from dispatcher import closing, ledger, sending
+from dispatcher.runs import ticking
 from tests.dispatcher.test_races import elsewhere
 from tests.dispatcher.test_sending import launched, states
 from vestnik.mailings import runs, verbs

@@ -7,12 +7,13 @@ import time
 
 import pytest
 
-from dispatcher import doubts, foreground, lanes, sending
+from dispatcher import doubts, lanes, sending
 from dispatcher import engine as engines
 from dispatcher.breaker import Breaker, Open
 from dispatcher.engine import Engine
 from dispatcher.providers.base import Outcome
 from dispatcher.providers.memory import ACCEPTED, PERMANENT, Answer, MemoryProvider
+from dispatcher.runs import foreground
 from tests.dispatcher.test_sending import launched, states
 from tests.system.processes import wait_until
 from vestnik.mailings import service

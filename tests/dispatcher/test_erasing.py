@@ -12,8 +12,9 @@ from django.db import connection
 from django.db.models import Sum
 from guardian.shortcuts import assign_perm
 
-from dispatcher import erasing, launching, ledger, ticking
+from dispatcher import erasing, ledger
 from dispatcher.providers import memory
+from dispatcher.runs import launching, ticking
 from tests.dispatcher.test_races import elsewhere
 from tests.dispatcher.test_sending import launched, slice_of
 from vestnik import access, locks

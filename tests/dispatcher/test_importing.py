@@ -8,7 +8,7 @@ import pytest
 from django.db.models import F
 from dramatiq.middleware import Shutdown
 
-from dispatcher import ticking
+from dispatcher.runs import ticking
 from tests.dispatcher.test_races import elsewhere
 from vestnik import jobs
 from vestnik.accounts.models import User

@@ -8,9 +8,10 @@ from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from django.utils import timezone
 
-from dispatcher import erasing, ledger, ticking
+from dispatcher import erasing, ledger
 from dispatcher.entries import Settlement
 from dispatcher.providers.base import Outcome
+from dispatcher.runs import ticking
 from tests.dispatcher.test_ledger import settle, worker
 from tests.dispatcher.test_races import elsewhere
 from tests.dispatcher.test_sending import launched, slice_of, states

@@ -5,7 +5,8 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from dispatcher import closing, launching, ledger
+from dispatcher import closing, ledger
+from dispatcher.runs import launching
 from tests.timing import in_time
 from vestnik.accounts.models import User
 from vestnik.clients.models import Membership

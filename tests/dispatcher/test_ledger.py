@@ -7,8 +7,9 @@ import pytest
 from django.db import connection, transaction
 from django.db.models import Sum
 
-from dispatcher import closing, entries, launching, ledger
+from dispatcher import closing, entries, ledger
 from dispatcher.providers.base import Outcome
+from dispatcher.runs import launching
 from tests.quarters import quarter
 from vestnik.mailings import runs
 from vestnik.mailings.records import Attempt, Tally, Worker

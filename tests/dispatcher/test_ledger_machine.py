@@ -20,8 +20,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from dispatcher import closing, entries, launching, ledger
+from dispatcher import closing, entries, ledger
 from dispatcher.providers.base import Outcome
+from dispatcher.runs import launching
 from vestnik.accounts.models import User
 from vestnik.mailings import runs, verbs
 from vestnik.mailings.records import Attempt, Run, Worker

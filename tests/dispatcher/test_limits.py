@@ -16,8 +16,9 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from dispatcher import launching, ledger
+from dispatcher import ledger
 from dispatcher.limits import Grant, Limits, refill, rules, windows
+from dispatcher.runs import launching
 from tests.timing import in_time
 from vestnik import clock
 from vestnik.accounts.letters import AccountLetter

@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from dispatcher import launching, sending
+from dispatcher import sending
+from dispatcher.runs import launching
 from tests.dispatcher.test_pace import engine_with
 from tests.test_metrics import counted
 from vestnik.testing.factories import make_mailing

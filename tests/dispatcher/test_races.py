@@ -10,7 +10,8 @@ from django.core.exceptions import ValidationError
 from django.db import connections
 from django.utils import timezone
 
-from dispatcher import closing, launching, ledger, ticking
+from dispatcher import closing, ledger
+from dispatcher.runs import launching, ticking
 from tests.dispatcher.test_sending import lane, launched, slice_of, states
 from vestnik.clients import verbs as clients
 from vestnik.clients.models import Client

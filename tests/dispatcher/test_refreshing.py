@@ -16,7 +16,8 @@ from aiohttp import web
 from django.db.models import F
 from django.utils import timezone
 
-from dispatcher import refreshing, ticking
+from dispatcher import refreshing
+from dispatcher.runs import ticking
 from tests.dispatcher.test_races import elsewhere
 from tests.system.processes import wait_until
 from tests.timing import in_time

@@ -15,9 +15,10 @@ from sentry_sdk.envelope import Envelope
 from sentry_sdk.integrations.logging import LoggingIntegration
 from sentry_sdk.transport import Transport
 
-from dispatcher import entries, launching, ledger, reporting
+from dispatcher import entries, ledger, reporting
 from dispatcher.providers.base import Outcome
 from dispatcher.reporting import Reporter
+from dispatcher.runs import launching
 from vestnik.accounts.models import User
 from vestnik.mailings import verbs
 from vestnik.mailings.records import DeadLetterReport, Delivery, Run, Worker

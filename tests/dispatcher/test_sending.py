@@ -7,9 +7,10 @@ import pytest
 from django.db import OperationalError, connections
 from django.utils import timezone
 
-from dispatcher import closing, launching, ledger, sending
+from dispatcher import closing, ledger, sending
 from dispatcher.providers import memory
 from dispatcher.providers.errors import Unavailable
+from dispatcher.runs import launching
 from tests.system.processes import wait_until
 from vestnik.accounts.models import User
 from vestnik.clients import verbs as clients

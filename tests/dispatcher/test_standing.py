@@ -12,7 +12,8 @@ from django.utils import timezone
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from dispatcher import closing, launching, ledger, ticking
+from dispatcher import closing, ledger
+from dispatcher.runs import launching, ticking
 from tests.dispatcher.test_races import elsewhere
 from vestnik import jobs, supervision
 from vestnik.accounts.models import User

@@ -9,9 +9,10 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
-from dispatcher import closing, launching, ledger, ticking
+from dispatcher import closing, ledger
 from dispatcher.providers import memory
 from dispatcher.providers.base import Outcome
+from dispatcher.runs import launching, ticking
 from tests.dispatcher.test_ledger import settle
 from tests.dispatcher.test_races import elsewhere
 from tests.dispatcher.test_sending import lane, launched, slice_of, states

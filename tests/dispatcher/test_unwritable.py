@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from dispatcher import launching, sending
+from dispatcher import sending
+from dispatcher.runs import launching
 from vestnik.accounts.models import User
 from vestnik.clients import verbs as clients
 from vestnik.clients.models import Client

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from dispatcher import dry_run, launching
+from dispatcher.runs import dry_run, launching
 from vestnik.clients.models import ClientList, Membership
 from vestnik.mailings import audience
 from vestnik.mailings.records import Delivery

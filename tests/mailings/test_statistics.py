@@ -14,10 +14,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from dispatcher import closing, entries, launching, ledger
+from dispatcher import closing, entries, ledger
 from dispatcher.breaker import Breaker
 from dispatcher.providers.base import Outcome
 from dispatcher.providers.errors import Misconfigured
+from dispatcher.runs import launching
 from tests.quarters import quarter
 from vestnik import clock, zones
 from vestnik.clients import verbs as clients

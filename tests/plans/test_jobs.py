@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from dispatcher import erasing, launching, ticking
+from dispatcher import erasing
+from dispatcher.runs import launching, ticking
 from tests.plans import reading
 from tests.plans.conftest import Known
 from tests.plans.sample import CLIENTS, PEOPLE, RUNS

@@ -13,7 +13,7 @@ def test_everything_the_dispatcher_writes_is_json_if_that_is_wanted(alice, run_d
     wait_until(lambda: "Scheduling" in (tmp_path / "scheduler.log").read_text(), 30)
     run = mailing.runs.get()
 
-    launched = [line for line in written_to(tmp_path / "control.log") if line["logger"] == "dispatcher.launching"]
+    launched = [line for line in written_to(tmp_path / "control.log") if line["logger"] == "dispatcher.runs.launching"]
     assert [(line["job"], line["mailing_id"], line["run_id"]) for line in launched] == [("launch", mailing.pk, run.pk)]
     assert "Worker process is ready for action." in {line["message"] for line in written_to(tmp_path / "bulk.log")}
     assert "periodiq" in {line["logger"] for line in written_to(tmp_path / "scheduler.log")}

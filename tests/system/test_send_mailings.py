@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from dispatcher import launching
+from dispatcher.runs import launching
 from tests.smtp_servers import RecordingServer, Say
 from tests.system.processes import ROOT, of_tests, wait_until
 from vestnik.mailings import runs, verbs

@@ -8,7 +8,8 @@ from typing import Any
 import dramatiq
 from dramatiq.middleware import Shutdown
 
-from dispatcher import account_mail, closing, erasing, lanes, launching, refreshing, ticking
+from dispatcher import account_mail, closing, erasing, lanes, refreshing
+from dispatcher.runs import launching, ticking
 from vestnik import jobs, logs
 from vestnik.blog import counting
 from vestnik.clients import background

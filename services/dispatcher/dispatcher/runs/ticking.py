@@ -10,7 +10,8 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 from dramatiq.middleware import CurrentMessage
 
-from dispatcher import account_mail, closing, lanes, launching, ledger, refreshing, reporting
+from dispatcher import account_mail, closing, lanes, ledger, refreshing, reporting
+from dispatcher.runs import launching
 from vestnik import clock, erasing, jobs, monitoring
 from vestnik.accounts import sessions, submissions
 from vestnik.clients import background

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
-from dispatcher import ticking
+from dispatcher.runs import ticking
 from vestnik import addresses
 from vestnik.clients import attributes
 from vestnik.mailings import audience, rendering

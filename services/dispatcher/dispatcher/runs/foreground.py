@@ -9,10 +9,11 @@ from contextlib import suppress
 from django.conf import settings
 from django.db import Error, connections
 
-from dispatcher import launching, ledger, pacing, sending, ticking
+from dispatcher import ledger, pacing, sending
 from dispatcher.breaker import Open
 from dispatcher.engine import Engine
 from dispatcher.providers.errors import NoRoom, ProviderError
+from dispatcher.runs import launching, ticking
 from vestnik import addresses
 from vestnik.mailings import runs, service
 from vestnik.mailings.models import Mailing
