@@ -19,10 +19,11 @@ from django.utils import timezone
 
 from dispatcher import breaker as breakers
 from dispatcher import engine as engines
-from dispatcher import lanes, ledger, sending
+from dispatcher import lanes, sending
 from dispatcher.account_mail import AccountMail
 from dispatcher.breaker import Breaker, Open
 from dispatcher.engine import Engine
+from dispatcher.ledger import statements
 from dispatcher.limits import rules
 from dispatcher.providers import lanes as provider_lanes
 from dispatcher.providers.base import About, Letter, Outcome, Receipt
@@ -147,7 +148,7 @@ def test_a_letter_whose_give_back_failed_in_a_long_outage_is_given_back_after_it
     run = launched(make_mailing(alice, 1))
     away = threading.Event()
     away.set()
-    give_back, beat = ledger.give_back, engine.lease._beat
+    give_back, beat = statements.give_back, engine.lease._beat
 
     def unless_away(function):
         def call(*arguments):
@@ -158,8 +159,8 @@ def test_a_letter_whose_give_back_failed_in_a_long_outage_is_given_back_after_it
         return call
 
     monkeypatch.setattr(engine.lease, "_beat", unless_away(beat))
-    monkeypatch.setattr(ledger, "give_back", unless_away(give_back))
-    claimed = engine.hand.claim(1, lambda room: ledger.claim(run.pk, engine.lease.worker_id, room, None))
+    monkeypatch.setattr(statements, "give_back", unless_away(give_back))
+    claimed = engine.hand.claim(1, lambda room: statements.claim(run.pk, engine.lease.worker_id, room, None))
     engine.hand.give_back([letter.key for letter in claimed])
     time.sleep(1.5)
     away.clear()
@@ -335,7 +336,7 @@ def test_a_database_that_goes_away_as_a_lane_ends_makes_no_dead_job(alice, engin
         raise OperationalError("the database is away")
 
     monkeypatch.setattr(engines, "_engine", engine)
-    monkeypatch.setattr(ledger, "next_due", away)
+    monkeypatch.setattr(statements, "next_due", away)
     lanes.run_slice(alice.pk, 0, secrets.token_hex(8))
 
 

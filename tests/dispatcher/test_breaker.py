@@ -13,9 +13,10 @@ from django.utils import timezone
 
 from dispatcher import breaker as breakers
 from dispatcher import engine as engines
-from dispatcher import lanes, ledger, sending
+from dispatcher import lanes, sending
 from dispatcher.breaker import Breaker, Open
 from dispatcher.engine import Engine
+from dispatcher.ledger import statements
 from dispatcher.providers.base import Letter, Outcome, Receipt
 from dispatcher.providers.errors import Misconfigured, NoRoom, Unavailable
 from dispatcher.providers.memory import Answer, MemoryProvider
@@ -351,7 +352,7 @@ def test_a_database_that_is_away_is_no_fault_of_the_service(alice, provider, lan
         raise OperationalError("gone")
 
     launched(make_mailing(alice, 1))
-    monkeypatch.setattr(ledger, "next_run", gone)
+    monkeypatch.setattr(statements, "next_run", gone)
     for _ in range(4):
         lane(alice)
     assert service.outage() is None

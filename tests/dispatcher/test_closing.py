@@ -8,7 +8,8 @@ from django.conf import settings as configured
 from django.db import connection, transaction
 from django.utils import timezone
 
-from dispatcher import closing, ledger, sending
+from dispatcher import sending
+from dispatcher.ledger import closing, statements
 from dispatcher.runs import ticking
 from tests.dispatcher.test_races import elsewhere
 from tests.dispatcher.test_sending import launched, states
@@ -62,7 +63,7 @@ def test_a_run_is_closed_by_one_at_a_time_and_nobody_waits_for_it(alice, transac
     verbs.cancel(run.mailing)
     answers = []
     with transaction.atomic():
-        assert ledger.close_out(run.pk)  # and it is not committed yet
+        assert statements.close_out(run.pk)  # and it is not committed yet
         others = [elsewhere(lambda: answers.append(closing.close(run.pk))), elsewhere(ticking.tick)]
         assert not any(other.is_alive() for other in others)
         assert answers == [False]
@@ -77,13 +78,13 @@ def test_runs_are_closed_beside_one_another(alice, transactional_db):
         verbs.cancel(run.mailing)
     answers = []
     with transaction.atomic():
-        ledger.close_out(first.pk)
+        statements.close_out(first.pk)
         elsewhere(lambda: answers.append(closing.close(second.pk)))
         assert answers == [True]
 
 
 def test_a_large_run_is_closed_in_chunks(alice, monkeypatch):
-    monkeypatch.setattr(ledger, "CHUNK", 2)
+    monkeypatch.setattr(statements, "CHUNK", 2)
     run = launched(make_mailing(alice, 5))
     Run.objects.filter(pk=run.pk).update(window_end=timezone.now())
     assert closing.close(run.pk)

@@ -12,7 +12,8 @@ from django.db import connection
 from django.db.models import Sum
 from guardian.shortcuts import assign_perm
 
-from dispatcher import erasing, ledger
+from dispatcher import erasing
+from dispatcher.ledger import statements
 from dispatcher.providers import memory
 from dispatcher.runs import launching, ticking
 from tests.dispatcher.test_races import elsewhere
@@ -160,14 +161,14 @@ def test_an_account_that_lives_is_never_erased(alice):
 
 def test_letters_in_hand_are_waited_for(alice, engine):
     run = launched(make_mailing(alice, 10))
-    claimed = ledger.claim(run.pk, engine.lease.worker_id, 4, None)
+    claimed = statements.claim(run.pk, engine.lease.worker_id, 4, None)
     core.delete_account(alice)
     for _ in range(3):  # the first job, and ticks
         erasing.erase(alice.pk)
     assert hints("control.DQ") == 1
     assert Counter(run.deliveries.values_list("state", flat=True)) == {"sending": 4, "cancelled": 6}
     assert "" not in run.deliveries.values_list("address", flat=True)
-    ledger.give_back([letter.key for letter in claimed])
+    statements.give_back([letter.key for letter in claimed])
     erasing.erase(alice.pk)
     assert not User.objects.filter(pk=alice.pk).exists()
     run.refresh_from_db()
@@ -209,8 +210,8 @@ def test_wherever_the_worker_dies_the_next_goes_on(alice, bob, engine, provider,
     class Killed(BaseException):
         pass
 
-    def killed_after(statements):
-        left = iter(range(statements))
+    def killed_after(executed):
+        left = iter(range(executed))
 
         def wrapper(execute, sql, params, many, context):
             if next(left, None) is None and "pg_advisory_unlock" not in sql:
@@ -219,14 +220,14 @@ def test_wherever_the_worker_dies_the_next_goes_on(alice, bob, engine, provider,
 
         return wrapper
 
-    for statements in count(1):
+    for survived in count(1):
         try:
-            with connection.execute_wrapper(killed_after(statements)):
+            with connection.execute_wrapper(killed_after(survived)):
                 erasing.erase(alice.pk)
             break
         except Killed:
             assert core.deleted_accounts() == [alice.pk]
-    assert statements > 30
+    assert survived > 30
     assert not User.objects.filter(pk=alice.pk).exists()
     assert ledger_of(run) == before
     assert set(run.deliveries.values_list("address", flat=True)) == {""}

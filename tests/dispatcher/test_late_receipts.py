@@ -8,8 +8,9 @@ from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from django.utils import timezone
 
-from dispatcher import erasing, ledger
-from dispatcher.entries import Settlement
+from dispatcher import erasing
+from dispatcher.ledger import statements
+from dispatcher.ledger.rows import Settlement
 from dispatcher.providers.base import Outcome
 from dispatcher.runs import ticking
 from tests.dispatcher.test_ledger import settle, worker
@@ -29,14 +30,14 @@ def believed_dead(worker_id):
 def in_hand(run, number=1):
     """So many letters of the run, and the worker that has them."""
     holder = worker()
-    letters = ledger.claim(run.pk, holder, number, None)
+    letters = statements.claim(run.pk, holder, number, None)
     assert len(letters) == number
     return letters, holder
 
 
 def settle_all(letters, holder, outcome):
     now = time.monotonic()
-    ledger.settle(
+    statements.settle(
         [Settlement(it.delivery_id, it.claim, holder, outcome, 450, "", now, 0.1, 0.0) for it in letters], now
     )
 
@@ -46,7 +47,7 @@ def counted(run):
 
 
 def recovered(run, holder):
-    ledger.recover()
+    statements.recover()
 
 
 def set_aside_and_tried_again(run, holder):
@@ -102,7 +103,7 @@ def test_receipts_and_a_recovery_do_not_lock_each_other_out(alice, transactional
     with stopped_before_writing(letters[1]):
         writing = elsewhere(lambda: settle_all(letters, holder, Outcome.ACCEPTED), seconds=0.3)
         assert writing.is_alive()
-        recovering = elsewhere(ledger.recover, seconds=0.3)
+        recovering = elsewhere(statements.recover, seconds=0.3)
     for thread in (writing, recovering):
         thread.join()
     assert states(run) == ["sent", "sent"]
@@ -123,7 +124,7 @@ def test_a_letter_that_was_given_up_and_then_accepted_is_sent(alice, transaction
     run = launched(make_mailing(alice, 2))
     (letter, refused), holder = in_hand(run, 2)
     believed_dead(holder)
-    for step in (ledger.recover, lambda: ends(run))[:: 1 if first == "recovered" else -1]:
+    for step in (statements.recover, lambda: ends(run))[:: 1 if first == "recovered" else -1]:
         step()
     ticking.recover()
     ticking.close()

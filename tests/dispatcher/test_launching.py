@@ -5,7 +5,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from dispatcher import closing, ledger
+from dispatcher.ledger import closing, statements
 from dispatcher.runs import launching
 from tests.timing import in_time
 from vestnik.accounts.models import User
@@ -180,13 +180,13 @@ def test_the_next_occurrence_waits_for_the_letters_in_hand_of_the_one_before(
     mailing = daily(alice)
     (first,) = launching.launch(mailing.pk)
     worker = Worker.objects.create(name="w", provider="memory", beat_at="2100-01-01T00:00Z").pk
-    (letter,) = ledger.claim(first.pk, worker, 1, None)
+    (letter,) = statements.claim(first.pk, worker, 1, None)
     later(mailing, DAY)
     assert launching.launch(mailing.pk) == []
     first.refresh_from_db()
     assert first.state == "open"
     monkeypatch.setattr("vestnik.jobs.Job.enqueue", lambda job, *args, **_: hinted.append((job.name, *args)))
-    ledger.give_back([letter.key])
+    statements.give_back([letter.key])
     with django_capture_on_commit_callbacks(execute=True):
         assert closing.close(first.pk)
     assert ("launch", mailing.pk) in hinted

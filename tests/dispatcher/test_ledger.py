@@ -7,7 +7,7 @@ import pytest
 from django.db import connection, transaction
 from django.db.models import Sum
 
-from dispatcher import closing, entries, ledger
+from dispatcher.ledger import closing, rows, statements
 from dispatcher.providers.base import Outcome
 from dispatcher.runs import launching
 from tests.quarters import quarter
@@ -29,24 +29,20 @@ def worker():
 
 def dies(worker_id):
     Worker.objects.filter(pk=worker_id).update(beat_at="2020-01-01T00:00Z")
-    ledger.bury()
-    ledger.recover()
+    statements.bury()
+    statements.recover()
 
 
 def settle(letter, worker_id, outcome):
-    ledger.settle(
-        [
-            entries.Settlement(
-                letter.delivery_id, letter.claim, worker_id, outcome, 250, "ok", time.monotonic(), 0.1, 0.0
-            )
-        ],
+    statements.settle(
+        [rows.Settlement(letter.delivery_id, letter.claim, worker_id, outcome, 250, "ok", time.monotonic(), 0.1, 0.0)],
         time.monotonic(),
     )
 
 
 def test_what_a_dead_worker_had_in_hand_is_written_down_and_queued_again(run):
     first = worker()
-    ledger.claim(run.pk, first, 1, None)
+    statements.claim(run.pk, first, 1, None)
     dies(first)
     (delivery,) = run.deliveries.all()
     assert (delivery.state, delivery.attempts, delivery.recoveries) == ("queued", 0, 1)
@@ -56,7 +52,7 @@ def test_what_a_dead_worker_had_in_hand_is_written_down_and_queued_again(run):
 
 def test_the_late_receipt_of_a_worker_believed_dead_spares_the_client_a_second_letter(run):
     first = worker()
-    (letter,) = ledger.claim(run.pk, first, 1, None)
+    (letter,) = statements.claim(run.pk, first, 1, None)
     dies(first)
     settle(letter, first, Outcome.ACCEPTED)
     (delivery,) = run.deliveries.all()
@@ -68,9 +64,9 @@ def test_the_late_receipt_of_a_worker_believed_dead_spares_the_client_a_second_l
 
 def test_a_late_receipt_after_the_next_claim_shows_that_the_letter_went_twice(run):
     first, second = worker(), worker()
-    (before,) = ledger.claim(run.pk, first, 1, None)
+    (before,) = statements.claim(run.pk, first, 1, None)
     dies(first)
-    (after,) = ledger.claim(run.pk, second, 1, None)
+    (after,) = statements.claim(run.pk, second, 1, None)
     settle(before, first, Outcome.ACCEPTED)
     settle(after, second, Outcome.ACCEPTED)
     (delivery,) = run.deliveries.all()
@@ -81,7 +77,7 @@ def test_a_late_receipt_after_the_next_claim_shows_that_the_letter_went_twice(ru
 
 def test_a_receipt_written_twice_counts_once(run):
     first = worker()
-    (letter,) = ledger.claim(run.pk, first, 1, None)
+    (letter,) = statements.claim(run.pk, first, 1, None)
     settle(letter, first, Outcome.TEMPORARY)
     settle(letter, first, Outcome.TEMPORARY)
     (delivery,) = run.deliveries.all()
@@ -93,7 +89,7 @@ def test_a_letter_recovered_for_the_third_time_is_set_aside(run):
     states = []
     for _ in range(3):
         one = worker()
-        ledger.claim(run.pk, one, 1, None)
+        statements.claim(run.pk, one, 1, None)
         dies(one)
         states.append(run.deliveries.get().state)
     assert states == ["queued", "queued", "unknown"]
@@ -102,7 +98,7 @@ def test_a_letter_recovered_for_the_third_time_is_set_aside(run):
 
 def test_letters_are_counted_in_the_quarter_of_an_hour_they_are_settled_in(run):
     first = worker()
-    (letter,) = ledger.claim(run.pk, first, 1, None)
+    (letter,) = statements.claim(run.pk, first, 1, None)
     settle(letter, first, Outcome.ACCEPTED)
     settled_at = run.deliveries.get().settled_at
     (tally,) = Tally.objects.all()
@@ -113,14 +109,14 @@ def test_letters_are_counted_in_the_quarter_of_an_hour_they_are_settled_in(run):
 
 
 def test_what_is_given_back_is_not_counted_at_all(run):
-    ledger.give_back([letter.key for letter in ledger.claim(run.pk, worker(), 1, None)])
+    statements.give_back([letter.key for letter in statements.claim(run.pk, worker(), 1, None)])
     assert not Tally.objects.exists()
 
 
 def test_a_late_receipt_counts_the_letter_out_in_the_quarter_it_was_set_aside_in(run, settings):
     settings.UNKNOWN_OUTCOMES = "hold"
     first = worker()
-    (letter,) = ledger.claim(run.pk, first, 1, None)
+    (letter,) = statements.claim(run.pk, first, 1, None)
     dies(first)
     an_hour_ago = run.opened_at - timedelta(hours=1)
     run.deliveries.update(settled_at=an_hour_ago)
@@ -132,10 +128,10 @@ def test_a_late_receipt_counts_the_letter_out_in_the_quarter_it_was_set_aside_in
 
 def test_what_another_worker_has_claimed_since_is_not_given_back(run):
     first, second = worker(), worker()
-    (before,) = ledger.claim(run.pk, first, 1, None)
+    (before,) = statements.claim(run.pk, first, 1, None)
     dies(first)
-    ledger.claim(run.pk, second, 1, None)
-    ledger.give_back([before.key])
+    statements.claim(run.pk, second, 1, None)
+    statements.give_back([before.key])
     delivery = run.deliveries.get()
     assert (delivery.state, delivery.worker_id) == ("sending", second)
 
@@ -143,14 +139,14 @@ def test_what_another_worker_has_claimed_since_is_not_given_back(run):
 def test_a_worker_declared_dead_claims_nothing(run):
     first = worker()
     dies(first)
-    assert not ledger.claim(run.pk, first, 1, None)
+    assert not statements.claim(run.pk, first, 1, None)
 
 
 def test_two_claims_never_share_a_letter(alice, settings):
     (run,) = launching.launch(make_mailing(alice, 10).pk)
     first, second = worker(), worker()
-    mine = {letter.delivery_id for letter in ledger.claim(run.pk, first, 6, None)}
-    yours = {letter.delivery_id for letter in ledger.claim(run.pk, second, 6, None)}
+    mine = {letter.delivery_id for letter in statements.claim(run.pk, first, 6, None)}
+    yours = {letter.delivery_id for letter in statements.claim(run.pk, second, 6, None)}
     assert len(mine) == 6
     assert len(yours) == 4
     assert not mine & yours
@@ -159,10 +155,10 @@ def test_two_claims_never_share_a_letter(alice, settings):
 def test_a_claim_goes_on_behind_its_bound(alice):
     (run,) = launching.launch(make_mailing(alice, 10).pk)
     one = worker()
-    first = ledger.claim(run.pk, one, 4, None)
-    ledger.give_back([letter.key for letter in first])
+    first = statements.claim(run.pk, one, 4, None)
+    statements.give_back([letter.key for letter in first])
     bound = (first[-1].due_at, first[-1].delivery_id)
-    second = ledger.claim(run.pk, one, 10, bound)
+    second = statements.claim(run.pk, one, 10, bound)
     assert len(second) == 6
     assert min(letter.delivery_id for letter in second) > bound[1]
 
@@ -173,11 +169,11 @@ def test_closing_a_run_that_goes_on_holds_none_of_its_letters(transactional_db, 
     claimed = []
 
     def claim():
-        claimed.extend(ledger.claim(run.pk, one, 3, None))
+        claimed.extend(statements.claim(run.pk, one, 3, None))
         connection.close()
 
     with transaction.atomic():
-        assert ledger.close_out(run.pk)
+        assert statements.close_out(run.pk)
         thread = threading.Thread(target=claim)
         thread.start()
         thread.join(5)
@@ -187,7 +183,7 @@ def test_closing_a_run_that_goes_on_holds_none_of_its_letters(transactional_db, 
 def test_letters_are_settled_while_somebody_looks_whether_the_run_is_over(transactional_db, alice):
     (run,) = launching.launch(make_mailing(alice, 1).pk)
     one = worker()
-    (letter,) = ledger.claim(run.pk, one, 1, None)
+    (letter,) = statements.claim(run.pk, one, 1, None)
 
     def write():
         settle(letter, one, Outcome.ACCEPTED)
@@ -211,7 +207,7 @@ def test_a_claim_does_not_walk_what_was_claimed_before_even_under_an_old_snapsho
         holder.execute("SELECT count(*) FROM mailings_delivery")
         bound, at_first = None, blocks_read(run, one, None)
         for _ in range(39):
-            claimed = ledger.claim(run.pk, one, 100, bound)
+            claimed = statements.claim(run.pk, one, 100, bound)
             bound = (claimed[-1].due_at, claimed[-1].delivery_id)
         behind, from_the_start = blocks_read(run, one, bound), blocks_read(run, one, None)
     assert behind <= at_first + 15
@@ -223,7 +219,7 @@ def blocks_read(run, worker_id, bound):
     due, last = bound or ("-infinity", 0)
     with psycopg.Cursor(connection.connection) as cursor, transaction.atomic():
         cursor.execute(
-            f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {ledger.CLAIM}",
+            f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statements.CLAIM}",
             {"run": run.pk, "worker": worker_id, "limit": 1, "due": due, "id": last},
         )
         plan = cursor.fetchone()[0][0]["Plan"]

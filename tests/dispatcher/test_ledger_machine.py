@@ -20,7 +20,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from dispatcher import closing, entries, ledger
+from dispatcher.ledger import closing, rows, statements
 from dispatcher.providers.base import Outcome
 from dispatcher.runs import launching
 from vestnik.accounts.models import User
@@ -84,7 +84,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(target=hands, worker=st.integers(0, 1), limit=st.integers(1, 4))
     def claim(self, worker, limit):
         worker_id = self.workers[worker]
-        claimed = ledger.claim(self.run.pk, worker_id, limit, None)
+        claimed = statements.claim(self.run.pk, worker_id, limit, None)
         due = [pk for pk, letter in self.letters.items() if letter.state == "queued" and letter.due]
         allowed = worker_id not in self.dead and not self.cancelled and not self.over
         assert len(claimed) == (min(limit, len(due)) if allowed else 0)
@@ -100,8 +100,8 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(hand=hands, outcome=st.sampled_from(ATTEMPTED), retry=st.sampled_from([0.0, 600.0, 7200.0]))
     def settle(self, hand, outcome, retry):
         now = time.monotonic()
-        ledger.settle(
-            [entries.Settlement(hand.delivery, hand.claim, hand.worker, outcome, 250, "", now, 0.1, retry)], now
+        statements.settle(
+            [rows.Settlement(hand.delivery, hand.claim, hand.worker, outcome, 250, "", now, 0.1, retry)], now
         )
         letter = self.letters[hand.delivery]
         if hand.claim in letter.tries and hand.claim not in letter.uncharged:
@@ -137,7 +137,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(hand=consumes(hands))
     def give_back(self, hand):
         letter = self.letters[hand.delivery]
-        ledger.give_back([(hand.delivery, hand.claim)])
+        statements.give_back([(hand.delivery, hand.claim)])
         if letter.state == "sending" and letter.claim == hand.claim:
             letter.holder = None
             letter.state = "cancelled" if self.cancelled else "expired" if self.expired else "queued"
@@ -147,7 +147,7 @@ class LedgerMachine(RuleBasedStateMachine):
         """Silence of ten seconds: the worker may yet come back with receipts."""
         worker_id = self.workers[worker]
         Worker.objects.filter(pk=worker_id).update(beat_at="2020-01-01T00:00Z")
-        buried = [pk for pk, _ in ledger.bury()]
+        buried = [pk for pk, _ in statements.bury()]
         assert buried == ([] if worker_id in self.dead else [worker_id])
         self.dead.add(worker_id)
 
@@ -159,7 +159,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule()
     def recover(self):
-        ledger.recover()
+        statements.recover()
         for letter in self.letters.values():
             if letter.state != "sending" or letter.holder not in self.dead:
                 continue
@@ -237,17 +237,17 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @invariant()
     def a_run_has_its_turn_only_while_it_may_send(self):
-        turn = ledger.next_run(self.owner.pk)
+        turn = statements.next_run(self.owner.pk)
         assert (turn is not None) == (self.may_send and not self.paused)
 
     @invariant()
     def the_ledger_is_what_the_model_says(self):
-        rows = {row["pk"]: row for row in self.run.deliveries.values(
+        letters = {row["pk"]: row for row in self.run.deliveries.values(
             "pk", "state", "worker_id", "claim", "attempts", "recoveries", "settled_at", "due_at"
         )}  # fmt: skip
-        assert len(rows) == LETTERS
+        assert len(letters) == LETTERS
         for pk, letter in self.letters.items():
-            row = rows[pk]
+            row = letters[pk]
             assert (row["state"], row["worker_id"], row["claim"], row["attempts"], row["recoveries"]) == (
                 letter.state, letter.holder, letter.claim, letter.attempts, letter.recoveries,
             )  # fmt: skip

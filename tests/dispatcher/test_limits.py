@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from dispatcher import ledger
+from dispatcher.ledger import statements
 from dispatcher.limits import Grant, Limits, refill, rules, windows
 from dispatcher.runs import launching
 from tests.timing import in_time
@@ -491,7 +491,7 @@ def test_windows_survive_that_redis_forgets(settings, server, alice, bob, lost, 
         )
         for number, delivery in enumerate(deliveries[:61])
     )
-    assert len(ledger.claim(run.pk, worker.pk, 7, None)) == 7
+    assert len(statements.claim(run.pk, worker.pk, 7, None)) == 7
     AccountLetter.objects.create(
         recipient="c@example.org", content=b"", key="k", state="sent", due_at=None, claim=2, attempts=1, settled_at=now
     )

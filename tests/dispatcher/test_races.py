@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db import connections
 from django.utils import timezone
 
-from dispatcher import closing, ledger
+from dispatcher.ledger import closing, statements
 from dispatcher.runs import launching, ticking
 from tests.dispatcher.test_sending import lane, launched, slice_of, states
 from vestnik.clients import verbs as clients
@@ -100,12 +100,12 @@ def test_a_late_receipt_settles_a_letter_that_was_set_aside(alice, engine, provi
 def test_deleting_clients_counts_what_it_cancels(alice, engine, provider, monkeypatch):
     run = launched(make_mailing(alice, 3))
     first, second, _ = run.deliveries.order_by("pk")
-    claimed = ledger.claim(run.pk, engine.lease.worker_id, 1, None)
+    claimed = statements.claim(run.pk, engine.lease.worker_id, 1, None)
     cancel_to = letters.cancel_to
 
     def given_back_meanwhile(*arguments):
         cancelled = cancel_to(*arguments)
-        elsewhere(lambda: ledger.give_back([letter.key for letter in claimed]))
+        elsewhere(lambda: statements.give_back([letter.key for letter in claimed]))
         return cancelled
 
     monkeypatch.setattr(letters, "cancel_to", given_back_meanwhile)

@@ -15,7 +15,8 @@ from sentry_sdk.envelope import Envelope
 from sentry_sdk.integrations.logging import LoggingIntegration
 from sentry_sdk.transport import Transport
 
-from dispatcher import entries, ledger, reporting
+from dispatcher import reporting
+from dispatcher.ledger import rows, statements
 from dispatcher.providers.base import Outcome
 from dispatcher.reporting import Reporter
 from dispatcher.runs import launching
@@ -69,12 +70,12 @@ def launched(owner: User, number: int) -> Run:
 
 def answered(run: Run, worker: int, reporter: Reporter, *answers: tuple[Outcome, int | None]) -> list[int]:
     """One claimed letter after the other gets an answer, which is written down; the reporter takes note of all."""
-    letters = ledger.claim(run.pk, worker, len(answers), None)
+    letters = statements.claim(run.pk, worker, len(answers), None)
     assert len(letters) == len(answers)
     now = time.monotonic()
-    ledger.settle(
+    statements.settle(
         [
-            entries.Settlement(letter.delivery_id, letter.claim, worker, outcome, code, "said so", now, 0.1, 0.0)
+            rows.Settlement(letter.delivery_id, letter.claim, worker, outcome, code, "said so", now, 0.1, 0.0)
             for letter, (outcome, code) in zip(letters, answers, strict=True)
         ],
         now,
@@ -221,11 +222,11 @@ def test_letters_set_aside_by_recovery_are_reported_once(
 ) -> None:
     settings.RECOVERIES = 1
     run = launched(alice, 3)
-    refused, _lost, _lost_too = ledger.claim(run.pk, worker, 3, None)
+    refused, _lost, _lost_too = statements.claim(run.pk, worker, 3, None)
     now = time.monotonic()
-    ledger.settle([entries.Settlement(*refused.key, worker, *REFUSED, "no", now, 0.1, 0.0)], now)
+    statements.settle([rows.Settlement(*refused.key, worker, *REFUSED, "no", now, 0.1, 0.0)], now)
     Worker.objects.update(ended_at=timezone.now(), died=True)
-    assert ledger.recover() == [run.pk]
+    assert statements.recover() == [run.pk]
     reporting.report_set_aside([run.pk])
     reporting.report_set_aside([run.pk])
     reporting.report_set_aside([])

@@ -7,7 +7,8 @@ import pytest
 from django.db import OperationalError, connections
 from django.utils import timezone
 
-from dispatcher import closing, ledger, sending
+from dispatcher import sending
+from dispatcher.ledger import closing, statements
 from dispatcher.providers import memory
 from dispatcher.providers.errors import Unavailable
 from dispatcher.runs import launching
@@ -92,8 +93,8 @@ def test_a_temporary_failure_is_tried_again_later_with_the_same_id(alice, engine
     run = launched(make_mailing(alice, 1))
     (delivery,) = run.deliveries.all()
     provider.answers(delivery.address, memory.TEMPORARY, memory.TEMPORARY)
-    assert slice_of(engine, alice) is not None or ledger.next_due(alice.pk) is not None
-    while (wait := ledger.next_due(alice.pk)) is not None:
+    assert slice_of(engine, alice) is not None or statements.next_due(alice.pk) is not None
+    while (wait := statements.next_due(alice.pk)) is not None:
         time.sleep(max(0.0, wait))
         slice_of(engine, alice)
     delivery.refresh_from_db()
@@ -110,7 +111,7 @@ def test_attempts_are_limited(alice, engine, provider, settings):
     run = launched(make_mailing(alice, 1))
     (delivery,) = run.deliveries.all()
     provider.answers(delivery.address, *[memory.TEMPORARY] * 5)
-    while (wait := ledger.next_due(alice.pk)) is not None:
+    while (wait := statements.next_due(alice.pk)) is not None:
         time.sleep(max(0.0, wait))
         slice_of(engine, alice)
     delivery.refresh_from_db()
@@ -261,14 +262,14 @@ def test_an_edited_message_counts_from_the_next_run(alice, engine, provider):
 
 def test_letters_whose_claim_was_never_answered_are_given_back_and_sent(alice, engine, provider, monkeypatch):
     run = launched(make_mailing(alice, 30))
-    claim = ledger.claim
+    claim = statements.claim
 
     def broken(*arguments):
         claim(*arguments)
-        monkeypatch.setattr(ledger, "claim", claim)
+        monkeypatch.setattr(statements, "claim", claim)
         raise OperationalError("the connection broke before the answer")
 
-    monkeypatch.setattr(ledger, "claim", broken)
+    monkeypatch.setattr(statements, "claim", broken)
     with pytest.raises(OperationalError):
         slice_of(engine, alice)
     assert "sending" in states(run)

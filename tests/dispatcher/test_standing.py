@@ -12,7 +12,7 @@ from django.utils import timezone
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from dispatcher import closing, ledger
+from dispatcher.ledger import closing, statements
 from dispatcher.runs import launching, ticking
 from tests.dispatcher.test_races import elsewhere
 from vestnik import jobs, supervision
@@ -76,10 +76,10 @@ class World:
                 launching.launch(self.mailing.pk)
             case "claim":
                 for run in Run.objects.filter(mailing=self.mailing, state=RunState.OPEN):
-                    ledger.claim(run.pk, self.worker, 1, None)
+                    statements.claim(run.pk, self.worker, 1, None)
             case "settle":
                 letters = Delivery.objects.filter(run__mailing=self.mailing, state="sending")
-                ledger.give_back(list(letters.values_list("pk", "claim")))
+                statements.give_back(list(letters.values_list("pk", "claim")))
                 for run in self.mailing.runs.filter(state=RunState.OPEN):
                     closing.close(run.pk)
                     closing.finish(run.pk)
@@ -109,7 +109,7 @@ class World:
         mailing = fresh(self.mailing)
         at = standing.of(mailing)
         run = mailing.runs.filter(state=RunState.OPEN).first()
-        sends = any(turn for turn in [ledger.next_run(mailing.owner_id)] if turn)
+        sends = any(turn for turn in [statements.next_run(mailing.owner_id)] if turn)
         assert (at.stage == Stage.UNDER_WAY) == sends, at
         assert at.run == run
         assert (at.stage == Stage.OVER) <= (run is None and at.starts_at is None)
@@ -175,7 +175,7 @@ def pressed(person, name, mailing):
 def test_a_paused_run_that_is_cancelled_leaves_nothing_paused(alice, valkey):
     mailing = make_mailing(alice, 3)
     (run,) = launching.launch(mailing.pk)
-    ledger.claim(run.pk, Worker.objects.create(name="w", provider="memory").pk, 1, None)
+    statements.claim(run.pk, Worker.objects.create(name="w", provider="memory").pk, 1, None)
     verbs.pause(mailing)
     verbs.cancel(mailing)
 

@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
-from dispatcher import closing, ledger
+from dispatcher.ledger import closing, statements
 from dispatcher.providers import memory
 from dispatcher.providers.base import Outcome
 from dispatcher.runs import launching, ticking
@@ -211,11 +211,11 @@ def test_it_is_refused_like_send_now(failed, obstacle, after):
 def test_a_cancelled_run_is_not_tried_again(alice, engine, provider):
     run = launched(make_mailing(alice, 2))
     provider.answers(run.deliveries.order_by("pk").first().address, memory.PERMANENT)
-    claimed = ledger.claim(run.pk, engine.lease.worker_id, 1, None)
+    claimed = statements.claim(run.pk, engine.lease.worker_id, 1, None)
     verbs.cancel(run.mailing)
     with pytest.raises(ValidationError, match="cancelled"):
         verbs.try_again(run)
-    ledger.give_back([letter.key for letter in claimed])
+    statements.give_back([letter.key for letter in claimed])
     closing.close(run.pk)
     with pytest.raises(ValidationError, match="cancelled"):
         verbs.try_again(run)
@@ -281,7 +281,7 @@ def test_two_clicks_at_once_make_one_run(failed):
 def nearly_over(alice, engine):
     """An open run whose only letter was refused; nobody has looked since whether it is over."""
     run = launched(make_mailing(alice, 1))
-    (letter,) = ledger.claim(run.pk, engine.lease.worker_id, 1, None)
+    (letter,) = statements.claim(run.pk, engine.lease.worker_id, 1, None)
     settle(letter, engine.lease.worker_id, Outcome.PERMANENT)
     return run
 
@@ -309,9 +309,9 @@ def test_a_run_that_is_being_finished_is_open_again(nearly_over):
 def test_a_receipt_that_is_being_written_decides(alice, engine, settings):
     settings.UNKNOWN_OUTCOMES = "hold"
     run = launched(make_mailing(alice, 1))
-    (letter,) = ledger.claim(run.pk, engine.lease.worker_id, 1, None)
+    (letter,) = statements.claim(run.pk, engine.lease.worker_id, 1, None)
     Worker.objects.update(ended_at=timezone.now(), died=True)
-    ledger.recover()
+    statements.recover()
     refused = []
 
     def try_it():

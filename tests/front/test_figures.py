@@ -12,7 +12,8 @@ from django.core.exceptions import ValidationError
 from django.db import connections
 from django.utils import timezone
 
-from dispatcher import closing, erasing
+from dispatcher import erasing
+from dispatcher.ledger import closing
 from dispatcher.runs import launching, ticking
 from tests.dispatcher.test_races import elsewhere
 from vestnik import erasing as accounts

@@ -14,8 +14,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from dispatcher import closing, entries, ledger
 from dispatcher.breaker import Breaker
+from dispatcher.ledger import closing, rows, statements
 from dispatcher.providers.base import Outcome
 from dispatcher.providers.errors import Misconfigured
 from dispatcher.runs import launching
@@ -52,11 +52,11 @@ def launched(owner, number, **settings) -> Run:
 
 def settle(run, worker, *answers, retry_after=600.0):
     """Claim a letter for each answer, and settle it so."""
-    letters = ledger.claim(run.pk, worker, len(answers), None)
+    letters = statements.claim(run.pk, worker, len(answers), None)
     now = time.monotonic()
-    ledger.settle(
+    statements.settle(
         [
-            entries.Settlement(letter.delivery_id, letter.claim, worker, *answer, now, 0.1, retry_after)
+            rows.Settlement(letter.delivery_id, letter.claim, worker, *answer, now, 0.1, retry_after)
             for letter, answer in zip(letters, answers, strict=True)
         ],
         now,
@@ -138,7 +138,7 @@ def test_what_was_not_sent_took_no_time(alice, worker):
 
 def test_progress_counts_what_is_in_hand_and_the_average_speed(alice, worker):
     run = launched(alice, 10)
-    ledger.claim(run.pk, worker, 3, None)
+    statements.claim(run.pk, worker, 3, None)
     settle(run, worker, *[ACCEPTED] * 5)
     Run.objects.filter(pk=run.pk).update(filled_at=clock.now() - timedelta(seconds=10))
     run.refresh_from_db()
@@ -211,7 +211,7 @@ def test_progress_says_why_nothing_moves(alice, maria, worker):
     verbs.switch_on(run.mailing)
     verbs.switch_off(run.mailing, maria, "complaints")
     assert waiting(run) == "Switched off by a manager: complaints"
-    ledger.claim(run.pk, worker, 1, None)
+    statements.claim(run.pk, worker, 1, None)
     verbs.cancel(run.mailing)
     assert waiting(run) == "Cancelled; what is in hand is being settled."
 
@@ -331,7 +331,7 @@ def test_there_is_no_page_after_the_last_letter(alice, size):
 def test_the_journal_narrows_to_a_state(alice, worker, state, count):
     run = launched(alice, 20)
     settle(run, worker, *[ACCEPTED, REFUSED] * 4, REFUSED)
-    ledger.claim(run.pk, worker, 4, None)
+    statements.claim(run.pk, worker, 4, None)
     found = [delivery for page in pages(run, state=state) for delivery in page]
     assert [delivery.state for delivery in found] == [state] * count
     assert len({delivery.pk for delivery in found}) == count
@@ -391,26 +391,26 @@ def test_an_export_tells_every_letter_with_its_last_answer(alice, worker):
     gone, *_ = run.deliveries.order_by("pk")
     settle(run, worker, REFUSED, LATER)
     clients.delete_clients(alice, [Client.objects.get(pk=gone.client_id)])
-    given_back = ledger.claim(run.pk, worker, 1, None)
-    ledger.give_back([letter.key for letter in given_back])
+    given_back = statements.claim(run.pk, worker, 1, None)
+    statements.give_back([letter.key for letter in given_back])
     with queries(1):
-        rows = list(statistics.export(run))
-    assert [(row.full_name.split(" ")[0], row.state, row.attempts, row.code, row.answer) for row in rows] == [
+        exported = list(statistics.export(run))
+    assert [(row.full_name.split(" ")[0], row.state, row.attempts, row.code, row.answer) for row in exported] == [
         ("", "failed", 1, 550, "5.1.1 no such user"),
         ("Client", "queued", 1, 450, "4.2.1 try again later"),
         ("Client", "queued", 0, None, ""),
         ("Client", "queued", 0, None, ""),
     ]
-    assert rows[0].settled_at.tzinfo is not None
+    assert exported[0].settled_at.tzinfo is not None
     assert [row.address for row in statistics.export(run, "failed")] == [gone.address]
     assert [row.address for row in statistics.export(run, address=gone.address)] == [gone.address]
 
 
 def test_an_export_streams_outside_a_transaction_and_can_be_left(transactional_db, alice):
     run = launched(alice, 30)
-    rows = statistics.export(run)
-    assert next(rows).state == "queued"
-    rows.close()
+    exported = statistics.export(run)
+    assert next(exported).state == "queued"
+    exported.close()
     assert len(list(statistics.export(run))) == 30
 
 

@@ -7,11 +7,11 @@ join it by hash or merge: that is what takes longer for each letter there ever w
 
 import pytest
 
-from dispatcher import ledger
+from dispatcher.ledger import statements
 from tests.plans import reading
 from tests.plans.conftest import Known
 
-STATEMENTS = [name for name, value in vars(ledger).items() if reading.is_statement(name, value)]
+STATEMENTS = [name for name, value in vars(statements).items() if reading.is_statement(name, value)]
 FRAGMENTS = {"COUNT"}
 """Of other rooms, for statements."""
 
@@ -26,7 +26,7 @@ def test_a_statement_of_the_ledger_finds_its_rows_by_index_whatever_is_known_of_
 ) -> None:
     found = []
     for scale, connection in dispatchers:
-        plan = reading.generic(connection, getattr(ledger, name))
+        plan = reading.generic(connection, getattr(statements, name))
         if faults := reading.faults(plan):
             found.append(f"{scale}: {'; '.join(faults)}\n{reading.told(plan)}")
     assert not found, "\n\n".join([f"{name} does not scale.", *found])

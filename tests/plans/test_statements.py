@@ -11,7 +11,7 @@ import pytest
 
 import dispatcher
 import vestnik
-from dispatcher import ledger
+from dispatcher.ledger import statements
 from tests.plans import reading
 from tests.plans.conftest import Known
 from vestnik.clients import importing
@@ -75,15 +75,15 @@ NOT_RUN = {
 }
 
 
-def statements() -> Iterator[str]:
+def named_statements() -> Iterator[str]:
     """The names of all statements of both packages but the ledger's."""
-    seen = {value for value in vars(ledger).values() if isinstance(value, str)}
+    seen = {value for value in vars(statements).values() if isinstance(value, str)}
     for package in (vestnik, dispatcher):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if ASIDE.intersection(module.name.split(".")):
                 continue
             room = importlib.import_module(module.name)
-            if room is ledger:
+            if room is statements:
                 continue
             for name, value in vars(room).items():
                 whole = reading.is_statement(name, value) and "{" not in value.replace("'{}'", "")
@@ -107,7 +107,7 @@ def known(dispatchers: Known, webs: Known) -> dict[str, Known]:
     return {"dispatcher": dispatchers, "vestnik": webs, importing.__name__: [*dispatchers, *webs]}
 
 
-@pytest.mark.parametrize("name", list(statements()))
+@pytest.mark.parametrize("name", list(named_statements()))
 def test_a_statement_finds_its_rows_by_index_whatever_is_known_of_them(known: dict[str, Known], name: str) -> None:
     module, _, constant = name.rpartition(".")
     statement = getattr(importlib.import_module(module), constant)
@@ -120,6 +120,6 @@ def test_a_statement_finds_its_rows_by_index_whatever_is_known_of_them(known: di
 
 
 def test_the_statements_of_all_rooms_are_looked_at() -> None:
-    rooms = {name.rpartition(".")[0].rpartition(".")[2] for name in statements()}
+    rooms = {name.rpartition(".")[0].rpartition(".")[2] for name in named_statements()}
 
     assert {"letters", "dead_letters", "reporting", "erasing", "refill", "pacing", "account_mail", "importing"} <= rooms

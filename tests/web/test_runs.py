@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from dispatcher.entries import Claimed, Turn
+from dispatcher.ledger.rows import Claimed, Turn
 from dispatcher.letters import letter_writer
 from tests.web.ledger import make_run
 from vestnik import access, sharing

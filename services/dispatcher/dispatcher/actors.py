@@ -8,7 +8,8 @@ from typing import Any
 import dramatiq
 from dramatiq.middleware import Shutdown
 
-from dispatcher import account_mail, closing, erasing, lanes, refreshing
+from dispatcher import account_mail, erasing, lanes, refreshing
+from dispatcher.ledger import closing
 from dispatcher.runs import launching, ticking
 from vestnik import jobs, logs
 from vestnik.blog import counting

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from django.conf import settings
 
-from dispatcher import doubts, entries, ledger, measuring, pacing
+from dispatcher import doubts, measuring, pacing
 from dispatcher.engine import Engine
+from dispatcher.ledger import rows, statements
 from dispatcher.limits import Grant
 from dispatcher.providers.base import Outcome, Receipt, visible
 from vestnik import addresses
@@ -25,9 +26,9 @@ class Claims:
         self.held: Grant | None = None
         """The limit that stood in the way of the last claim."""
         self._engine, self._owner_id, self._run_id = engine, owner_id, run_id
-        self._bound: entries.Bound | None = None
-        self._waiting: deque[entries.Claimed] = deque()
-        self._put_off: list[tuple[entries.Key, float]] = []
+        self._bound: rows.Bound | None = None
+        self._waiting: deque[rows.Claimed] = deque()
+        self._put_off: list[tuple[rows.Key, float]] = []
         self._handed_over: dict[int, int] = {}  # delivery → attempts charged before
         self._unwritable = 0
 
@@ -36,7 +37,7 @@ class Claims:
         """How many letters were handed over and not answered yet."""
         return len(self._handed_over)
 
-    def next(self) -> entries.Claimed | None:
+    def next(self) -> rows.Claimed | None:
         """The next letter in hand; None if the hand has no room, a limit is reached (`held`) or nothing is due
         (`exhausted`)."""
         while self._waiting or self._claim():
@@ -68,7 +69,7 @@ class Claims:
     def _settle(self, receipt: Receipt, late: bool) -> None:
         attempts = self._handed_over.pop(receipt.letter.delivery_id)
         self._engine.pace.heard(receipt)
-        settlement = entries.Settlement(
+        settlement = rows.Settlement(
             delivery_id=receipt.letter.delivery_id,
             claim=receipt.letter.claim,
             worker_id=self._engine.lease.worker_id,
@@ -90,7 +91,7 @@ class Claims:
         if receipt.outcome is Outcome.ACCEPTED:
             self._engine.doubts.taken(receipt)
 
-    def _doubt(self, receipt: Receipt, settlement: entries.Settlement) -> None:
+    def _doubt(self, receipt: Receipt, settlement: rows.Settlement) -> None:
         """Given back for now; should the refusal stand, it is settled later, unless it was claimed again by then."""
 
         def stands(outcome: Outcome) -> None:
@@ -114,7 +115,7 @@ class Claims:
             logger.error(said, {**ids, "error": addresses.masked(str(error))}, extra=ids)
         self._unwritable += 1
         self._engine.settler.put(
-            entries.Settlement(
+            rows.Settlement(
                 delivery_id=claimed.delivery_id,
                 claim=claimed.claim,
                 worker_id=self._engine.lease.worker_id,
@@ -135,7 +136,7 @@ class Claims:
         self._waiting.clear()
         self._return_put_off()
 
-    def _return(self, letters: list[entries.Claimed]) -> None:
+    def _return(self, letters: list[rows.Claimed]) -> None:
         if letters:
             self._engine.hand.give_back([letter.key for letter in letters])
             self._engine.pace.give_back(self._owner_id, len(letters))
@@ -156,23 +157,23 @@ class Claims:
         self.exhausted = claimed == [] and self.held is None
         return bool(claimed)
 
-    def _find(self, room: int) -> list[entries.Claimed]:
+    def _find(self, room: int) -> list[rows.Claimed]:
         grant = self._engine.pace.take(self._owner_id, room)
         if not grant.count:
-            self.held = grant if ledger.something_is_due(self._run_id) else None
+            self.held = grant if statements.something_is_due(self._run_id) else None
             return []
-        claimed: list[entries.Claimed] = []
+        claimed: list[rows.Claimed] = []
         try:
             claimed = self._claimed(grant.count)
         finally:
             self._engine.pace.give_back(self._owner_id, grant.count - len(claimed))
         return claimed
 
-    def _claimed(self, most: int) -> list[entries.Claimed]:
+    def _claimed(self, most: int) -> list[rows.Claimed]:
         worker_id = self._engine.lease.worker_id
-        claimed = ledger.claim(self._run_id, worker_id, most, self._bound)
+        claimed = statements.claim(self._run_id, worker_id, most, self._bound)
         if not claimed and self._bound:
-            claimed = ledger.claim(self._run_id, worker_id, most, None)
+            claimed = statements.claim(self._run_id, worker_id, most, None)
         return claimed
 
 

@@ -10,8 +10,9 @@ import dramatiq
 from django.conf import settings
 from dramatiq.middleware import Middleware
 
-from dispatcher import closing, leases, pacing, settling, slots
+from dispatcher import leases, pacing, settling, slots
 from dispatcher.doubts import Doubts
+from dispatcher.ledger import closing
 from dispatcher.pace import Pace
 from dispatcher.providers import url
 from dispatcher.providers.base import Provider

@@ -13,7 +13,7 @@ from django.db import DEFAULT_DB_ALIAS, IntegrityError, connection, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from dispatcher import closing
+from dispatcher.ledger import closing
 from vestnik import erasing, jobs, locks
 from vestnik.accounts.models import User
 from vestnik.front import figures

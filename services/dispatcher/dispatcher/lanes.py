@@ -19,8 +19,9 @@ from django.conf import settings
 from django.db import Error
 from dramatiq.errors import Retry
 
-from dispatcher import engine, ledger, pacing, sending
+from dispatcher import engine, pacing, sending
 from dispatcher.breaker import Open
+from dispatcher.ledger import statements
 from dispatcher.providers.errors import NoRoom, ProviderError, Unavailable
 from vestnik import addresses, jobs
 from vestnik.mailings.records import Run
@@ -122,7 +123,7 @@ def sleep_until_due(owner_id: int, wake_now: bool = True) -> None:
     """Wake the owner's lanes when the next letter is due; at once, if one became due while a lane was ending. Not
     `wake_now` while the breaker is open: a tick does, when it is time for a probe.
     """
-    seconds = ledger.next_due(owner_id)
+    seconds = statements.next_due(owner_id)
     if seconds is None:
         return
     if seconds <= 0:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
-from dispatcher.entries import Claimed, Turn
+from dispatcher.ledger.rows import Claimed, Turn
 from dispatcher.providers.base import Letter
 from vestnik.mailings import rendering
 from vestnik.mailings.records import message_id

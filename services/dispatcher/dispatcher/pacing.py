@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from django.conf import settings
 from django.db import Error, connection
 
-from dispatcher import entries, ledger
+from dispatcher.ledger import rows, statements
 
 logger = logging.getLogger(__name__)
 
 OPEN_RUNS = f"""
     SELECT run.id, extract(epoch FROM run.window_end - clock_timestamp())::float8
-    FROM {ledger.RUN_IN_CONTEXT} WHERE run.id = ANY(%(runs)s::bigint[]) AND {ledger.MAY_SEND}
+    FROM {statements.RUN_IN_CONTEXT} WHERE run.id = ANY(%(runs)s::bigint[]) AND {statements.MAY_SEND}
 """
 
 
@@ -82,12 +82,12 @@ class Hand:
     def __init__(self, size: int) -> None:
         self.size = size
         self._least = max(1, size // 4)
-        self._letters: set[entries.Key] = set()
+        self._letters: set[rows.Key] = set()
         self._claiming = threading.Lock()
         self._changed = threading.Condition()
         self._doubtful_until: float | None = None
 
-    def claim(self, most: int, claim: Callable[[int], list[entries.Claimed]]) -> list[entries.Claimed] | None:
+    def claim(self, most: int, claim: Callable[[int], list[rows.Claimed]]) -> list[rows.Claimed] | None:
         """Hold what `claim` finds for the room there is, at most `most` letters. None if there is hardly any room: a
         quarter of the hand at least, so that claims do not become tiny.
         """
@@ -101,19 +101,19 @@ class Hand:
                 self._letters.update(letter.key for letter in claimed)
             return claimed
 
-    def give_back(self, keys: Collection[entries.Key], put_off: Sequence[float] = ()) -> None:
+    def give_back(self, keys: Collection[rows.Key], put_off: Sequence[float] = ()) -> None:
         """Give back letters that were not handed over; if the database does not take them now, a little later.
 
         `put_off`: for each of them, in how many seconds at the earliest it is due again.
         """
         try:
             with self._doubting():
-                ledger.give_back(keys, put_off)
+                statements.give_back(keys, put_off)
         except Error as error:
             logger.warning("%d letters wait to be given back: %s", len(keys), error)
         self.let_go(keys)
 
-    def let_go(self, keys: Collection[entries.Key]) -> None:
+    def let_go(self, keys: Collection[rows.Key]) -> None:
         """These letters are settled, or were given back."""
         with self._changed:
             self._letters.difference_update(keys)
@@ -139,14 +139,14 @@ class Hand:
             return
         try:
             began = time.monotonic()
-            strays = [key for key in ledger.in_hand(worker_id) if key not in self._letters]
+            strays = [key for key in statements.in_hand(worker_id) if key not in self._letters]
         finally:
             self._claiming.release()
         if began > until and self._doubtful_until == until:
             self._doubtful_until = None
         if strays:
             logger.warning("%d letters were claimed and never received; they are given back", len(strays))
-            ledger.give_back(strays)
+            statements.give_back(strays)
 
     @contextmanager
     def _doubting(self) -> Iterator[None]:

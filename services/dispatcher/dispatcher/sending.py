@@ -3,9 +3,10 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from dispatcher import claims, closing, entries, ledger
+from dispatcher import claims
 from dispatcher.breaker import Open
 from dispatcher.engine import Engine
+from dispatcher.ledger import closing, rows, statements
 from dispatcher.letters import letter_writer
 from dispatcher.providers.base import Letter
 from dispatcher.providers.errors import ProviderError
@@ -24,13 +25,13 @@ def send_slice(engine: Engine, owner_id: int, until: float, only: Sequence[int] 
     letter pays for that.
     """
     idle: list[int] = []
-    turn: entries.Turn | None = None
+    turn: rows.Turn | None = None
     try:
         while not engine.gate.shut and engine.lease.wait_until_fresh(until - time.monotonic()):
             if (asked := time.monotonic()) >= until:
                 break
             engine.pace.breaker.ask()
-            turn = ledger.next_run(owner_id, idle, only)
+            turn = statements.next_run(owner_id, idle, only)
             if turn is None:
                 return None
             with logs.about(run_id=turn.run_id), engine.gate.admitting(turn.run_id, asked, turn.window_seconds):
@@ -56,7 +57,7 @@ def send_slice(engine: Engine, owner_id: int, until: float, only: Sequence[int] 
     return 0.0
 
 
-def _send_run(engine: Engine, owner_id: int, turn: entries.Turn, until: float) -> claims.Claims:
+def _send_run(engine: Engine, owner_id: int, turn: rows.Turn, until: float) -> claims.Claims:
     """Hand over what can be claimed of the run until then; how far that came."""
     claim = claims.Claims(engine, owner_id, turn.run_id)
     letters = _letters(engine, turn, claim, until, letter_writer(turn, attributes.spellings(owner_id)))
@@ -71,10 +72,10 @@ def _send_run(engine: Engine, owner_id: int, turn: entries.Turn, until: float) -
 
 def _letters(
     engine: Engine,
-    turn: entries.Turn,
+    turn: rows.Turn,
     claim: claims.Claims,
     until: float,
-    write: Callable[[entries.Claimed], Letter],
+    write: Callable[[rows.Claimed], Letter],
 ) -> Iterator[Letter | None]:
     """The run's letters, each passed by the gate the instant it is pulled; None while a receipt must come first."""
     while time.monotonic() < until:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Collection
 import redis
 from django.db import Error, connections
 
-from dispatcher import entries, ledger, pacing, reporting
+from dispatcher import pacing, reporting
+from dispatcher.ledger import rows, statements
 from dispatcher.providers.base import Outcome
 
 logger = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ class Settler:
         self._hand = hand
         self._after_late = after_late
         self._reporter = reporting.Reporter()
-        self._gathered: list[entries.Settlement] = []
+        self._gathered: list[rows.Settlement] = []
         self._taken = 0
         self._written = 0
         self._stopping = False
@@ -42,7 +43,7 @@ class Settler:
             self._changed.notify_all()
         self._thread.join()
 
-    def put(self, settlement: entries.Settlement) -> None:
+    def put(self, settlement: rows.Settlement) -> None:
         """Take a receipt to be written down."""
         with self._changed:
             self._gathered.append(settlement)
@@ -77,7 +78,7 @@ class Settler:
                 self._changed.notify_all()
         connections.close_all()
 
-    def _report(self, batch: list[entries.Settlement]) -> None:
+    def _report(self, batch: list[rows.Settlement]) -> None:
         for settlement in batch:
             if settlement.final:
                 self._reporter.note(settlement.run_id, settlement.delivery_id, settlement.outcome, settlement.code)
@@ -90,11 +91,11 @@ class Settler:
             except (Error, redis.RedisError) as error:
                 logger.warning("runs %s are left to the tick: %s", sorted(run_ids), error)
 
-    def _write(self, batch: list[entries.Settlement]) -> None:
+    def _write(self, batch: list[rows.Settlement]) -> None:
         """Write the batch, however long the database is away: writing a receipt twice is harmless, losing it is not."""
         while True:
             try:
-                ledger.settle(batch, time.monotonic())
+                statements.settle(batch, time.monotonic())
                 return
             except Error as error:
                 logger.error("%d receipts wait for the database: %s", len(batch), error)

@@ -9,9 +9,10 @@ from contextlib import suppress
 from django.conf import settings
 from django.db import Error, connections
 
-from dispatcher import ledger, pacing, sending
+from dispatcher import pacing, sending
 from dispatcher.breaker import Open
 from dispatcher.engine import Engine
+from dispatcher.ledger import statements
 from dispatcher.providers.errors import NoRoom, ProviderError
 from dispatcher.runs import launching, ticking
 from vestnik import addresses
@@ -97,7 +98,7 @@ def _words(otherwise: str) -> str:
 def _send_slices(engine: Engine, run_ids: Sequence[int]) -> float | None:
     """One slice for each owner with letters due; how long to wait then, None when there is nothing to wait for."""
     waits = []
-    for owner_id in ledger.owners_with_letters_due(run_ids):
+    for owner_id in statements.owners_with_letters_due(run_ids):
         until = time.monotonic() + settings.SLICE_SECONDS
         waits.append(sending.send_slice(engine, owner_id, until, run_ids) or 0.0)
     if waits:

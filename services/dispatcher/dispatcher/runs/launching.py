@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from django.db import connection, transaction
 
-from dispatcher import closing
+from dispatcher.ledger import closing
 from vestnik import clock, jobs
 from vestnik.front import figures
 from vestnik.mailings import audience, calendar, runs

@@ -10,7 +10,8 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 from dramatiq.middleware import CurrentMessage
 
-from dispatcher import account_mail, closing, lanes, ledger, refreshing, reporting
+from dispatcher import account_mail, lanes, refreshing, reporting
+from dispatcher.ledger import closing, statements
 from dispatcher.runs import launching
 from vestnik import clock, erasing, jobs, monitoring
 from vestnik.accounts import sessions, submissions
@@ -49,7 +50,7 @@ def do_what_is_due() -> None:
             jobs.LAUNCH.enqueue(mailing_id, delay=wait)
     recover()
     close()
-    owners = ledger.owners_with_letters_due()
+    owners = statements.owners_with_letters_due()
     random.shuffle(owners)  # whoever comes first may be the probe of a breaker: not always the same
     try:
         for owner_id in owners:
@@ -76,9 +77,9 @@ def due_mailings() -> list[int]:
 
 def recover() -> None:
     """Take over what dead workers had in hand."""
-    for worker_id, name in ledger.bury():
+    for worker_id, name in statements.bury():
         logger.error("worker %d (%s) died; what it had in hand is recovered", worker_id, name)
-    run_ids = ledger.recover()
+    run_ids = statements.recover()
     for run_id in run_ids:
         closing.close(run_id)
     reporting.report_set_aside(run_ids)
@@ -87,7 +88,7 @@ def recover() -> None:
 def close() -> None:
     """End runs whose time is up, that were cancelled, whose mailing is gone, or whose last letter is settled."""
     Run.objects.filter(state=RunState.OPEN, mailing=None, cancelled_at=None).update(cancelled_at=Now())
-    for run_id in ledger.to_close():
+    for run_id in statements.to_close():
         closing.close(run_id)
     now = clock.now()
     soon = Run.objects.filter(state=RunState.OPEN, window_end__gt=now, window_end__lt=now + jobs.horizon())

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from django.db import connection, transaction
 
-from dispatcher import ledger
+from dispatcher.ledger import statements
 from vestnik import clock, jobs
 from vestnik.front import figures
 from vestnik.mailings import runs
@@ -28,16 +28,16 @@ def close(run_id: int) -> bool:
 
     Gives up at once if somebody else is closing the run: whoever ends the last letter finishes it.
     """
-    return ledger.close_out(run_id) and finish(run_id)
+    return statements.close_out(run_id) and finish(run_id)
 
 
 def finish(run_id: int) -> bool:
     """Finish the run if its last letter is settled; whether this call did. An occurrence that waited is launched."""
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(ledger.LOCK_RUN, {"run": run_id})
+        cursor.execute(statements.LOCK_RUN, {"run": run_id})
         if cursor.fetchone() != (True,):
             return False
-        cursor.execute(ledger.FINISH, {"run": run_id})
+        cursor.execute(statements.FINISH, {"run": run_id})
         over = cursor.fetchone()
         if over:
             figures.changed()

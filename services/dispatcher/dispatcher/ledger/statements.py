@@ -23,7 +23,7 @@ import psycopg
 from django.conf import settings
 from django.db import connection
 
-from dispatcher.entries import Bound, Claimed, Key, Settlement, Turn
+from dispatcher.ledger.rows import Bound, Claimed, Key, Settlement, Turn
 from vestnik.mailings.tallies import COUNT, NOT_ENDED, NOT_TRIED
 
 CHUNK = 20_000
