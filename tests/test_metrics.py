@@ -15,8 +15,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from prometheus_client import REGISTRY
 
-from dispatcher import breaker
 from dispatcher.health import HeartbeatMiddleware
+from dispatcher.pace import breaker
 from tests.dead_jobs import bury
 from tests.local.helpers import eventually
 from tests.redis_in_trouble import memory_full, read_only

@@ -17,14 +17,14 @@ from django.core.mail import send_mail
 from django.db import OperationalError, connections
 from django.utils import timezone
 
-from dispatcher import breaker as breakers
 from dispatcher import engine as engines
 from dispatcher import lanes, sending
 from dispatcher.account_mail import AccountMail
-from dispatcher.breaker import Breaker, Open
 from dispatcher.engine import Engine
 from dispatcher.ledger import statements
-from dispatcher.limits import rules
+from dispatcher.pace import breaker as breakers
+from dispatcher.pace.breaker import Breaker, Open
+from dispatcher.pace.limits import rules
 from dispatcher.providers import lanes as provider_lanes
 from dispatcher.providers.base import About, Letter, Outcome, Receipt
 from dispatcher.providers.errors import Misconfigured, Unavailable

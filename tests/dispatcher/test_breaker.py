@@ -11,12 +11,12 @@ from django.db.models import TextField, Value
 from django.db.models.functions import Cast, Concat
 from django.utils import timezone
 
-from dispatcher import breaker as breakers
 from dispatcher import engine as engines
 from dispatcher import lanes, sending
-from dispatcher.breaker import Breaker, Open
 from dispatcher.engine import Engine
 from dispatcher.ledger import statements
+from dispatcher.pace import breaker as breakers
+from dispatcher.pace.breaker import Breaker, Open
 from dispatcher.providers.base import Letter, Outcome, Receipt
 from dispatcher.providers.errors import Misconfigured, NoRoom, Unavailable
 from dispatcher.providers.memory import Answer, MemoryProvider

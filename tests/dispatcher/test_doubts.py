@@ -9,8 +9,8 @@ import pytest
 
 from dispatcher import doubts, lanes, sending
 from dispatcher import engine as engines
-from dispatcher.breaker import Breaker, Open
 from dispatcher.engine import Engine
+from dispatcher.pace.breaker import Breaker, Open
 from dispatcher.providers.base import Outcome
 from dispatcher.providers.memory import ACCEPTED, PERMANENT, Answer, MemoryProvider
 from dispatcher.runs import foreground

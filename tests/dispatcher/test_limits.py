@@ -17,7 +17,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from dispatcher.ledger import statements
-from dispatcher.limits import Grant, Limits, refill, rules, windows
+from dispatcher.pace.limits import Grant, Limits, refill, rules, windows
 from dispatcher.runs import launching
 from tests.timing import in_time
 from vestnik import clock

@@ -10,7 +10,7 @@ import redis
 from django.conf import settings as configured
 from django.utils import timezone
 
-from dispatcher.limits import Limits, refill, rules
+from dispatcher.pace.limits import Limits, refill, rules
 from tests.web.ledger import make_run
 from vestnik.accounts.models import User
 from vestnik.mailings.records import Attempt, Delivery, Worker

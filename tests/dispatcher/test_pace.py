@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from dispatcher import sending
 from dispatcher.engine import Engine
-from dispatcher.limits import refill, rules
+from dispatcher.pace.limits import refill, rules
 from dispatcher.providers.memory import MemoryProvider
 from tests.dispatcher.test_sending import launched, states
 from tests.timing import in_time

@@ -7,9 +7,9 @@ import pytest
 import redis
 from django.conf import settings as configured
 
-from dispatcher import slots
+from dispatcher.pace import connection_slots
+from dispatcher.pace.connection_slots import RedisSlots
 from dispatcher.providers.base import Slots
-from dispatcher.slots import RedisSlots
 from tests.timing import in_time
 
 pytestmark = pytest.mark.usefixtures("valkey")
@@ -70,7 +70,7 @@ def refused(slots):
 
 
 def test_a_connection_that_is_refused_while_another_process_has_some_is_a_lack_of_room_and_remembered(monkeypatch):
-    monkeypatch.setattr(slots, "ROOM_SECONDS", 1.0)
+    monkeypatch.setattr(connection_slots, "ROOM_SECONDS", 1.0)
     one, other = process(None), process(None)
     holds(one, 3)
     assert refused(other)
@@ -112,7 +112,7 @@ def test_what_others_want_is_given_up_down_to_an_even_share():
 
 
 def test_where_there_are_fewer_than_processes_they_take_turns(monkeypatch):
-    monkeypatch.setattr(slots, "TURN_SECONDS", 0.3)
+    monkeypatch.setattr(connection_slots, "TURN_SECONDS", 0.3)
     one, other = process(1), process(1)
     holds(one, 1)
     assert not other.take()
@@ -142,7 +142,7 @@ def test_a_process_that_ends_leaves_its_slots():
 
 
 HOLDER = """
-from dispatcher.slots import RedisSlots
+from dispatcher.pace.connection_slots import RedisSlots
 slots = RedisSlots("slots", 10, lease=1, grace=0)
 assert all(slots.take() for _ in range(10))
 print("ready", flush=True)
@@ -187,7 +187,7 @@ def test_nobody_takes_more_than_an_even_share_while_others_want_theirs():
 
 
 def test_who_does_not_want_any_more_leaves_them_to_others(monkeypatch):
-    monkeypatch.setattr(slots, "WANTED_SECONDS", 0.3)
+    monkeypatch.setattr(connection_slots, "WANTED_SECONDS", 0.3)
     one, other = process(), process()
     take(one)
     assert not other.take()
@@ -243,9 +243,9 @@ def test_what_was_held_is_held_when_redis_is_back(server):
 
 def test_the_service_s_slots_are_as_many_as_its_address_says(settings):
     settings.MAIL_SERVICE_URL = "smtp://mail.example.org?total=2"
-    one, other = slots.for_service(), slots.for_service()
+    one, other = connection_slots.for_service(), connection_slots.for_service()
     assert not one.take()
-    time.sleep(slots.GRACE_SECONDS + 0.1)
+    time.sleep(connection_slots.GRACE_SECONDS + 0.1)
     assert [one.take(), other.take(), one.take()] == [True, True, False]
     settings.MAIL_SERVICE_URL = "smtp://mail.example.org"
-    assert take(slots.for_service()) == 100
+    assert take(connection_slots.for_service()) == 100

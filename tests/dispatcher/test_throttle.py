@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from dispatcher import throttle as throttling
+from dispatcher.pace import throttle as throttling
+from dispatcher.pace.throttle import Throttle
 from dispatcher.providers.base import About, Letter, Outcome, Receipt
-from dispatcher.throttle import Throttle
 
 LETTER = Letter(1, 1, "1@example.org", "", "client@example.org", b"")
 ROUND_TRIP = 0.05

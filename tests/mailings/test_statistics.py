@@ -14,8 +14,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from dispatcher.breaker import Breaker
 from dispatcher.ledger import closing, rows, statements
+from dispatcher.pace.breaker import Breaker
 from dispatcher.providers.base import Outcome
 from dispatcher.providers.errors import Misconfigured
 from dispatcher.runs import launching

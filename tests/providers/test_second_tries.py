@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dispatcher.limits import Limits, rules
+from dispatcher.pace.limits import Limits, rules
 from dispatcher.providers.base import Letter
 from dispatcher.providers.smtp import SmtpProvider
 from dispatcher.providers.url import SmtpConfig

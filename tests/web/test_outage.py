@@ -7,7 +7,7 @@ from django.test import Client as Browser
 from django.urls import reverse
 from django.utils import translation
 
-from dispatcher.breaker import Breaker
+from dispatcher.pace.breaker import Breaker
 from dispatcher.providers.errors import Misconfigured
 from tests.web.ledger import make_run
 from vestnik.accounts.models import User

@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from dispatcher.breaker import Breaker
+from dispatcher.pace.breaker import Breaker
 from dispatcher.providers.errors import Misconfigured
 from tests.web.ledger import make_run
 from vestnik.mailings.models import Mailing

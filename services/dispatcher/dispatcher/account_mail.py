@@ -18,10 +18,11 @@ from django.conf import settings
 from django.db import Error, InterfaceError, OperationalError, connection, transaction
 from dramatiq.middleware import Middleware
 
-from dispatcher import pacing, slots
-from dispatcher.breaker import Open
+from dispatcher import pacing
 from dispatcher.doubts import Doubts
-from dispatcher.pace import Pace
+from dispatcher.pace import connection_slots
+from dispatcher.pace.breaker import Open
+from dispatcher.pace.pace import Pace
 from dispatcher.providers import url
 from dispatcher.providers.base import Letter, Outcome, Provider, Receipt, Slots
 from dispatcher.providers.errors import NoRoom, ProviderError, Unavailable
@@ -90,7 +91,7 @@ class AccountMail:
     """One per process: the way of account mail to the service."""
 
     def __init__(self, provider: Provider | None = None) -> None:
-        self._slots = slots.for_service()
+        self._slots = connection_slots.for_service()
         self._provider = provider or _provider(self._slots)
         self._pace = Pace(self._provider.name, self._provider.connections)
         self._doubts = Doubts(self._pace.breaker, self._provider.part)

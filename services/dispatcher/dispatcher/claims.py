@@ -10,7 +10,7 @@ from django.conf import settings
 from dispatcher import doubts, measuring, pacing
 from dispatcher.engine import Engine
 from dispatcher.ledger import rows, statements
-from dispatcher.limits import Grant
+from dispatcher.pace.limits import Grant
 from dispatcher.providers.base import Outcome, Receipt, visible
 from vestnik import addresses
 

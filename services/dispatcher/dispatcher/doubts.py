@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from dispatcher.breaker import Breaker
+from dispatcher.pace.breaker import Breaker
 from dispatcher.providers.base import About, Outcome, Receipt
 from vestnik import addresses
 

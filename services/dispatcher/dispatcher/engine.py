@@ -10,10 +10,11 @@ import dramatiq
 from django.conf import settings
 from dramatiq.middleware import Middleware
 
-from dispatcher import leases, pacing, settling, slots
+from dispatcher import leases, pacing, settling
 from dispatcher.doubts import Doubts
 from dispatcher.ledger import closing
-from dispatcher.pace import Pace
+from dispatcher.pace import connection_slots
+from dispatcher.pace.pace import Pace
 from dispatcher.providers import url
 from dispatcher.providers.base import Provider
 
@@ -33,7 +34,7 @@ class Engine:
         after_late: Callable[[Collection[int]], None] | None = None,
     ) -> None:
         """`after_late`: what is done for runs of which receipts came when their lanes had left, beside finishing."""
-        self.slots = slots.for_service()
+        self.slots = connection_slots.for_service()
         self.provider = provider or url.provider_from(
             settings.MAIL_SERVICE_URL, slots=self.slots, ehlo_name=settings.EHLO_NAME
         )

@@ -20,8 +20,8 @@ from django.db import Error
 from dramatiq.errors import Retry
 
 from dispatcher import engine, pacing, sending
-from dispatcher.breaker import Open
 from dispatcher.ledger import statements
+from dispatcher.pace.breaker import Open
 from dispatcher.providers.errors import NoRoom, ProviderError, Unavailable
 from vestnik import addresses, jobs
 from vestnik.mailings.records import Run

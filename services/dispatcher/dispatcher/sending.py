@@ -4,10 +4,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from dispatcher import claims
-from dispatcher.breaker import Open
 from dispatcher.engine import Engine
 from dispatcher.ledger import closing, rows, statements
 from dispatcher.letters import letter_writer
+from dispatcher.pace.breaker import Open
 from dispatcher.providers.base import Letter
 from dispatcher.providers.errors import ProviderError
 from vestnik import logs

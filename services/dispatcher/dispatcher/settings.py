@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-from dispatcher.limits import rules
+from dispatcher.pace.limits import rules
 from dispatcher.providers import url
 from vestnik import mode, monitoring
 from vestnik.settings import *  # noqa: F403

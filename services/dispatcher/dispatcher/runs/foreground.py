@@ -10,9 +10,9 @@ from django.conf import settings
 from django.db import Error, connections
 
 from dispatcher import pacing, sending
-from dispatcher.breaker import Open
 from dispatcher.engine import Engine
 from dispatcher.ledger import statements
+from dispatcher.pace.breaker import Open
 from dispatcher.providers.errors import NoRoom, ProviderError
 from dispatcher.runs import launching, ticking
 from vestnik import addresses

@@ -8,10 +8,10 @@ from datetime import timedelta
 import redis
 
 from dispatcher import measuring
-from dispatcher.breaker import Breaker
-from dispatcher.limits import Grant, Limits
+from dispatcher.pace.breaker import Breaker
+from dispatcher.pace.limits import Grant, Limits
+from dispatcher.pace.throttle import Throttle
 from dispatcher.providers.base import Receipt
-from dispatcher.throttle import Throttle
 from vestnik import addresses
 from vestnik.mailings import service
 

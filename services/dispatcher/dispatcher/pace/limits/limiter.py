@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 import redis
 from django.conf import settings
 
-from dispatcher.limits import refill, windows
-from dispatcher.limits.rules import Windows
-from dispatcher.scripts import TIME
+from dispatcher.pace.limits import refill, windows
+from dispatcher.pace.limits.rules import Windows
+from dispatcher.pace.scripts import TIME
 from vestnik import addresses
 
 logger = logging.getLogger(__name__)

@@ -24,8 +24,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from dispatcher.limits.rules import Window
-from dispatcher.scripts import TIME, Scripts
+from dispatcher.pace.limits.rules import Window
+from dispatcher.pace.scripts import TIME, Scripts
 
 PREFIX = "vestnik:limits:"
 READY = f"{PREFIX}ready"

@@ -14,8 +14,8 @@ from itertools import chain, islice
 from django.db import connection
 from redis.exceptions import LockError
 
-from dispatcher.limits.rules import EVERY_OTHER, Windows
-from dispatcher.limits.windows import PREFIX, Counter
+from dispatcher.pace.limits.rules import EVERY_OTHER, Windows
+from dispatcher.pace.limits.windows import PREFIX, Counter
 
 PROVIDER, OWNER, DOMAIN = "provider", "owner:", "domain:"
 

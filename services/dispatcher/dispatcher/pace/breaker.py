@@ -29,8 +29,8 @@ import redis
 from django.conf import settings
 from django.utils.crypto import salted_hmac
 
-from dispatcher.breaker_scripts import AGAIN, ASK, CLOSE, FAIL, HOLD, LEAVE, RENEW
 from dispatcher.ledger.rows import Key
+from dispatcher.pace.breaker_scripts import AGAIN, ASK, CLOSE, FAIL, HOLD, LEAVE, RENEW
 from dispatcher.providers import refusals
 from dispatcher.providers.base import Outcome, Receipt
 from dispatcher.providers.errors import LoginRefused, Misconfigured, NoRoom, ProviderError

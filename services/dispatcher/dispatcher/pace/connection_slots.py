@@ -20,8 +20,8 @@ import time
 import redis
 from django.conf import settings
 
+from dispatcher.pace.scripts import Scripts
 from dispatcher.providers import url
-from dispatcher.scripts import Scripts
 
 logger = logging.getLogger(__name__)
 
