@@ -2,8 +2,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from dispatcher.engine import Engine
 from dispatcher.providers.memory import MemoryProvider
+from dispatcher.sending.engine import Engine
 
 
 @pytest.fixture

@@ -17,10 +17,7 @@ from django.core.mail import send_mail
 from django.db import OperationalError, connections
 from django.utils import timezone
 
-from dispatcher import engine as engines
-from dispatcher import lanes, sending
 from dispatcher.account_mail import AccountMail
-from dispatcher.engine import Engine
 from dispatcher.ledger import statements
 from dispatcher.pace import breaker as breakers
 from dispatcher.pace.breaker import Breaker, Open
@@ -31,6 +28,9 @@ from dispatcher.providers.errors import Misconfigured, Unavailable
 from dispatcher.providers.lanes import Lanes
 from dispatcher.providers.memory import Answer, MemoryProvider
 from dispatcher.runs import foreground
+from dispatcher.sending import engine as engines
+from dispatcher.sending import lanes, slices
+from dispatcher.sending.engine import Engine
 from tests.dispatcher.test_sending import launched, states
 from tests.system.processes import wait_until
 from vestnik import clock
@@ -71,7 +71,7 @@ def opened(breaker, error=AWAY):
 
 
 def slice_of(engine, owner, seconds=0.1):
-    return sending.send_slice(engine, owner.pk, time.monotonic() + seconds)
+    return slices.send_slice(engine, owner.pk, time.monotonic() + seconds)
 
 
 def hints(name):

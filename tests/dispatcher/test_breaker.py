@@ -11,9 +11,6 @@ from django.db.models import TextField, Value
 from django.db.models.functions import Cast, Concat
 from django.utils import timezone
 
-from dispatcher import engine as engines
-from dispatcher import lanes, sending
-from dispatcher.engine import Engine
 from dispatcher.ledger import statements
 from dispatcher.pace import breaker as breakers
 from dispatcher.pace.breaker import Breaker, Open
@@ -21,6 +18,9 @@ from dispatcher.providers.base import Letter, Outcome, Receipt
 from dispatcher.providers.errors import Misconfigured, NoRoom, Unavailable
 from dispatcher.providers.memory import Answer, MemoryProvider
 from dispatcher.runs import foreground
+from dispatcher.sending import engine as engines
+from dispatcher.sending import lanes, slices
+from dispatcher.sending.engine import Engine
 from tests.dispatcher.test_sending import launched, states
 from vestnik.mailings import service
 from vestnik.mailings.records import Attempt, Delivery
@@ -381,7 +381,7 @@ def test_two_processes_send_one_probe_between_them(alice, engine, provider, othe
         outcomes = []
         for each in (engine, second):
             try:
-                outcomes.append(sending.send_slice(each, alice.pk, time.monotonic() + 0.1))
+                outcomes.append(slices.send_slice(each, alice.pk, time.monotonic() + 0.1))
             except Open:
                 outcomes.append("open")
         assert outcomes.count("open") == 1

@@ -8,9 +8,9 @@ from django.conf import settings as configured
 from django.db import connection, transaction
 from django.utils import timezone
 
-from dispatcher import sending
 from dispatcher.ledger import closing, statements
 from dispatcher.runs import ticking
+from dispatcher.sending import slices
 from tests.dispatcher.test_races import elsewhere
 from tests.dispatcher.test_sending import launched, states
 from vestnik.mailings import runs, verbs
@@ -112,7 +112,7 @@ def test_a_run_whose_window_ends_in_the_middle_of_a_slice_is_over_with_it(alice,
             yield receipt
 
     provider.deliver = slow
-    assert sending.send_slice(engine, alice.pk, time.monotonic() + 5) is None
+    assert slices.send_slice(engine, alice.pk, time.monotonic() + 5) is None
     run.refresh_from_db()
     assert run.state == "finished", "it stays open until the next tick"
     assert set(states(run)) == {"sent", "expired"}

@@ -7,13 +7,13 @@ import time
 
 import pytest
 
-from dispatcher import doubts, lanes, sending
-from dispatcher import engine as engines
-from dispatcher.engine import Engine
 from dispatcher.pace.breaker import Breaker, Open
 from dispatcher.providers.base import Outcome
 from dispatcher.providers.memory import ACCEPTED, PERMANENT, Answer, MemoryProvider
 from dispatcher.runs import foreground
+from dispatcher.sending import doubts, lanes, slices
+from dispatcher.sending import engine as engines
+from dispatcher.sending.engine import Engine
 from tests.dispatcher.test_sending import launched, states
 from tests.system.processes import wait_until
 from vestnik.mailings import service
@@ -200,7 +200,7 @@ def test_while_another_process_is_taken_from_nothing_halts(alice, bob, engine, p
             try:
                 second.provider.hold()
                 second.provider.release()
-                sending.send_slice(second, bob.pk, time.monotonic() + 0.02)
+                slices.send_slice(second, bob.pk, time.monotonic() + 0.02)
             except Open:
                 pass
             over.wait(0.1)

@@ -3,11 +3,11 @@
 import threading
 import time
 
-from dispatcher import engine as engines
-from dispatcher import lanes, sending
-from dispatcher.engine import Engine
 from dispatcher.providers.base import Outcome
 from dispatcher.providers.memory import Answer, MemoryProvider
+from dispatcher.sending import engine as engines
+from dispatcher.sending import lanes, slices
+from dispatcher.sending.engine import Engine
 from tests.dispatcher.test_sending import launched, states
 from tests.timing import in_time
 from vestnik.mailings.records import Attempt, Delivery, Run
@@ -19,7 +19,7 @@ LATER = Answer(Outcome.TEMPORARY, 450, "4.2.1 later")
 
 def slice_of(engine, owner):
     began = time.monotonic()
-    due = sending.send_slice(engine, owner.pk, began + SLICE)
+    due = slices.send_slice(engine, owner.pk, began + SLICE)
     return due, time.monotonic() - began
 
 

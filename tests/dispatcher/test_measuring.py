@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from dispatcher import sending
 from dispatcher.runs import launching
+from dispatcher.sending import slices
 from tests.dispatcher.test_pace import engine_with
 from tests.test_metrics import counted
 from vestnik.testing.factories import make_mailing
@@ -15,7 +15,7 @@ def test_each_attempt_is_counted_by_its_outcome_and_how_long_it_took(alice, engi
     before = counted("attempt_seconds_count", outcome="accepted")
 
     launching.launch(make_mailing(alice, 3).pk)
-    sending.send_slice(engine, alice.pk, time.monotonic() + 10)
+    slices.send_slice(engine, alice.pk, time.monotonic() + 10)
 
     assert counted("attempt_seconds_count", outcome="accepted") == before + 3
     assert counted("attempt_seconds_bucket", outcome="accepted", le="60.0") >= 3
@@ -40,7 +40,7 @@ def test_a_limit_that_stands_in_the_way_is_counted(name, text, limit, alice, eng
     before = {each: counted("limit_wait_seconds_sum", limit=each) for each in LIMITS}
     times = counted("limit_wait_seconds_count", limit=limit)
 
-    sending.send_slice(engine, alice.pk, time.monotonic() + 1)
+    slices.send_slice(engine, alice.pk, time.monotonic() + 1)
 
     waited = {each: counted("limit_wait_seconds_sum", limit=each) - before[each] for each in LIMITS}
     assert counted("limit_wait_seconds_count", limit=limit) > times

@@ -8,10 +8,10 @@ import pytest
 import redis
 from django.utils import timezone
 
-from dispatcher import sending
-from dispatcher.engine import Engine
 from dispatcher.pace.limits import refill, rules
 from dispatcher.providers.memory import MemoryProvider
+from dispatcher.sending import slices
+from dispatcher.sending.engine import Engine
 from tests.dispatcher.test_sending import launched, states
 from tests.timing import in_time
 from vestnik.clients.models import Client
@@ -39,7 +39,7 @@ def engine_with(transactional_db, valkey, settings, monkeypatch):
 
 
 def slice_of(engine, owner, seconds=1.0):
-    return sending.send_slice(engine, owner.pk, time.monotonic() + seconds)
+    return slices.send_slice(engine, owner.pk, time.monotonic() + seconds)
 
 
 def test_no_more_letters_than_the_limit_are_claimed(alice, engine_with):

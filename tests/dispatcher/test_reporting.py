@@ -15,11 +15,11 @@ from sentry_sdk.envelope import Envelope
 from sentry_sdk.integrations.logging import LoggingIntegration
 from sentry_sdk.transport import Transport
 
-from dispatcher import reporting
 from dispatcher.ledger import rows, statements
 from dispatcher.providers.base import Outcome
-from dispatcher.reporting import Reporter
 from dispatcher.runs import launching
+from dispatcher.sending import alerts
+from dispatcher.sending.alerts import Reporter
 from vestnik.accounts.models import User
 from vestnik.mailings import verbs
 from vestnik.mailings.records import DeadLetterReport, Delivery, Run, Worker
@@ -87,7 +87,7 @@ def answered(run: Run, worker: int, reporter: Reporter, *answers: tuple[Outcome,
 
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:
     """The reports in the log, each by its reason."""
-    return [record.reason for record in caplog.records if record.name == "dispatcher.reporting"]  # type: ignore[attr-defined]
+    return [record.reason for record in caplog.records if record.name == "dispatcher.sending.alerts"]  # type: ignore[attr-defined]
 
 
 def test_dead_letters_are_reported_once_for_each_cause(
@@ -110,7 +110,7 @@ def test_a_report_names_run_mailing_owner_and_an_example(
     run, reporter = launched(alice, 1), Reporter()
     (letter,) = answered(run, worker, reporter, REFUSED)
     reporter.flush()
-    (record,) = [record for record in caplog.records if record.name == "dispatcher.reporting"]
+    (record,) = [record for record in caplog.records if record.name == "dispatcher.sending.alerts"]
     assert record.levelno == logging.ERROR
     named = {name: vars(record)[name] for name in ("run_id", "mailing_id", "owner_id", "delivery_id", "reason")}
     assert named == {
@@ -227,9 +227,9 @@ def test_letters_set_aside_by_recovery_are_reported_once(
     statements.settle([rows.Settlement(*refused.key, worker, *REFUSED, "no", now, 0.1, 0.0)], now)
     Worker.objects.update(ended_at=timezone.now(), died=True)
     assert statements.recover() == [run.pk]
-    reporting.report_set_aside([run.pk])
-    reporting.report_set_aside([run.pk])
-    reporting.report_set_aside([])
+    alerts.report_set_aside([run.pk])
+    alerts.report_set_aside([run.pk])
+    alerts.report_set_aside([])
     assert told(caplog) == ["unknown-unknown"]
 
 
@@ -246,7 +246,7 @@ def test_while_the_database_is_away_the_notes_are_kept(
         reporter.flush()
     assert DeadLetterReport.objects.count() == 0
     reporter.flush()
-    assert [record.levelname for record in caplog.records if record.name == "dispatcher.reporting"] == [
+    assert [record.levelname for record in caplog.records if record.name == "dispatcher.sending.alerts"] == [
         "WARNING", "ERROR",
     ]  # fmt: skip
 
@@ -254,14 +254,14 @@ def test_while_the_database_is_away_the_notes_are_kept(
 def test_what_it_remembers_and_notes_is_bounded_and_nothing_is_reported_twice_for_that(
     alice: User, worker: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reporting, "REMEMBERED", 1)
+    monkeypatch.setattr(alerts, "REMEMBERED", 1)
     run, reporter = launched(alice, 6), Reporter()
     for answer in (REFUSED, FULL, REFUSED, FULL):
         answered(run, worker, reporter, answer)
         reporter.flush()
         assert len(reporter._known) == 1
     assert len(told(caplog)) == 2
-    monkeypatch.setattr(reporting, "NOTED", 1)
+    monkeypatch.setattr(alerts, "NOTED", 1)
     answered(run, worker, reporter, (Outcome.PERMANENT, 553), (Outcome.PERMANENT, 554))
     assert len(reporter._noted) == 1
 

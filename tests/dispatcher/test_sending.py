@@ -7,11 +7,11 @@ import pytest
 from django.db import OperationalError, connections
 from django.utils import timezone
 
-from dispatcher import sending
 from dispatcher.ledger import closing, statements
 from dispatcher.providers import memory
 from dispatcher.providers.errors import Unavailable
 from dispatcher.runs import launching
+from dispatcher.sending import slices
 from tests.system.processes import wait_until
 from vestnik.accounts.models import User
 from vestnik.clients import verbs as clients
@@ -22,7 +22,7 @@ from vestnik.testing.factories import make_mailing, make_message
 
 
 def slice_of(engine, owner, seconds=10.0):
-    return sending.send_slice(engine, owner.pk, time.monotonic() + seconds)
+    return slices.send_slice(engine, owner.pk, time.monotonic() + seconds)
 
 
 @contextmanager

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from dispatcher import sending
 from dispatcher.runs import launching
+from dispatcher.sending import slices
 from vestnik.accounts.models import User
 from vestnik.clients import verbs as clients
 from vestnik.clients.models import Client
@@ -30,7 +30,7 @@ def test_a_letter_too_large_fails_with_that_reason_and_the_others_go_out(
     alice: User, engine: Any, provider: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = launched(alice, "{{ attributes.Notes }}" * 1000)
-    sending.send_slice(engine, alice.pk, time.monotonic() + 10)
+    slices.send_slice(engine, alice.pk, time.monotonic() + 10)
 
     assert [len(provider.letters), sorted(run.deliveries.values_list("state", flat=True))] == [
         1,
@@ -45,7 +45,9 @@ def test_a_letter_too_large_fails_with_that_reason_and_the_others_go_out(
             "The letter cannot be written: the letter would have 100,000,000 bytes, and may have 10,000,000"
         )
     told = [
-        record for record in caplog.records if record.levelno == logging.ERROR and record.name == "dispatcher.claims"
+        record
+        for record in caplog.records
+        if record.levelno == logging.ERROR and record.name == "dispatcher.sending.claims"
     ]
     assert len(told) == 1
     assert "100,000,000 bytes" in told[0].getMessage()
@@ -58,6 +60,6 @@ def test_a_placeholder_finds_the_attribute_however_the_owner_spells_it(alice: Us
     mailing.message.text = "From {{ attributes.CITY }} to {{ attributes.city }}"
     mailing.message.save()
     launching.launch(mailing.pk)
-    sending.send_slice(engine, alice.pk, time.monotonic() + 10)
+    slices.send_slice(engine, alice.pk, time.monotonic() + 10)
     (letter,) = provider.letters
     assert b"From Tula to Tula" in letter.content

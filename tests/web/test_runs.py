@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from dispatcher.ledger.rows import Claimed, Turn
-from dispatcher.letters import letter_writer
+from dispatcher.sending.compose import letter_writer
 from tests.web.ledger import make_run
 from vestnik import access, sharing
 from vestnik.clients.models import Client

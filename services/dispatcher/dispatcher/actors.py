@@ -8,9 +8,10 @@ from typing import Any
 import dramatiq
 from dramatiq.middleware import Shutdown
 
-from dispatcher import account_mail, erasing, lanes, refreshing
+from dispatcher import account_mail, erasing, refreshing
 from dispatcher.ledger import closing
 from dispatcher.runs import launching, ticking
+from dispatcher.sending import lanes
 from vestnik import jobs, logs
 from vestnik.blog import counting
 from vestnik.clients import background

@@ -17,8 +17,9 @@ except ImproperlyConfigured as error:
 
 from django.conf import settings
 
-from dispatcher import account_mail, actors, engine, health, measuring, schedule
+from dispatcher import account_mail, actors, health, measuring, schedule
 from dispatcher.providers import url
+from dispatcher.sending import engine
 from vestnik import mode
 
 PART = os.environ.get("DISPATCHER_PART", "")

@@ -10,7 +10,7 @@ import redis
 from django.conf import settings
 from dramatiq.errors import BrokerError
 
-from dispatcher import lanes
+from dispatcher.sending import lanes
 from vestnik import jobs, writing
 from vestnik.settings import impatient
 

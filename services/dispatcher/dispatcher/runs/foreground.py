@@ -9,12 +9,12 @@ from contextlib import suppress
 from django.conf import settings
 from django.db import Error, connections
 
-from dispatcher import pacing, sending
-from dispatcher.engine import Engine
 from dispatcher.ledger import statements
 from dispatcher.pace.breaker import Open
 from dispatcher.providers.errors import NoRoom, ProviderError
 from dispatcher.runs import launching, ticking
+from dispatcher.sending import gate, slices
+from dispatcher.sending.engine import Engine
 from vestnik import addresses
 from vestnik.mailings import runs, service
 from vestnik.mailings.models import Mailing
@@ -79,7 +79,7 @@ def send(engine: Engine, run_ids: Sequence[int]) -> None:
             wait, trouble = LOOK_AGAIN_SECONDS, str(error)
         except (ProviderError, Error) as error:
             setbacks += 1
-            wait, trouble = pacing.setback(setbacks), str(error)
+            wait, trouble = gate.setback(setbacks), str(error)
             logger.warning("nothing can be handed over for %.0f s: %s", wait, addresses.masked(trouble))
         if breaker.proofs > proofs or (wait and not trouble):  # a limit is no trouble
             away_since = time.monotonic()
@@ -100,7 +100,7 @@ def _send_slices(engine: Engine, run_ids: Sequence[int]) -> float | None:
     waits = []
     for owner_id in statements.owners_with_letters_due(run_ids):
         until = time.monotonic() + settings.SLICE_SECONDS
-        waits.append(sending.send_slice(engine, owner_id, until, run_ids) or 0.0)
+        waits.append(slices.send_slice(engine, owner_id, until, run_ids) or 0.0)
     if waits:
         return min(waits)
     if Delivery.objects.filter(run__in=run_ids, state=DeliveryState.SENDING).exists():

@@ -10,9 +10,10 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 from dramatiq.middleware import CurrentMessage
 
-from dispatcher import account_mail, lanes, refreshing, reporting
+from dispatcher import account_mail, refreshing
 from dispatcher.ledger import closing, statements
 from dispatcher.runs import launching
+from dispatcher.sending import alerts, lanes
 from vestnik import clock, erasing, jobs, monitoring
 from vestnik.accounts import sessions, submissions
 from vestnik.clients import background
@@ -82,7 +83,7 @@ def recover() -> None:
     run_ids = statements.recover()
     for run_id in run_ids:
         closing.close(run_id)
-    reporting.report_set_aside(run_ids)
+    alerts.report_set_aside(run_ids)
 
 
 def close() -> None:

@@ -10,9 +10,9 @@ from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from dispatcher.engine import Engine
 from dispatcher.runs import foreground
 from dispatcher.runs.dry_run import tell
+from dispatcher.sending.engine import Engine
 from vestnik import jobs
 from vestnik.mailings import runs, verbs
 from vestnik.mailings.models import Mailing

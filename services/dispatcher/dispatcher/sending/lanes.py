@@ -19,10 +19,10 @@ from django.conf import settings
 from django.db import Error
 from dramatiq.errors import Retry
 
-from dispatcher import engine, pacing, sending
 from dispatcher.ledger import statements
 from dispatcher.pace.breaker import Open
 from dispatcher.providers.errors import NoRoom, ProviderError, Unavailable
+from dispatcher.sending import engine, gate, slices
 from vestnik import addresses, jobs
 from vestnik.mailings.records import Run
 from vestnik.settings import impatient
@@ -105,14 +105,14 @@ def run_slice(owner_id: int, slot: int, token: str, setbacks: int = 0) -> None:
     due: float | None = 0.0
     try:
         until = time.monotonic() + settings.SLICE_SECONDS
-        due, setbacks = sending.send_slice(_engine(), owner_id, until), 0
+        due, setbacks = slices.send_slice(_engine(), owner_id, until), 0
     except Open:
         due = None  # a tick wakes it (breaker.py)
     except NoRoom:
         due = NO_ROOM_SECONDS
     except (ProviderError, Error) as error:
         setbacks += 1
-        due = pacing.setback(setbacks)
+        due = gate.setback(setbacks)
         log = logger.warning if isinstance(error, Unavailable) else logger.error
         log("nothing can be handed over for %.0f s: %s", due, addresses.masked(str(error)))
     finally:

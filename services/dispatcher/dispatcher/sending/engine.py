@@ -10,13 +10,13 @@ import dramatiq
 from django.conf import settings
 from dramatiq.middleware import Middleware
 
-from dispatcher import leases, pacing, settling
-from dispatcher.doubts import Doubts
 from dispatcher.ledger import closing
 from dispatcher.pace import connection_slots
 from dispatcher.pace.pace import Pace
 from dispatcher.providers import url
 from dispatcher.providers.base import Provider
+from dispatcher.sending import gate, leases, settling
+from dispatcher.sending.doubts import Doubts
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class Engine:
         self.provider = provider or url.provider_from(
             settings.MAIL_SERVICE_URL, slots=self.slots, ehlo_name=settings.EHLO_NAME
         )
-        self.hand = pacing.Hand(2 * self.provider.connections)
+        self.hand = gate.Hand(2 * self.provider.connections)
         self.pace = Pace(self.provider.name, self.provider.connections)
         self.settler = settling.Settler(self.hand, self._after_late)
         self.doubts = Doubts(self.pace.breaker, self.provider.part)
@@ -46,7 +46,7 @@ class Engine:
         self.halted = threading.Event()
         self._on_beat = on_beat
         self._on_late = after_late
-        self.gate = pacing.Gate(self.lease.is_fresh, lambda: self.pace.free)
+        self.gate = gate.Gate(self.lease.is_fresh, lambda: self.pace.free)
 
     def start(self) -> "Engine":
         """Enlist as a worker, and be ready to send."""

@@ -8,9 +8,9 @@ from collections.abc import Callable, Collection
 import redis
 from django.db import Error, connections
 
-from dispatcher import pacing, reporting
 from dispatcher.ledger import rows, statements
 from dispatcher.providers.base import Outcome
+from dispatcher.sending import alerts, gate
 
 logger = logging.getLogger(__name__)
 
@@ -20,11 +20,11 @@ RETRY_SECONDS = 0.5
 class Settler:
     """Writes receipts into the ledger in a thread of its own. What it has not written yet counts as in hand."""
 
-    def __init__(self, hand: pacing.Hand, after_late: Callable[[Collection[int]], None]) -> None:
+    def __init__(self, hand: gate.Hand, after_late: Callable[[Collection[int]], None]) -> None:
         """`after_late` is called with runs of which late receipts have been written down."""
         self._hand = hand
         self._after_late = after_late
-        self._reporter = reporting.Reporter()
+        self._reporter = alerts.Reporter()
         self._gathered: list[rows.Settlement] = []
         self._taken = 0
         self._written = 0

@@ -3,13 +3,13 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from dispatcher import claims
-from dispatcher.engine import Engine
 from dispatcher.ledger import closing, rows, statements
-from dispatcher.letters import letter_writer
 from dispatcher.pace.breaker import Open
 from dispatcher.providers.base import Letter
 from dispatcher.providers.errors import ProviderError
+from dispatcher.sending import claims
+from dispatcher.sending.compose import letter_writer
+from dispatcher.sending.engine import Engine
 from vestnik import logs
 from vestnik.clients import attributes
 
