@@ -22,10 +22,10 @@ from dispatcher.ledger import statements
 from dispatcher.pace import breaker as breakers
 from dispatcher.pace.breaker import Breaker, Open
 from dispatcher.pace.limits import rules
-from dispatcher.providers import lanes as provider_lanes
+from dispatcher.providers import handoff as provider_lanes
 from dispatcher.providers.base import About, Letter, Outcome, Receipt
 from dispatcher.providers.errors import Misconfigured, Unavailable
-from dispatcher.providers.lanes import Lanes
+from dispatcher.providers.handoff import Lanes
 from dispatcher.providers.memory import Answer, MemoryProvider
 from dispatcher.runs import foreground
 from dispatcher.sending import engine as engines

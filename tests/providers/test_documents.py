@@ -16,7 +16,7 @@ import pytest
 from dispatcher.providers.base import Outcome, Provider
 from dispatcher.providers.errors import Misconfigured
 from dispatcher.providers.http import answers
-from dispatcher.providers.url import provider_from
+from dispatcher.providers.registry import provider_from
 from local.probes import listens
 from tests.providers.conftest import letter
 

@@ -21,7 +21,7 @@ from dramatiq.middleware import Middleware
 from dispatcher.pace import connection_slots
 from dispatcher.pace.breaker import Open
 from dispatcher.pace.pace import Pace
-from dispatcher.providers import url
+from dispatcher.providers import registry
 from dispatcher.providers.base import Letter, Outcome, Provider, Receipt, Slots
 from dispatcher.providers.errors import NoRoom, ProviderError, Unavailable
 from dispatcher.sending import gate
@@ -312,7 +312,7 @@ def _log_end(letter_id: int, recipient: str, state: str, code: int | None, answe
 
 
 def _provider(shared: Slots) -> Provider:
-    return url.provider_from(settings.MAIL_SERVICE_URL, CONNECTIONS, shared, settings.EHLO_NAME)
+    return registry.provider_from(settings.MAIL_SERVICE_URL, CONNECTIONS, shared, settings.EHLO_NAME)
 
 
 _account_mail: AccountMail | None = None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from dispatcher.providers import refusals
 from dispatcher.providers.base import About, Letter, Outcome, Receipt, visible
 from dispatcher.providers.errors import ProviderError, Unavailable
-from dispatcher.providers.lanes import Lane, Lanes
+from dispatcher.providers.handoff import Lane, Lanes
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ from typing import Any, Protocol, cast
 
 from dispatcher.providers.base import About, Letter, Outcome, Receipt, Slots, visible
 from dispatcher.providers.errors import Crowded, LoginRefused, NoRoom, ProviderError, Unavailable
-from dispatcher.providers.lanes import Lane, Lanes
+from dispatcher.providers.handoff import Lane, Lanes
+from dispatcher.providers.registry import Limits
 from dispatcher.providers.tenancy import Tenancy
-from dispatcher.providers.url import Limits
 from vestnik import addresses
 
 logger = logging.getLogger(__name__)

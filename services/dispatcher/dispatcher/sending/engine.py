@@ -13,7 +13,7 @@ from dramatiq.middleware import Middleware
 from dispatcher.ledger import closing
 from dispatcher.pace import connection_slots
 from dispatcher.pace.pace import Pace
-from dispatcher.providers import url
+from dispatcher.providers import registry
 from dispatcher.providers.base import Provider
 from dispatcher.sending import gate, leases, settling
 from dispatcher.sending.doubts import Doubts
@@ -35,7 +35,7 @@ class Engine:
     ) -> None:
         """`after_late`: what is done for runs of which receipts came when their lanes had left, beside finishing."""
         self.slots = connection_slots.for_service()
-        self.provider = provider or url.provider_from(
+        self.provider = provider or registry.provider_from(
             settings.MAIL_SERVICE_URL, slots=self.slots, ehlo_name=settings.EHLO_NAME
         )
         self.hand = gate.Hand(2 * self.provider.connections)

@@ -14,7 +14,7 @@ import fastjsonschema
 
 from dispatcher.providers import refusals
 from dispatcher.providers.base import About, Outcome
-from dispatcher.providers.tasks import Verdict
+from dispatcher.providers.task_connection import Verdict
 
 ANSWER_SIZE = 64 * 1024
 """Most bytes of an answer that are read, before and after decoding."""

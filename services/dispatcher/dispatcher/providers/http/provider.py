@@ -4,9 +4,9 @@ import ssl
 
 from dispatcher.providers.base import Slots
 from dispatcher.providers.http.session import Session, connect
-from dispatcher.providers.loops import LoopProvider
+from dispatcher.providers.loop_provider import LoopProvider
 from dispatcher.providers.pool import Pool
-from dispatcher.providers.url import HttpConfig
+from dispatcher.providers.registry import HttpConfig
 
 
 class HttpProvider(LoopProvider):

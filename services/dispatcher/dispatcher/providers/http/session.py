@@ -22,12 +22,12 @@ from yarl import URL
 from dispatcher.providers.base import Letter, Outcome, in_ascii, visible
 from dispatcher.providers.errors import LoginRefused, Misconfigured, Unavailable
 from dispatcher.providers.http.answers import ANSWER_SIZE, TOKEN_REFUSED, judged
+from dispatcher.providers.http.connection import CLOSED, OneConnection
 from dispatcher.providers.http.faults import FOREIGN, refusal, told
-from dispatcher.providers.http.kept import CLOSED, OneConnection
 from dispatcher.providers.pool import STEPS, Pool
-from dispatcher.providers.secrets import hider
-from dispatcher.providers.tasks import Broken, TaskConnection, Verdict
-from dispatcher.providers.url import HttpConfig
+from dispatcher.providers.redaction import hider
+from dispatcher.providers.registry import HttpConfig
+from dispatcher.providers.task_connection import Broken, TaskConnection, Verdict
 
 PORTION = 16 * 1024
 """Bytes of a request that are written at once: each portion has the time of a step to go."""

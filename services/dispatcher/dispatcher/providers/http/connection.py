@@ -9,7 +9,7 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import BadHttpMessage
 
-from dispatcher.providers.tasks import Broken
+from dispatcher.providers.task_connection import Broken
 
 INTERIM = 10
 """More 1xx answers to one letter are not heard (RFC 9110, 15.2, sets no bound)."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from dispatcher.providers.base import Letter, Receipt, Slots, Unlimited
 from dispatcher.providers.errors import Unavailable
 from dispatcher.providers.pool import PARTING, Connection, Pool
-from dispatcher.providers.url import Limits
+from dispatcher.providers.registry import Limits
 
 try:
     import uvloop
