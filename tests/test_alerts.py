@@ -10,7 +10,7 @@ import pytest
 import yaml
 from prometheus_client import REGISTRY
 
-from dispatcher import measuring
+from dispatcher import metrics
 from vestnik.metrics.figures import Figures
 from web import observing
 
@@ -18,7 +18,7 @@ OPS = Path(__file__).parents[1] / "ops"
 METRIC = re.compile(r"\b(vestnik_\w+)(?:\{([^}]*)\})?")
 LABEL = re.compile(r'(\w+)\s*(?:=~|!~|!=|=)\s*"([^"]*)"')
 GROUPED = re.compile(r"\bby \(([^)]*)\) \((.*)")
-COUNTED = (observing.REQUESTS, observing.REQUEST_SECONDS, measuring.ATTEMPT_SECONDS, measuring.LIMIT_WAIT_SECONDS)
+COUNTED = (observing.REQUESTS, observing.REQUEST_SECONDS, metrics.ATTEMPT_SECONDS, metrics.LIMIT_WAIT_SECONDS)
 
 
 @pytest.fixture

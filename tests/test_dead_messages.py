@@ -121,7 +121,7 @@ def test_without_redis_the_middleware_lets_jobs_be_done(monkeypatch: pytest.Monk
     import redis
     from dramatiq.broker import MessageProxy
 
-    from dispatcher.middleware import DeadMessageMiddleware
+    from dispatcher.queue.middleware import DeadMessageMiddleware
 
     monkeypatch.setattr(dead_messages, "client", lambda: redis.Redis.from_url("redis://127.0.0.1:1/0"))
     message = MessageProxy(dramatiq.Message("control", "fail", (), {}, {"redis_message_id": "x", "retries": 1}))

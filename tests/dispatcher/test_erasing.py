@@ -12,7 +12,7 @@ from django.db import connection
 from django.db.models import Sum
 from guardian.shortcuts import assign_perm
 
-from dispatcher import erasing
+from dispatcher import account_erasure
 from dispatcher.ledger import statements
 from dispatcher.providers import memory
 from dispatcher.runs import launching, ticking
@@ -106,9 +106,9 @@ def test_nothing_of_a_deleted_account_is_left_but_the_ledgers_numbers(alice, bob
     assert run.state == RunState.OPEN  # one letter is to be tried again
     core.delete_account(alice)
     Run.objects.filter(pk=run.pk).update(sender_name="Alice Archer")
-    erasing._end_runs(alice.pk)
+    account_erasure._end_runs(alice.pk)
     before = ledger_of(run)
-    erasing.erase(alice.pk)
+    account_erasure.erase(alice.pk)
     assert ledger_of(run) == before
     assert {state for state, _ in before[0]} == {"sent", "failed", "cancelled"}
     assert not User.objects.filter(pk=alice.pk).exists()
@@ -129,7 +129,7 @@ def test_nothing_of_others_is_touched(alice, bob, engine, provider):
     slice_of(engine, bob)
     mailings = Mailing.objects.filter(owner=bob).count()
     core.delete_account(alice)
-    erasing.erase(alice.pk)
+    account_erasure.erase(alice.pk)
     run.refresh_from_db()
     assert run.subject == "News"
     assert "" not in run.deliveries.values_list("address", flat=True)
@@ -144,7 +144,7 @@ def test_a_shared_message_stays_with_those_whose_mailings_use_it(alice, bob):
     assign_perm("view_message", bob, shared)
     mailings = [make_mailing(bob, message=shared) for _ in range(2)]
     core.delete_account(alice)
-    erasing.erase(alice.pk)
+    account_erasure.erase(alice.pk)
     (copy,) = Message.objects.all()
     assert (copy.owner, copy.subject, copy.text) == (bob, "Shared", shared.text)
     assert access.may(User.objects.get(pk=bob.pk), "change", copy)
@@ -155,7 +155,7 @@ def test_a_shared_message_stays_with_those_whose_mailings_use_it(alice, bob):
 
 def test_an_account_that_lives_is_never_erased(alice):
     make_list(alice, 2)
-    erasing.erase(alice.pk)
+    account_erasure.erase(alice.pk)
     assert Client.objects.filter(owner=alice).count() == 2
 
 
@@ -164,12 +164,12 @@ def test_letters_in_hand_are_waited_for(alice, engine):
     claimed = statements.claim(run.pk, engine.lease.worker_id, 4, None)
     core.delete_account(alice)
     for _ in range(3):  # the first job, and ticks
-        erasing.erase(alice.pk)
+        account_erasure.erase(alice.pk)
     assert hints("control.DQ") == 1
     assert Counter(run.deliveries.values_list("state", flat=True)) == {"sending": 4, "cancelled": 6}
     assert "" not in run.deliveries.values_list("address", flat=True)
     statements.give_back([letter.key for letter in claimed])
-    erasing.erase(alice.pk)
+    account_erasure.erase(alice.pk)
     assert not User.objects.filter(pk=alice.pk).exists()
     run.refresh_from_db()
     assert (run.state, run.mailing) == (RunState.CANCELLED, None)
@@ -181,7 +181,7 @@ def test_what_was_launched_while_the_account_was_deleted_is_waited_for_and_cance
 
     def delete():
         core.delete_account(User.objects.get(pk=alice.pk))
-        erasing.erase(alice.pk)
+        account_erasure.erase(alice.pk)
 
     fill, threads = launching._fill, []
 
@@ -201,7 +201,7 @@ def test_what_was_launched_while_the_account_was_deleted_is_waited_for_and_cance
 
 def test_wherever_the_worker_dies_the_next_goes_on(alice, bob, engine, provider, monkeypatch):
     """After each statement in turn; what was committed by then stays done, and the user's row goes last."""
-    monkeypatch.setattr(erasing, "CHUNK", 2)
+    monkeypatch.setattr(account_erasure, "CHUNK", 2)
     run = launched(in_the_world_of(alice, bob))
     slice_of(engine, alice)
     before = ledger_of(run)
@@ -223,7 +223,7 @@ def test_wherever_the_worker_dies_the_next_goes_on(alice, bob, engine, provider,
     for survived in count(1):
         try:
             with connection.execute_wrapper(killed_after(survived)):
-                erasing.erase(alice.pk)
+                account_erasure.erase(alice.pk)
             break
         except Killed:
             assert core.deleted_accounts() == [alice.pk]
@@ -241,9 +241,9 @@ def test_one_account_is_erased_at_a_time_and_the_next_is_hinted_at(alice, bob, v
     before = hints("control")
     with locks.alone("vestnik.erase") as alone:
         assert alone
-        elsewhere(lambda: erasing.erase(alice.pk)).join()
+        elsewhere(lambda: account_erasure.erase(alice.pk)).join()
         assert core.deleted_accounts() == [alice.pk, bob.pk]
-    elsewhere(lambda: erasing.erase(alice.pk)).join()
+    elsewhere(lambda: account_erasure.erase(alice.pk)).join()
     assert core.deleted_accounts() == [bob.pk]
     assert hints("control") == before + 1
 
@@ -255,12 +255,12 @@ def test_a_row_that_something_else_refers_to_is_left_and_told_of(alice, caplog):
         cursor.execute("CREATE TABLE of_another_service (user_id bigint REFERENCES accounts_user)")
         try:
             cursor.execute("INSERT INTO of_another_service VALUES (%s)", [alice.pk])
-            erasing.erase(alice.pk)
+            account_erasure.erase(alice.pk)
             assert "of_another_service" in caplog.text
             assert core.deleted_accounts() == [alice.pk]
         finally:
             cursor.execute("DROP TABLE of_another_service")
-    erasing.erase(alice.pk)
+    account_erasure.erase(alice.pk)
     assert core.deleted_accounts() == []
 
 

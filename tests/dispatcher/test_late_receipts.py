@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from django.utils import timezone
 
-from dispatcher import erasing
+from dispatcher import account_erasure
 from dispatcher.ledger import statements
 from dispatcher.ledger.rows import Settlement
 from dispatcher.providers.base import Outcome
@@ -179,7 +179,7 @@ def test_a_receipt_that_comes_after_an_account_was_erased_tells_nothing_of_anybo
     believed_dead(holder)
     core.delete_account(alice)
     ticking.recover()
-    erasing.erase(alice.pk)
+    account_erasure.erase(alice.pk)
     settle(letter, holder, Outcome.PERMANENT)
     attempt = Attempt.objects.get()
     assert (attempt.outcome, attempt.code, attempt.answer) == ("permanent", 250, "")

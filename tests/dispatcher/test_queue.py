@@ -10,8 +10,8 @@ import redis
 from django.conf import settings
 from dramatiq.errors import ConnectionClosed, Retry
 
-from dispatcher import broker, middleware
-from dispatcher.scheduler import Scheduler
+from dispatcher.queue import broker, middleware
+from dispatcher.queue.scheduler import Scheduler
 from dispatcher.sending import lanes
 from tests import embedded
 from vestnik import dead_messages, jobs

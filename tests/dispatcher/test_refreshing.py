@@ -16,7 +16,7 @@ from aiohttp import web
 from django.db.models import F
 from django.utils import timezone
 
-from dispatcher import refreshing
+from dispatcher import page_refresh
 from dispatcher.runs import ticking
 from tests.dispatcher.test_races import elsewhere
 from tests.system.processes import wait_until
@@ -99,7 +99,7 @@ def front(settings, valkey):
 
 @pytest.fixture
 def impatient(monkeypatch):
-    monkeypatch.setattr(refreshing, "TIMEOUT", aiohttp.ClientTimeout(total=0.3))
+    monkeypatch.setattr(page_refresh, "TIMEOUT", aiohttp.ClientTimeout(total=0.3))
 
 
 def status(number, **headers):
@@ -122,7 +122,7 @@ def mark(*paths):
 
 
 def a_moment_later():
-    StalePage.objects.update(fetched_at=F("fetched_at") - refreshing.AGAIN_AFTER)
+    StalePage.objects.update(fetched_at=F("fetched_at") - page_refresh.AGAIN_AFTER)
 
 
 def rows():
@@ -142,13 +142,13 @@ def asked(settings):
 
 def test_each_page_is_fetched_and_a_moment_later_again(transactional_db, front, settings):
     mark("/en/", "/ru/", "/en/blog/?page=2", "/en/")
-    refreshing.refresh()
+    page_refresh.refresh()
     assert sorted(front.paths) == ["/en/", "/en/blog/?page=2", "/ru/"]
     assert asked(settings) == [pytest.approx(770, abs=5)]
-    refreshing.refresh()  # somebody else's job comes between: too soon
+    page_refresh.refresh()  # somebody else's job comes between: too soon
     assert len(front.paths) == 3
     a_moment_later()
-    refreshing.refresh()
+    page_refresh.refresh()
     assert Counter(front.paths) == {"/en/": 2, "/ru/": 2, "/en/blog/?page=2": 2}
     assert rows() == []
     assert len(asked(settings)) == 1
@@ -156,10 +156,10 @@ def test_each_page_is_fetched_and_a_moment_later_again(transactional_db, front, 
 
 def test_the_second_time_comes_by_itself_after_the_pause(transactional_db, front):
     mark("/en/")
-    refreshing.refresh()
+    page_refresh.refresh()
     began = time.monotonic()
     while rows():
-        refreshing.refresh()
+        page_refresh.refresh()
         in_time(time.monotonic() - began, 3)
         time.sleep(0.02)
     assert time.monotonic() - began >= 0.65
@@ -168,9 +168,9 @@ def test_the_second_time_comes_by_itself_after_the_pause(transactional_db, front
 def test_that_a_page_is_gone_is_an_answer(db, front):
     front.answers["/en/blog/gone/"] = status(404)
     mark("/en/blog/gone/")
-    refreshing.refresh()
+    page_refresh.refresh()
     a_moment_later()
-    refreshing.refresh()
+    page_refresh.refresh()
     assert rows() == []
 
 
@@ -179,17 +179,17 @@ def test_any_other_answer_leaves_the_page_stale_and_others_are_fetched(db, front
     front.answers["/ru/"] = status(number, Location="/en/")
     mark("/en/", "/ru/", "/en/blog/", "/ru/blog/")
     with caplog.at_level(logging.WARNING):
-        refreshing.refresh()
+        page_refresh.refresh()
     assert Counter(front.paths) == {"/en/": 1, "/ru/": 1, "/en/blog/": 1, "/ru/blog/": 1}
     (line,) = caplog.messages
     assert f"/ru/ (answered {number})" in line
     assert StalePage.objects.get(fetched_at=None).path == "/ru/"
     a_moment_later()
     front.answers.clear()
-    refreshing.refresh()
+    page_refresh.refresh()
     assert rows() == ["/ru/"]
     a_moment_later()
-    refreshing.refresh()
+    page_refresh.refresh()
     assert rows() == []
 
 
@@ -197,10 +197,10 @@ def test_what_fails_is_tried_again_soon_by_one_job(transactional_db, front, sett
     front.answers["/en/"] = status(503)
     mark("/en/")
     for _time in range(3):
-        refreshing.refresh()
+        page_refresh.refresh()
     assert asked(settings) == [pytest.approx(2000, abs=5)]
-    wait_until(lambda: not redis.Redis.from_url(settings.REDIS_URL).exists(refreshing.TRIED_AGAIN))
-    refreshing.refresh()
+    wait_until(lambda: not redis.Redis.from_url(settings.REDIS_URL).exists(page_refresh.TRIED_AGAIN))
+    page_refresh.refresh()
     assert len(asked(settings)) == 2
 
 
@@ -208,7 +208,7 @@ def test_what_failed_for_as_long_as_copies_live_is_left_to_the_tick(transactiona
     front.answers["/en/"] = status(503)
     mark("/en/")
     StalePage.objects.update(since=timezone.now() - timedelta(seconds=61))
-    refreshing.refresh()
+    page_refresh.refresh()
     assert asked(settings) == []
 
 
@@ -216,7 +216,7 @@ def test_a_copy_that_was_not_passed_by_counts_as_not_fetched(db, front, caplog):
     for answer in ("HIT", "MISS", "STALE"):
         front.answers["/en/"] = status(200, **{"X-Cache": answer})
         mark("/en/")
-        refreshing.refresh()
+        page_refresh.refresh()
         assert StalePage.objects.get().fetched_at is None
     assert "FRONT_SECRET" in caplog.text
     assert SECRET not in caplog.text
@@ -227,7 +227,7 @@ def test_while_the_front_is_away_rows_stay_and_one_line_says_so(db, front, setti
     mark(*(f"/en/blog/?page={page}" for page in range(2, 300)))
     began = time.monotonic()
     with caplog.at_level(logging.WARNING):
-        refreshing.refresh()
+        page_refresh.refresh()
     in_time(time.monotonic() - began, 2)
     assert len(caplog.messages) == 1
     assert len(caplog.messages[0]) < 500
@@ -239,16 +239,16 @@ def test_a_front_that_hangs_is_left_after_a_few_pages(db, front, impatient):
     front.answers = dict.fromkeys(pages, hang)
     mark(*pages)
     began = time.monotonic()
-    refreshing.refresh()
+    page_refresh.refresh()
     in_time(time.monotonic() - began, 2)
-    assert len(front.paths) <= 2 * refreshing.AT_ONCE
+    assert len(front.paths) <= 2 * page_refresh.AT_ONCE
 
 
 def test_one_slow_page_does_not_hold_up_the_others(db, front, impatient):
     front.answers["/en/"] = hang
     mark("/en/", *(f"/en/blog/?page={page}" for page in range(2, 250)))
     began = time.monotonic()
-    refreshing.refresh()
+    page_refresh.refresh()
     in_time(time.monotonic() - began, 4)
     assert StalePage.objects.get(fetched_at=None).path == "/en/"
 
@@ -257,7 +257,7 @@ def test_pages_that_break_off_do_not_stop_the_others(db, front):
     pages = [f"/en/blog/?page={page}" for page in range(2, 100)]
     front.answers = dict.fromkeys(pages[::3], break_off)
     mark(*pages)
-    refreshing.refresh()
+    page_refresh.refresh()
     assert set(StalePage.objects.filter(fetched_at=None).values_list("path", flat=True)) == set(pages[::3])
 
 
@@ -272,10 +272,10 @@ def test_a_page_that_changes_while_it_is_fetched_is_fetched_once_more(transactio
 
     front.answers["/en/"] = change_once
     mark("/en/")
-    refreshing.refresh()
+    page_refresh.refresh()
     assert front.paths == ["/en/", "/en/"]
     a_moment_later()
-    refreshing.refresh()
+    page_refresh.refresh()
     assert front.paths == ["/en/"] * 3
     assert rows() == []
 
@@ -285,17 +285,17 @@ def test_a_change_that_is_not_committed_yet_keeps_its_row(transactional_db, fron
     mark("/en/", "/en/")
     first, second = StalePage.objects.order_by("pk")
     StalePage.objects.filter(pk=second.pk).update(fetched_at=timezone.now())
-    refreshing.refresh()
+    page_refresh.refresh()
     assert front.paths == ["/en/"]
     assert StalePage.objects.filter(pk=first.pk, fetched_at__isnull=False).exists()
 
 
 def test_what_people_look_at_first_comes_before_the_depths_of_the_lists(db, front, monkeypatch):
-    monkeypatch.setattr(refreshing, "AT_ONCE", 1)
-    monkeypatch.setattr(refreshing, "CHUNK", 2)
+    monkeypatch.setattr(page_refresh, "AT_ONCE", 1)
+    monkeypatch.setattr(page_refresh, "CHUNK", 2)
     mark("/en/blog/?page=2", "/en/blog/?page=3", "/en/blog/?page=4", "/en/", "/en/blog/new/")
     again = StalePage.objects.create(path="/ru/", fetched_at=timezone.now() - timedelta(seconds=1))
-    refreshing.refresh()
+    page_refresh.refresh()
     pages = [f"/en/blog/?page={page}" for page in (2, 3, 4)]
     assert front.paths == ["/en/", "/en/blog/new/", *pages, again.path]
 
@@ -303,19 +303,19 @@ def test_what_people_look_at_first_comes_before_the_depths_of_the_lists(db, fron
 def test_what_is_marked_while_much_is_fetched_does_not_wait_for_all_of_it(transactional_db, front):
     front.seconds = 0.005
     mark(*(f"/en/blog/?page={page}" for page in range(2, 400)))
-    thread = threading.Thread(target=lambda: elsewhere(refreshing.refresh, seconds=30))
+    thread = threading.Thread(target=lambda: elsewhere(page_refresh.refresh, seconds=30))
     thread.start()
     wait_until(lambda: len(front.paths) >= 20)
     mark("/en/")
-    refreshing.refresh()  # its own job: another is at it
+    page_refresh.refresh()  # its own job: another is at it
     thread.join()
-    assert front.paths.index("/en/") <= 2 * refreshing.CHUNK
+    assert front.paths.index("/en/") <= 2 * page_refresh.CHUNK
 
 
 def test_two_jobs_at_once_fetch_each_page_once(transactional_db, front):
     front.seconds = 0.01
     mark(*(f"/en/blog/?page={page}" for page in range(2, 42)))
-    threads = [threading.Thread(target=lambda: elsewhere(refreshing.refresh, seconds=20)) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: elsewhere(page_refresh.refresh, seconds=20)) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -328,9 +328,9 @@ def test_five_hundred_pages_are_asked_for_a_few_at_a_time(db, front):
     front.seconds = 0.01
     mark(*(f"/en/blog/?page={page}" for page in range(2, 502)))
     began = time.monotonic()
-    refreshing.refresh()
+    page_refresh.refresh()
     assert len(set(front.paths[:500])) == 500  # those that are fetched again in the meantime come after
-    assert front.most_open <= refreshing.AT_ONCE
+    assert front.most_open <= page_refresh.AT_ONCE
     in_time(time.monotonic() - began, 15)
 
 
@@ -341,7 +341,7 @@ def test_the_secret_goes_to_the_front_alone_and_the_web_is_called_by_its_own_nam
         host = stranger.url.removeprefix("http://")
         front.answers["/en/"] = status(302, Location=f"{stranger.url}/stolen/")
         mark("/en/", f"//{host}/", f"@{host}/", f"{stranger.url}/", f"/\\{host}/")
-        refreshing.refresh()
+        page_refresh.refresh()
     finally:
         stop()
     assert stranger.requests == []
@@ -353,10 +353,10 @@ def test_the_secret_goes_to_the_front_alone_and_the_web_is_called_by_its_own_nam
 
 
 def test_a_cookie_that_comes_with_a_page_is_not_carried_to_the_next(db, front, monkeypatch):
-    monkeypatch.setattr(refreshing, "AT_ONCE", 1)
+    monkeypatch.setattr(page_refresh, "AT_ONCE", 1)
     front.answers["/en/"] = status(200, **{"Set-Cookie": "messages=hello; Path=/"})
     mark("/en/", "/ru/")
-    refreshing.refresh()
+    page_refresh.refresh()
     assert front.paths == ["/en/", "/ru/"]
     assert "Cookie" not in front.requests[1].headers
 
@@ -372,7 +372,7 @@ def test_what_redis_keeps_is_left_behind_before_pages_are_made(transactional_db,
 
     front.answers["/en/blog/"] = make
     mark("/en/blog/")
-    refreshing.refresh()
+    page_refresh.refresh()
     assert made == ["New"]
 
 
@@ -380,7 +380,7 @@ def test_what_redis_keeps_of_the_blog_stays_where_only_figures_are_others(transa
     kept.kept("title", 60, lambda: "Old")
     kept.kept("number", 60, lambda: 1, kept.FIGURES)
     mark("/en/", "/ru/")
-    refreshing.refresh()
+    page_refresh.refresh()
     assert kept.kept("title", 60, lambda: "New") == "Old"
     assert kept.kept("number", 60, lambda: 2, kept.FIGURES) == 2
 
@@ -389,14 +389,14 @@ def test_pages_that_are_marked_again_and_again_while_the_front_is_away_are_few_r
     settings.FRONT_URL = "http://127.0.0.1:9"
     for _ in range(20):
         stale.mark(["/en/", "/ru/"])
-        refreshing.refresh()
+        page_refresh.refresh()
     assert rows() == ["/en/", "/ru/"]
 
 
 def test_without_a_front_nothing_is_fetched_and_what_was_marked_for_one_goes(db, front, settings):
     settings.FRONT_URL = ""
     mark("/en/")
-    refreshing.refresh()
+    page_refresh.refresh()
     assert front.requests == []
     assert rows() == []
 

@@ -12,7 +12,7 @@ from django.core.exceptions import ValidationError
 from django.db import connections
 from django.utils import timezone
 
-from dispatcher import erasing
+from dispatcher import account_erasure
 from dispatcher.ledger import closing
 from dispatcher.runs import launching, ticking
 from tests.dispatcher.test_races import elsewhere
@@ -174,7 +174,7 @@ DEEDS = {
     "a mailing is launched": (lambda alice: make_mailing(alice, 1), lambda mailing: launching.launch(mailing.pk)),
     "a run is over": (open_run, lambda run: closing.close(run.pk)),
     "failed letters are tried again": (finished, verbs.try_again),
-    "an account is erased": (deleted, lambda user: erasing.erase(user.pk)),
+    "an account is erased": (deleted, lambda user: account_erasure.erase(user.pk)),
 }
 
 

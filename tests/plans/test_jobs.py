@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from dispatcher import erasing
+from dispatcher import account_erasure
 from dispatcher.runs import launching, ticking
 from tests.plans import reading
 from tests.plans.conftest import Known
@@ -41,8 +41,8 @@ JOBS: dict[str, Callable[[], Any]] = {
     "the totals of runs": lambda: of_runs([RUNS, RUNS - 1]),
     "how a run goes": lambda: progress(Run.objects.get(pk=RUNS)),
     "the letters to a client": lambda: history.letters_to(Client.objects.get(pk=20)),
-    "the end of a list's members": lambda: erasing._delete(Membership.objects.filter(client_list__owner=3)),
-    "the end of an owner's clients": lambda: erasing._delete(Client.objects.filter(owner=0)),
+    "the end of a list's members": lambda: account_erasure._delete(Membership.objects.filter(client_list__owner=3)),
+    "the end of an owner's clients": lambda: account_erasure._delete(Client.objects.filter(owner=0)),
 }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import dramatiq
 from dramatiq.middleware import Shutdown
 
-from dispatcher import account_mail, erasing, refreshing
+from dispatcher import account_erasure, account_mail, page_refresh
 from dispatcher.ledger import closing
 from dispatcher.runs import launching, ticking
 from dispatcher.sending import lanes
@@ -58,7 +58,7 @@ import_clients = bind(
 # The same: what was erased before it stopped stays erased.
 erase = bind(
     jobs.ERASE,
-    erasing.erase,
+    account_erasure.erase,
     "owner_id",
     max_retries=0,
     time_limit=60 * MINUTE,
@@ -67,7 +67,7 @@ erase = bind(
 )
 
 # The tick asks again for what one of these did not come to.
-refresh_pages = bind(jobs.REFRESH_PAGES, refreshing.refresh, max_retries=0, time_limit=10 * MINUTE)
+refresh_pages = bind(jobs.REFRESH_PAGES, page_refresh.refresh, max_retries=0, time_limit=10 * MINUTE)
 count_figures = bind(jobs.COUNT_FIGURES, figures.count, max_retries=0, time_limit=60 * MINUTE)
 flush_views = bind(jobs.FLUSH_VIEWS, counting.flush, max_retries=0, time_limit=10 * MINUTE)
 

@@ -11,20 +11,21 @@ from django.core.exceptions import ImproperlyConfigured
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dispatcher.settings")
 try:
     django.setup()
-    from vestnik import metrics  # noqa: F401  # before anything is counted
+    from vestnik import metrics  # before anything is counted
 except ImproperlyConfigured as error:
     sys.exit(f"Vestnik is misconfigured. {error}")
 
 from django.conf import settings
 
-from dispatcher import account_mail, actors, health, measuring, schedule
+from dispatcher import account_mail, actors, health, metrics
 from dispatcher.providers import registry
+from dispatcher.queue import schedule
 from dispatcher.sending import engine
 from vestnik import mode
 
 PART = os.environ.get("DISPATCHER_PART", "")
 dramatiq.get_broker().add_middleware(health.HeartbeatMiddleware(PART))
-dramatiq.get_broker().add_middleware(measuring.MetricsMiddleware())
+dramatiq.get_broker().add_middleware(metrics.MetricsMiddleware())
 dramatiq.get_broker().add_middleware(engine.EngineMiddleware())
 dramatiq.get_broker().add_middleware(account_mail.AccountMailMiddleware())
 if PART == "scheduler":  # of which an installation has one

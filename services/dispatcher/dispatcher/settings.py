@@ -103,7 +103,7 @@ RECOVERIES = 3
 # dramatiq's own defaults would kill, drop or double lanes; what actors need, they name (actors.py). A broken consumer's
 # messages come back after 15 s: nothing waits for that, the tick wakes what should be awake.
 DRAMATIQ_BROKER = {
-    "BROKER": "dispatcher.broker.Broker",
+    "BROKER": "dispatcher.queue.broker.Broker",
     "OPTIONS": {
         "url": REDIS_URL,
         "namespace": "vestnik",
@@ -112,11 +112,11 @@ DRAMATIQ_BROKER = {
         "dead_message_ttl": DEAD_MESSAGE_TTL // timedelta(milliseconds=1),
     },
     "MIDDLEWARE": [
-        "dispatcher.middleware.DeadMessageMiddleware",  # before Retries: what that decides, it learns
+        "dispatcher.queue.middleware.DeadMessageMiddleware",  # before Retries: what that decides, it learns
         "dramatiq.middleware.TimeLimit",
         "dramatiq.middleware.ShutdownNotifications",
         "dramatiq.middleware.CurrentMessage",
-        "dispatcher.middleware.Retries",
+        "dispatcher.queue.middleware.Retries",
         "periodiq.PeriodiqMiddleware",
         "django_dramatiq.middleware.DbConnectionsMiddleware",
     ],

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import redis
 
-from dispatcher import measuring
+from dispatcher import metrics
 from dispatcher.pace.breaker import Breaker
 from dispatcher.pace.limits import Grant, Limits
 from dispatcher.pace.throttle import Throttle
@@ -50,7 +50,7 @@ class Pace:
             most = 1
         granted, wait = self.throttle.take(most)
         if not granted:
-            measuring.waits("service", wait)
+            metrics.waits("service", wait)
             return Grant(0, wait, of_owner=False)
         grant = Grant(0, ASK_AGAIN_SECONDS, of_owner=False)
         try:
@@ -60,7 +60,7 @@ class Pace:
         finally:
             self.throttle.give_back(granted - grant.count)
         if not grant.count:
-            measuring.waits("owner" if grant.of_owner else "installation", grant.wait)
+            metrics.waits("owner" if grant.of_owner else "installation", grant.wait)
         if not grant.count and grant.wait > ASK_AGAIN_SECONDS:
             with suppress(redis.RedisError):
                 service.note_limit(owner_id if grant.of_owner else None, timedelta(seconds=grant.wait))
@@ -75,7 +75,7 @@ class Pace:
         """0 for a letter that may go to this address now, and then has to; else seconds by which to put it off."""
         try:
             if wait := self.limits.domain_wait(address):
-                measuring.waits("domain", wait)
+                metrics.waits("domain", wait)
                 self._note_domain_limit(addresses.domain(address), wait)
             return wait
         except redis.RedisError as error:

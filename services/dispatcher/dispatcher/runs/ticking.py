@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 from dramatiq.middleware import CurrentMessage
 
-from dispatcher import account_mail, refreshing
+from dispatcher import account_mail, page_refresh
 from dispatcher.ledger import closing, statements
 from dispatcher.runs import launching
 from dispatcher.sending import alerts, lanes
@@ -65,7 +65,7 @@ def do_what_is_due() -> None:
     submissions.sweep()
     sessions.sweep()
     jobs.COUNT_FIGURES.enqueue()
-    if refreshing.is_left_lying():
+    if page_refresh.is_left_lying():
         jobs.REFRESH_PAGES.enqueue()
     cache.set("vestnik:tick", clock.now().timestamp(), timeout=None)
 

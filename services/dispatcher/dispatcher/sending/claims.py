@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from django.conf import settings
 
-from dispatcher import measuring
+from dispatcher import metrics
 from dispatcher.ledger import rows, statements
 from dispatcher.pace.limits import Grant
 from dispatcher.providers.base import Outcome, Receipt, visible
@@ -87,7 +87,7 @@ class Claims:
         if receipt.doubtful:
             self._doubt(receipt, settlement)
             return
-        measuring.attempt(receipt.outcome, receipt.duration)
+        metrics.attempt(receipt.outcome, receipt.duration)
         self._engine.settler.put(settlement)
         if receipt.outcome is Outcome.ACCEPTED:
             self._engine.doubts.taken(receipt)
@@ -96,7 +96,7 @@ class Claims:
         """Given back for now; should the refusal stand, it is settled later, unless it was claimed again by then."""
 
         def stands(outcome: Outcome) -> None:
-            measuring.attempt(outcome, receipt.duration)
+            metrics.attempt(outcome, receipt.duration)
             self._engine.settler.put(replace(settlement, outcome=outcome, late=True))
 
         wait = max(settlement.retry_after, doubts.LEAST_WAIT)

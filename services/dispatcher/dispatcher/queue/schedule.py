@@ -7,7 +7,7 @@ import periodiq
 from django.conf import settings
 
 from dispatcher import actors
-from dispatcher.scheduler import Scheduler
+from dispatcher.queue.scheduler import Scheduler
 
 LATE_SECOND = 55
 """Who starts so late in a minute begins with the next: the library sends a job if its minute is this one."""

@@ -17,7 +17,7 @@ from dramatiq import middleware
 from dramatiq.broker import MessageProxy
 from dramatiq.middleware import Middleware, Shutdown, SkipMessage
 
-from dispatcher.broker import patiently
+from dispatcher.queue.broker import patiently
 from vestnik import dead_messages, monitoring
 
 logger = logging.getLogger(__name__)
