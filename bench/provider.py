@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 from bench.wire import HOST, SIZE, sink, source
 from dispatcher.providers.base import Letter, Outcome
-from dispatcher.providers.registry import SmtpConfig
 from dispatcher.providers.smtp import SmtpProvider
+from dispatcher.providers.url import SmtpConfig
 
 
 def letters(source: Iterator[int]) -> Iterator[Letter]:

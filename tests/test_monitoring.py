@@ -90,7 +90,7 @@ import os, sys, django
 os.environ["DJANGO_SETTINGS_MODULE"] = "dispatcher.settings"
 django.setup()
 import sentry_sdk
-from dispatcher.breaker import Breaker
+from dispatcher.pace.breaker import Breaker
 from dispatcher.providers.errors import Misconfigured, Unavailable
 
 error = {"away": Unavailable, "wrong": Misconfigured}[sys.argv[1]]

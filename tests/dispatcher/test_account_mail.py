@@ -15,8 +15,8 @@ from django.db.models import F
 from dispatcher import account_mail
 from dispatcher.account_mail import AccountMail
 from dispatcher.providers.memory import MemoryProvider
-from dispatcher.providers.registry import SmtpConfig
 from dispatcher.providers.smtp import SmtpProvider
+from dispatcher.providers.url import SmtpConfig
 from dispatcher.runs import ticking
 from tests.smtp_servers import Drop, RecordingServer, Say
 from tests.system.processes import wait_until

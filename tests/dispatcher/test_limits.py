@@ -336,7 +336,7 @@ def test_nearly_all_of_the_limit_can_be_used(settings, server, text):
 SENDER = """
 import json, sys, time
 from django.conf import settings
-from dispatcher.limits import Limits, rules
+from dispatcher.pace.limits import Limits, rules
 
 settings.RATE_LIMITS = rules.windows("", "200/s")
 limits = Limits()
@@ -389,7 +389,7 @@ def busiest(times, seconds):
 
 HOLDER = """
 from django.conf import settings
-from dispatcher.limits import Limits, rules, windows
+from dispatcher.pace.limits import Limits, rules, windows
 
 settings.RATE_LIMITS = rules.windows("", "100/min")
 windows.LEASE_SECONDS = 1.0

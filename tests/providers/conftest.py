@@ -7,8 +7,8 @@ import pytest
 
 from dispatcher.providers import pool
 from dispatcher.providers.base import Letter, Receipt
-from dispatcher.providers.registry import SmtpConfig
 from dispatcher.providers.smtp import SmtpProvider
+from dispatcher.providers.url import SmtpConfig
 from tests import needs
 from tests.smtp_servers import Certificate, RecordingServer
 

@@ -13,8 +13,8 @@ from dispatcher.providers.base import Outcome, Provider
 from dispatcher.providers.errors import Unavailable
 from dispatcher.providers.http import HttpProvider
 from dispatcher.providers.memory import Answer, MemoryProvider
-from dispatcher.providers.registry import HttpConfig, SmtpConfig
 from dispatcher.providers.smtp import SmtpProvider
+from dispatcher.providers.url import HttpConfig, SmtpConfig
 from tests import http_servers
 from tests.smtp_servers import RecordingServer, Say
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from dispatcher.providers import registry, url
 from dispatcher.providers.base import Outcome, Provider
 from dispatcher.providers.errors import Misconfigured
 from dispatcher.providers.http import answers
@@ -100,6 +101,20 @@ def test_the_documented_provider_hands_letters_over(third: Any, tmp_path: Path) 
     ]
     assert (tmp_path / "a@example.org").read_bytes() == letter(1).content
     provider.close()
+
+
+def test_the_documented_provider_is_made_of_its_address(third: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(url, "PARSERS", dict(url.PARSERS))
+    monkeypatch.setattr(registry, "BUILDERS", dict(registry.BUILDERS))
+    exec(blocks("adding_a_provider.md", "python")[1], vars(third))  # noqa: S102
+    provider = registry.provider_from("sendmail:///usr/sbin/sendmail?connections=4", connections=3)
+    assert (type(provider), provider.name, provider.connections) == (
+        third.CommandProvider,
+        "sendmail:///usr/sbin/sendmail",
+        3,
+    )
+    with pytest.raises(url.WrongUrl, match="write sendmail"):
+        registry.provider_from("sendmail://usr")
 
 
 def test_the_documented_provider_is_misconfigured_without_its_command(third: Any, tmp_path: Path) -> None:

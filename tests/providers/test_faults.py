@@ -20,8 +20,8 @@ from aiosmtplib import errors as smtp_exceptions
 from dispatcher.providers.base import Outcome, Provider, Receipt
 from dispatcher.providers.errors import Misconfigured, ProviderError, Unavailable
 from dispatcher.providers.http import HttpProvider, faults
-from dispatcher.providers.registry import HttpConfig, Security, SmtpConfig
 from dispatcher.providers.smtp import SmtpProvider
+from dispatcher.providers.url import HttpConfig, Security, SmtpConfig
 from tests import http_servers as http
 from tests import smtp_servers as smtp
 from tests.http_servers import Answer

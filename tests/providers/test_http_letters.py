@@ -13,7 +13,7 @@ import pytest
 from dispatcher.providers.base import Letter, Outcome, Receipt
 from dispatcher.providers.errors import Misconfigured, Unavailable
 from dispatcher.providers.http import HttpProvider
-from dispatcher.providers.registry import HttpConfig
+from dispatcher.providers.url import HttpConfig
 from tests.http_servers import Answer, Drop, Endless, Hang, Late, Raw, RecordingServer
 from tests.providers.conftest import drain, letter, letters
 from tests.smtp_servers import Certificate

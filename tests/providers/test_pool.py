@@ -13,8 +13,8 @@ from dispatcher.providers import pool
 from dispatcher.providers.base import Letter, Outcome, Provider, Receipt
 from dispatcher.providers.errors import Crowded, NoRoom, Unavailable
 from dispatcher.providers.http import HttpProvider
-from dispatcher.providers.registry import HttpConfig, SmtpConfig
 from dispatcher.providers.smtp import SmtpProvider
+from dispatcher.providers.url import HttpConfig, SmtpConfig
 from tests import http_servers, smtp_servers
 from tests.providers.conftest import drain, letter, letters
 

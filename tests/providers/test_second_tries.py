@@ -10,8 +10,8 @@ import pytest
 
 from dispatcher.pace.limits import Limits, rules
 from dispatcher.providers.base import Letter
-from dispatcher.providers.registry import SmtpConfig
 from dispatcher.providers.smtp import SmtpProvider
+from dispatcher.providers.url import SmtpConfig
 from tests import smtp_servers
 from tests.providers.conftest import letters
 

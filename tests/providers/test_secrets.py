@@ -14,8 +14,8 @@ from dispatcher.providers.base import Outcome, Receipt
 from dispatcher.providers.errors import Misconfigured, ProviderError
 from dispatcher.providers.http import HttpProvider
 from dispatcher.providers.redaction import hider
-from dispatcher.providers.registry import HttpConfig, SmtpConfig
 from dispatcher.providers.smtp import SmtpProvider
+from dispatcher.providers.url import HttpConfig, SmtpConfig
 from tests import http_servers
 from tests.providers.conftest import drain, letter
 

@@ -12,8 +12,8 @@ import pytest
 from dispatcher.providers import pool
 from dispatcher.providers.base import Letter, Outcome, Receipt
 from dispatcher.providers.errors import LoginRefused, Misconfigured, Unavailable
-from dispatcher.providers.registry import Security
 from dispatcher.providers.smtp import SmtpProvider, dial
+from dispatcher.providers.url import Security
 from tests.providers.conftest import drain, letter, letters
 from tests.smtp_servers import Certificate, Drip, Drop, Hang, Late, Raw, RecordingServer, Say
 

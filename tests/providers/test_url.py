@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from dispatcher.providers.errors import ProviderError
 from dispatcher.providers.http import HttpProvider
-from dispatcher.providers.registry import Config, HttpConfig, Security, SmtpConfig, WrongUrl, parse, provider_from
+from dispatcher.providers.registry import provider_from
 from dispatcher.providers.smtp import SmtpProvider
+from dispatcher.providers.url import Config, HttpConfig, Security, SmtpConfig, WrongUrl, parse
 from tests.providers.conftest import letter
 
 

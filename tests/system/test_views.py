@@ -74,7 +74,7 @@ def ask(question):
 
 def test_views_are_flushed_each_minute():
     script = (
-        "from dispatcher import main, schedule, actors;"
+        "from dispatcher import main, actors; from dispatcher.queue import schedule;"
         "print(actors.flush_views.options['periodic'].astuple() == __import__('periodiq').cron('* * * * *').astuple())"
     )
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "dispatcher.settings"}

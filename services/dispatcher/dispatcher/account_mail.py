@@ -24,7 +24,7 @@ from dispatcher.pace.pace import Pace
 from dispatcher.providers import registry
 from dispatcher.providers.base import Letter, Outcome, Provider, Receipt, Slots
 from dispatcher.providers.errors import NoRoom, ProviderError, Unavailable
-from dispatcher.sending import gate
+from dispatcher.sending import backoff
 from dispatcher.sending.doubts import Doubts
 from vestnik import addresses, clock, jobs, locks
 from vestnik.accounts.letters import GIVE_UP_AFTER, AccountLetter, AccountLetterState
@@ -198,7 +198,7 @@ class AccountMail:
     def _set_back(self, error: Exception) -> timedelta:
         """Once more in a row: for how long to stay away."""
         self._setbacks += 1
-        wait = timedelta(seconds=gate.setback(self._setbacks))
+        wait = timedelta(seconds=backoff.setback(self._setbacks))
         log = logger.warning if isinstance(error, Unavailable) else logger.error
         words = addresses.masked(str(error))
         log("no account mail can be handed over for %.0f s: %s", wait.total_seconds(), words)
@@ -258,7 +258,7 @@ def _settle(receipt: Receipt) -> None:
         letter.attempts += 1
         letter.code, letter.answer = receipt.code, receipt.answer
         letter.claimed_at = letter.due_at = None
-        wait = timedelta(seconds=max(gate.retry_after(letter.attempts), receipt.retry_after or 0.0))
+        wait = timedelta(seconds=max(backoff.retry_after(letter.attempts), receipt.retry_after or 0.0))
         letter.state = _verdict(receipt.outcome, letter, now + wait < letter.created_at + GIVE_UP_AFTER)
         if letter.state == AccountLetterState.QUEUED:
             letter.due_at = now + wait

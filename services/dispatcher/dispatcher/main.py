@@ -18,7 +18,7 @@ except ImproperlyConfigured as error:
 from django.conf import settings
 
 from dispatcher import account_mail, actors, health, metrics
-from dispatcher.providers import registry
+from dispatcher.providers import url
 from dispatcher.queue import schedule
 from dispatcher.sending import engine
 from vestnik import mode
@@ -30,7 +30,7 @@ dramatiq.get_broker().add_middleware(engine.EngineMiddleware())
 dramatiq.get_broker().add_middleware(account_mail.AccountMailMiddleware())
 if PART == "scheduler":  # of which an installation has one
     health.note_scheduler()
-    if settings.MODE == mode.PRODUCTION and registry.in_the_clear(settings.MAIL_SERVICE_URL):
+    if settings.MODE == mode.PRODUCTION and url.in_the_clear(settings.MAIL_SERVICE_URL):
         logging.getLogger(__name__).warning(
             "MAIL_SERVICE_URL: the password or token goes over the network in the clear;"
             " smtp+starttls://, smtps:// or https:// would encrypt it"

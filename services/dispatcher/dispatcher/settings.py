@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ImproperlyConfigured
 
 from dispatcher.pace.limits import rules
-from dispatcher.providers import registry
+from dispatcher.providers import url
 from vestnik import mode, monitoring
 from vestnik.settings import *  # noqa: F403
 from vestnik.settings import DATABASES, DEAD_MESSAGE_TTL, INSTALLED_APPS, MODE, REDIS_URL, positive, read
@@ -30,15 +30,15 @@ _options["options"] = (
 # The external service: smtp://, smtp+starttls:// or smtps://user:password@host:port?connections=20&timeout=30
 MAIL_SERVICE_URL: str = read("str", "MAIL_SERVICE_URL")
 try:
-    registry.parse(MAIL_SERVICE_URL)
-except registry.WrongUrl as error:
+    url.parse(MAIL_SERVICE_URL)
+except url.WrongUrl as error:
     raise ImproperlyConfigured(f"MAIL_SERVICE_URL: {error}") from None
 if MODE == mode.PRODUCTION:
     mode.require(MAIL_SERVICE_URL=urlsplit(MAIL_SERVICE_URL).hostname != mode.INBOX)
 
 # What this host is called in EHLO: a full name (RFC 5321, 4.1.1.1), or its address in brackets (4.1.3).
 EHLO_NAME: str = read("str", "EHLO_NAME", "")
-if EHLO_NAME and not registry.EHLO.fullmatch(EHLO_NAME):
+if EHLO_NAME and not url.EHLO.fullmatch(EHLO_NAME):
     raise ImproperlyConfigured(f"EHLO_NAME: a name like mail.example.org or [192.0.2.1] is wanted, not {EHLO_NAME!r}.")
 
 # A file with the certificates that are trusted, instead of the system's. OpenSSL reads the variable itself, and takes

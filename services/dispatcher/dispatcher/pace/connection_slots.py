@@ -21,7 +21,7 @@ import redis
 from django.conf import settings
 
 from dispatcher.pace.scripts import Scripts
-from dispatcher.providers import registry
+from dispatcher.providers import url
 
 logger = logging.getLogger(__name__)
 
@@ -216,5 +216,5 @@ class RedisSlots:
 
 def for_service() -> RedisSlots:
     """Slots for connections to the configured service (`total` in MAIL_SERVICE_URL)."""
-    config = registry.parse(settings.MAIL_SERVICE_URL)
+    config = url.parse(settings.MAIL_SERVICE_URL)
     return RedisSlots(f"vestnik:slots:{config.name}", config.total)

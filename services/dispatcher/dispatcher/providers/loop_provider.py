@@ -8,7 +8,7 @@ from typing import NamedTuple
 from dispatcher.providers.base import Letter, Receipt, Slots, Unlimited
 from dispatcher.providers.errors import Unavailable
 from dispatcher.providers.pool import PARTING, Connection, Pool
-from dispatcher.providers.registry import Limits
+from dispatcher.providers.url import ConnectionOptions
 
 try:
     import uvloop
@@ -22,12 +22,16 @@ class LoopProvider:
     """A `Provider` over a pool. Thread and loop start with the first `deliver`: never fork after it."""
 
     def __init__(
-        self, name: str, limits: Limits, dial: Callable[[Pool], Awaitable[Connection]], slots: Slots | None = None
+        self,
+        name: str,
+        options: ConnectionOptions,
+        dial: Callable[[Pool], Awaitable[Connection]],
+        slots: Slots | None = None,
     ) -> None:
         """`dial` makes a connection that reports to the pool it is given; raises ProviderError."""
         self.name = name
-        self.connections = limits.connections
-        self._limits = limits
+        self.connections = options.connections
+        self._options = options
         self._dial = dial
         self._slots = slots or Unlimited()
         self._lock = threading.Lock()
@@ -68,7 +72,7 @@ class LoopProvider:
             if self._running is None:
                 loop = new_event_loop()
                 thread = threading.Thread(target=loop.run_forever, name=self.name, daemon=True)
-                self._running = _Running(loop, thread, Pool(self.name, self._limits, self._dial, self._slots, loop))
+                self._running = _Running(loop, thread, Pool(self.name, self._options, self._dial, self._slots, loop))
                 thread.start()
             return self._running.pool
 

@@ -16,8 +16,8 @@ from typing import Any, Protocol, cast
 from dispatcher.providers.base import About, Letter, Outcome, Receipt, Slots, visible
 from dispatcher.providers.errors import Crowded, LoginRefused, NoRoom, ProviderError, Unavailable
 from dispatcher.providers.handoff import Lane, Lanes
-from dispatcher.providers.registry import Limits
 from dispatcher.providers.tenancy import Tenancy
+from dispatcher.providers.url import ConnectionOptions
 from vestnik import addresses
 
 logger = logging.getLogger(__name__)
@@ -99,15 +99,15 @@ class Pool:
     def __init__(
         self,
         name: str,
-        limits: Limits,
+        options: ConnectionOptions,
         dial: "Callable[[Pool], Awaitable[Connection]]",
         slots: Slots,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         """`dial` makes a connection that reports to the pool it is given; raises ProviderError."""
         self._name = name
-        self._most = limits.connections
-        self._shared = limits.total is not None
+        self._most = options.connections
+        self._shared = options.total is not None
         self._dial_one = dial
         self._loop = loop
         self.lanes: Lanes[Connection] = Lanes(self._hand_over, self._wanted)

@@ -13,7 +13,7 @@ from dispatcher.ledger import statements
 from dispatcher.pace.breaker import Open
 from dispatcher.providers.errors import NoRoom, ProviderError
 from dispatcher.runs import launching, ticking
-from dispatcher.sending import gate, slices
+from dispatcher.sending import backoff, slices
 from dispatcher.sending.engine import Engine
 from vestnik import addresses
 from vestnik.mailings import runs, service
@@ -79,7 +79,7 @@ def send(engine: Engine, run_ids: Sequence[int]) -> None:
             wait, trouble = LOOK_AGAIN_SECONDS, str(error)
         except (ProviderError, Error) as error:
             setbacks += 1
-            wait, trouble = gate.setback(setbacks), str(error)
+            wait, trouble = backoff.setback(setbacks), str(error)
             logger.warning("nothing can be handed over for %.0f s: %s", wait, addresses.masked(trouble))
         if breaker.proofs > proofs or (wait and not trouble):  # a limit is no trouble
             away_since = time.monotonic()

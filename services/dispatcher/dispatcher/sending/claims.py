@@ -11,7 +11,7 @@ from dispatcher import metrics
 from dispatcher.ledger import rows, statements
 from dispatcher.pace.limits import Grant
 from dispatcher.providers.base import Outcome, Receipt, visible
-from dispatcher.sending import doubts, gate
+from dispatcher.sending import backoff, doubts
 from dispatcher.sending.engine import Engine
 from vestnik import addresses
 
@@ -79,7 +79,7 @@ class Claims:
             answer=receipt.answer,
             began=receipt.began,
             duration=receipt.duration,
-            retry_after=max(gate.retry_after(attempts + 1), receipt.retry_after or 0.0),
+            retry_after=max(backoff.retry_after(attempts + 1), receipt.retry_after or 0.0),
             run_id=self._run_id,
             final=_may_be_its_end(receipt.outcome, attempts + 1),
             late=late,

@@ -15,7 +15,7 @@ from dispatcher.pace import connection_slots
 from dispatcher.pace.pace import Pace
 from dispatcher.providers import registry
 from dispatcher.providers.base import Provider
-from dispatcher.sending import gate, leases, settling
+from dispatcher.sending import gate, in_flight, leases, settling
 from dispatcher.sending.doubts import Doubts
 
 logger = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class Engine:
         self.provider = provider or registry.provider_from(
             settings.MAIL_SERVICE_URL, slots=self.slots, ehlo_name=settings.EHLO_NAME
         )
-        self.hand = gate.Hand(2 * self.provider.connections)
+        self.hand = in_flight.Hand(2 * self.provider.connections)
         self.pace = Pace(self.provider.name, self.provider.connections)
         self.settler = settling.Settler(self.hand, self._after_late)
         self.doubts = Doubts(self.pace.breaker, self.provider.part)

@@ -22,7 +22,7 @@ from dramatiq.errors import Retry
 from dispatcher.ledger import statements
 from dispatcher.pace.breaker import Open
 from dispatcher.providers.errors import NoRoom, ProviderError, Unavailable
-from dispatcher.sending import engine, gate, slices
+from dispatcher.sending import backoff, engine, slices
 from vestnik import addresses, jobs
 from vestnik.mailings.records import Run
 from vestnik.settings import impatient
@@ -112,7 +112,7 @@ def run_slice(owner_id: int, slot: int, token: str, setbacks: int = 0) -> None:
         due = NO_ROOM_SECONDS
     except (ProviderError, Error) as error:
         setbacks += 1
-        due = gate.setback(setbacks)
+        due = backoff.setback(setbacks)
         log = logger.warning if isinstance(error, Unavailable) else logger.error
         log("nothing can be handed over for %.0f s: %s", due, addresses.masked(str(error)))
     finally:

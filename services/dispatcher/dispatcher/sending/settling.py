@@ -10,7 +10,7 @@ from django.db import Error, connections
 
 from dispatcher.ledger import rows, statements
 from dispatcher.providers.base import Outcome
-from dispatcher.sending import alerts, gate
+from dispatcher.sending import alerts, in_flight
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ RETRY_SECONDS = 0.5
 class Settler:
     """Writes receipts into the ledger in a thread of its own. What it has not written yet counts as in hand."""
 
-    def __init__(self, hand: gate.Hand, after_late: Callable[[Collection[int]], None]) -> None:
+    def __init__(self, hand: in_flight.Hand, after_late: Callable[[Collection[int]], None]) -> None:
         """`after_late` is called with runs of which late receipts have been written down."""
         self._hand = hand
         self._after_late = after_late

@@ -6,7 +6,7 @@ from dispatcher.providers.base import Slots
 from dispatcher.providers.http.session import Session, connect
 from dispatcher.providers.loop_provider import LoopProvider
 from dispatcher.providers.pool import Pool
-from dispatcher.providers.registry import HttpConfig
+from dispatcher.providers.url import HttpConfig
 
 
 class HttpProvider(LoopProvider):

@@ -26,8 +26,8 @@ from dispatcher.providers.http.connection import CLOSED, OneConnection
 from dispatcher.providers.http.faults import FOREIGN, refusal, told
 from dispatcher.providers.pool import STEPS, Pool
 from dispatcher.providers.redaction import hider
-from dispatcher.providers.registry import HttpConfig
 from dispatcher.providers.task_connection import Broken, TaskConnection, Verdict
+from dispatcher.providers.url import HttpConfig
 
 PORTION = 16 * 1024
 """Bytes of a request that are written at once: each portion has the time of a step to go."""

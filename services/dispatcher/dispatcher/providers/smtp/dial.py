@@ -15,8 +15,8 @@ from dispatcher.providers.base import visible
 from dispatcher.providers.errors import Crowded, LoginRefused, Misconfigured, ProviderError, Unavailable
 from dispatcher.providers.pool import STEPS
 from dispatcher.providers.redaction import hider
-from dispatcher.providers.registry import Security, SmtpConfig
 from dispatcher.providers.smtp.wire import Offers
+from dispatcher.providers.url import Security, SmtpConfig
 
 LOGIN_NEEDED = frozenset({530, 534, 535, 538})
 """Refusals of the login or its encryption, not of a letter (RFC 4954, 6; RFC 3207, 4)."""

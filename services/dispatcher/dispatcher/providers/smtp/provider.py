@@ -5,9 +5,9 @@ import ssl
 from dispatcher.providers.base import Slots
 from dispatcher.providers.loop_provider import LoopProvider
 from dispatcher.providers.pool import Pool
-from dispatcher.providers.registry import Security, SmtpConfig
 from dispatcher.providers.smtp.dial import dial
 from dispatcher.providers.smtp.session import Session
+from dispatcher.providers.url import Security, SmtpConfig
 
 
 class SmtpProvider(LoopProvider):

@@ -1,0 +1,17 @@
+"""How long to wait before something is tried again."""
+
+import random
+
+from django.conf import settings
+
+
+def retry_after(attempts: int) -> float:
+    """Seconds to wait after the charged attempt number `attempts` failed: exponential, capped, spread by a quarter."""
+    seconds: float = min(settings.RETRY_CAP_SECONDS, settings.RETRY_BASE_SECONDS * 2 ** (attempts - 1))
+    return seconds * random.uniform(0.75, 1.25)  # noqa: S311
+
+
+def setback(count: int) -> float:
+    """Seconds to stay away from a service that refused `count` times in a row."""
+    seconds: float = settings.SETBACKS[min(count, len(settings.SETBACKS)) - 1]
+    return seconds
