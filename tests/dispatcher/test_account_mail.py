@@ -12,8 +12,8 @@ from django.core.mail import send_mail
 from django.db import connection, connections, transaction
 from django.db.models import F
 
-from dispatcher import account_mail
-from dispatcher.account_mail import AccountMail
+from dispatcher.account_mail import settling, statements
+from dispatcher.account_mail.sender import AccountMail
 from dispatcher.providers.memory import MemoryProvider
 from dispatcher.providers.smtp import SmtpProvider
 from dispatcher.providers.url import SmtpConfig
@@ -143,7 +143,7 @@ def test_what_is_refused_for_good_is_a_dead_letter_and_logged_once_without_its_s
         f"account letter {letter.pk} to somebody at example.org failed: 550 5.1.1 <b…@example.org>: no such user"
     ]
     post_office.work()
-    account_mail.tidy()
+    settling.tidy()
     assert len(errors(caplog)) == 1
 
 
@@ -199,7 +199,7 @@ def test_a_letter_is_claimed_once_even_by_two_who_lost_the_lock(service):
     write()
 
     def claim():
-        return account_mail._execute(account_mail.CLAIM, give_up_after=account_mail.GIVE_UP_AFTER)
+        return statements.execute(statements.CLAIM, give_up_after=statements.GIVE_UP_AFTER)
 
     claimed = []
     with transaction.atomic():
@@ -258,13 +258,13 @@ def test_a_letter_stored_at_the_last_moment_is_not_forgotten():
 
 def test_what_a_dead_process_left_is_sent_again_with_the_same_id(service, post_office, caplog):
     write()
-    account_mail._execute(account_mail.CLAIM, give_up_after=account_mail.GIVE_UP_AFTER)
+    statements.execute(statements.CLAIM, give_up_after=statements.GIVE_UP_AFTER)
     redis.Redis.from_url(configured.REDIS_URL).flushdb()
     ticking.tick()
     post_office.work()
     assert states() == ["sending"], "it may be in good hands"
     assert hints("vestnik:control.msgs") == 0
-    shift(account_mail.GRACE, "claimed_at")
+    shift(statements.GRACE, "claimed_at")
     ticking.tick()
     assert hints("vestnik:control.msgs") == 1
     post_office.work()
@@ -292,7 +292,7 @@ def test_a_process_that_lost_the_lock_keeps_what_it_has_in_hand(service, post_of
     with at_work(post_office.work):
         service.wait_until(lambda: len(service.held) == 1)
         lose_the_lock()
-        shift(account_mail.GRACE, "claimed_at")
+        shift(statements.GRACE, "claimed_at")
         write("bob@example.org")
         with at_work(post_office.work):
             service.wait_until(lambda: len(service.held) == 2)
@@ -314,17 +314,17 @@ def lose_the_lock():
 
 def test_a_connection_that_breaks_between_two_letters_is_come_back_from(post_office, service, monkeypatch):
     write("alice@example.org", "bob@example.org")
-    execute, claims = account_mail._execute, []
+    execute, claims = statements.execute, []
 
     def breaking(statement, **parameters):
-        if statement == account_mail.CLAIM:
+        if statement == statements.CLAIM:
             claims.append(statement)
             if len(claims) == 2:
                 with at_work(lose_the_lock):
                     pass
         return execute(statement, **parameters)
 
-    monkeypatch.setattr(account_mail, "_execute", breaking)
+    monkeypatch.setattr(statements, "execute", breaking)
     with at_work(post_office.work):
         pass
     assert hints() == 1
@@ -345,7 +345,7 @@ def test_a_late_receipt_for_good_ends_a_letter_that_was_queued_again(service, re
     write()
     with at_work(AccountMail(provider).work):
         service.wait_until(lambda: len(service.held) == 1)
-        account_mail._execute(account_mail.RECOVER, grace=timedelta(), in_hand=[])  # elsewhere, by who has the lock
+        statements.execute(statements.RECOVER, grace=timedelta(), in_hand=[])  # elsewhere, by who has the lock
         assert states() == ["queued"]
         shift(timedelta(hours=-1), "due_at")
         service.release()
@@ -378,7 +378,7 @@ def test_a_letter_is_given_up_after_three_days(service, post_office, caplog):
     post_office.work()
     assert states() == ["queued"]
     assert service.letters == []
-    account_mail.tidy()
+    settling.tidy()
     letter = AccountLetter.objects.get()
     assert (letter.state, bytes(letter.content)) == ("expired", b"")
     assert len(errors(caplog)) == 1
@@ -426,7 +426,7 @@ def test_a_letter_that_ends_when_nobody_has_its_address_any_more_says_nothing_of
     if end == "expired":
         write()
         shift(timedelta(days=3), "created_at", "due_at")
-        account_mail.tidy()
+        settling.tidy()
     gone = AccountLetter.objects.exclude(recipient="bob@example.org")
     assert set(gone.values_list("recipient", "subject", "answer")) == {("", "", "")}
     assert end in gone.values_list("state", flat=True)

@@ -17,7 +17,7 @@ from django.core.mail import send_mail
 from django.db import OperationalError, connections
 from django.utils import timezone
 
-from dispatcher.account_mail import AccountMail
+from dispatcher.account_mail.sender import AccountMail
 from dispatcher.ledger import statements
 from dispatcher.pace import breaker as breakers
 from dispatcher.pace.breaker import Breaker, Open

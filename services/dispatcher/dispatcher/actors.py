@@ -8,7 +8,8 @@ from typing import Any
 import dramatiq
 from dramatiq.middleware import Shutdown
 
-from dispatcher import account_erasure, account_mail, page_refresh
+from dispatcher import account_erasure, page_refresh
+from dispatcher.account_mail import job as account_mail
 from dispatcher.ledger import closing
 from dispatcher.runs import launching, ticking
 from dispatcher.sending import lanes

@@ -17,7 +17,8 @@ except ImproperlyConfigured as error:
 
 from django.conf import settings
 
-from dispatcher import account_mail, actors, health, metrics
+from dispatcher import actors, health, metrics
+from dispatcher.account_mail import job as account_mail
 from dispatcher.providers import url
 from dispatcher.queue import schedule
 from dispatcher.sending import engine

@@ -10,7 +10,8 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 from dramatiq.middleware import CurrentMessage
 
-from dispatcher import account_mail, page_refresh
+from dispatcher import page_refresh
+from dispatcher.account_mail import settling as account_mail
 from dispatcher.ledger import closing, statements
 from dispatcher.runs import launching
 from dispatcher.sending import alerts, lanes

@@ -1,0 +1,33 @@
+"""The job that hands account mail over, and this process's part in it."""
+
+import threading
+from typing import Any
+
+import dramatiq
+from dramatiq.middleware import Middleware
+
+from dispatcher.account_mail.sender import AccountMail
+
+_account_mail: AccountMail | None = None
+_lock = threading.Lock()
+
+
+def deliver() -> None:
+    """The job. This process's provider is made when it first has something to do (and so after the fork)."""
+    global _account_mail
+    with _lock:
+        if _account_mail is None:
+            _account_mail = AccountMail()
+    _account_mail.work()
+
+
+class AccountMailMiddleware(Middleware):
+    """Halts account mail when its worker process is told to stop, and leaves the service when the jobs have ended."""
+
+    def before_worker_shutdown(self, broker: dramatiq.Broker, worker: Any) -> None:
+        if _account_mail:
+            _account_mail.halt()
+
+    def after_worker_shutdown(self, broker: dramatiq.Broker, worker: Any) -> None:
+        if _account_mail:
+            _account_mail.stop()

@@ -1,0 +1,68 @@
+"""How account letters go from state to state: each statement under a name, with the reason for its form."""
+
+from collections.abc import Collection
+from datetime import timedelta
+from typing import Any
+
+from django.db import connection
+
+from vestnik.accounts.letters import GIVE_UP_AFTER
+
+GRACE = timedelta(seconds=10)
+"""How long after its claim a letter is left to another process that has lost the lock and may yet settle it."""
+
+WAITING = "state = 'queued' AND created_at > statement_timestamp() - %(give_up_after)s::interval"
+# Whoever has the lock is alone: what others have in hand they left behind, but for those who lost their connection.
+ABANDONED = """
+    state = 'sending' AND claimed_at < statement_timestamp() - %(grace)s::interval AND id <> ALL(%(in_hand)s::bigint[])
+"""
+DUE = f"""
+    SELECT EXISTS (SELECT FROM accounts_accountletter WHERE {WAITING} AND due_at <= statement_timestamp())
+        OR EXISTS (SELECT FROM accounts_accountletter WHERE {ABANDONED})
+"""
+
+# One at a time, when a connection is ready for it: what is claimed is in hand, and nothing has to be given back.
+CLAIM = f"""
+    UPDATE accounts_accountletter
+    SET state = 'sending', due_at = NULL, claimed_at = clock_timestamp(), claim = claim + 1
+    WHERE id = (
+        SELECT id FROM accounts_accountletter WHERE {WAITING} AND due_at <= statement_timestamp()
+        ORDER BY due_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
+    )
+    RETURNING id, claim, key, recipient, content
+"""
+
+# While the service is away all letters wait together, whatever jobs arrive: the ledger says when to try again.
+PUT_OFF = """
+    UPDATE accounts_accountletter SET due_at = statement_timestamp() + %(wait)s::interval
+    WHERE state = 'queued' AND due_at < statement_timestamp() + %(wait)s::interval
+"""
+
+RECOVER = f"""
+    UPDATE accounts_accountletter SET state = 'queued', due_at = statement_timestamp(), claimed_at = NULL
+    WHERE {ABANDONED}
+    RETURNING id
+"""
+EXPIRE = """
+    UPDATE accounts_accountletter
+    SET state = 'expired', due_at = NULL, content = '', settled_at = statement_timestamp()
+    WHERE state = 'queued' AND created_at <= statement_timestamp() - %(give_up_after)s::interval
+    RETURNING id, recipient, code, answer
+"""
+# Letters that ended: whom they went to is of no use where nobody has that address (a deleted account, a mistyped one).
+FORGET = """
+    UPDATE accounts_accountletter SET recipient = '', subject = '', answer = ''
+    WHERE id = ANY(%(letters)s::bigint[]) AND NOT EXISTS (SELECT FROM accounts_user WHERE email = recipient OFFSET 0)
+"""
+
+
+def something_is_due(in_hand: Collection[int] = ()) -> bool:
+    """Whether a letter could be handed over now. `in_hand`: those this process has, which nobody left behind."""
+    return bool(execute(DUE, give_up_after=GIVE_UP_AFTER, grace=GRACE, in_hand=list(in_hand))[0][0])
+
+
+def execute(statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
+    """Run one of the statements; its rows, if it has any."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return cursor.fetchall() if cursor.description else []
