@@ -11,7 +11,6 @@ from django.core.exceptions import ImproperlyConfigured
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dispatcher.settings")
 try:
     django.setup()
-    from vestnik import metrics  # before anything is counted
 except ImproperlyConfigured as error:
     sys.exit(f"Vestnik is misconfigured. {error}")
 
