@@ -50,7 +50,7 @@ def send(owner: "User", to: str = "everybody") -> tuple[float, float]:
     """Send a mailing to a list; letters a second from creation to the end of the run, and when the first went."""
     from vestnik import clock
     from vestnik.mailings import verbs
-    from vestnik.mailings.records import Attempt, Run
+    from vestnik.mailings.ledger.models import Attempt, Run
 
     text = "Dear {{ full_name }},\n" + ("x" * 70 + "\n") * 52
     message = verbs.create_message(owner, subject="News for {{ full_name }}", text=text)

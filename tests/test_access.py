@@ -8,9 +8,10 @@ from vestnik import access, sharing
 from vestnik.accounts import groups
 from vestnik.accounts.models import User
 from vestnik.clients.models import Client, ClientList
-from vestnik.mailings import runs, verbs
+from vestnik.mailings import verbs
+from vestnik.mailings.ledger import runs
+from vestnik.mailings.ledger.models import Run
 from vestnik.mailings.models import Mailing, Message
-from vestnik.mailings.records import Run
 from vestnik.testing.factories import make_clients, make_list, make_mailing, make_message
 
 

@@ -16,8 +16,8 @@ from vestnik.blog.models import Picture, Post, file_name
 from vestnik.clients.models import Client, ClientList
 from vestnik.demo import drawings, people, posts
 from vestnik.mailings import audience, rendering
+from vestnik.mailings.ledger.models import Run
 from vestnik.mailings.models import Mailing, Message
-from vestnik.mailings.records import Run
 
 EVERYTHING = (User, Client, ClientList, Message, Mailing, Post, Picture)
 

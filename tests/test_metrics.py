@@ -22,8 +22,8 @@ from tests.local.helpers import eventually
 from tests.redis_in_trouble import memory_full, read_only
 from tests.web.ledger import make_run
 from vestnik import clock, heartbeats, jobs
+from vestnik.mailings.ledger.models import Delivery, Worker
 from vestnik.mailings.models import Mailing
-from vestnik.mailings.records import Delivery, Worker
 from vestnik.mailings.service import Trouble
 from vestnik.metrics.figures import Figures, Ledger, _ask_ledger
 

@@ -15,7 +15,7 @@ from bench.soak.reckoning import reckon
 from dispatcher.runs.launching import launch
 from tests.embedded import OURS
 from tests.system.processes import wait_until
-from vestnik.mailings.records import Attempt, Delivery, Worker, message_id
+from vestnik.mailings.ledger.models import Attempt, Delivery, Worker, message_id
 from vestnik.testing.factories import make_mailing
 
 ROOT = Path(__file__).parents[1]

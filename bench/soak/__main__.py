@@ -115,8 +115,8 @@ def insisting(ask: Callable[[], Answer]) -> Answer:
 
 def _open_runs() -> set[int]:
     """The owners who have a run under way, or about to be launched."""
+    from vestnik.mailings.ledger.models import Run
     from vestnik.mailings.models import Mailing
-    from vestnik.mailings.records import Run
 
     under_way = Run.objects.filter(state=Run.State.OPEN).values_list("owner_id", flat=True)
     return {*under_way, *Mailing.objects.exclude(next_at=None).values_list("owner_id", flat=True)}
@@ -136,7 +136,7 @@ def _start_run(owner: "User", client_list: "ClientList") -> None:
 def _in_hand(pids: list[int]) -> int:
     import platform
 
-    from vestnik.mailings.records import Delivery
+    from vestnik.mailings.ledger.models import Delivery
 
     names = [f"{platform.node()}:{pid}" for pid in pids]
     return Delivery.objects.filter(state=Delivery.State.SENDING, worker__name__in=names).count()

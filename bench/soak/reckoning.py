@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from django.db.models import Count, Q
 
 from vestnik.clients.models import Client
+from vestnik.mailings.ledger.models import Attempt, Delivery, Run, message_id
 from vestnik.mailings.models import Mailing
-from vestnik.mailings.records import Attempt, Delivery, Run, message_id
 
 MAY_HAVE_GONE = (Attempt.Outcome.ACCEPTED, Attempt.Outcome.UNKNOWN)
 

@@ -25,6 +25,7 @@ from vestnik.clients.models import (
 )
 from vestnik.clients.uploads import ClientImport, ImportPiece
 from vestnik.mailings import handing_over
+from vestnik.mailings.ledger.models import Run, RunState
 from vestnik.mailings.models import (
     Mailing,
     MailingGroupObjectPermission,
@@ -33,7 +34,6 @@ from vestnik.mailings.models import (
     MessageGroupObjectPermission,
     MessageUserObjectPermission,
 )
-from vestnik.mailings.records import Run, RunState
 
 Belongings = tuple[tuple[type[models.Model], str], ...]
 """Tables, each with the way from a row to the user it belongs to; what refers comes before what is referred to."""

@@ -25,8 +25,8 @@ from vestnik.accounts.audit import AuditAction, AuditEntry
 from vestnik.accounts.models import User
 from vestnik.dead_messages import DeadMessage
 from vestnik.mailings import standing, verbs
+from vestnik.mailings.ledger.models import RunState
 from vestnik.mailings.models import Mailing
-from vestnik.mailings.records import RunState
 
 LONGEST_REASON = 1000
 HINTED = 100

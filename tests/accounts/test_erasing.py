@@ -10,8 +10,8 @@ from django.db import connection
 from vestnik import access, erasing, jobs
 from vestnik.accounts.models import AccountLetter, User
 from vestnik.clients.models import Client
-from vestnik.mailings import runs
-from vestnik.mailings.records import Run
+from vestnik.mailings.ledger import runs
+from vestnik.mailings.ledger.models import Run
 from vestnik.testing.factories import make_mailing
 
 

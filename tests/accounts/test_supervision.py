@@ -13,9 +13,10 @@ from django.utils import timezone
 from vestnik import access, jobs, sharing, supervision
 from vestnik.accounts import groups
 from vestnik.accounts.models import AccountLetter, AuditEntry, User
-from vestnik.mailings import runs, verbs
+from vestnik.mailings import verbs
+from vestnik.mailings.ledger import runs
+from vestnik.mailings.ledger.models import Run
 from vestnik.mailings.models import Mailing
-from vestnik.mailings.records import Run
 from vestnik.testing.factories import make_mailing, make_message, shift
 
 DAY = timedelta(days=1)

@@ -13,8 +13,8 @@ from tests.browser.conftest import is_fault
 from tests.web.ledger import make_run
 from vestnik.accounts.models import User
 from vestnik.mailings import verbs
+from vestnik.mailings.ledger.models import Run
 from vestnik.mailings.models import Mailing
-from vestnik.mailings.records import Run
 from vestnik.testing import factories
 
 

@@ -26,8 +26,8 @@ from vestnik.clients import background
 from vestnik.clients.models import Client
 from vestnik.clients.uploads import ClientImport
 from vestnik.mailings import verbs
+from vestnik.mailings.ledger.models import Delivery, Run
 from vestnik.mailings.models import Message
-from vestnik.mailings.records import Delivery, Run
 from vestnik.testing import factories
 
 LONG = "Newsletter_of_the_association_" * 6

@@ -37,7 +37,7 @@ from vestnik import clock
 from vestnik.accounts.letters import AccountLetter
 from vestnik.clients.models import Client
 from vestnik.mailings import service
-from vestnik.mailings.records import Delivery, Run, Worker
+from vestnik.mailings.ledger.models import Delivery, Run, Worker
 from vestnik.testing.factories import make_mailing
 
 AWAY = Unavailable("smtp://mail.example:25 cannot be reached: Connection refused")

@@ -23,7 +23,7 @@ from dispatcher.sending import lanes, slices
 from dispatcher.sending.engine import Engine
 from tests.dispatcher.test_sending import launched, states
 from vestnik.mailings import service
-from vestnik.mailings.records import Attempt, Delivery
+from vestnik.mailings.ledger.models import Attempt, Delivery
 from vestnik.testing.factories import make_mailing
 from web.home import status
 

@@ -13,8 +13,9 @@ from dispatcher.runs import ticking
 from dispatcher.sending import slices
 from tests.dispatcher.test_races import elsewhere
 from tests.dispatcher.test_sending import launched, states
-from vestnik.mailings import runs, verbs
-from vestnik.mailings.records import Run
+from vestnik.mailings import verbs
+from vestnik.mailings.ledger import runs
+from vestnik.mailings.ledger.models import Run
 from vestnik.testing.factories import make_mailing
 
 

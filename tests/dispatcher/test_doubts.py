@@ -17,7 +17,7 @@ from dispatcher.sending.engine import Engine
 from tests.dispatcher.test_sending import launched, states
 from tests.system.processes import wait_until
 from vestnik.mailings import service
-from vestnik.mailings.records import Attempt, Delivery
+from vestnik.mailings.ledger.models import Attempt, Delivery
 from vestnik.testing.factories import make_mailing
 
 RELAY = Answer(Outcome.PERMANENT, 554, "5.7.1 Relay access denied")

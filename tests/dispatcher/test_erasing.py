@@ -25,8 +25,8 @@ from vestnik.accounts.models import Submission, User
 from vestnik.clients.models import Client, ClientList, Membership
 from vestnik.clients.uploads import ClientImport, ImportPiece
 from vestnik.mailings import verbs
+from vestnik.mailings.ledger.models import Attempt, Run, RunState, Tally
 from vestnik.mailings.models import Mailing, Message
-from vestnik.mailings.records import Attempt, Run, RunState, Tally
 from vestnik.testing.factories import make_clients, make_list, make_mailing, make_message
 
 # What refers to a user or to a user's things, and goes another way than by the tables that `vestnik.erasing` lists.

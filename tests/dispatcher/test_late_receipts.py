@@ -18,8 +18,9 @@ from tests.dispatcher.test_races import elsewhere
 from tests.dispatcher.test_sending import launched, slice_of, states
 from tests.dispatcher.test_try_again import run_with_failures, window_over
 from vestnik import erasing as core
-from vestnik.mailings import runs, verbs
-from vestnik.mailings.records import Attempt, Run, Worker
+from vestnik.mailings import verbs
+from vestnik.mailings.ledger import runs
+from vestnik.mailings.ledger.models import Attempt, Run, Worker
 from vestnik.testing.factories import make_mailing
 
 

@@ -11,8 +11,8 @@ from tests.timing import in_time
 from vestnik.accounts.models import User
 from vestnik.clients.models import Membership
 from vestnik.mailings import verbs
+from vestnik.mailings.ledger.models import Delivery, Run, Worker
 from vestnik.mailings.models import Mailing
-from vestnik.mailings.records import Delivery, Run, Worker
 from vestnik.testing.factories import make_clients, make_list, make_mailing, shift
 
 DAY = timedelta(days=1)

@@ -11,8 +11,8 @@ from dispatcher.ledger import closing, rows, statements
 from dispatcher.providers.base import Outcome
 from dispatcher.runs import launching
 from tests.quarters import quarter
-from vestnik.mailings import runs
-from vestnik.mailings.records import Attempt, Tally, Worker
+from vestnik.mailings.ledger import runs
+from vestnik.mailings.ledger.models import Attempt, Tally, Worker
 from vestnik.testing.factories import make_mailing
 
 

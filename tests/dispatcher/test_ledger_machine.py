@@ -24,8 +24,9 @@ from dispatcher.ledger import closing, rows, statements
 from dispatcher.providers.base import Outcome
 from dispatcher.runs import launching
 from vestnik.accounts.models import User
-from vestnik.mailings import runs, verbs
-from vestnik.mailings.records import Attempt, Run, Worker
+from vestnik.mailings import verbs
+from vestnik.mailings.ledger import runs
+from vestnik.mailings.ledger.models import Attempt, Run, Worker
 from vestnik.testing.factories import make_mailing
 
 LETTERS = 3

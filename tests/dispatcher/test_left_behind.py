@@ -10,7 +10,7 @@ from dispatcher.sending import lanes, slices
 from dispatcher.sending.engine import Engine
 from tests.dispatcher.test_sending import launched, states
 from tests.timing import in_time
-from vestnik.mailings.records import Attempt, Delivery, Run
+from vestnik.mailings.ledger.models import Attempt, Delivery, Run
 from vestnik.testing.factories import make_mailing
 
 SLICE = 0.1

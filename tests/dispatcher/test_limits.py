@@ -22,7 +22,7 @@ from dispatcher.runs import launching
 from tests.timing import in_time
 from vestnik import clock
 from vestnik.accounts.letters import AccountLetter
-from vestnik.mailings.records import Attempt, Worker
+from vestnik.mailings.ledger.models import Attempt, Worker
 from vestnik.testing.factories import make_mailing
 
 SETTINGS = {

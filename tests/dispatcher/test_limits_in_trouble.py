@@ -13,7 +13,7 @@ from django.utils import timezone
 from dispatcher.pace.limits import Limits, refill, rules
 from tests.web.ledger import make_run
 from vestnik.accounts.models import User
-from vestnik.mailings.records import Attempt, Delivery, Worker
+from vestnik.mailings.ledger.models import Attempt, Delivery, Worker
 
 
 @pytest.fixture

@@ -15,8 +15,9 @@ from dispatcher.sending.engine import Engine
 from tests.dispatcher.test_sending import launched, states
 from tests.timing import in_time
 from vestnik.clients.models import Client
-from vestnik.mailings import service, statistics
-from vestnik.mailings.records import Attempt, Delivery
+from vestnik.mailings import service
+from vestnik.mailings.ledger import statistics
+from vestnik.mailings.ledger.models import Attempt, Delivery
 from vestnik.testing.factories import make_mailing
 
 

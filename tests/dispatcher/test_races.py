@@ -15,9 +15,10 @@ from dispatcher.runs import launching, ticking
 from tests.dispatcher.test_sending import lane, launched, slice_of, states
 from vestnik.clients import verbs as clients
 from vestnik.clients.models import Client
-from vestnik.mailings import letters, runs, verbs
+from vestnik.mailings import verbs
+from vestnik.mailings.ledger import retries, runs
+from vestnik.mailings.ledger.models import Run, Worker
 from vestnik.mailings.models import Mailing
-from vestnik.mailings.records import Run, Worker
 from vestnik.testing.factories import make_mailing
 
 DAY = timedelta(days=1)
@@ -101,14 +102,14 @@ def test_deleting_clients_counts_what_it_cancels(alice, engine, provider, monkey
     run = launched(make_mailing(alice, 3))
     first, second, _ = run.deliveries.order_by("pk")
     claimed = statements.claim(run.pk, engine.lease.worker_id, 1, None)
-    cancel_to = letters.cancel_to
+    cancel_to = retries.cancel_to
 
     def given_back_meanwhile(*arguments):
         cancelled = cancel_to(*arguments)
         elsewhere(lambda: statements.give_back([letter.key for letter in claimed]))
         return cancelled
 
-    monkeypatch.setattr(letters, "cancel_to", given_back_meanwhile)
+    monkeypatch.setattr(retries, "cancel_to", given_back_meanwhile)
     clients.delete_clients(alice, list(Client.objects.filter(pk__in=[first.client_id, second.client_id])))
     first.refresh_from_db()
     assert first.state == "queued"

@@ -22,7 +22,7 @@ from dispatcher.sending import alerts
 from dispatcher.sending.alerts import Reporter
 from vestnik.accounts.models import User
 from vestnik.mailings import verbs
-from vestnik.mailings.records import DeadLetterReport, Delivery, Run, Worker
+from vestnik.mailings.ledger.models import DeadLetterReport, Delivery, Run, Worker
 from vestnik.testing.factories import make_mailing
 
 pytestmark = pytest.mark.usefixtures("valkey")

@@ -16,8 +16,9 @@ from tests.system.processes import wait_until
 from vestnik.accounts.models import User
 from vestnik.clients import verbs as clients
 from vestnik.clients.models import Client
-from vestnik.mailings import runs, verbs
-from vestnik.mailings.records import Attempt, Delivery, Run
+from vestnik.mailings import verbs
+from vestnik.mailings.ledger import runs
+from vestnik.mailings.ledger.models import Attempt, Delivery, Run
 from vestnik.testing.factories import make_mailing, make_message
 
 

@@ -17,9 +17,10 @@ from dispatcher.runs import launching, ticking
 from tests.dispatcher.test_races import elsewhere
 from vestnik import jobs, supervision
 from vestnik.accounts.models import User
-from vestnik.mailings import runs, standing, verbs
+from vestnik.mailings import standing, verbs
+from vestnik.mailings.ledger import runs
+from vestnik.mailings.ledger.models import Delivery, Run, RunState, Worker
 from vestnik.mailings.models import Mailing
-from vestnik.mailings.records import Delivery, Run, RunState, Worker
 from vestnik.mailings.standing import Stage
 from vestnik.testing.factories import make_mailing
 

@@ -21,9 +21,10 @@ from tests.system.processes import wait_until
 from vestnik.accounts.models import User
 from vestnik.clients import verbs as clients
 from vestnik.clients.models import Client
-from vestnik.mailings import runs, verbs
+from vestnik.mailings import verbs
+from vestnik.mailings.ledger import runs
+from vestnik.mailings.ledger.models import Run, Tally, Worker
 from vestnik.mailings.models import Mailing
-from vestnik.mailings.records import Run, Tally, Worker
 from vestnik.testing.factories import make_mailing
 
 DAY = timedelta(days=1)

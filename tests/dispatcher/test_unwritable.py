@@ -11,7 +11,7 @@ from dispatcher.sending import slices
 from vestnik.accounts.models import User
 from vestnik.clients import verbs as clients
 from vestnik.clients.models import Client
-from vestnik.mailings.records import Run
+from vestnik.mailings.ledger.models import Run
 from vestnik.testing.factories import make_mailing
 
 

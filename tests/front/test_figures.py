@@ -24,9 +24,10 @@ from vestnik.clients.importing import import_clients
 from vestnik.clients.models import Client
 from vestnik.front import figures
 from vestnik.front.models import Figures, StalePage
-from vestnik.mailings import runs, verbs
+from vestnik.mailings import verbs
+from vestnik.mailings.ledger import runs
+from vestnik.mailings.ledger.models import Delivery, Run
 from vestnik.mailings.models import Mailing
-from vestnik.mailings.records import Delivery, Run
 from vestnik.settings import impatient
 from vestnik.testing.factories import make_clients, make_import, make_mailing
 

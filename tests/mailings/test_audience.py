@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from dispatcher.runs import dry_run, launching
 from vestnik.clients.models import ClientList, Membership
 from vestnik.mailings import audience
-from vestnik.mailings.records import Delivery
+from vestnik.mailings.ledger.models import Delivery
 from vestnik.testing.factories import make_clients, make_list, make_mailing, make_message
 
 CLIENTS, LISTS = 8, 4

@@ -15,10 +15,11 @@ from vestnik import access
 from vestnik.accounts.models import User
 from vestnik.clients import verbs as clients
 from vestnik.clients.models import Client
-from vestnik.mailings import dead_letters, verbs
-from vestnik.mailings.causes import Cause, words
+from vestnik.mailings import verbs
+from vestnik.mailings.ledger import dead_letters
+from vestnik.mailings.ledger.causes import Cause, words
+from vestnik.mailings.ledger.models import Attempt, Delivery, Run, Tally
 from vestnik.mailings.models import Mailing
-from vestnik.mailings.records import Attempt, Delivery, Run, Tally
 
 pytestmark = pytest.mark.usefixtures("valkey")
 

@@ -10,9 +10,9 @@ from django.utils import timezone
 
 from tests.web.ledger import make_run
 from vestnik.accounts.models import User
-from vestnik.mailings import dead_letters
-from vestnik.mailings.causes import Cause
-from vestnik.mailings.records import Attempt, Delivery, Run, Worker
+from vestnik.mailings.ledger import dead_letters
+from vestnik.mailings.ledger.causes import Cause
+from vestnik.mailings.ledger.models import Attempt, Delivery, Run, Worker
 
 
 @pytest.mark.usefixtures("valkey")

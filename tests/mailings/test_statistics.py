@@ -23,8 +23,9 @@ from tests.quarters import quarter
 from vestnik import clock, zones
 from vestnik.clients import verbs as clients
 from vestnik.clients.models import Client
-from vestnik.mailings import runs, service, statistics, tallies, verbs
-from vestnik.mailings.records import Attempt, Delivery, Run, Tally, Worker
+from vestnik.mailings import service, verbs
+from vestnik.mailings.ledger import runs, statistics, tallies
+from vestnik.mailings.ledger.models import Attempt, Delivery, Run, Tally, Worker
 from vestnik.testing.factories import make_mailing, make_message
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

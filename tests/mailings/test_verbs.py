@@ -6,9 +6,10 @@ from django.utils import timezone
 
 from vestnik import access
 from vestnik.clients import verbs as clients
-from vestnik.mailings import runs, verbs
+from vestnik.mailings import verbs
+from vestnik.mailings.ledger import runs
+from vestnik.mailings.ledger.models import Run
 from vestnik.mailings.models import Mailing, Message
-from vestnik.mailings.records import Run
 from vestnik.testing.factories import make_clients, make_list, make_mailing, make_message
 
 HOUR = timedelta(hours=1)

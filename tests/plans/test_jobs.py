@@ -18,10 +18,11 @@ from vestnik import erasing as deleting
 from vestnik.accounts import submissions
 from vestnik.clients import background
 from vestnik.clients.models import Client, Membership
-from vestnik.mailings import audience, history, runs
+from vestnik.mailings import audience, history
+from vestnik.mailings.ledger import runs
+from vestnik.mailings.ledger.models import Run
+from vestnik.mailings.ledger.statistics import of_runs, progress
 from vestnik.mailings.models import Mailing
-from vestnik.mailings.records import Run
-from vestnik.mailings.statistics import of_runs, progress
 from vestnik.metrics import figures as metrics
 
 pytestmark = pytest.mark.usefixtures("valkey")

@@ -16,7 +16,7 @@ from tests.plans import reading
 from tests.plans.conftest import Known
 from tests.plans.sample import RUNS
 from vestnik.accounts.models import User
-from vestnik.mailings.records import DeliveryState
+from vestnik.mailings.ledger.models import DeliveryState
 
 pytestmark = pytest.mark.usefixtures("valkey")
 

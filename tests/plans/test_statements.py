@@ -68,9 +68,9 @@ ASIDE = {"migrations", "__main__", "settings", "testing", "demo", "actors", "sch
 """Modules that have none, or that do something when they are imported."""
 
 NOT_RUN = {
-    "vestnik.mailings.tallies.COUNT": "a part of others",
-    "vestnik.mailings.letters.COUNT": "the same",
-    "vestnik.mailings.statistics.reading.EXPORT": "a part of others: without what narrows it to a run",
+    "vestnik.mailings.ledger.tallies.COUNT": "a part of others",
+    "vestnik.mailings.ledger.retries.COUNT": "the same",
+    "vestnik.mailings.ledger.statistics.journal.EXPORT": "a part of others: without what narrows it to a run",
     "vestnik.metrics.figures.TOTALS": "reads all tallies, beside a scrape, and is kept for twenty times as long",
 }
 

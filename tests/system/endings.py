@@ -9,8 +9,8 @@ from typing import Any
 from tests.system.processes import wait_until
 from tests.timing import NotInTime
 from vestnik.mailings import service
+from vestnik.mailings.ledger.models import Attempt, Delivery, Run
 from vestnik.mailings.models import Mailing
-from vestnik.mailings.records import Attempt, Delivery, Run
 
 QUICK = {"RETRY_BASE_SECONDS": "0.5", "SETBACKS": "0.3,0.5", "LOGIN_SETBACKS": "0.3,0.5"}
 TIMEOUT = 1

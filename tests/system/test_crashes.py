@@ -9,8 +9,8 @@ from django.db import connection
 from tests import embedded
 from tests.system.processes import wait_until
 from vestnik import jobs
-from vestnik.mailings import runs
-from vestnik.mailings.records import Attempt, Delivery
+from vestnik.mailings.ledger import runs
+from vestnik.mailings.ledger.models import Attempt, Delivery
 from vestnik.testing.factories import make_mailing
 
 

@@ -8,7 +8,7 @@ from django.db import connection
 from tests.smtp_servers import Hang
 from tests.system.processes import wait_until
 from tests.timing import in_time
-from vestnik.mailings.records import Run
+from vestnik.mailings.ledger.models import Run
 from vestnik.testing.factories import make_list, make_mailing
 
 MANY = 100_000

@@ -8,8 +8,8 @@ from django.db import connection
 
 from tests.system.processes import wait_until
 from vestnik import jobs
-from vestnik.mailings import runs
-from vestnik.mailings.records import Attempt, Delivery, Run, Worker
+from vestnik.mailings.ledger import runs
+from vestnik.mailings.ledger.models import Attempt, Delivery, Run, Worker
 from vestnik.testing.factories import make_mailing
 
 LETTERS = 2000

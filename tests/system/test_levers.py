@@ -10,8 +10,8 @@ from tests.system.processes import wait_until
 from tests.timing import in_time
 from vestnik import supervision
 from vestnik.accounts.models import AccountLetter
-from vestnik.mailings import runs
-from vestnik.mailings.records import Run
+from vestnik.mailings.ledger import runs
+from vestnik.mailings.ledger.models import Run
 from vestnik.testing.factories import make_mailing
 
 NUMBER = 600

@@ -2,7 +2,7 @@
 
 from tests.system.processes import wait_until
 from tests.test_logs import written_to
-from vestnik.mailings.records import Run
+from vestnik.mailings.ledger.models import Run
 from vestnik.testing.factories import make_mailing
 
 

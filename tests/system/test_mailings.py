@@ -11,8 +11,9 @@ from django.utils import timezone
 from tests.system.processes import wait_until
 from tests.timing import in_time
 from vestnik import jobs
-from vestnik.mailings import runs, verbs
-from vestnik.mailings.records import Run
+from vestnik.mailings import verbs
+from vestnik.mailings.ledger import runs
+from vestnik.mailings.ledger.models import Run
 from vestnik.testing.factories import make_mailing, shift
 
 

@@ -14,7 +14,7 @@ from tests.local import helpers
 from tests.nginx.site import Gunicorn
 from tests.system.processes import ROOT, of_tests, wait_until
 from tests.timing import in_time
-from vestnik.mailings.records import Run
+from vestnik.mailings.ledger.models import Run
 from vestnik.testing.factories import make_mailing
 
 

@@ -15,7 +15,7 @@ from tests.system.endings import QUICK, TIMEOUT, End, ends, faults_of_an_outage,
 from tests.system.processes import Dispatcher, of_tests, wait_until
 from tests.timing import in_time
 from vestnik.mailings import service
-from vestnik.mailings.records import Attempt
+from vestnik.mailings.ledger.models import Attempt
 from vestnik.mailings.service import Trouble
 from vestnik.testing.factories import make_list, make_mailing
 

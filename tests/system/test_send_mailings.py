@@ -13,9 +13,10 @@ from django.utils import timezone
 from dispatcher.runs import launching
 from tests.smtp_servers import RecordingServer, Say
 from tests.system.processes import ROOT, of_tests, wait_until
-from vestnik.mailings import runs, verbs
+from vestnik.mailings import verbs
+from vestnik.mailings.ledger import runs
+from vestnik.mailings.ledger.models import Run
 from vestnik.mailings.models import Mailing
-from vestnik.mailings.records import Run
 from vestnik.testing.factories import make_mailing
 
 COMMAND = [sys.executable, "services/dispatcher/manage.py", "send_mailings"]

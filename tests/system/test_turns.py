@@ -4,7 +4,7 @@ import time
 
 from tests.system.processes import wait_until
 from tests.timing import in_time
-from vestnik.mailings.records import Run
+from vestnik.mailings.ledger.models import Run
 from vestnik.testing.factories import make_mailing
 
 

@@ -7,8 +7,9 @@ from datetime import timedelta
 from tests.system.processes import wait_until
 from tests.timing import in_time
 from vestnik import clock
-from vestnik.mailings import runs, service
-from vestnik.mailings.records import Attempt, Delivery
+from vestnik.mailings import service
+from vestnik.mailings.ledger import runs
+from vestnik.mailings.ledger.models import Attempt, Delivery
 from vestnik.mailings.service import Trouble
 from vestnik.testing.factories import make_mailing
 

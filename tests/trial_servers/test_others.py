@@ -8,7 +8,7 @@ from tests.system.processes import wait_until
 from tests.trial_servers.others import Exim, OpenSmtpd, running
 from tests.trial_servers.test_postfix import QUICK, arrived_once, at, halted, over, states, told
 from vestnik.mailings import service
-from vestnik.mailings.records import Attempt
+from vestnik.mailings.ledger.models import Attempt
 from vestnik.testing.factories import make_mailing
 
 pytestmark = pytest.mark.skipif("TRIAL_SERVERS" not in os.environ, reason="servers of others: make trial-servers")

@@ -14,7 +14,7 @@ from tests.timing import in_time
 from tests.trial_servers.policy import greylisting
 from tests.trial_servers.postfix import postfix
 from vestnik.mailings import service
-from vestnik.mailings.records import Attempt, Delivery, Run
+from vestnik.mailings.ledger.models import Attempt, Delivery, Run
 from vestnik.testing.factories import make_list, make_mailing
 
 MANY = 2000

@@ -8,7 +8,7 @@ from django.urls import get_resolver
 
 from tests.dead_jobs import bury
 from vestnik.blog.models import Picture
-from vestnik.mailings.records import Run
+from vestnik.mailings.ledger.models import Run
 
 ROLES = (
     "visitor", "unconfirmed", "owner", "stranger", "viewer", "editor", "manager", "content", "blocked", "superuser",

@@ -14,7 +14,7 @@ from vestnik import clock, sharing, supervision
 from vestnik.accounts.groups import CONTENT_MANAGERS
 from vestnik.accounts.models import User
 from vestnik.clients import background
-from vestnik.mailings.records import Run
+from vestnik.mailings.ledger.models import Run
 from vestnik.testing.factories import make_import
 
 

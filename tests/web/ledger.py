@@ -6,8 +6,8 @@ from typing import Any
 from django.utils import timezone
 
 from vestnik.clients.models import Client
-from vestnik.mailings import runs
-from vestnik.mailings.records import Attempt, Delivery, Run, Tally, Worker
+from vestnik.mailings.ledger import runs
+from vestnik.mailings.ledger.models import Attempt, Delivery, Run, Tally, Worker
 from vestnik.testing.factories import make_mailing
 
 OUTCOMES = {"sent": ("accepted", 250), "failed": ("permanent", 550), "unknown": ("unknown", None)}

@@ -17,7 +17,8 @@ from tests.web.test_hostile_requests import filled
 from vestnik import access, sharing
 from vestnik.accounts.models import AuditEntry, Share, User
 from vestnik.clients.models import Client, ClientList, Membership
-from vestnik.mailings import runs, verbs
+from vestnik.mailings import verbs
+from vestnik.mailings.ledger import runs
 from vestnik.mailings.models import Attempt, Delivery, Mailing, Message, Run, Tally, Worker
 from vestnik.testing import factories
 

@@ -15,7 +15,7 @@ from vestnik.accounts.models import User
 from vestnik.clients import verbs
 from vestnik.clients.importing import import_clients
 from vestnik.clients.models import Client, ClientList
-from vestnik.mailings import runs
+from vestnik.mailings.ledger import runs
 from vestnik.mailings.models import Delivery
 from vestnik.testing import factories
 from vestnik.testing.factories import make_import

@@ -14,9 +14,10 @@ from django.utils import timezone
 from tests.web.ledger import make_run
 from vestnik import access
 from vestnik.accounts.models import User
-from vestnik.mailings import dead_letters, verbs
+from vestnik.mailings import verbs
+from vestnik.mailings.ledger import dead_letters
+from vestnik.mailings.ledger.models import Attempt, Run
 from vestnik.mailings.models import Mailing
-from vestnik.mailings.records import Attempt, Run
 
 pytestmark = pytest.mark.usefixtures("valkey")
 

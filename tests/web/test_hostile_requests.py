@@ -26,7 +26,7 @@ from django.test import RequestFactory
 from django.urls import NoReverseMatch, reverse
 
 from tests.web.addresses import address, routes
-from vestnik.mailings.records import Run
+from vestnik.mailings.ledger.models import Run
 from web.wsgi import application, can_be_asked
 
 pytestmark = pytest.mark.usefixtures("valkey")

@@ -13,8 +13,8 @@ from vestnik import clock
 from vestnik.accounts.models import User
 from vestnik.clients import verbs as clients
 from vestnik.mailings import audience, calendar, verbs
+from vestnik.mailings.ledger.models import Run
 from vestnik.mailings.models import Mailing
-from vestnik.mailings.records import Run
 from vestnik.testing import factories
 
 pytestmark = pytest.mark.usefixtures("valkey")

@@ -11,8 +11,8 @@ from django.utils import timezone
 from dispatcher.pace.breaker import Breaker
 from dispatcher.providers.errors import Misconfigured
 from tests.web.ledger import make_run
+from vestnik.mailings.ledger.models import Run, Tally
 from vestnik.mailings.models import Mailing
-from vestnik.mailings.records import Run, Tally
 from vestnik.testing.factories import make_clients, make_mailing, make_message
 
 SCRIPT = "<script>alert(1)</script>"

@@ -18,7 +18,7 @@ from django.urls import reverse
 from tests.web.addresses import ROLES, address, routes
 from vestnik.accounts.models import User
 from vestnik.blog.models import Picture, Post
-from vestnik.mailings.records import Run
+from vestnik.mailings.ledger.models import Run
 
 pytestmark = pytest.mark.usefixtures("valkey")
 

@@ -16,9 +16,10 @@ from dispatcher.sending.compose import letter_writer
 from tests.web.ledger import make_run
 from vestnik import access, sharing
 from vestnik.clients.models import Client
-from vestnik.mailings import runs, verbs
+from vestnik.mailings import verbs
+from vestnik.mailings.ledger import runs
+from vestnik.mailings.ledger.models import Delivery, Run
 from vestnik.mailings.models import Mailing
-from vestnik.mailings.records import Delivery, Run
 from vestnik.testing.factories import make_mailing
 
 SCRIPT = "<script>alert(1)</script>"

@@ -17,8 +17,8 @@ from dispatcher.ledger import closing
 from vestnik import erasing, jobs, locks
 from vestnik.accounts.models import User
 from vestnik.front import figures
+from vestnik.mailings.ledger.models import Run, RunState
 from vestnik.mailings.models import Mailing
-from vestnik.mailings.records import Run, RunState
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,8 @@ MAILINGS_AT_ONCE = 100
 AGAIN = timedelta(seconds=10)
 """When to come back for an account of which letters are still in hand."""
 
-# The same locks as vestnik.mailings.runs.lock_launches takes: a launch under way is waited for, the next finds nothing.
+# The same locks as vestnik.mailings.ledger.runs.lock_launches takes: a launch under way is waited for, the next finds
+# nothing.
 LOCK_LAUNCHES = """
     SELECT pg_advisory_xact_lock(hashtextextended('vestnik.launch', id))
     FROM (SELECT unnest(%(mailings)s::bigint[]) AS id) AS mailing

@@ -11,8 +11,8 @@ from django.utils.translation import gettext as _
 
 from vestnik import access
 from vestnik.clients.models import Client
+from vestnik.mailings.ledger.models import Run
 from vestnik.mailings.models import Mailing, Message
-from vestnik.mailings.records import Run
 
 if TYPE_CHECKING:
     from vestnik.accounts.models import User

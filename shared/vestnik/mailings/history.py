@@ -1,7 +1,7 @@
 """What a client was sent."""
 
 from vestnik.clients.models import Client
-from vestnik.mailings.records import Delivery, Run
+from vestnik.mailings.ledger.models import Delivery, Run
 
 RUNS = 50
 """How many of the owner's latest runs are looked through: letters are found by their run and their client."""

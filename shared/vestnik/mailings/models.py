@@ -18,7 +18,7 @@ from guardian.models import GroupObjectPermissionBase, UserObjectPermissionBase
 from vestnik import access, fields
 from vestnik.clients.models import Client, ClientList
 from vestnik.mailings import calendar, rendering
-from vestnik.mailings.records import Attempt, Delivery, Run, Tally, Worker
+from vestnik.mailings.ledger.models import Attempt, Delivery, Run, Tally, Worker
 
 __all__ = ["Attempt", "Delivery", "Mailing", "Message", "Run", "Tally", "Worker"]
 

@@ -15,9 +15,10 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from vestnik import clock
-from vestnik.mailings import calendar, runs
+from vestnik.mailings import calendar
+from vestnik.mailings.ledger import runs
+from vestnik.mailings.ledger.models import Run, RunState
 from vestnik.mailings.models import Mailing
-from vestnik.mailings.records import Run, RunState
 
 
 class Stage(StrEnum):

@@ -20,10 +20,11 @@ from vestnik.accounts import submissions
 from vestnik.accounts.models import User
 from vestnik.clients.models import Client, ClientList
 from vestnik.front import figures
-from vestnik.mailings import calendar, handing_over, letters, runs
-from vestnik.mailings.causes import Cause
+from vestnik.mailings import calendar, handing_over
+from vestnik.mailings.ledger import retries, runs
+from vestnik.mailings.ledger.causes import Cause
+from vestnik.mailings.ledger.models import DeliveryState, Run, RunState
 from vestnik.mailings.models import Mailing, Message
-from vestnik.mailings.records import DeliveryState, Run, RunState
 
 SCHEDULE = ("start", "start_moved", "end", "periodicity", "time_zone")
 TRIED_AGAIN = {DeliveryState.FAILED, DeliveryState.UNKNOWN}
@@ -234,7 +235,7 @@ def try_again(
 
 def cancel_letters_to(owner_id: int, client_ids: Iterable[int]) -> None:
     """Cancel what is queued to these clients of the owner's, who are about to be deleted. Wants a transaction."""
-    for run_id in letters.cancel_to(owner_id, client_ids):
+    for run_id in retries.cancel_to(owner_id, client_ids):
         jobs.close(run_id)
 
 
@@ -259,13 +260,13 @@ def _try_again(
     _refuse_before_launch(mailing, now)
     window_end = calendar.window_end(mailing.schedule, now)
     if now < run.window_end:
-        count = letters.queue_again(run, states, ids, cause)
+        count = retries.queue_again(run, states, ids, cause)
         run.state, run.finished_at = RunState.OPEN, None
         run.window_end = min(run.window_end, window_end)  # edits moved that of open runs only
         run.save(update_fields=["state", "finished_at", "window_end"])
     else:
         again = runs.open_run(mailing, window_end)
-        count = letters.write_again(again, run, states, ids, cause)
+        count = retries.write_again(again, run, states, ids, cause)
         run = again
     if not count:
         raise ValidationError(_("There are no letters to try again."))

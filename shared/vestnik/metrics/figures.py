@@ -27,8 +27,8 @@ from prometheus_client.registry import Collector
 
 from vestnik import clock, heartbeats, jobs, writing
 from vestnik.mailings import service
+from vestnik.mailings.ledger.models import Delivery, DeliveryState, Run, RunState
 from vestnik.mailings.models import Mailing
-from vestnik.mailings.records import Delivery, DeliveryState, Run, RunState
 from vestnik.questions import Question
 from vestnik.settings import impatient
 

@@ -7,8 +7,8 @@ from django.db import connection, transaction
 from dispatcher.ledger import statements
 from vestnik import clock, jobs
 from vestnik.front import figures
-from vestnik.mailings import runs
-from vestnik.mailings.records import Run, RunState
+from vestnik.mailings.ledger import runs
+from vestnik.mailings.ledger.models import Run, RunState
 
 EARLY = timedelta(seconds=10)
 """By so much the clocks of hosts may differ from the database's. Ends that are farther away have hints of their own."""

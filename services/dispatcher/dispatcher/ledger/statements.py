@@ -24,7 +24,7 @@ from django.conf import settings
 from django.db import connection
 
 from dispatcher.ledger.rows import Bound, Claimed, Key, Settlement, Turn
-from vestnik.mailings.tallies import COUNT, NOT_ENDED, NOT_TRIED
+from vestnik.mailings.ledger.tallies import COUNT, NOT_ENDED, NOT_TRIED
 
 CHUNK = 20_000
 """Rows that one statement of `close_out` ends: seconds of work, whatever the run's size."""

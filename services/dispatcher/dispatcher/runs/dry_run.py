@@ -6,8 +6,8 @@ from dispatcher.runs import ticking
 from vestnik import addresses
 from vestnik.clients import attributes
 from vestnik.mailings import audience, rendering
+from vestnik.mailings.ledger.models import Delivery, DeliveryState, Run, RunState
 from vestnik.mailings.models import Mailing
-from vestnik.mailings.records import Delivery, DeliveryState, Run, RunState
 
 
 def tell(chosen: Iterable[Mailing] | None, *, now: bool, write: Callable[[str], object]) -> None:

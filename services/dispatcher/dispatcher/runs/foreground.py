@@ -16,9 +16,10 @@ from dispatcher.runs import launching, ticking
 from dispatcher.sending import backoff, slices
 from dispatcher.sending.engine import Engine
 from vestnik import addresses
-from vestnik.mailings import runs, service
+from vestnik.mailings import service
+from vestnik.mailings.ledger import runs
+from vestnik.mailings.ledger.models import Delivery, DeliveryState, Run, RunState
 from vestnik.mailings.models import Mailing
-from vestnik.mailings.records import Delivery, DeliveryState, Run, RunState
 
 logger = logging.getLogger(__name__)
 

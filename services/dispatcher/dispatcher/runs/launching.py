@@ -8,9 +8,10 @@ from django.db import connection, transaction
 from dispatcher.ledger import closing
 from vestnik import clock, jobs
 from vestnik.front import figures
-from vestnik.mailings import audience, calendar, runs
+from vestnik.mailings import audience, calendar
+from vestnik.mailings.ledger import runs
+from vestnik.mailings.ledger.models import Run, RunState
 from vestnik.mailings.models import Mailing
-from vestnik.mailings.records import Run, RunState
 
 logger = logging.getLogger(__name__)
 

@@ -18,9 +18,9 @@ from dispatcher.sending import alerts, lanes
 from vestnik import clock, erasing, jobs, monitoring
 from vestnik.accounts import sessions, submissions
 from vestnik.clients import background
-from vestnik.mailings import runs
+from vestnik.mailings.ledger import runs
+from vestnik.mailings.ledger.models import Run, RunState
 from vestnik.mailings.models import Mailing
-from vestnik.mailings.records import Run, RunState
 
 logger = logging.getLogger(__name__)
 

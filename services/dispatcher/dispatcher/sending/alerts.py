@@ -14,7 +14,7 @@ import sentry_sdk
 from django.db import Error, connection
 
 from dispatcher.providers.base import Outcome
-from vestnik.mailings.causes import Cause
+from vestnik.mailings.ledger.causes import Cause
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from dispatcher.ledger.rows import Claimed, Turn
 from dispatcher.providers.base import Letter
 from vestnik.mailings import rendering
-from vestnik.mailings.records import message_id
+from vestnik.mailings.ledger.models import message_id
 
 
 def letter_writer(turn: Turn, spellings: Mapping[str, str] | None = None) -> Callable[[Claimed], Letter]:

@@ -24,7 +24,7 @@ from dispatcher.pace.breaker import Open
 from dispatcher.providers.errors import NoRoom, ProviderError, Unavailable
 from dispatcher.sending import backoff, engine, slices
 from vestnik import addresses, jobs
-from vestnik.mailings.records import Run
+from vestnik.mailings.ledger.models import Run
 from vestnik.settings import impatient
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from django.conf import settings
 from django.db import Error, connection, connections
 
-from vestnik.mailings.records import Worker
+from vestnik.mailings.ledger.models import Worker
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from vestnik.mailings import runs
+from vestnik.mailings.ledger import runs
 from vestnik.mailings.models import Attempt, Delivery, Run, Tally, Worker
 from web.admin.base import ReadOnly, link
 from web.paging import CappedPaginator

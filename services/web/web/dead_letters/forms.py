@@ -4,7 +4,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
-from vestnik.mailings.causes import Cause
+from vestnik.mailings.ledger.causes import Cause
 from web.pages import KeyField, number
 
 

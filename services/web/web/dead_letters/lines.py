@@ -9,9 +9,9 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest
 
 from vestnik import addresses
-from vestnik.mailings import dead_letters, statistics
-from vestnik.mailings.causes import Cause
-from vestnik.mailings.records import Delivery, Run
+from vestnik.mailings.ledger import dead_letters, statistics
+from vestnik.mailings.ledger.causes import Cause
+from vestnik.mailings.ledger.models import Delivery, Run
 
 if TYPE_CHECKING:
     from vestnik.accounts.models import User

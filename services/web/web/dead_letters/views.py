@@ -17,9 +17,9 @@ from django.views.decorators.http import require_safe
 
 from vestnik import access
 from vestnik.accounts.submissions import once
-from vestnik.mailings import dead_letters
-from vestnik.mailings.causes import Cause
-from vestnik.mailings.records import Run
+from vestnik.mailings.ledger import dead_letters
+from vestnik.mailings.ledger.causes import Cause
+from vestnik.mailings.ledger.models import Run
 from web.dead_letters import lines
 from web.dead_letters.forms import DeedForm
 from web.pages import OwnersPage

@@ -14,7 +14,7 @@ from django.utils.translation import ngettext
 
 from vestnik import jobs, writing
 from vestnik.mailings import service
-from vestnik.mailings.records import Run, RunState, Worker
+from vestnik.mailings.ledger.models import Run, RunState, Worker
 
 TICK_MAY_BE_LATE = timedelta(minutes=1)
 WORKER_IS_LATE_AFTER = timedelta(seconds=10)

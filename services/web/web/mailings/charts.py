@@ -7,7 +7,8 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from vestnik import clock
-from vestnik.mailings import calendar, statistics
+from vestnik.mailings import calendar
+from vestnik.mailings.ledger import statistics
 from vestnik.mailings.models import Mailing
 from web.paging import CappedPaginator
 from web.runs.figures import ENDS, TO_GO

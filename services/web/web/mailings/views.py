@@ -16,7 +16,8 @@ from django.views.decorators.http import require_POST
 
 from vestnik import access, addresses, clock
 from vestnik.accounts.models import User
-from vestnik.mailings import audience, gaps, notices, standing, statistics, verbs
+from vestnik.mailings import audience, gaps, notices, standing, verbs
+from vestnik.mailings.ledger import statistics
 from vestnik.mailings.models import Mailing
 from web.mailings import charts
 from web.mailings.forms import MailingForm

@@ -18,8 +18,9 @@ from django.views.decorators.http import require_safe
 from django_htmx.http import HttpResponseClientRefresh
 
 from vestnik import access, clock
-from vestnik.mailings import runs, service, statistics
-from vestnik.mailings.records import Run, RunState
+from vestnik.mailings import service
+from vestnik.mailings.ledger import runs, statistics
+from vestnik.mailings.ledger.models import Run, RunState
 from web import pages, steps
 from web.runs.figures import ENDS, share
 from web.tables import csv_table

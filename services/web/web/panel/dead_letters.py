@@ -9,7 +9,7 @@ from django.shortcuts import render
 from django.views.generic import View
 
 from vestnik import clock
-from vestnik.mailings.records import Run
+from vestnik.mailings.ledger.models import Run
 from web.dead_letters import lines
 from web.panel.views import Supervisors
 

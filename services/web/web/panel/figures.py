@@ -8,8 +8,8 @@ from django.db.models import Count, Sum
 from django.utils import timezone
 
 from vestnik import clock
+from vestnik.mailings.ledger.models import Run, RunState, Tally
 from vestnik.mailings.models import Mailing
-from vestnik.mailings.records import Run, RunState, Tally
 
 
 def of_installation() -> dict[str, int]:

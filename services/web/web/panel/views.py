@@ -19,10 +19,11 @@ from django.views.generic import View
 from vestnik import access, addresses, supervision
 from vestnik.accounts.audit import AuditAction, AuditEntry
 from vestnik.accounts.models import User
-from vestnik.mailings import audience, standing, statistics
+from vestnik.mailings import audience, standing
+from vestnik.mailings.ledger import statistics
+from vestnik.mailings.ledger.statistics import Totals
 from vestnik.mailings.models import Mailing
 from vestnik.mailings.rendering import Preview
-from vestnik.mailings.statistics import Totals
 from web.lists.views import with_sizes
 from web.mailings import charts
 from web.mailings.views import InItsZone

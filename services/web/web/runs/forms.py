@@ -1,6 +1,6 @@
 from django import forms
 
-from vestnik.mailings.records import DeliveryState
+from vestnik.mailings.ledger.models import DeliveryState
 
 
 class TryAgainForm(forms.Form):

@@ -14,8 +14,8 @@ from django.utils.translation import pgettext
 
 from vestnik import addresses
 from vestnik.clients.models import Client
-from vestnik.mailings import statistics
-from vestnik.mailings.records import Attempt, Delivery, DeliveryState, Run
+from vestnik.mailings.ledger import statistics
+from vestnik.mailings.ledger.models import Attempt, Delivery, DeliveryState, Run
 
 if TYPE_CHECKING:
     from vestnik.accounts.models import User

@@ -14,8 +14,9 @@ from django_htmx.http import HttpResponseClientRefresh
 
 from vestnik import access, clock
 from vestnik.clients.models import Client
-from vestnik.mailings import runs, standing, statistics, verbs
-from vestnik.mailings.records import Delivery, DeliveryState, Run, RunState, message_id
+from vestnik.mailings import standing, verbs
+from vestnik.mailings.ledger import runs, statistics
+from vestnik.mailings.ledger.models import Delivery, DeliveryState, Run, RunState, message_id
 from vestnik.mailings.rendering import CompiledMessage, Content, Preview
 from web.htmx import wants_fragment
 from web.messages import letters as letter_pages

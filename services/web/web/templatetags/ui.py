@@ -20,8 +20,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from vestnik import access, addresses, clock, demo, mode
-from vestnik.mailings import dead_letters as waiting
 from vestnik.mailings import service
+from vestnik.mailings.ledger import dead_letters as waiting
 from vestnik.mailings.models import Mailing
 from web import pages
 from web.front.public import is_personal

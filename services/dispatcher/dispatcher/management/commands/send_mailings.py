@@ -14,7 +14,8 @@ from dispatcher.runs import foreground
 from dispatcher.runs.dry_run import tell
 from dispatcher.sending.engine import Engine
 from vestnik import jobs
-from vestnik.mailings import runs, verbs
+from vestnik.mailings import verbs
+from vestnik.mailings.ledger import runs
 from vestnik.mailings.models import Mailing
 
 NOT_SENT = 1

@@ -12,10 +12,10 @@ from django.db import connection
 from django.db.models import Sum
 
 from vestnik.accounts.models import User
-from vestnik.mailings import causes
-from vestnik.mailings.records import Run, Tally
-from vestnik.mailings.runs import COUNTED
-from vestnik.mailings.statistics.counting import Totals
+from vestnik.mailings.ledger import causes
+from vestnik.mailings.ledger.models import Run, Tally
+from vestnik.mailings.ledger.runs import COUNTED
+from vestnik.mailings.ledger.statistics.totals import Totals
 
 BY_HOUR_UP_TO = timedelta(days=2)
 REASONS = 10

@@ -8,8 +8,8 @@ from typing import Any
 
 from django.db.models import QuerySet, Sum
 
-from vestnik.mailings.records import Run, Tally
-from vestnik.mailings.runs import COUNTED
+from vestnik.mailings.ledger.models import Run, Tally
+from vestnik.mailings.ledger.runs import COUNTED
 
 
 @dataclass(frozen=True, kw_only=True)

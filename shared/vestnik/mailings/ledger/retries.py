@@ -7,9 +7,9 @@ from typing import Any
 
 from django.db import connection
 
-from vestnik.mailings.causes import Cause
-from vestnik.mailings.records import Run
-from vestnik.mailings.tallies import COUNT, NOT_TRIED
+from vestnik.mailings.ledger.causes import Cause
+from vestnik.mailings.ledger.models import Run
+from vestnik.mailings.ledger.tallies import COUNT, NOT_TRIED
 
 # Letters are looked up run by run and client by client (LATERAL, LIMIT), then by their ids: what an owner has of others
 # is not read, whatever the planner expects (docs/decisions/0028).

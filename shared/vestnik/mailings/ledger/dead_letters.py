@@ -20,11 +20,11 @@ from django.db.models import OuterRef, Q, QuerySet, Subquery
 
 from vestnik import access
 from vestnik.mailings import verbs
-from vestnik.mailings.causes import DEAD, Cause
-from vestnik.mailings.letters import CAUSE
+from vestnik.mailings.ledger.causes import DEAD, Cause
+from vestnik.mailings.ledger.models import Delivery, Run
+from vestnik.mailings.ledger.retries import CAUSE
+from vestnik.mailings.ledger.statistics import last_attempts
 from vestnik.mailings.models import Mailing
-from vestnik.mailings.records import Delivery, Run
-from vestnik.mailings.statistics import last_attempts
 
 if TYPE_CHECKING:
     from vestnik.accounts.models import User

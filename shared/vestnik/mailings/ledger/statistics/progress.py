@@ -11,11 +11,11 @@ from django.utils.translation import gettext as _
 
 from vestnik import addresses, clock
 from vestnik.mailings import service
+from vestnik.mailings.ledger.models import Delivery, DeliveryState, Run, RunState, Worker
+from vestnik.mailings.ledger.statistics.totals import Totals, of_runs
 from vestnik.mailings.models import Mailing
-from vestnik.mailings.records import Delivery, DeliveryState, Run, RunState, Worker
 from vestnik.mailings.service import Outage
 from vestnik.mailings.standing import when
-from vestnik.mailings.statistics.counting import Totals, of_runs
 
 LOOK_BACK = timedelta(seconds=10)
 """The speed is measured over this time, if somebody looked before."""

@@ -15,8 +15,8 @@ from django.db.models.functions import Now
 from vestnik import access, clock, jobs
 from vestnik.accounts.models import User
 from vestnik.mailings import calendar
+from vestnik.mailings.ledger.models import Run, RunState, Tally
 from vestnik.mailings.models import Mailing
-from vestnik.mailings.records import Run, RunState, Tally
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from django.db import connection
 
 from vestnik import addresses
-from vestnik.mailings.records import Attempt, Delivery, DeliveryState, Run
+from vestnik.mailings.ledger.models import Attempt, Delivery, DeliveryState, Run
 
 CHUNK = 2_000
 """Rows of an export that are in memory at once."""

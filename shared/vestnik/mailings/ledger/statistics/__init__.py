@@ -1,9 +1,9 @@
 """What became of runs, mailings and accounts: reads only, none of which takes longer for more rows on a page."""
 
-from vestnik.mailings.statistics.counting import Totals, of_mailings, of_runs
-from vestnik.mailings.statistics.progressing import Progress, outage_sentence, progress
-from vestnik.mailings.statistics.reading import Row, attempts, export, journal, last_attempts
-from vestnik.mailings.statistics.reporting import Part, Reason, Report, reasons, report
+from vestnik.mailings.ledger.statistics.journal import Row, attempts, export, journal, last_attempts
+from vestnik.mailings.ledger.statistics.progress import Progress, outage_sentence, progress
+from vestnik.mailings.ledger.statistics.report import Part, Reason, Report, reasons, report
+from vestnik.mailings.ledger.statistics.totals import Totals, of_mailings, of_runs
 
 __all__ = [
     "Part",

@@ -9,7 +9,7 @@ from typing import Any, Self
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from vestnik.mailings.records import AttemptOutcome, DeliveryState
+from vestnik.mailings.ledger.models import AttemptOutcome, DeliveryState
 
 DEAD = (DeliveryState.FAILED, DeliveryState.UNKNOWN)
 
