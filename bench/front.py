@@ -103,10 +103,10 @@ def installation() -> Iterator[tuple[Nginx, str]]:
     variables = {"FRONT_SECRET": SECRET, "ALLOWED_HOSTS": "127.0.0.1", "MAIL_SERVICE_URL": "smtp://127.0.0.1:9"}
     with servers(**variables) as directory:
         from vestnik.demo import posts
-        from vestnik.front import figures
+        from vestnik.front import homepage_stats
 
         posts.make()
-        figures.count()
+        homepage_stats.count()
         static = directory / "static"
         static.mkdir()
         with (

@@ -11,9 +11,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vestnik.blog import verbs
-from vestnik.blog.copies import ON_A_PAGE, REFRESHED
+from vestnik.blog.affected_pages import ON_A_PAGE, REFRESHED
 from vestnik.blog.models import Post
-from vestnik.front import addresses, kept
+from vestnik.front import page_cache, public_urls
 from vestnik.front.models import StalePage
 
 LANGUAGES = ("en", "ru")
@@ -44,12 +44,12 @@ def pages():
     """All public pages, as far as posts show on them: by path, what stands there."""
     shown = [(post.slug, post.title, post.publish_at) for post in Post.objects.published()]
     lists = [shown[at : at + ON_A_PAGE] for at in range(0, len(shown), ON_A_PAGE)] or [[]]
-    found = {addresses.SITEMAP: shown}
+    found = {public_urls.SITEMAP: shown}
     for language in LANGUAGES:
-        found[addresses.home(language)] = shown
-        found[addresses.feed(language)] = shown[:IN_FEED]
-        found |= {addresses.post(language, post[0]): post for post in shown}
-        found |= {addresses.blog(language, page): (len(lists), posts) for page, posts in enumerate(lists, 1)}
+        found[public_urls.home(language)] = shown
+        found[public_urls.feed(language)] = shown[:IN_FEED]
+        found |= {public_urls.post(language, post[0]): post for post in shown}
+        found |= {public_urls.blog(language, page): (len(lists), posts) for page, posts in enumerate(lists, 1)}
     return found
 
 
@@ -155,7 +155,7 @@ def test_a_post_that_may_appear_before_its_change_is_committed_touches_its_pages
     for change in (lambda: save(soon, title="Another"), lambda: verbs.delete_posts([soon])):
         _others, marked = changed_by(change)
         assert numbers_of(marked) == [1, 2]
-        assert {"/en/", "/ru/blog/feed/", addresses.post("ru", soon.slug)} <= marked
+        assert {"/en/", "/ru/blog/feed/", public_urls.post("ru", soon.slug)} <= marked
 
 
 def test_what_nobody_can_read_touches_nothing(front):
@@ -189,11 +189,11 @@ def test_the_home_page_and_the_post_come_before_the_depths_of_the_lists(front):
 
 def test_where_there_is_no_front_nothing_is_written(front, valkey, django_capture_on_commit_callbacks):
     front.FRONT_URL = ""
-    kept.kept("title", 60, lambda: "Old")
+    page_cache.kept("title", 60, lambda: "Old")
     with django_capture_on_commit_callbacks(execute=True):
         verbs.save_post(make())
     assert not StalePage.objects.exists()
-    assert kept.kept("title", 60, lambda: "New") == "New"
+    assert page_cache.kept("title", 60, lambda: "New") == "New"
 
 
 def test_what_is_undone_marks_nothing(front):

@@ -19,9 +19,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from local.servers import ValkeyServer
 from tests import embedded
-from vestnik.blog import counting, verbs
-from vestnik.blog.counting import BATCH, ID, VIEWS, flush, seen
+from vestnik.blog import verbs, view_counter
 from vestnik.blog.models import Post, ViewBatch
+from vestnik.blog.view_counter import BATCH, ID, VIEWS, flush, seen
 
 numbers = count(1)
 
@@ -39,7 +39,7 @@ def make_post(slug="", **values):
 @pytest.fixture(autouse=True)
 def answering(valkey, monkeypatch):
     """As if Redis had answered till now."""
-    monkeypatch.setattr(counting, "_silent_since", -1000.0)
+    monkeypatch.setattr(view_counter, "_silent_since", -1000.0)
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def views(*slugs):
 
 
 def broker():
-    return counting._redis()
+    return view_counter._redis()
 
 
 def pending():
@@ -69,7 +69,7 @@ def crash_at(step, monkeypatch):
     def die(*_args):
         raise Crash
 
-    original = counting._add
+    original = view_counter._add
 
     def add_and_die(*args):
         original(*args)
@@ -78,11 +78,11 @@ def crash_at(step, monkeypatch):
     with monkeypatch.context() as patch:
         match step:
             case "taken":
-                patch.setattr(counting, "_add", die)
+                patch.setattr(view_counter, "_add", die)
             case "added":
-                patch.setattr(counting, "_add", add_and_die)
+                patch.setattr(view_counter, "_add", add_and_die)
             case "committed":
-                patch.setattr(counting, "_drop", die)
+                patch.setattr(view_counter, "_drop", die)
         yield
 
 
@@ -141,7 +141,7 @@ def test_nothing_is_lost_or_doubled_while_readers_read_and_flushes_come_and_die(
     readers, each = 4, 400
     over = threading.Event()
     die_here = iter([*STEPS * 10, *[""] * 100_000])
-    drop, add = counting._drop, counting._add
+    drop, add = view_counter._drop, view_counter._add
 
     def add_or_die(*args):
         step = next(die_here)
@@ -157,8 +157,8 @@ def test_nothing_is_lost_or_doubled_while_readers_read_and_flushes_come_and_die(
             raise Crash
         drop(batch)
 
-    monkeypatch.setattr(counting, "_add", add_or_die)
-    monkeypatch.setattr(counting, "_drop", drop_or_die)
+    monkeypatch.setattr(view_counter, "_add", add_or_die)
+    monkeypatch.setattr(view_counter, "_drop", drop_or_die)
 
     def read(slug):
         for _ in range(each):
@@ -188,7 +188,7 @@ def test_nothing_is_lost_or_doubled_while_readers_read_and_flushes_come_and_die(
 def test_a_crash_of_postgresql_while_views_are_added_loses_and_doubles_none(posts, monkeypatch):
     for _ in range(5):
         seen("post-a")
-    add = counting._add
+    add = view_counter._add
 
     def add_and_crash(*args):
         added = add(*args)
@@ -196,7 +196,7 @@ def test_a_crash_of_postgresql_while_views_are_added_loses_and_doubles_none(post
         return added
 
     with monkeypatch.context() as patch:
-        patch.setattr(counting, "_add", add_and_crash)
+        patch.setattr(view_counter, "_add", add_and_crash)
         with pytest.raises(OperationalError):
             flush()
     connection.close()
@@ -216,15 +216,15 @@ def own_valkey(tmp_path, settings, monkeypatch):
     server = ValkeyServer(tmp_path / "valkey", durable=True)
     server.start()
     settings.REDIS_URL = server.url(0)
-    monkeypatch.setattr(counting, "_redis", lambda: clients.setdefault("one", redis_of(server)))
-    monkeypatch.setattr(counting, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(view_counter, "_redis", lambda: clients.setdefault("one", redis_of(server)))
+    monkeypatch.setattr(view_counter, "PAUSE_SECONDS", 0.0)
     clients: dict[str, redis.Redis] = {}
     yield server
     server.stop()
 
 
 def redis_of(server):
-    return redis.Redis.from_url(counting.impatient(server.url(0)))
+    return redis.Redis.from_url(view_counter.impatient(server.url(0)))
 
 
 def test_a_crash_of_valkey_loses_no_view_that_was_counted(posts, own_valkey):
@@ -261,15 +261,15 @@ def test_a_crash_of_valkey_loses_no_view_that_was_counted(posts, own_valkey):
 
 
 def test_where_redis_is_away_readers_wait_once_and_views_are_lost(posts, monkeypatch, caplog):
-    away = redis.Redis.from_url(counting.impatient("unix:///nowhere/valkey.sock"))
-    monkeypatch.setattr(counting, "_silent_since", -1000.0)
+    away = redis.Redis.from_url(view_counter.impatient("unix:///nowhere/valkey.sock"))
+    monkeypatch.setattr(view_counter, "_silent_since", -1000.0)
     with monkeypatch.context() as patch:
-        patch.setattr(counting, "_redis", lambda: away)
+        patch.setattr(view_counter, "_redis", lambda: away)
         assert not any(seen("post-a") for _ in range(100))
         with pytest.raises(redis.RedisError):
             flush()
     assert len(caplog.records) == 1
-    monkeypatch.setattr(counting, "_silent_since", -1000.0)
+    monkeypatch.setattr(view_counter, "_silent_since", -1000.0)
     assert seen("post-a")
     assert flush() == 1
 
@@ -278,14 +278,14 @@ def test_a_count_that_may_have_been_made_is_not_repeated(posts, monkeypatch):
     """Redis is slow to answer: it has counted when nobody listens any more."""
     broker().config_set("busy-reply-threshold", 5000)
     slow = redis.Redis.from_url(
-        counting.settings.REDIS_URL, socket_timeout=0.05, retry=counting.Retry(counting.NoBackoff(), 0)
+        view_counter.settings.REDIS_URL, socket_timeout=0.05, retry=view_counter.Retry(view_counter.NoBackoff(), 0)
     )
-    monkeypatch.setattr(counting, "_silent_since", -1000.0)
+    monkeypatch.setattr(view_counter, "_silent_since", -1000.0)
     with monkeypatch.context() as patch:
-        patch.setattr(counting, "_redis", lambda: slow)
+        patch.setattr(view_counter, "_redis", lambda: slow)
         broker().client_pause(200)
         assert not seen("post-a")
-    monkeypatch.setattr(counting, "_silent_since", -1000.0)
+    monkeypatch.setattr(view_counter, "_silent_since", -1000.0)
     time.sleep(0.25)
     flush()
     assert views("post-a")[0] <= 1
@@ -314,7 +314,7 @@ def test_what_is_no_address_of_a_post_is_not_counted():
 
 
 def test_made_up_addresses_fill_no_memory_and_stop_nobody(posts, monkeypatch):
-    monkeypatch.setattr(counting, "COUNT", counting.COUNT.replace(str(counting.MOST_SLUGS), "10"))
+    monkeypatch.setattr(view_counter, "COUNT", view_counter.COUNT.replace(str(view_counter.MOST_SLUGS), "10"))
     seen("post-a")
     assert [seen(f"made-up-{number}") for number in range(12)] == [True] * 9 + [False] * 3
     assert seen("post-a")
@@ -365,8 +365,8 @@ def test_a_change_that_is_undone_loses_and_doubles_no_views(posts):
 
 
 def test_a_post_is_saved_while_redis_is_away(posts, monkeypatch):
-    away = redis.Redis.from_url(counting.impatient("unix:///nowhere/valkey.sock"))
-    monkeypatch.setattr(counting, "_redis", lambda: away)
+    away = redis.Redis.from_url(view_counter.impatient("unix:///nowhere/valkey.sock"))
+    monkeypatch.setattr(view_counter, "_redis", lambda: away)
     posts[0].title = "Another"
     verbs.save_post(posts[0])
     assert Post.objects.filter(title="Another").exists()

@@ -22,7 +22,7 @@ from tests.dispatcher.test_races import elsewhere
 from tests.system.processes import wait_until
 from tests.timing import in_time
 from vestnik import jobs
-from vestnik.front import kept, stale
+from vestnik.front import invalidation, page_cache
 from vestnik.front.models import StalePage
 
 SECRET = "a secret of sixteen"
@@ -363,11 +363,11 @@ def test_a_cookie_that_comes_with_a_page_is_not_carried_to_the_next(db, front, m
 
 def test_what_redis_keeps_is_left_behind_before_pages_are_made(transactional_db, front):
     """Whoever changed the page may not have reached the cache."""
-    kept.kept("title", 60, lambda: "Old")
+    page_cache.kept("title", 60, lambda: "Old")
     made = []
 
     async def make(request):
-        made.append(kept.kept("title", 60, lambda: "New"))
+        made.append(page_cache.kept("title", 60, lambda: "New"))
         return web.Response(headers=PASSED_BY)
 
     front.answers["/en/blog/"] = make
@@ -377,18 +377,18 @@ def test_what_redis_keeps_is_left_behind_before_pages_are_made(transactional_db,
 
 
 def test_what_redis_keeps_of_the_blog_stays_where_only_figures_are_others(transactional_db, front):
-    kept.kept("title", 60, lambda: "Old")
-    kept.kept("number", 60, lambda: 1, kept.FIGURES)
+    page_cache.kept("title", 60, lambda: "Old")
+    page_cache.kept("number", 60, lambda: 1, page_cache.FIGURES)
     mark("/en/", "/ru/")
     page_refresh.refresh()
-    assert kept.kept("title", 60, lambda: "New") == "Old"
-    assert kept.kept("number", 60, lambda: 2, kept.FIGURES) == 2
+    assert page_cache.kept("title", 60, lambda: "New") == "Old"
+    assert page_cache.kept("number", 60, lambda: 2, page_cache.FIGURES) == 2
 
 
 def test_pages_that_are_marked_again_and_again_while_the_front_is_away_are_few_rows(db, front, settings):
     settings.FRONT_URL = "http://127.0.0.1:9"
     for _ in range(20):
-        stale.mark(["/en/", "/ru/"])
+        invalidation.mark(["/en/", "/ru/"])
         page_refresh.refresh()
     assert rows() == ["/en/", "/ru/"]
 

@@ -22,7 +22,7 @@ from vestnik.clients import background
 from vestnik.clients import verbs as clients
 from vestnik.clients.importing import import_clients
 from vestnik.clients.models import Client
-from vestnik.front import figures
+from vestnik.front import homepage_stats
 from vestnik.front.models import Figures, StalePage
 from vestnik.mailings import verbs
 from vestnik.mailings.ledger import runs
@@ -49,7 +49,7 @@ def waiting(settings):
 
 
 def told():
-    now = figures.current()
+    now = homepage_stats.current()
     return now.mailings, now.active_mailings, now.clients
 
 
@@ -59,7 +59,7 @@ def long_ago():
 
 def count_again():
     long_ago()
-    figures.count()
+    homepage_stats.count()
     return told()
 
 
@@ -71,7 +71,7 @@ def test_clients_of_several_owners_with_one_address_are_one(alice, bob, valkey):
     for owner in (alice, bob):
         clients.create_client(owner, "ann@example.org")
         clients.create_client(owner, f"friend-of-{owner.pk}@example.org")
-    figures.count()
+    homepage_stats.count()
     assert told() == (0, 0, 3)
 
 
@@ -97,15 +97,15 @@ def test_a_mailing_is_active_from_its_first_run_until_its_last_is_over_unless_it
 
 def test_pages_read_one_row(alice, valkey, django_assert_num_queries):
     make_clients(alice, 5)
-    figures.count()
+    homepage_stats.count()
     with django_assert_num_queries(1):
-        assert figures.current().clients == 5
+        assert homepage_stats.current().clients == 5
 
 
 def test_other_figures_make_the_home_pages_stale_and_the_same_do_not(alice, valkey, settings):
     settings.FRONT_URL = "http://front.test"
     make_clients(alice, 1)
-    figures.count()
+    homepage_stats.count()
     assert sorted(StalePage.objects.values_list("path", flat=True)) == ["/en/", "/ru/"]
     StalePage.objects.all().delete()
     count_again()
@@ -220,32 +220,32 @@ def test_what_is_refused_hints_at_nothing(alice, valkey, settings, django_captur
 
 def test_a_thousand_hints_are_one_job(transactional_db, valkey, settings):
     for _ in range(1000):
-        figures.changed()
+        homepage_stats.changed()
     assert waiting(settings) == [0]
 
 
 def test_who_comes_too_soon_comes_again_in_time_and_once(transactional_db, valkey, settings):
     Figures.objects.create(counted_at=timezone.now(), seconds=0.5)
     for _ in range(5):
-        figures.count()
-        figures.changed()
+        homepage_stats.count()
+        homepage_stats.changed()
     delays = waiting(settings)
     assert delays
     assert all(9 <= delay <= 10 for delay in delays)
-    assert figures.current().seconds == 0.5
+    assert homepage_stats.current().seconds == 0.5
 
 
 def test_a_hint_that_comes_while_it_is_counted_is_a_count_more(alice, transactional_db, valkey, settings, monkeypatch):
-    mark = figures.stale.mark
+    mark = homepage_stats.stale.mark
 
     def meanwhile(paths, room):
         elsewhere(lambda: clients.create_client(alice, "bea@example.org"))
         mark(paths, room)
 
-    monkeypatch.setattr(figures.stale, "mark", meanwhile)
+    monkeypatch.setattr(homepage_stats.stale, "mark", meanwhile)
     clients.create_client(alice, "ann@example.org")
     redis.Redis.from_url(settings.REDIS_URL).delete("vestnik:control.msgs")  # the job is at work
-    figures.count()
+    homepage_stats.count()
     assert told() == (0, 0, 1)
     assert waiting(settings) == [0]
     monkeypatch.undo()
@@ -255,18 +255,18 @@ def test_a_hint_that_comes_while_it_is_counted_is_a_count_more(alice, transactio
 @pytest.mark.parametrize(("seconds", "pause"), [(0.001, 1), (3, 60), (3600, 600)])
 def test_counting_takes_a_twentieth_of_the_time_at_most(seconds, pause, transactional_db, valkey, settings):
     Figures.objects.create(counted_at=timezone.now() - timedelta(seconds=pause - 0.5), seconds=seconds)
-    figures.count()
+    homepage_stats.count()
     assert waiting(settings) == [0]  # half a second
-    assert figures.current().seconds == seconds
+    assert homepage_stats.current().seconds == seconds
     Figures.objects.update(counted_at=timezone.now() - timedelta(seconds=pause))
-    figures.count()
-    assert figures.current().seconds != seconds
+    homepage_stats.count()
+    assert homepage_stats.current().seconds != seconds
 
 
 def test_a_clock_that_was_set_back_does_not_put_counting_off(transactional_db, valkey, settings):
     Figures.objects.create(counted_at=timezone.now() + timedelta(days=1), seconds=7)
-    figures.count()
-    assert figures.current().seconds != 7
+    homepage_stats.count()
+    assert homepage_stats.current().seconds != 7
 
 
 def test_never_are_two_counts_under_way(transactional_db, valkey, settings, monkeypatch):
@@ -280,10 +280,10 @@ def test_never_are_two_counts_under_way(transactional_db, valkey, settings, monk
 
     with monkeypatch.context() as patch:
         patch.setattr(Mailing.objects, "active", slowly, raising=False)
-        thread = elsewhere(figures.count, seconds=0)
+        thread = elsewhere(homepage_stats.count, seconds=0)
         assert begun.wait(10)
     try:
-        figures.count()
+        homepage_stats.count()
         assert not Figures.objects.exists()
         assert waiting(settings) == [1]
     finally:
@@ -296,12 +296,12 @@ def test_without_redis_nobody_waits_and_the_tick_has_them_counted(
     alice, transactional_db, valkey, settings, monkeypatch
 ):
     with monkeypatch.context() as patch:
-        patch.setattr(figures, "_redis", lambda: redis.Redis.from_url(impatient(NOWHERE)))
+        patch.setattr(homepage_stats, "_redis", lambda: redis.Redis.from_url(impatient(NOWHERE)))
         clients.create_client(alice, "ann@example.org")
         assert waiting(settings) == []
     ticking.tick()
     assert waiting(settings) == [0]
-    figures.count()
+    homepage_stats.count()
     assert told() == (0, 0, 1)
 
 
@@ -309,10 +309,10 @@ def test_a_cache_that_is_away_makes_no_flood_of_jobs(transactional_db, valkey, s
     settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": impatient(NOWHERE)}}
     Figures.objects.create(counted_at=timezone.now(), seconds=1)
     for _ in range(50):
-        figures.changed()
-    figures.count()
+        homepage_stats.changed()
+    homepage_stats.count()
     for _ in range(50):
-        figures.changed()
+        homepage_stats.changed()
     assert len(waiting(settings)) == 2  # the first is the one at work
     cache.close()
     connections.close_all()

@@ -5,7 +5,7 @@ import threading
 import pytest
 from django.core.cache import cache
 
-from vestnik.front.kept import BLOG, FIGURES, kept, key_of, throw_away
+from vestnik.front.page_cache import BLOG, FIGURES, kept, key_of, throw_away
 from vestnik.settings import impatient
 
 

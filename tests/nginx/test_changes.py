@@ -13,7 +13,7 @@ from vestnik import clock
 from vestnik.blog import verbs
 from vestnik.blog.models import Post
 from vestnik.clients import verbs as clients
-from vestnik.front import figures
+from vestnik.front import homepage_stats
 from vestnik.mailings import verbs as mailings
 from vestnik.testing.factories import make_mailing
 
@@ -121,7 +121,7 @@ def test_the_figures_are_right_a_moment_after_changes(site, alice, bob):
         return seconds_until(lambda: all(shown(site, page) == [mailings, active, clients] for page in pages)) < 3
 
     mailing = make_mailing(alice, 3)
-    figures.changed()  # the factory makes clients without a verb
+    homepage_stats.changed()  # the factory makes clients without a verb
     assert become(1, 1, 3)
     of_bob = clients.create_client(bob, "of-both@example.org")
     assert become(1, 1, 4)

@@ -18,7 +18,7 @@ from tests.nginx.site import (
     write,
 )
 from tests.timing import in_time
-from vestnik.blog import counting, verbs
+from vestnik.blog import verbs, view_counter
 from vestnik.blog.models import Post
 
 
@@ -121,7 +121,7 @@ def test_views_are_exact_over_a_thousand_mixed_requests(site, gunicorn, alice):
     expected = {post.slug: sum(kind in counted and slug == post.slug for kind, slug, _ in requests) for post in posts}
 
     def views() -> dict[str, int]:
-        counting.flush()
+        view_counter.flush()
         return dict(Post.objects.values_list("slug", "views"))
 
     eventually(lambda: sum(views().values()) >= sum(expected.values()))

@@ -53,7 +53,7 @@ VALUES: dict[str, Any] = {
 """Of the sample, by the names that statements give them."""
 
 PLACES: dict[str, tuple[Any, ...]] = {
-    "vestnik.blog.counting.ADD": (["a-post"], [1]),
+    "vestnik.blog.view_counter.ADD": (["a-post"], [1]),
     "vestnik.blog.images.LOCK": ("key",),
     "vestnik.sharing.LOCK": ("bob@example.org",),
     "dispatcher.sending.leases.BEAT": (1,),

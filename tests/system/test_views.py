@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from tests.system.processes import wait_until
 from vestnik import jobs
-from vestnik.blog import counting
+from vestnik.blog import view_counter
 from vestnik.blog.models import Post
 
 FLUSHING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%%UPDATE blog_post%%'"
@@ -22,7 +22,7 @@ FLUSHING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'
 
 @pytest.fixture
 def posts(transactional_db, valkey, monkeypatch):
-    monkeypatch.setattr(counting, "_silent_since", -1000.0)
+    monkeypatch.setattr(view_counter, "_silent_since", -1000.0)
     return [
         Post.objects.create(title=slug, slug=slug, content="<p>Text.</p>", draft=False, publish_at=timezone.now())
         for slug in ("post-a", "post-b")
@@ -35,11 +35,11 @@ def views():
 
 def read(slug, times=1):
     for _ in range(times):
-        assert counting.seen(slug)
+        assert view_counter.seen(slug)
 
 
 def left():
-    return counting._redis().exists(counting.VIEWS, counting.BATCH)
+    return view_counter._redis().exists(view_counter.VIEWS, view_counter.BATCH)
 
 
 @contextmanager
@@ -99,12 +99,12 @@ def test_a_worker_that_is_killed_after_it_committed_has_not_added_twice(posts, r
     dispatcher = run_dispatcher("control")
     read("post-a", 3)
     with in_the_middle_of_a_flush() as go_on:
-        counting._redis().client_pause(60_000, all=False)  # no writing: the batch cannot be dropped
+        view_counter._redis().client_pause(60_000, all=False)  # no writing: the batch cannot be dropped
         go_on.set()
         wait_until(lambda: views()["post-a"] == 3)
         dispatcher.kill("control")
-        wait_until(lambda: not any("b" in client["flags"] for client in counting._redis().client_list()))
-        counting._redis().client_unpause()
+        wait_until(lambda: not any("b" in client["flags"] for client in view_counter._redis().client_list()))
+        view_counter._redis().client_unpause()
     assert left()
     read("post-b")
     dispatcher.restart("control")
@@ -120,7 +120,7 @@ def test_workers_killed_at_any_moment_lose_and_double_no_view(posts, run_dispatc
     def go_on_reading(slug):
         while not over.is_set():
             read(slug)
-            counting.seen(f"made-up-{counted[slug] % 5000}")  # so that a flush takes a while
+            view_counter.seen(f"made-up-{counted[slug] % 5000}")  # so that a flush takes a while
             counted[slug] += 1
             if counted[slug] % 50 == 0:
                 jobs.FLUSH_VIEWS.enqueue()

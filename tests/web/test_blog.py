@@ -19,7 +19,7 @@ from tests.web.posts import make_picture, make_post
 from vestnik import clock
 from vestnik.blog import verbs
 from vestnik.blog.models import Post
-from vestnik.front import addresses, kept
+from vestnik.front import page_cache, public_urls
 from web.blog import reading, search_engines, texts
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("valkey")]
@@ -61,7 +61,7 @@ def test_the_newest_posts_come_first_a_dozen_a_page_in_either_language(client):
         make_post(f"Title {number}", language="ru" if number % 2 else "en")
 
     for language in ("en", "ru"):
-        pages = [titles(client.get(addresses.blog(language, page))) for page in (1, 2, 3)]
+        pages = [titles(client.get(public_urls.blog(language, page))) for page in (1, 2, 3)]
         assert [title for page in pages for title in page] == [f"Title {number}" for number in range(24, -1, -1)]
         assert [len(page) for page in pages] == [12, 12, 1]
 
@@ -300,7 +300,7 @@ def test_a_draft_is_previewed_on_the_same_page_and_search_engines_leave_it(rf, l
 
 
 def feed(client, language="en"):
-    answer = client.get(addresses.feed(language))
+    answer = client.get(public_urls.feed(language))
     assert answer["Content-Type"] == "application/rss+xml; charset=utf-8"
     return ET.fromstring(answer.content).find("channel")  # noqa: S314 (our own)
 
@@ -340,7 +340,7 @@ def test_what_was_written_is_no_markup_in_the_feed(client):
 
 def test_the_feed_is_another_only_when_a_post_is(client, post, django_capture_on_commit_callbacks):
     def built():
-        kept.throw_away()
+        page_cache.throw_away()
         return parsedate_to_datetime(feed(client).findtext("lastBuildDate"))
 
     before = built()
@@ -425,7 +425,7 @@ def test_fewer_than_three_are_all_there_are(client):
     assert reading.some("en") == []
     make_post("Older")
     make_post("Newer")
-    kept.throw_away()
+    page_cache.throw_away()
     assert [card.title for card in reading.some("en")] == ["Newer", "Older"]
 
 
@@ -446,7 +446,7 @@ def test_every_post_has_its_turn_however_many_there_are(monkeypatch):
 
     seen = set()
     for _time in range(40):
-        kept.throw_away()
+        page_cache.throw_away()
         cards = reading.some("en")
         assert len({card.slug for card in cards}) == 3
         seen |= {card.slug for card in cards}

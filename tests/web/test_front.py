@@ -17,10 +17,10 @@ from django.utils import translation
 from tests.local.helpers import eventually
 from tests.web.posts import make_picture, make_post
 from vestnik import clock
-from vestnik.blog import counting, verbs
-from vestnik.blog.copies import ON_A_PAGE, REFRESHED
+from vestnik.blog import verbs, view_counter
+from vestnik.blog.affected_pages import ON_A_PAGE, REFRESHED
 from vestnik.blog.models import Post
-from vestnik.front import addresses, kept
+from vestnik.front import page_cache, public_urls
 from web.blog import reading
 from web.front import readers
 
@@ -66,7 +66,7 @@ def expires(answer):
 
 
 def views(post):
-    counting.flush()
+    view_counter.flush()
     return Post.objects.values_list("views", flat=True).get(pk=post.pk)
 
 
@@ -80,14 +80,14 @@ def shown(answer):
 
 
 def test_the_core_names_public_pages_as_the_web_does():
-    for language in addresses.languages():
+    for language in public_urls.languages():
         with translation.override(language):
-            assert addresses.home(language) == reverse("home")
-            assert addresses.blog(language) == reverse("blog:list")
-            assert addresses.blog(language, 2) == reverse("blog:list", query={"page": 2})
-            assert addresses.post(language, "a-slug_1") == reverse("blog:post", args=["a-slug_1"])
-            assert addresses.feed(language) == reverse("blog:feed")
-    assert reverse("sitemap") == addresses.SITEMAP
+            assert public_urls.home(language) == reverse("home")
+            assert public_urls.blog(language) == reverse("blog:list")
+            assert public_urls.blog(language, 2) == reverse("blog:list", query={"page": 2})
+            assert public_urls.post(language, "a-slug_1") == reverse("blog:post", args=["a-slug_1"])
+            assert public_urls.feed(language) == reverse("blog:feed")
+    assert reverse("sitemap") == public_urls.SITEMAP
 
 
 def test_pictures_have_the_addresses_that_the_web_serves(client):
@@ -120,12 +120,12 @@ def paths():
     for _number in range(12):
         make_post()
     Post.objects.exclude(pk__in=[first.pk]).update(excerpt="The same")
-    kept.throw_away()
+    page_cache.throw_away()
     made = ["/sitemap.xml", "/robots.txt"]
-    for language in addresses.languages():
-        made += [addresses.blog(language, page) for page in (1, 2, 99)]
-        made += [addresses.post(language, slug) for slug in (first.slug, "no-such-post")]
-        made.append(addresses.feed(language))
+    for language in public_urls.languages():
+        made += [public_urls.blog(language, page) for page in (1, 2, 99)]
+        made += [public_urls.post(language, slug) for slug in (first.slug, "no-such-post")]
+        made.append(public_urls.feed(language))
     return made
 
 
@@ -141,15 +141,15 @@ def test_what_a_visitor_gets_depends_on_nothing_but_the_address(paths, alice):
 def test_the_home_page_depends_on_nothing_but_its_address_and_chance(alice):
     make_post()
     make_post()
-    for language in addresses.languages():
+    for language in public_urls.languages():
         bobs = Browser()
         bobs.cookies = SimpleCookie(COOKIES)
-        alices = Browser().get(addresses.home(language))
-        assert shown(bobs.get(f"{addresses.home(language)}?page=2&q=evil", headers=ODD)) == shown(alices)
+        alices = Browser().get(public_urls.home(language))
+        assert shown(bobs.get(f"{public_urls.home(language)}?page=2&q=evil", headers=ODD)) == shown(alices)
 
 
 def test_what_a_visitor_gets_is_for_everybody_to_keep(paths):
-    for path in [*paths, *map(addresses.home, addresses.languages())]:
+    for path in [*paths, *map(public_urls.home, public_urls.languages())]:
         answer = Browser().get(path)
         assert answer["Cache-Control"] == "public, max-age=0, must-revalidate", path
         assert not answer.cookies
@@ -159,7 +159,7 @@ def test_what_a_visitor_gets_is_for_everybody_to_keep(paths):
 
 
 def test_a_visitors_page_asks_for_neither_sessions_nor_users(paths):
-    for path in [*paths, *map(addresses.home, addresses.languages())]:
+    for path in [*paths, *map(public_urls.home, public_urls.languages())]:
         with CaptureQueriesContext(connection) as asked:
             Browser().get(path)
         assert not [query["sql"] for query in asked if "session" in query["sql"] or "accounts_user" in query["sql"]]
@@ -168,7 +168,7 @@ def test_a_visitors_page_asks_for_neither_sessions_nor_users(paths):
 def test_who_is_signed_in_gets_a_page_of_their_own_that_nobody_keeps(client, alice, paths):
     client.force_login(alice)
 
-    for path in [*paths, *map(addresses.home, addresses.languages())]:
+    for path in [*paths, *map(public_urls.home, public_urls.languages())]:
         answer = client.get(path, headers=FRONT)
         assert answer["Cache-Control"] == "private, no-cache", path
         assert expires(answer) == 0
@@ -239,8 +239,8 @@ def test_a_copy_is_kept_no_longer_than_until_the_next_post_appears(client):
 
 def test_a_page_that_was_being_made_while_something_changed_is_kept_to_the_end_of_its_second_only(client, monkeypatch):
     make_post()
-    for room in (kept.BLOG, kept.FIGURES):
-        monkeypatch.setattr(reading, "page", lambda number, room=room: kept.throw_away(room) or [])
+    for room in (page_cache.BLOG, page_cache.FIGURES):
+        monkeypatch.setattr(reading, "page", lambda number, room=room: page_cache.throw_away(room) or [])
         assert expires(client.get("/en/blog/", headers=FRONT)) <= time.time()
         refreshed = client.get("/en/blog/", headers=FRONT | {"X-Front-Refresh": "1"})
         assert expires(refreshed) > time.time() + 50  # whatever changed since asks for a refresh of its own
@@ -342,7 +342,7 @@ def test_a_browser_that_has_the_page_is_not_sent_it_again_but_the_front_is(clien
     assert client.get("/en/blog/", headers=have).status_code == 304
     assert client.get("/en/blog/", headers=FRONT | have).status_code == 200
     make_post()
-    kept.throw_away()
+    page_cache.throw_away()
     assert client.get("/en/blog/", headers=have).status_code == 200
 
 
@@ -361,8 +361,8 @@ def test_a_page_asks_the_database_as_little_for_a_dozen_posts_as_for_three(clien
         make_post(slug=slug, picture=make_picture())
 
     def asked():
-        kept.throw_away()
-        kept.throw_away(kept.FIGURES)
+        page_cache.throw_away()
+        page_cache.throw_away(page_cache.FIGURES)
         with CaptureQueriesContext(connection) as first:
             assert client.get(path).status_code == 200
         with CaptureQueriesContext(connection) as second:
@@ -468,7 +468,7 @@ def test_a_page_behind_a_front_leaves_its_views_to_it(client, post, alice):
 
 def test_a_page_that_is_not_there_is_no_view(client, post):
     verbs.unpublish([post])
-    kept.throw_away()
+    page_cache.throw_away()
 
     assert client.get("/en/blog/post/", headers={"User-Agent": FIREFOX}).status_code == 404
     assert views(post) == 0

@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 from dispatcher.ledger import closing
 from vestnik import erasing, jobs, locks
 from vestnik.accounts.models import User
-from vestnik.front import figures
+from vestnik.front import homepage_stats
 from vestnik.mailings.ledger.models import Run, RunState
 from vestnik.mailings.models import Mailing
 
@@ -68,7 +68,7 @@ def erase(user_id: int) -> None:
         if not alone or user_id not in erasing.deleted_accounts() or not _erase(user_id):
             return
     logger.info("account %d is erased", user_id)
-    figures.changed()
+    homepage_stats.changed()
     for waiting in erasing.deleted_accounts():
         jobs.erase(waiting)
 

@@ -14,9 +14,9 @@ from dispatcher.ledger import closing
 from dispatcher.runs import launching, ticking
 from dispatcher.sending import lanes
 from vestnik import jobs, logs
-from vestnik.blog import counting
+from vestnik.blog import view_counter
 from vestnik.clients import background
-from vestnik.front import figures
+from vestnik.front import homepage_stats
 
 MINUTE = timedelta(minutes=1).total_seconds() * 1000
 
@@ -69,8 +69,8 @@ erase = bind(
 
 # The tick asks again for what one of these did not come to.
 refresh_pages = bind(jobs.REFRESH_PAGES, page_refresh.refresh, max_retries=0, time_limit=10 * MINUTE)
-count_figures = bind(jobs.COUNT_FIGURES, figures.count, max_retries=0, time_limit=60 * MINUTE)
-flush_views = bind(jobs.FLUSH_VIEWS, counting.flush, max_retries=0, time_limit=10 * MINUTE)
+count_figures = bind(jobs.COUNT_FIGURES, homepage_stats.count, max_retries=0, time_limit=60 * MINUTE)
+flush_views = bind(jobs.FLUSH_VIEWS, view_counter.flush, max_retries=0, time_limit=10 * MINUTE)
 
 # A lane ends by itself, by its slice; one that has begun is not retried, for that would be a second lane.
 send = bind(

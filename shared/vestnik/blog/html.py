@@ -14,7 +14,7 @@ from django.conf import settings
 from django.core.files.storage import default_storage
 
 from vestnik.blog.models import Picture, file_name, widths
-from vestnik.front import addresses
+from vestnik.front import public_urls
 
 TAGS = {
     *("p", "br", "hr", "h2", "h3", "h4", "blockquote", "pre", "code"),
@@ -98,7 +98,7 @@ def _filtered(tag: str, name: str, value: str) -> str | None:
     if name in NUMBERS:
         return value if re.fullmatch(r"[0-9]{1,5}", value) else None
     if tag == "img" and name == "src":
-        return value.removeprefix(addresses.absolute(""))  # as it comes when copied from a page of ours
+        return value.removeprefix(public_urls.absolute(""))  # as it comes when copied from a page of ours
     return value
 
 

@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from vestnik import clock, fields
-from vestnik.front import addresses
+from vestnik.front import public_urls
 
 LONGEST_CONTENT = 200_000
 """Characters of a post's HTML."""
@@ -80,7 +80,7 @@ class PostQuerySet(models.QuerySet["Post"]):
 
 def validate_slug_is_free(slug: str) -> None:
     """Refuse what the blog's own addresses are called."""
-    if slug in addresses.RESERVED:
+    if slug in public_urls.RESERVED:
         raise ValidationError(_("The blog itself has a page at this address; choose another."), code="reserved")
 
 
@@ -138,7 +138,7 @@ class Post(models.Model):
 
     def get_absolute_url(self) -> str:
         """Its page in its own language."""
-        return addresses.post(self.language, self.slug)
+        return public_urls.post(self.language, self.slug)
 
     def clean(self) -> None:
         if self.publish_at and self.publish_at.year not in YEARS:

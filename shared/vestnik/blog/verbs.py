@@ -14,9 +14,9 @@ from django.db.models.functions import Coalesce
 from django.utils.translation import gettext as _
 
 from vestnik import clock, versions
-from vestnik.blog import copies, counting, html, images, turns
+from vestnik.blog import affected_pages, html, images, turns, view_counter
 from vestnik.blog.models import Picture, Post
-from vestnik.front import stale
+from vestnik.front import invalidation
 
 NOT_SAVED = {"id", "views"}  # the counter goes on while somebody writes
 
@@ -33,14 +33,14 @@ def save_post(post: Post, seen: datetime | None = None) -> Post:
     before = Post.objects.select_for_update().filter(pk=post.pk).first() if post.pk else None
     if before:
         versions.refuse_if_changed(before, seen)
-        counting.catch_up()
+        view_counter.catch_up()
     post.content = _text(post)
     post.full_clean()
     if before is None:
         post.save()
     else:
         post.save(update_fields=[field.name for field in Post._meta.concrete_fields if field.name not in NOT_SAVED])
-    stale.mark(copies.touched([(before, post)]))
+    invalidation.mark(affected_pages.touched([(before, post)]))
     return post
 
 
@@ -60,7 +60,7 @@ def delete_posts(posts: Iterable[Post]) -> int:
     turns.wait()
     gone = list(Post.objects.select_for_update().filter(pk__in=[post.pk for post in posts]).order_by("pk"))
     Post.objects.filter(pk__in=[post.pk for post in gone]).delete()
-    stale.mark(copies.touched((post, None) for post in gone))
+    invalidation.mark(affected_pages.touched((post, None) for post in gone))
     return len(gone)
 
 
@@ -70,7 +70,7 @@ def save_picture(picture: Picture) -> Picture:
     turns.wait()
     picture.full_clean()
     picture.save(update_fields=["alt"])
-    stale.mark(copies.touched((post, post) for post in picture.posts.all()))
+    invalidation.mark(affected_pages.touched((post, post) for post in picture.posts.all()))
     return picture
 
 
@@ -114,9 +114,9 @@ def _text(post: Post) -> str:
 @transaction.atomic
 def _set_draft(posts: Iterable[Post], draft: bool) -> int:
     turns.wait()
-    counting.catch_up()
+    view_counter.catch_up()
     found = Post.objects.select_for_update().filter(pk__in=[post.pk for post in posts], draft=not draft)
-    changes: list[copies.Change] = []
+    changes: list[affected_pages.Change] = []
     now = clock.now()
     for before in found.order_by("pk"):
         after = copy(before)
@@ -125,5 +125,5 @@ def _set_draft(posts: Iterable[Post], draft: bool) -> int:
     Post.objects.filter(pk__in=[before.pk for before, _after in changes if before]).update(
         draft=draft, updated_at=now, publish_at=F("publish_at") if draft else Coalesce("publish_at", Value(now))
     )
-    stale.mark(copies.touched(changes))
+    invalidation.mark(affected_pages.touched(changes))
     return len(changes)

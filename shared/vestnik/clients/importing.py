@@ -27,7 +27,7 @@ from vestnik.clients import attributes, csv_files
 from vestnik.clients.csv_files import ImportRefused, Row, Sheet
 from vestnik.clients.headers import Columns, first_of, listed
 from vestnik.clients.models import COMMENT_LENGTH, NAME_LENGTH, ClientList, name_key
-from vestnik.front import figures
+from vestnik.front import homepage_stats
 
 __all__ = ["ImportRefused", "ImportReport", "import_clients"]
 
@@ -126,7 +126,7 @@ def import_clients(
             cursor.execute(ANALYZE_GROWN)
     refused_late = _refuse(too_much, source, sheet, on_refused) if too_much else 0
     if created:
-        figures.changed()
+        homepage_stats.changed()
     return ImportReport(
         created=created,
         updated=updated,

@@ -13,7 +13,7 @@ from vestnik import access, addresses, versions
 from vestnik.accounts.models import User
 from vestnik.clients import attributes
 from vestnik.clients.models import Client, ClientList, Membership
-from vestnik.front import figures
+from vestnik.front import homepage_stats
 
 NAMED = 10
 """How many of the addresses that cannot be taken a refusal names."""
@@ -43,7 +43,7 @@ def save_client(client: Client, lists: Iterable[ClientList] | None = None, seen:
         chosen = [client_list.pk for client_list in lists]
         Membership.objects.filter(client=client).exclude(client_list__in=chosen).delete()
         _put(chosen, [client.pk])
-    figures.changed()
+    homepage_stats.changed()
     return client
 
 
@@ -55,7 +55,7 @@ def delete_clients(owner: User, clients: Iterable[Client]) -> None:
     ids = [client.pk for client in clients]
     mailings.cancel_letters_to(owner.pk, ids)
     Client.objects.filter(owner=owner, pk__in=ids).delete()
-    figures.changed()
+    homepage_stats.changed()
 
 
 def create_list(owner: User, name: str) -> ClientList:

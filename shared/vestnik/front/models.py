@@ -23,6 +23,8 @@ class Figures(models.Model):
 class StalePage(models.Model):
     """A public page that is another now. Written with the change itself; deleted when nginx has the page anew."""
 
-    path = models.CharField(max_length=300)  # as vestnik.front.addresses makes it
+    path = models.CharField(max_length=300)  # as vestnik.front.public_urls makes it
     since = models.DateTimeField(db_default=Now())
-    fetched_at = models.DateTimeField(null=True)  # the first time; a second follows (vestnik.front.stale says why)
+    fetched_at = models.DateTimeField(
+        null=True
+    )  # the first time; a second follows (vestnik.front.invalidation says why)

@@ -19,7 +19,7 @@ from vestnik import access, clock, jobs, versions
 from vestnik.accounts import submissions
 from vestnik.accounts.models import User
 from vestnik.clients.models import Client, ClientList
-from vestnik.front import figures
+from vestnik.front import homepage_stats
 from vestnik.mailings import calendar, handing_over
 from vestnik.mailings.ledger import retries, runs
 from vestnik.mailings.ledger.causes import Cause
@@ -130,7 +130,7 @@ def save_mailing(
             runs.move_window(run, mailing)
         runs.end_pause_if_over(mailing.pk)
     hint(mailing, now)
-    figures.changed()
+    homepage_stats.changed()
     return mailing
 
 
@@ -143,13 +143,13 @@ def delete_mailing(mailing: Mailing) -> None:
         if mailing.runs.filter(state=RunState.OPEN).exists():
             raise ValidationError(_("A run of this mailing is not over; cancel it first."))
         mailing.delete()
-        figures.changed()
+        homepage_stats.changed()
 
 
 def pause(mailing: Mailing) -> None:
     """Keep what is queued, launch nothing. Twice is once."""
     Mailing.objects.filter(pk=mailing.pk, paused_at=None).update(paused_at=Now())
-    figures.changed()
+    homepage_stats.changed()
 
 
 def resume(mailing: Mailing) -> None:
@@ -163,7 +163,7 @@ def switch_off(mailing: Mailing, by: User, reason: str) -> None:
     Mailing.objects.filter(pk=mailing.pk, switched_off_at=None).update(
         switched_off_at=Now(), switched_off_by=by, switched_off_reason=reason
     )
-    figures.changed()
+    homepage_stats.changed()
 
 
 def switch_on(mailing: Mailing) -> None:
@@ -183,7 +183,7 @@ def cancel(mailing: Mailing) -> None:
         if Run.objects.filter(pk=run.pk, cancelled_at=None).update(cancelled_at=Now()):
             runs.end_pause_if_over(mailing.pk)
             jobs.close(run.pk)
-            figures.changed()
+            homepage_stats.changed()
 
 
 def send_now(mailing: Mailing, request_id: uuid.UUID | None = None) -> Run:
@@ -199,7 +199,7 @@ def send_now(mailing: Mailing, request_id: uuid.UUID | None = None) -> Run:
         window_end = calendar.window_end(mailing.schedule, now)
         run = runs.open_run(mailing, window_end, request_id=request_id or uuid.uuid4())
         jobs.launch(mailing.pk)
-        figures.changed()
+        homepage_stats.changed()
         return run
 
 
@@ -272,7 +272,7 @@ def _try_again(
         raise ValidationError(_("There are no letters to try again."))
     jobs.wake(run.owner_id)
     runs.hint_end(run)
-    figures.changed()
+    homepage_stats.changed()
     run.refresh_from_db()
     return run
 
@@ -312,7 +312,7 @@ def _go_on(mailing: Mailing) -> None:
     mailing.refresh_from_db()
     hint(mailing, clock.now())
     jobs.wake(mailing.owner_id)
-    figures.changed()
+    homepage_stats.changed()
 
 
 def _check_message(mailing: Mailing, by: User) -> None:

@@ -7,7 +7,7 @@ from django.db import connection, transaction
 
 from dispatcher.ledger import closing
 from vestnik import clock, jobs
-from vestnik.front import figures
+from vestnik.front import homepage_stats
 from vestnik.mailings import audience, calendar
 from vestnik.mailings.ledger import runs
 from vestnik.mailings.ledger.models import Run, RunState
@@ -55,7 +55,7 @@ def launch(mailing_id: int) -> list[Run]:
         if mailing is None:
             return []
         started = [run for run in (_fill_asked(mailing), _launch_occurrence(mailing)) if run]
-        figures.changed()
+        homepage_stats.changed()
     for run in started:
         if run.total >= ANALYZE_FROM:
             with connection.cursor() as cursor:

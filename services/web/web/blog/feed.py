@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from vestnik.blog.models import Picture, file_name
-from vestnik.front import addresses
+from vestnik.front import public_urls
 from web.blog import reading, texts
 from web.front.public import public
 
@@ -30,13 +30,13 @@ def rss(request: HttpRequest) -> HttpResponse:
     language = get_language()
     feed = Feed(
         title=_("Vestnik’s blog"),
-        link=addresses.absolute(addresses.blog(language)),
+        link=public_urls.absolute(public_urls.blog(language)),
         description=_("How mailings are sent, and how one can prove it."),
         language=language,
-        feed_url=addresses.absolute(addresses.feed(language)),
+        feed_url=public_urls.absolute(public_urls.feed(language)),
     )
     for card in reading.latest():
-        address = addresses.absolute(addresses.post(card.language, card.slug))
+        address = public_urls.absolute(public_urls.post(card.language, card.slug))
         feed.add_item(
             title=texts.line(card.title),
             link=address,
@@ -55,4 +55,4 @@ def _enclosure(picture: Picture) -> Enclosure:
         size = default_storage.size(file_name(picture.key, width, "jpg"))
     except OSError:
         size = 0
-    return Enclosure(addresses.absolute(picture.address(width)), str(size), "image/jpeg")
+    return Enclosure(public_urls.absolute(picture.address(width)), str(size), "image/jpeg")

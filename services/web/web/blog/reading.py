@@ -1,4 +1,4 @@
-"""What the blog's pages are made of, as Redis keeps it (`vestnik.front.kept`).
+"""What the blog's pages are made of, as Redis keeps it (`vestnik.front.page_cache`).
 
 What is kept bears the moment in its name at which the next post appears: from then on it is met no more.
 """
@@ -18,10 +18,10 @@ from django.db.models.functions import Left
 from django.utils import timezone
 
 from vestnik.blog import html
-from vestnik.blog.copies import ON_A_PAGE
+from vestnik.blog.affected_pages import ON_A_PAGE
 from vestnik.blog.models import Picture, Post
-from vestnik.front import addresses
-from vestnik.front.kept import kept
+from vestnik.front import public_urls
+from vestnik.front.page_cache import kept
 from web.blog.texts import summary
 
 Kept = TypeVar("Kept")
@@ -93,7 +93,7 @@ def some(language: str) -> list[Card]:
     own = _pool(language)
     chosen = _random.sample(own, min(SHOWN, len(own)))
     if missing := SHOWN - len(chosen):
-        others = [card for code in addresses.languages() if code != language for card in _pool(code)]
+        others = [card for code in public_urls.languages() if code != language for card in _pool(code)]
         chosen += _random.sample(others, min(missing, len(others)))
     return sorted(chosen, key=lambda card: (card.language == language, card.publish_at), reverse=True)
 

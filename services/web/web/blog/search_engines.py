@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
 from vestnik.blog.models import Post
-from vestnik.front import addresses
+from vestnik.front import public_urls
 from web.blog import reading
 from web.front.public import public
 
@@ -24,7 +24,7 @@ CLOSED = (
 @require_safe
 def sitemap(request: HttpRequest) -> HttpResponse:
     """The public pages: those of the front in each language, each post in its own."""
-    languages = addresses.languages()
+    languages = public_urls.languages()
     published = Post.objects.published().values_list("language", "slug", "publish_at", "updated_at")
     posts = [
         (language, slug, max(published_at or updated_at, updated_at))
@@ -32,11 +32,11 @@ def sitemap(request: HttpRequest) -> HttpResponse:
     ]
     newest = max((changed for _language, _slug, changed in posts), default=None)
     entries = []
-    for address in (addresses.home, addresses.blog):
-        same = {language: addresses.absolute(address(language)) for language in languages}
+    for address in (public_urls.home, public_urls.blog):
+        same = {language: public_urls.absolute(address(language)) for language in languages}
         entries += [_entry(same[language], newest, same) for language in languages]
     entries += [
-        _entry(addresses.absolute(addresses.post(language, slug)), changed) for language, slug, changed in posts
+        _entry(public_urls.absolute(public_urls.post(language, slug)), changed) for language, slug, changed in posts
     ]
     xml = (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -50,9 +50,9 @@ def sitemap(request: HttpRequest) -> HttpResponse:
 @require_safe
 def robots(request: HttpRequest) -> HttpResponse:
     """The public pages are for everybody; rooms of signed-in people have nothing to be found."""
-    closed = [f"/{room}/" for room in CLOSED] + [f"/{language}/accounts/" for language in addresses.languages()]
+    closed = [f"/{room}/" for room in CLOSED] + [f"/{language}/accounts/" for language in public_urls.languages()]
     lines = ["User-agent: *", *(f"Disallow: {path}" for path in closed), ""]
-    lines.append(f"Sitemap: {addresses.absolute(addresses.SITEMAP)}")
+    lines.append(f"Sitemap: {public_urls.absolute(public_urls.SITEMAP)}")
     return HttpResponse("\n".join(lines) + "\n", content_type="text/plain; charset=utf-8")
 
 

@@ -9,10 +9,10 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from vestnik.blog import counting
-from vestnik.blog.copies import ON_A_PAGE, REFRESHED
+from vestnik.blog import view_counter
+from vestnik.blog.affected_pages import ON_A_PAGE, REFRESHED
 from vestnik.blog.models import Post
-from vestnik.front import addresses
+from vestnik.front import public_urls
 from web.blog import reading
 from web.front import readers
 from web.front.public import public
@@ -26,7 +26,7 @@ def index(request: HttpRequest) -> HttpResponse:
     """The posts, a dozen a page."""
     asked = request.GET.get("page")
     if asked == "1":
-        return HttpResponsePermanentRedirect(addresses.blog(get_language()))
+        return HttpResponsePermanentRedirect(public_urls.blog(get_language()))
     paginator = Paginator(range(reading.count()), ON_A_PAGE)
     number = int(asked or 1) if PAGE_NUMBER.fullmatch(asked or "1") else 0
     if number not in paginator.page_range:
@@ -47,5 +47,5 @@ def post(request: HttpRequest, slug: str) -> HttpResponse:
     except Post.DoesNotExist:
         raise Http404(_("There is no such post.")) from None
     if not request.by_front and readers.reads(request):  # type: ignore[attr-defined]
-        counting.seen(slug)  # where there is nginx, it tells of views itself
+        view_counter.seen(slug)  # where there is nginx, it tells of views itself
     return render(request, "blog/post.html", {"post": found})

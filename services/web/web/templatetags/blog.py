@@ -8,7 +8,7 @@ from django.utils.html import json_script
 from django.utils.safestring import SafeString, mark_safe
 
 from vestnik.blog.models import Picture, Post
-from vestnik.front import addresses
+from vestnik.front import public_urls
 from web.blog import reading, texts
 
 register = template.Library()
@@ -20,7 +20,7 @@ TERRITORIES = {"en": "en_US", "ru": "ru_RU"}
 @register.filter
 def absolute(path: str) -> str:
     """The path with the installation's own address before it."""
-    return addresses.absolute(path)
+    return public_urls.absolute(path)
 
 
 @register.filter
@@ -44,13 +44,13 @@ def changed_at(post: Post) -> datetime:
 @register.filter
 def home_page(language: str) -> str:
     """The path of the home page."""
-    return addresses.home(language)
+    return public_urls.home(language)
 
 
 @register.filter
 def blog_page(language: str, number: int) -> str:
     """The path of a page of the blog."""
-    return addresses.blog(language, number)
+    return public_urls.blog(language, number)
 
 
 @register.filter
@@ -62,7 +62,7 @@ def territory(language: str) -> str:
 @register.filter
 def largest(picture: Picture) -> str:
     """The whole address of the picture's largest JPEG."""
-    return addresses.absolute(picture.address(picture.widths[-1]))
+    return public_urls.absolute(picture.address(picture.widths[-1]))
 
 
 @register.inclusion_tag("blog/_picture.html")
@@ -89,7 +89,7 @@ def linked_data(post: Post) -> str:
         "inLanguage": post.language,
         "datePublished": (post.publish_at or post.updated_at).isoformat(),
         "dateModified": changed_at(post).isoformat(),
-        "url": addresses.absolute(post.get_absolute_url()),
+        "url": public_urls.absolute(post.get_absolute_url()),
     }
     if post.picture:
         data["image"] = largest(post.picture)

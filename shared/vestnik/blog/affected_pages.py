@@ -9,7 +9,7 @@ from django.db.models import Q
 
 from vestnik import clock
 from vestnik.blog.models import Post
-from vestnik.front import addresses
+from vestnik.front import public_urls
 
 ON_A_PAGE = 12
 """Posts on one page of the blog."""
@@ -42,16 +42,16 @@ def touched(changes: Iterable[Change]) -> list[str]:
     pages = _pages(shown)
     if waiting:
         pages = range(1, max(pages.stop, _last_page(Post.objects.published().count()) + 1))
-    languages = addresses.languages()
+    languages = public_urls.languages()
     slugs = dict.fromkeys(post.slug for post in [*posts, *waiting])
-    lists = [addresses.blog(language, page) for page in pages if page <= REFRESHED for language in languages]
+    lists = [public_urls.blog(language, page) for page in pages if page <= REFRESHED for language in languages]
     first = [path for path in lists if "?" not in path]
     return [
-        *(addresses.home(language) for language in languages),
+        *(public_urls.home(language) for language in languages),
         *first,
-        *(addresses.feed(language) for language in languages),
-        addresses.SITEMAP,
-        *(addresses.post(language, slug) for slug in slugs for language in languages),  # hundreds, where many change
+        *(public_urls.feed(language) for language in languages),
+        public_urls.SITEMAP,
+        *(public_urls.post(language, slug) for slug in slugs for language in languages),  # hundreds, where many change
         *lists[len(first) :],
     ]
 

@@ -19,7 +19,7 @@ from django.db.models import Count
 
 from vestnik import clock, jobs
 from vestnik.clients.models import Client
-from vestnik.front import addresses, kept, stale
+from vestnik.front import invalidation, page_cache, public_urls
 from vestnik.front.models import Figures
 from vestnik.mailings.models import Mailing
 from vestnik.settings import impatient
@@ -94,7 +94,7 @@ def _recount() -> timedelta | None:
     took = time.monotonic() - began
     Figures.objects.update_or_create(pk=1, defaults={**counted, "counted_at": clock.now(), "seconds": took})
     if any(getattr(last, name) != number for name, number in counted.items()):
-        stale.mark([addresses.home(language) for language in addresses.languages()], kept.FIGURES)
+        invalidation.mark([public_urls.home(language) for language in public_urls.languages()], page_cache.FIGURES)
     return None
 
 

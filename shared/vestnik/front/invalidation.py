@@ -12,16 +12,16 @@ from django.conf import settings
 from django.db import transaction
 
 from vestnik import jobs
-from vestnik.front import kept
+from vestnik.front import page_cache
 from vestnik.front.models import StalePage
 
 
-def mark(paths: Iterable[str], room: str = kept.BLOG) -> None:
+def mark(paths: Iterable[str], room: str = page_cache.BLOG) -> None:
     """These pages are others once the transaction is committed, for what changed in the room."""
     stale = [StalePage(path=path) for path in dict.fromkeys(paths)]
     if not stale:
         return
-    transaction.on_commit(partial(kept.throw_away, room))
+    transaction.on_commit(partial(page_cache.throw_away, room))
     if settings.FRONT_URL:  # without a front there are no copies
         StalePage.objects.bulk_create(stale)
         jobs.refresh_pages()
