@@ -9,8 +9,8 @@ from typing import Any
 
 import dramatiq
 
-from vestnik import dead_messages
-from vestnik.dead_messages import DeadMessage
+from vestnik import dead_jobs
+from vestnik.dead_jobs import DeadMessage
 
 ROOT = Path(__file__).parents[1]
 
@@ -63,8 +63,8 @@ def bury(job: str = "launch", *args: Any, queue: str = "control", error: str = "
             break
     consumer.nack(taken)
     if error:
-        dead_messages.note(taken.options["redis_message_id"], error, traceback, 1)
-    found = dead_messages.one(taken.options["redis_message_id"])
+        dead_jobs.note(taken.options["redis_message_id"], error, traceback, 1)
+    found = dead_jobs.one(taken.options["redis_message_id"])
     assert found is not None
     return found
 
@@ -79,5 +79,5 @@ def work(**variables: str) -> "subprocess.CompletedProcess[str]":
 
 def waiting(queue: str = "control") -> list[tuple[str, list[Any], dict[str, Any]]]:
     """What waits in the queue: job, arguments, options."""
-    contents = [json.loads(content) for content in dead_messages.client().hvals(f"vestnik:{queue}.msgs")]
+    contents = [json.loads(content) for content in dead_jobs.client().hvals(f"vestnik:{queue}.msgs")]
     return [(each["actor_name"], each["args"], each["options"]) for each in contents]

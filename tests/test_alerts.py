@@ -11,7 +11,7 @@ import yaml
 from prometheus_client import REGISTRY
 
 from dispatcher import metrics
-from vestnik.metrics.figures import Figures
+from vestnik.metrics.collector import Figures
 from web import observing
 
 OPS = Path(__file__).parents[1] / "ops"

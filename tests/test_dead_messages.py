@@ -13,7 +13,7 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from tests.dead_jobs import bury, waiting, work
-from vestnik import dead_messages, jobs, supervision
+from vestnik import dead_jobs, jobs, supervision
 from vestnik.accounts.audit import AuditEntry
 from vestnik.accounts.models import User
 from vestnik.jobs import Job
@@ -30,9 +30,7 @@ def root(db: None) -> User:
 
 def keys() -> list[str]:
     """What Redis holds of single jobs."""
-    return [
-        key.decode() for pattern in ("died", "starts") for key in dead_messages.client().keys(f"vestnik:{pattern}:*")
-    ]
+    return [key.decode() for pattern in ("died", "starts") for key in dead_jobs.client().keys(f"vestnik:{pattern}:*")]
 
 
 # What they died of
@@ -43,14 +41,14 @@ def test_a_job_that_fails_is_tried_again_and_then_kept_with_what_it_died_of() ->
     worker = work()
 
     assert worker.returncode == 0, worker.stderr
-    (dead,) = dead_messages.listed()
+    (dead,) = dead_jobs.listed()
     assert (dead.job, dead.args, dead.queue) == ("fail", ("no such thing",), "control")
     assert (dead.error, dead.tries) == ("ValueError: no such thing", 3)
     assert dead.traceback.startswith("Traceback")
     assert dead.traceback.endswith("ValueError: no such thing\n")
     assert abs(timezone.now() - dead.died_at) < timedelta(minutes=1)
     assert keys() == [f"vestnik:died:{dead.id}"]
-    kept = dead_messages.client().ttl(f"vestnik:died:{dead.id}")
+    kept = dead_jobs.client().ttl(f"vestnik:died:{dead.id}")
     assert timedelta(seconds=kept) > settings.DEAD_MESSAGE_TTL
 
 
@@ -61,7 +59,7 @@ def test_what_it_died_of_names_nobody_and_no_secret() -> None:
     )
     work()
 
-    (dead,) = dead_messages.listed()
+    (dead,) = dead_jobs.listed()
     assert dead.error == "ValueError: smtp://[secret]@mail.example.org refused [address]"
     for text in ("hunter2", "alice@", "Archer", "seen nowhere"):
         assert text not in dead.traceback
@@ -72,7 +70,7 @@ def test_a_job_that_nobody_knows_dies_at_once() -> None:
     Job("dance", jobs.CONTROL).enqueue(1)
     work()
 
-    (dead,) = dead_messages.listed()
+    (dead,) = dead_jobs.listed()
     assert (str(dead), dead.tries) == ("dance(1)", 0)
     assert dead.error.startswith("ActorNotFound: ")
 
@@ -83,7 +81,7 @@ def test_a_job_that_ends_well_or_is_stopped_with_its_worker_leaves_nothing() -> 
     worker = work()
 
     assert worker.returncode == 0
-    assert dead_messages.count() == 0
+    assert dead_jobs.count() == 0
     assert waiting() == keys() == []
 
 
@@ -97,7 +95,7 @@ def test_a_job_that_kills_its_worker_is_not_begun_a_fourth_time(tmp_path: Path) 
 
     assert codes == [-9, -9, -9, 0]
     assert begun.read_text() == "xxx"
-    (dead,) = dead_messages.listed()
+    (dead,) = dead_jobs.listed()
     assert (dead.job, dead.error, dead.tries) == ("kill", "Its worker died three times while doing this.", 3)
     assert waiting() == []
     assert keys() == [f"vestnik:died:{dead.id}"]
@@ -108,12 +106,12 @@ def test_a_job_tried_again_after_it_killed_workers_has_all_its_tries(tmp_path: P
     KILL.enqueue(str(begun))
     for _ in range(4):
         work()
-    dead_messages.requeue(*dead_messages.listed())
+    dead_jobs.requeue(*dead_jobs.listed())
     codes = [work().returncode for _ in range(4)]
 
     assert codes == [-9, -9, -9, 0]
     assert begun.read_text() == "x" * 6
-    assert dead_messages.count() == 1
+    assert dead_jobs.count() == 1
 
 
 def test_without_redis_the_middleware_lets_jobs_be_done(monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
@@ -123,7 +121,7 @@ def test_without_redis_the_middleware_lets_jobs_be_done(monkeypatch: pytest.Monk
 
     from dispatcher.queue.middleware import DeadMessageMiddleware
 
-    monkeypatch.setattr(dead_messages, "client", lambda: redis.Redis.from_url("redis://127.0.0.1:1/0"))
+    monkeypatch.setattr(dead_jobs, "client", lambda: redis.Redis.from_url("redis://127.0.0.1:1/0"))
     message = MessageProxy(dramatiq.Message("control", "fail", (), {}, {"redis_message_id": "x", "retries": 1}))
     message.stuff_exception(ValueError("no"))
     middleware, broker = DeadMessageMiddleware(), dramatiq.get_broker()
@@ -143,31 +141,31 @@ def test_without_redis_the_middleware_lets_jobs_be_done(monkeypatch: pytest.Monk
 def test_the_dead_of_both_queues_are_listed_the_newest_first() -> None:
     died = [bury("launch", 1), bury("send", 5, 0, "token", 0, queue="bulk"), bury("close", 2)]
     for seconds, message in enumerate(died):
-        dead_messages.client().zadd(f"vestnik:{message.queue}.XQ", {message.id: 1_000_000 + seconds})
+        dead_jobs.client().zadd(f"vestnik:{message.queue}.XQ", {message.id: 1_000_000 + seconds})
 
-    assert [str(message) for message in dead_messages.listed()] == ["close(2)", "send(5, 0, 'token', 0)", "launch(1)"]
-    assert [str(message) for message in dead_messages.listed(1, 1)] == ["send(5, 0, 'token', 0)"]
-    assert dead_messages.listed(10, 3) == []
-    assert dead_messages.count() == 3
+    assert [str(message) for message in dead_jobs.listed()] == ["close(2)", "send(5, 0, 'token', 0)", "launch(1)"]
+    assert [str(message) for message in dead_jobs.listed(1, 1)] == ["send(5, 0, 'token', 0)"]
+    assert dead_jobs.listed(10, 3) == []
+    assert dead_jobs.count() == 3
 
 
 def test_one_that_died_without_a_word_says_how_often_it_was_tried() -> None:
     dead = bury("launch", 1)
 
     assert (dead.error, dead.traceback, dead.tries) == ("", "", 1)
-    assert dead_messages.one(dead.id) == dead
-    assert dead_messages.one("nothing") is None
+    assert dead_jobs.one(dead.id) == dead
+    assert dead_jobs.one("nothing") is None
 
 
 def test_only_the_newest_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dead_messages, "KEPT", 2)
+    monkeypatch.setattr(dead_jobs, "KEPT", 2)
     died = [bury("launch", number, error="E") for number in range(4)]
     for seconds, message in enumerate(died):
-        dead_messages.client().zadd("vestnik:control.XQ", {message.id: 1_000_000 + seconds})
-    dead_messages.forget_oldest("control")
+        dead_jobs.client().zadd("vestnik:control.XQ", {message.id: 1_000_000 + seconds})
+    dead_jobs.forget_oldest("control")
 
-    assert [message.args for message in dead_messages.listed()] == [(3,), (2,)]
-    assert dead_messages.client().hlen("vestnik:control.XQ.msgs") == len(keys()) == 2
+    assert [message.args for message in dead_jobs.listed()] == [(3,), (2,)]
+    assert dead_jobs.client().hlen("vestnik:control.XQ.msgs") == len(keys()) == 2
 
 
 # Trying again, discarding
@@ -176,29 +174,29 @@ def test_only_the_newest_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_job_tried_again_is_enqueued_as_if_for_the_first_time() -> None:
     FAIL.enqueue("no")
     work()
-    (dead,) = dead_messages.listed()
-    dead_messages.requeue(dead)
+    (dead,) = dead_jobs.listed()
+    dead_jobs.requeue(dead)
 
     ((job, args, options),) = waiting()
     assert (job, args) == ("fail", ["no"])
     assert list(options) == ["redis_message_id"]
     assert options["redis_message_id"] != dead.id
-    assert dead_messages.count() == 0
+    assert dead_jobs.count() == 0
     assert keys() == []
 
 
 def test_a_discarded_job_is_gone() -> None:
-    dead_messages.discard(bury("launch", 7, error="E"))
+    dead_jobs.discard(bury("launch", 7, error="E"))
 
-    assert dead_messages.count() == 0
+    assert dead_jobs.count() == 0
     assert waiting() == keys() == []
 
 
 def test_what_somebody_was_faster_with_is_refused() -> None:
     dead = bury("launch", 7)
-    dead_messages.requeue(dead)
+    dead_jobs.requeue(dead)
 
-    for deed in (dead_messages.requeue, dead_messages.discard):
+    for deed in (dead_jobs.requeue, dead_jobs.discard):
         with pytest.raises(ValidationError, match="somebody was faster"):
             deed(dead)
     assert len(waiting()) == 1
@@ -221,7 +219,7 @@ def test_whoever_is_no_superuser_is_refused(maria: User, alice: User) -> None:
             with pytest.raises(ValidationError, match="Only administrators"):
                 deed(dead, person)
 
-    assert dead_messages.count() == 1
+    assert dead_jobs.count() == 1
     assert waiting() == []
     assert not AuditEntry.objects.exists()
 
@@ -231,12 +229,12 @@ def test_a_queue_that_is_away_is_said_and_nothing_is_noted(root: User, monkeypat
 
     dead = bury("launch", 7)
     with monkeypatch.context() as away:
-        away.setattr(dead_messages, "client", lambda: redis.Redis.from_url("redis://127.0.0.1:1/0"))
-        for ask in (dead_messages.count, dead_messages.listed, lambda: supervision.discard(dead, root)):
-            with pytest.raises(dead_messages.QueueAway):
+        away.setattr(dead_jobs, "client", lambda: redis.Redis.from_url("redis://127.0.0.1:1/0"))
+        for ask in (dead_jobs.count, dead_jobs.listed, lambda: supervision.discard(dead, root)):
+            with pytest.raises(dead_jobs.QueueAway):
                 ask()
 
-    assert dead_messages.listed() == [dead]
+    assert dead_jobs.listed() == [dead]
     assert not AuditEntry.objects.exists()
 
 
@@ -246,25 +244,25 @@ def test_a_job_that_could_not_be_enqueued_stays_among_the_dead(monkeypatch: pyte
 
     dead = bury("launch", 7)
     monkeypatch.setattr(dramatiq.broker, "global_broker", RedisBroker(url="redis://127.0.0.1:1/0"))
-    with pytest.raises(dead_messages.QueueAway):
-        dead_messages.requeue(dead)
+    with pytest.raises(dead_jobs.QueueAway):
+        dead_jobs.requeue(dead)
 
-    assert dead_messages.listed() == [dead]
+    assert dead_jobs.listed() == [dead]
 
 
 def test_two_who_requeue_a_job_at_once_put_it_into_the_queue_once(monkeypatch: pytest.MonkeyPatch) -> None:
     message = bury("launch", 7)
     both = threading.Barrier(2)
-    looked = dead_messages._refuse_gone
+    looked = dead_jobs._refuse_gone
 
     def look(message: Any) -> None:
         looked(message)
         with suppress(threading.BrokenBarrierError):
             both.wait(0.5)  # as two web processes would
 
-    monkeypatch.setattr(dead_messages, "_refuse_gone", look)
+    monkeypatch.setattr(dead_jobs, "_refuse_gone", look)
     with ThreadPoolExecutor(2) as threads:
-        done = [threads.submit(dead_messages.requeue, message) for _ in range(2)]
+        done = [threads.submit(dead_jobs.requeue, message) for _ in range(2)]
         refused = [each.exception() for each in done]
     assert len(waiting()) == 1
     assert len([each for each in refused if each]) == 1

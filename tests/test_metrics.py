@@ -24,8 +24,8 @@ from tests.web.ledger import make_run
 from vestnik import clock, heartbeats, jobs
 from vestnik.mailings.ledger.models import Delivery, Worker
 from vestnik.mailings.models import Mailing
-from vestnik.mailings.service import Trouble
-from vestnik.metrics.figures import Figures, Ledger, _ask_ledger
+from vestnik.mailings.outages import Trouble
+from vestnik.metrics.collector import Figures, Ledger, _ask_ledger
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("valkey")]
 

@@ -16,7 +16,7 @@ import pytest
 
 from tests.dead_jobs import work
 from tests.system.processes import of_tests
-from vestnik import jobs, monitoring
+from vestnik import error_tracking, jobs
 from vestnik.jobs import Job
 
 ROOT = Path(__file__).parents[1]
@@ -346,12 +346,12 @@ def test_a_wrong_dsn_stops_the_start_with_one_sentence(service: str, dsn: str) -
     ],
 )
 def test_what_is_scrubbed_and_what_stays(text: str, told: str) -> None:
-    assert monitoring.scrub(text) == told
+    assert error_tracking.scrub(text) == told
 
 
 def test_a_long_text_is_scrubbed_in_no_time() -> None:
     worker = threading.Thread(
-        target=monitoring.scrub, args=("a" * 200_000 + "Failing row contains (" * 1000,), daemon=True
+        target=error_tracking.scrub, args=("a" * 200_000 + "Failing row contains (" * 1000,), daemon=True
     )
     worker.start()
     worker.join(2)

@@ -197,7 +197,7 @@ MAX_LETTER_BYTES: int = positive("int", "MAX_LETTER_BYTES", 10_000_000)
 EMAIL_BACKEND = "vestnik.accounts.mail.EmailBackend"
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = MAIL_FROM
 
-# How long a job that died is kept, to be looked at and tried again (vestnik.dead_messages). Whoever asks the broker for
+# How long a job that died is kept, to be looked at and tried again (vestnik.dead_jobs). Whoever asks the broker for
 # anything cleans up by what is set in their own settings.
 DEAD_MESSAGE_TTL = timedelta(days=30)
 
@@ -261,7 +261,7 @@ try:
 except (ValueError, KeyError, IndexError):
     raise ImproperlyConfigured(f"TICK_CRON: five fields of cron are wanted, not {TICK_CRON!r}.") from None
 
-# What goes wrong is told to Sentry, or to what speaks its language, if this names a project there (vestnik.monitoring).
+# Errors go to Sentry, or to what speaks its language, if this names a project there (vestnik.error_tracking).
 SENTRY_DSN: str = sentry_dsn("SENTRY_DSN")
 SENTRY_ENVIRONMENT: str = read("str", "SENTRY_ENVIRONMENT", "production")
 SENTRY_RELEASE: str = read("str", "SENTRY_RELEASE", f"vestnik@{__version__}")

@@ -22,7 +22,7 @@ from vestnik.accounts import audit
 from vestnik.accounts.models import User
 from vestnik.accounts.shares import Share, ShareLevel
 from vestnik.clients.models import ClientList
-from vestnik.mailings import handing_over
+from vestnik.mailings import message_copies
 from vestnik.mailings.models import Mailing, Message
 
 ALLOWED: dict[str, tuple[access.Action, ...]] = {ShareLevel.VIEW: ("view",), ShareLevel.EDIT: ("view", "change")}
@@ -90,7 +90,7 @@ def unshare(share: Share, by: User, from_address: str = "") -> None:
         _grant(found.user_id, found.content_type, [thing.pk])
         if isinstance(thing, Message):
             taken = Mailing.objects.filter(message=thing, owner=found.user_id)
-            handing_over.hand_over(taken, by, from_address)
+            message_copies.hand_over(taken, by, from_address)
         _put_down_the_pen(found.user_id, thing, by, from_address)
     audit.write(audit.AuditAction.UNSHARED, by, thing, found.address, address=from_address)
 
@@ -130,7 +130,7 @@ def forget(user: User) -> None:
 def _put_down_the_pen(user_id: int, thing: Any, by: User, from_address: str) -> None:
     """Who may no longer change a mailing does not write what it sends either."""
     if isinstance(thing, Mailing):
-        handing_over.hand_over(Mailing.objects.filter(pk=thing.pk, message__owner=user_id), by, from_address)
+        message_copies.hand_over(Mailing.objects.filter(pk=thing.pk, message__owner=user_id), by, from_address)
 
 
 def _refuse_too_many(by: User, new: bool) -> None:

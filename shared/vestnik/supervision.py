@@ -19,12 +19,12 @@ from django.db.models.functions import Now
 from django.utils import formats, timezone, translation
 from django.utils.translation import gettext as _
 
-from vestnik import access, clock, dead_messages, fields, jobs, sharing
+from vestnik import access, clock, dead_jobs, fields, jobs, sharing
 from vestnik.accounts import audit
 from vestnik.accounts.audit import AuditAction, AuditEntry
 from vestnik.accounts.models import User
-from vestnik.dead_messages import DeadMessage
-from vestnik.mailings import standing, verbs
+from vestnik.dead_jobs import DeadMessage
+from vestnik.mailings import mailing_status, verbs
 from vestnik.mailings.ledger.models import RunState
 from vestnik.mailings.models import Mailing
 
@@ -61,7 +61,7 @@ def switch_on(mailing: Mailing, by: User, address: str = "") -> None:
         raise ValidationError(_told(AuditAction.SWITCHED_ON, mailing, _("This mailing is switched on already.")))
     verbs.switch_on(mailing)
     entry = audit.write(AuditAction.SWITCHED_ON, by, mailing, mailing.owner.email, address=address)
-    _write_to(mailing.owner, by, entry, lambda: standing.of(mailing).sentence)
+    _write_to(mailing.owner, by, entry, lambda: mailing_status.of(mailing).sentence)
 
 
 @transaction.atomic
@@ -110,14 +110,14 @@ def requeue(message: DeadMessage, by: User, address: str = "") -> None:
     dead_messages.QueueAway.
     """
     _note_of_job(AuditAction.REQUEUED, message, by, address)
-    dead_messages.requeue(message)
+    dead_jobs.requeue(message)
 
 
 @transaction.atomic
 def discard(message: DeadMessage, by: User, address: str = "") -> None:
     """Let a job that died go for good. Raises as `requeue` does."""
     _note_of_job(AuditAction.DISCARDED, message, by, address)
-    dead_messages.discard(message)
+    dead_jobs.discard(message)
 
 
 def _note_of_job(action: AuditAction, message: DeadMessage, by: User, address: str) -> None:

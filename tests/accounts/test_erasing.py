@@ -7,7 +7,7 @@ from django.contrib.auth.models import Permission
 from django.core.exceptions import ValidationError
 from django.db import connection
 
-from vestnik import access, erasing, jobs
+from vestnik import access, account_deletion, jobs
 from vestnik.accounts.models import AccountLetter, User
 from vestnik.clients.models import Client
 from vestnik.mailings.ledger import runs
@@ -23,7 +23,7 @@ def root(db):
 def test_a_deleted_account_can_do_nothing_and_says_nothing_of_its_owner(alice):
     mailing = make_mailing(alice, 2)
     alice.user_permissions.add(Permission.objects.first())
-    erasing.delete_account(alice)
+    account_deletion.delete_account(alice)
     left = User.objects.get(pk=alice.pk)
     assert authenticate(email="alice@example.org", password="a long password") is None
     assert not left.has_usable_password()
@@ -35,14 +35,14 @@ def test_a_deleted_account_can_do_nothing_and_says_nothing_of_its_owner(alice):
 
 
 def test_a_deleted_manager_is_none_any_more(maria):
-    erasing.delete_account(maria)
+    account_deletion.delete_account(maria)
     assert not User.objects.get(pk=maria.pk).is_manager
 
 
 def test_the_address_of_a_deleted_account_is_free_at_once(alice):
-    erasing.delete_account(alice)
+    account_deletion.delete_account(alice)
     again = User.objects.create_user("alice@example.org", "another password")
-    erasing.delete_account(again)
+    account_deletion.delete_account(again)
     assert User.objects.filter(deleted_at__isnull=False).count() == 2
 
 
@@ -50,7 +50,7 @@ def test_open_runs_of_a_deleted_account_are_cancelled_and_those_of_others_are_no
     for owner in (alice, bob):
         mailing = make_mailing(owner, 2)
         runs.open_run(mailing, mailing.end)
-    erasing.delete_account(alice)
+    account_deletion.delete_account(alice)
     assert Run.objects.get(owner_id=alice.pk).cancelled_at
     assert not Run.objects.get(owner_id=bob.pk).cancelled_at
 
@@ -60,17 +60,17 @@ def test_what_it_owned_is_left_to_the_dispatcher(alice, monkeypatch, django_capt
     enqueued = []
     monkeypatch.setattr(jobs.Job, "enqueue", lambda job, *args, delay=None: enqueued.append((job.name, args, delay)))
     with django_capture_on_commit_callbacks(execute=True):
-        erasing.delete_account(alice)
+        account_deletion.delete_account(alice)
     assert enqueued == [("erase", (alice.pk,), None)]
     assert Client.objects.filter(owner=alice).count() == 2
-    assert erasing.deleted_accounts() == [alice.pk]
+    assert account_deletion.deleted_accounts() == [alice.pk]
 
 
 def test_an_account_that_is_deleted_twice_is_deleted_once(alice, monkeypatch, django_capture_on_commit_callbacks):
     other_page = User.objects.get(pk=alice.pk)
     with django_capture_on_commit_callbacks() as hints:
-        erasing.delete_account(alice)
-        erasing.delete_account(other_page)
+        account_deletion.delete_account(alice)
+        account_deletion.delete_account(other_page)
     assert len(hints) == 1
     assert User.objects.get(pk=alice.pk).email == alice.email
 
@@ -86,7 +86,7 @@ def test_account_mail_is_not_sent_any_more_and_no_longer_says_to_whom(alice):
             settled_at=settled_at,
             **({} if content else {"due_at": None}),
         )
-    erasing.delete_account(alice)
+    account_deletion.delete_account(alice)
     assert set(AccountLetter.objects.values_list("state", "recipient", "subject")) == {
         ("sent", alice.email, ""),
         ("expired", alice.email, ""),
@@ -96,16 +96,16 @@ def test_account_mail_is_not_sent_any_more_and_no_longer_says_to_whom(alice):
 def test_the_last_superuser_stays(root, bob):
     User.objects.create_superuser("blocked@example.org", "a long password", is_active=False)
     with pytest.raises(ValidationError, match="last administrator"):
-        erasing.delete_account(root)
+        account_deletion.delete_account(root)
     assert User.objects.get(pk=root.pk).is_active
-    erasing.delete_account(bob)
+    account_deletion.delete_account(bob)
 
 
 def test_a_superuser_with_another_beside_may_go(root):
     second = User.objects.create_superuser("second@example.org", "a long password")
-    erasing.delete_account(root)
+    account_deletion.delete_account(root)
     with pytest.raises(ValidationError):
-        erasing.delete_account(second)
+        account_deletion.delete_account(second)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -116,7 +116,7 @@ def test_of_the_last_two_superusers_who_leave_at_once_one_stays(root):
     def leave(user):
         together.wait(10)
         try:
-            erasing.delete_account(user)
+            account_deletion.delete_account(user)
         except ValidationError:
             return False
         finally:

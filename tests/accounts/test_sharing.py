@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from tests.dispatcher.test_races import elsewhere
-from vestnik import access, erasing, sharing
+from vestnik import access, account_deletion, sharing
 from vestnik.accounts import verbs as accounts
 from vestnik.accounts.models import AccountLetter, AuditEntry, Share, User
 from vestnik.clients import verbs as clients
@@ -197,7 +197,7 @@ def test_shares_go_with_an_account_at_either_end(alice, bob, end):
     for thing in (mailing, mailing.message, mailing.lists.get()):
         sharing.share(thing, alice, bob.email, "edit")
     kept = sharing.share(his, bob, "dora@example.org", "view") if end == "owner" else None
-    erasing.delete_account(alice if end == "owner" else bob)
+    account_deletion.delete_account(alice if end == "owner" else bob)
     assert list(Share.objects.all()) == ([kept] if kept else [])
     assert rights(bob, mailing) == []
     assert not MailingUserObjectPermission.objects.filter(user=bob).exists()
@@ -206,7 +206,7 @@ def test_shares_go_with_an_account_at_either_end(alice, bob, end):
 
 def test_who_registers_anew_does_not_get_what_was_shared_before(alice, bob, message):
     sharing.share(message, alice, bob.email, "view")
-    erasing.delete_account(bob)
+    account_deletion.delete_account(bob)
     again = User.objects.create_user("bob@example.org", "a long password")
     sharing.receive(again)
     assert rights(again, message) == []

@@ -22,7 +22,7 @@ from vestnik import sharing, supervision
 from vestnik.accounts.groups import CONTENT_MANAGERS, MANAGERS
 from vestnik.accounts.models import User
 from vestnik.blog.models import Picture
-from vestnik.clients import background
+from vestnik.clients import import_jobs
 from vestnik.clients.models import Client
 from vestnik.clients.uploads import ClientImport
 from vestnik.mailings import verbs
@@ -153,12 +153,12 @@ def _imports(owner: User) -> list[ClientImport]:
         factories.make_import(owner, [data], name)
         for data in (b"email\nno address\nfair@example.org\n", b"email\n", b"email\nother@example.org\n")
     )
-    ClientImport.objects.filter(pk=refused.pk).update(tries=background.TRIES)
+    ClientImport.objects.filter(pk=refused.pk).update(tries=import_jobs.TRIES)
     for work in (over, refused):
-        background.run_import(work.pk)
+        import_jobs.run_import(work.pk)
     in_doubt = "email,name\npetya@example.org,Пётр\n".encode("koi8-r")
     files = ("email,City\nanna@example.org,Rīga\nno address,\n".encode(), in_doubt, b"who,where\nAnna,here\n")
-    return [over, refused, waiting, *(background.take_file(owner, [data], name) for data in files)]
+    return [over, refused, waiting, *(import_jobs.take_file(owner, [data], name) for data in files)]
 
 
 def _lengthen(owner: User) -> None:

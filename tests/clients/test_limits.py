@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from vestnik.clients import verbs
-from vestnik.clients.background import run_import
+from vestnik.clients.import_jobs import run_import
 from vestnik.clients.models import ClientImport, ClientList
 from vestnik.testing.factories import make_import, make_list
 

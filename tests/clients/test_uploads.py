@@ -16,8 +16,8 @@ from django.utils import timezone
 
 from vestnik import jobs
 from vestnik.accounts.models import User
-from vestnik.clients import background, importing, uploads, verbs
-from vestnik.clients.background import begin_import, run_import, take_file
+from vestnik.clients import import_jobs, importing, uploads, verbs
+from vestnik.clients.import_jobs import begin_import, run_import, take_file
 from vestnik.clients.models import Client, ClientImport, ClientList, ImportPiece
 from vestnik.clients.uploads import PIECE, PieceKind
 from vestnik.testing.factories import make_import
@@ -312,13 +312,13 @@ def test_a_file_without_a_column_of_addresses_is_kept_to_be_read_otherwise(alice
     work = take_file(alice, [b"name,city\nAnn,Oslo\n"], "a.csv")
     assert (work.state, work.delimiter) == ("asked", "")
     with pytest.raises(ValidationError, match="“name”, “city”"):
-        background.first_look(work, "utf-8", "")
+        import_jobs.first_look(work, "utf-8", "")
 
 
 def test_a_file_that_was_not_confirmed_can_be_forgotten_and_one_that_was_cannot(alice):
     work, begun = take_file(alice, [GOOD.encode()], "a.csv"), make_import(alice, [GOOD.encode()])
-    background.drop_file(work)
-    background.drop_file(begun)
+    import_jobs.drop_file(work)
+    import_jobs.drop_file(begun)
     assert list(ClientImport.objects.all()) == [begun]
 
 
@@ -327,7 +327,7 @@ def test_files_that_nobody_confirms_are_kept_for_a_day(alice):
     day = timedelta(days=1)
     ClientImport.objects.filter(pk=old.pk).update(created_at=timezone.now() - day - timedelta(minutes=1))
     ClientImport.objects.filter(pk=new.pk).update(created_at=timezone.now() - day + timedelta(minutes=1))
-    background.forget_files()
+    import_jobs.forget_files()
     assert list(ClientImport.objects.all()) == [new]
 
 
@@ -338,7 +338,7 @@ def test_a_look_at_a_long_file_takes_its_beginning_alone(alice, size):
     beginning = uploads.beginning(work, PieceKind.SOURCE)
     assert len(beginning) <= PIECE
     assert beginning.endswith(b"\n")
-    assert len(background.first_look(work, "utf-8", ",").rows) == 10
+    assert len(import_jobs.first_look(work, "utf-8", ",").rows) == 10
 
 
 def test_an_import_that_the_version_before_took_is_not_guessed_at(alice):
@@ -406,7 +406,7 @@ def test_a_failure_leaves_nothing_and_the_next_try_does_it_all(alice, monkeypatc
 def test_an_import_that_breaks_off_every_time_is_given_up(alice, monkeypatch):
     work = upload(alice)
     monkeypatch.setattr(importing, "MERGE_CLIENTS", "SELECT %s FROM nowhere")
-    for _try in range(background.TRIES):
+    for _try in range(import_jobs.TRIES):
         with pytest.raises(DatabaseError):
             run_import(work.pk)
     run_import(work.pk)
@@ -420,7 +420,7 @@ def test_where_no_file_can_be_put_nothing_is_imported(alice, monkeypatch):
         raise OSError(28, "No space left on device")
 
     work = upload(alice, GOOD + "bad;;\n")
-    monkeypatch.setattr(background.Rejected, "add", full)
+    monkeypatch.setattr(import_jobs.Rejected, "add", full)
     with pytest.raises(OSError, match="No space"):
         run_import(work.pk)
     assert not Client.objects.exists()
@@ -431,16 +431,16 @@ def test_where_no_file_can_be_put_nothing_is_imported(alice, monkeypatch):
 
 def test_progress_tells_how_many_rows_were_read(alice, valkey):
     work = upload(alice, "email\n" + "".join(f"c{n}@example.org\n" for n in range(12_000)))
-    assert background.progress(work.pk) is None
+    assert import_jobs.progress(work.pk) is None
     run_import(work.pk)
-    assert background.progress(work.pk) == 10_000
+    assert import_jobs.progress(work.pk) == 10_000
 
 
 def test_a_cache_that_is_away_breaks_neither_the_import_nor_the_page(alice, settings):
     settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": "redis://127.0.0.1:9/0"}}
     work = imported(alice, "email\n" + "".join(f"c{n}@example.org\n" for n in range(12_000)))
     assert (work.state, work.created) == ("done", 12_000)
-    assert background.progress(work.pk) is None
+    assert import_jobs.progress(work.pk) is None
 
 
 # What is kept, and who sees it
@@ -452,7 +452,7 @@ def test_refused_rows_are_kept_for_a_week_and_what_an_import_did_for_ever(alice)
     week = timedelta(days=7)
     ClientImport.objects.filter(pk=old.pk).update(finished_at=timezone.now() - week - timedelta(minutes=1))
     ClientImport.objects.filter(pk=new.pk).update(finished_at=timezone.now() - week + timedelta(minutes=1))
-    background.forget_files()
+    import_jobs.forget_files()
     assert not old.pieces.exists()
     assert new.pieces.exists()
     assert waiting.pieces.exists()

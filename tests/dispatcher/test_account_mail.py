@@ -20,7 +20,7 @@ from dispatcher.providers.url import SmtpConfig
 from dispatcher.runs import ticking
 from tests.smtp_servers import Drop, RecordingServer, Say
 from tests.system.processes import wait_until
-from vestnik import clock, erasing
+from vestnik import account_deletion, clock
 from vestnik.accounts.letters import AccountLetter
 
 SECRET = "https://vestnik.test/reset/secret"
@@ -418,7 +418,7 @@ def test_a_letter_that_ends_when_nobody_has_its_address_any_more_says_nothing_of
     with at_work(post_office.work):
         if end != "failed":
             service.wait_until(lambda: len(service.held) == 1)
-            erasing.delete_account(alice)
+            account_deletion.delete_account(alice)
         else:
             alice.email = "elsewhere@example.org"
             alice.save()
@@ -436,7 +436,7 @@ def test_a_letter_that_ends_when_nobody_has_its_address_any_more_says_nothing_of
 
 def test_what_was_queued_for_a_deleted_account_is_never_sent(service, post_office, alice):
     write()
-    erasing.delete_account(alice)
+    account_deletion.delete_account(alice)
     post_office.work()
     letter = AccountLetter.objects.get()
     assert service.letters == []

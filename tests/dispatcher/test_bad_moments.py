@@ -36,7 +36,7 @@ from tests.system.processes import wait_until
 from vestnik import clock
 from vestnik.accounts.letters import AccountLetter
 from vestnik.clients.models import Client
-from vestnik.mailings import service
+from vestnik.mailings import outages
 from vestnik.mailings.ledger.models import Delivery, Run, Worker
 from vestnik.testing.factories import make_mailing
 
@@ -178,10 +178,10 @@ def test_what_was_accepted_before_does_not_end_the_time_that_the_service_asked_f
     slice_of(engine, alice)  # both are on their way
     provider.release(1)
     engine.pace.renew()
-    assert service.outage().trouble == "throttled"
+    assert outages.outage().trouble == "throttled"
     provider.release()
     engine.pace.renew()
-    assert service.outage() is not None, "Retry-After: 60 was obeyed for a moment"
+    assert outages.outage() is not None, "Retry-After: 60 was obeyed for a moment"
 
 
 def test_a_late_receipt_of_another_letter_sends_no_second_probe(alice, engine, provider, others, settings):
@@ -263,7 +263,7 @@ def test_answers_that_ask_for_patience_prove_that_the_service_is_back(alice, eng
         slice_of(engine, alice, 3.0)
     engine.pace.renew()
     assert len(provider.letters) >= 2
-    assert service.outage() is None, "it answers letter after letter, and all other processes wait"
+    assert outages.outage() is None, "it answers letter after letter, and all other processes wait"
 
 
 # Wake-ups
@@ -449,7 +449,7 @@ def test_sending_in_the_foreground_goes_on_when_others_find_the_service_back(ali
     sender = InBackground(lambda: foreground.send(engine, [run.pk]))
     try:
         time.sleep(0.5)
-        lanes._redis().delete(service.KEY)
+        lanes._redis().delete(outages.KEY)
         assert sender.over(5), "it sleeps for the hour that the service asked for first"
         assert states(run) == ["sent"]
     finally:
@@ -521,7 +521,7 @@ def test_account_mail_does_not_pay_for_a_refusal_that_meets_every_letter(transac
         for _ in range(40):
             mail.work()
             time.sleep(0.08)
-        assert service.outage().trouble == "refused"
+        assert outages.outage().trouble == "refused"
         assert not AccountLetter.objects.exclude(state="queued").exists()
     finally:
         mail.stop()

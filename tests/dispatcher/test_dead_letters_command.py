@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.dead_jobs import bury, waiting
-from vestnik import dead_messages
+from vestnik import dead_jobs
 
 pytestmark = pytest.mark.usefixtures("valkey")
 
@@ -87,7 +87,7 @@ def test_chosen_ones_are_tried_again() -> None:
 
     assert (answer.returncode, answer.stdout) == (0, "2 tried again.\n")
     assert sorted(args for _job, args, _options in waiting()) == [[0], [2]]
-    assert dead_messages.listed() == [died[1]]
+    assert dead_jobs.listed() == [died[1]]
 
 
 def test_all_are_discarded() -> None:
@@ -96,7 +96,7 @@ def test_all_are_discarded() -> None:
     answer = run("discard", "--all")
 
     assert (answer.returncode, answer.stdout) == (0, "3 discarded.\n")
-    assert (waiting(), dead_messages.count()) == ([], 0)
+    assert (waiting(), dead_jobs.count()) == ([], 0)
 
 
 @pytest.mark.parametrize("deed", ["show", "requeue", "discard"])
@@ -107,7 +107,7 @@ def test_an_unknown_id_ends_with_1_and_nothing_is_done(deed: str) -> None:
     assert answer.returncode == 1
     assert NOBODY in answer.stderr
     assert dead.id not in answer.stderr
-    assert dead_messages.listed() == [dead]
+    assert dead_jobs.listed() == [dead]
     assert waiting() == []
 
 

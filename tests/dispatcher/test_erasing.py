@@ -19,8 +19,8 @@ from dispatcher.runs import launching, ticking
 from tests.dispatcher.test_races import elsewhere
 from tests.dispatcher.test_sending import launched, slice_of
 from vestnik import access, locks
-from vestnik import erasing as core
-from vestnik.accounts import submissions
+from vestnik import account_deletion as core
+from vestnik.accounts import idempotency
 from vestnik.accounts.models import Submission, User
 from vestnik.clients.models import Client, ClientList, Membership
 from vestnik.clients.uploads import ClientImport, ImportPiece
@@ -29,7 +29,7 @@ from vestnik.mailings.ledger.models import Attempt, Run, RunState, Tally
 from vestnik.mailings.models import Mailing, Message
 from vestnik.testing.factories import make_clients, make_list, make_mailing, make_message
 
-# What refers to a user or to a user's things, and goes another way than by the tables that `vestnik.erasing` lists.
+# What refers to a user or to a user's things, and goes another way than by the tables of `vestnik.account_deletion`.
 OTHERWISE = {
     (Mailing, "owner"): "deleted with its launches locked out",
     (Mailing, "switched_off_by"): "set to NULL: the mailing is somebody else's",
@@ -65,7 +65,7 @@ def in_the_world_of(owner, other):
     verbs.switch_off(others, owner, "why not")
     upload = ClientImport.objects.create(owner=owner, client_list=sent.lists.get(), file_name="clients.csv", reason="")
     ImportPiece.objects.create(client_import=upload, kind="source", number=0, data=b"email")
-    submissions.once(owner, uuid.uuid4(), lambda: "/lists/1/")
+    idempotency.once(owner, uuid.uuid4(), lambda: "/lists/1/")
     return sent
 
 
@@ -266,8 +266,8 @@ def test_a_row_that_something_else_refers_to_is_left_and_told_of(alice, caplog):
 
 @pytest.mark.django_db(transaction=True)
 def test_the_tick_finds_accounts_that_are_not_erased_and_submissions_that_are_old(alice, bob, valkey):
-    submissions.once(bob, uuid.uuid4(), lambda: "/")
-    Submission.objects.update(at=bob.date_joined - submissions.KEPT - timedelta(hours=1))
+    idempotency.once(bob, uuid.uuid4(), lambda: "/")
+    Submission.objects.update(at=bob.date_joined - idempotency.KEPT - timedelta(hours=1))
     User.objects.filter(pk=alice.pk).update(deleted_at=alice.date_joined)
     ticking.tick()
     assert hints("control") == 1

@@ -12,8 +12,8 @@ from dispatcher.runs import ticking
 from tests.dispatcher.test_races import elsewhere
 from vestnik import jobs
 from vestnik.accounts.models import User
-from vestnik.clients import background, import_files, importing, verbs
-from vestnik.clients.background import run_import
+from vestnik.clients import import_files, import_jobs, importing, verbs
+from vestnik.clients.import_jobs import run_import
 from vestnik.clients.models import Client, ClientImport, ClientList
 from vestnik.testing.factories import make_import
 
@@ -50,7 +50,7 @@ def state(work):
 def at_work(monkeypatch, *works):
     """In another thread each, these imports are in the middle of it; they go on when the block ends."""
     go_on, begun = threading.Event(), threading.Semaphore(0)
-    import_file = background.import_file
+    import_file = import_jobs.import_file
 
     def slow_import_file(*args):
         begun.release()
@@ -58,7 +58,7 @@ def at_work(monkeypatch, *works):
         return import_file(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(background, "import_file", slow_import_file)
+        patch.setattr(import_jobs, "import_file", slow_import_file)
         threads = [elsewhere(lambda work=work: run_import(work.pk), seconds=0) for work in works]
         assert all(begun.acquire(timeout=10) for _work in works)
     try:
@@ -76,7 +76,7 @@ def in_the_middle_of(monkeypatch, work, function):
     def progress(_import_id):
         return lambda _rows: threads.append(elsewhere(function, seconds=2))
 
-    monkeypatch.setattr(background, "_progress", progress)
+    monkeypatch.setattr(import_jobs, "_progress", progress)
     monkeypatch.setattr(importing, "PROGRESS_EVERY", 2)
     run_import(work.pk)
     (thread,) = threads
@@ -126,8 +126,8 @@ def test_a_list_is_not_deleted_while_clients_are_put_on_it(alice, hints, monkeyp
 def test_an_import_that_deployments_broke_off_is_done_all_the_same(alice, hints, monkeypatch):
     work = upload(alice)
     with monkeypatch.context() as patch:
-        patch.setattr(background, "import_file", raises(Shutdown))
-        for _ in range(background.TRIES + 1):
+        patch.setattr(import_jobs, "import_file", raises(Shutdown))
+        for _ in range(import_jobs.TRIES + 1):
             with pytest.raises(Shutdown):
                 run_import(work.pk)
     assert state(work) == "running"
@@ -197,7 +197,7 @@ def test_two_imports_are_done_at_once_and_whoever_ends_one_hints_at_the_next(ali
 def test_after_a_failure_the_way_is_free(alice, hints, monkeypatch):
     work = upload(alice)
     with monkeypatch.context() as patch:
-        patch.setattr(background, "import_file", lambda *args: 1 / 0)
+        patch.setattr(import_jobs, "import_file", lambda *args: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             run_import(work.pk)
     elsewhere(lambda: run_import(work.pk)).join()

@@ -17,7 +17,7 @@ from tests.dispatcher.test_ledger import settle, worker
 from tests.dispatcher.test_races import elsewhere
 from tests.dispatcher.test_sending import launched, slice_of, states
 from tests.dispatcher.test_try_again import run_with_failures, window_over
-from vestnik import erasing as core
+from vestnik import account_deletion as core
 from vestnik.mailings import verbs
 from vestnik.mailings.ledger import runs
 from vestnik.mailings.ledger.models import Attempt, Run, Worker

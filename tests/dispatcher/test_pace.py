@@ -15,7 +15,7 @@ from dispatcher.sending.engine import Engine
 from tests.dispatcher.test_sending import launched, states
 from tests.timing import in_time
 from vestnik.clients.models import Client
-from vestnik.mailings import service
+from vestnik.mailings import outages
 from vestnik.mailings.ledger import statistics
 from vestnik.mailings.ledger.models import Attempt, Delivery
 from vestnik.testing.factories import make_mailing
@@ -124,5 +124,5 @@ def test_the_runs_page_says_that_a_limit_is_reached_and_until_when(alice, bob, e
     slice_of(engine, alice)
     run.refresh_from_db()
     assert statistics.progress(run).waiting.startswith("A limit of letters is reached; it goes on at ")
-    assert service.limited_until(alice.pk) > timezone.now() + timedelta(minutes=30)
+    assert outages.limited_until(alice.pk) > timezone.now() + timedelta(minutes=30)
     assert statistics.progress(other).waiting != statistics.progress(run).waiting

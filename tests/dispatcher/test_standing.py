@@ -17,11 +17,11 @@ from dispatcher.runs import launching, ticking
 from tests.dispatcher.test_races import elsewhere
 from vestnik import jobs, supervision
 from vestnik.accounts.models import User
-from vestnik.mailings import standing, verbs
+from vestnik.mailings import mailing_status, verbs
 from vestnik.mailings.ledger import runs
 from vestnik.mailings.ledger.models import Delivery, Run, RunState, Worker
+from vestnik.mailings.mailing_status import Stage
 from vestnik.mailings.models import Mailing
-from vestnik.mailings.standing import Stage
 from vestnik.testing.factories import make_mailing
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -61,7 +61,7 @@ class World:
         tick(self.mailing)
 
     def does(self, step):
-        at = standing.of(fresh(self.mailing))
+        at = mailing_status.of(fresh(self.mailing))
         match step:
             case "pause" if at.may_pause:
                 verbs.pause(self.mailing)
@@ -108,7 +108,7 @@ class World:
 
     def agrees(self):
         mailing = fresh(self.mailing)
-        at = standing.of(mailing)
+        at = mailing_status.of(mailing)
         run = mailing.runs.filter(state=RunState.OPEN).first()
         sends = any(turn for turn in [statements.next_run(mailing.owner_id)] if turn)
         assert (at.stage == Stage.UNDER_WAY) == sends, at
@@ -286,13 +286,13 @@ def test_what_is_stopped_shows_no_date_at_which_it_would_start(alice, valkey):
 def test_letters_that_are_being_written_are_said_to_be(alice, valkey, transactional_db):
     """In a transaction of their own, of which nothing is to be seen before they are all there."""
     mailing = make_mailing(alice, 1)
-    assert standing.of(fresh(mailing)).sentence == "It starts this very second."
+    assert mailing_status.of(fresh(mailing)).sentence == "It starts this very second."
     said = []
     with transaction.atomic():
         assert runs.lock_launches(mailing.pk, wait=False)
-        elsewhere(lambda: said.append(standing.of(fresh(mailing)).sentence))
+        elsewhere(lambda: said.append(mailing_status.of(fresh(mailing)).sentence))
     assert said == ["It starts: its letters are being prepared."]
-    assert standing.of(fresh(mailing)).sentence == "It starts this very second."
+    assert mailing_status.of(fresh(mailing)).sentence == "It starts this very second."
 
 
 def test_an_end_is_hinted_at_by_launch_edit_and_tick_where_it_is_near_and_not_otherwise(alice, valkey, monkeypatch):

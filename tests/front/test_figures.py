@@ -16,9 +16,9 @@ from dispatcher import account_erasure
 from dispatcher.ledger import closing
 from dispatcher.runs import launching, ticking
 from tests.dispatcher.test_races import elsewhere
-from vestnik import erasing as accounts
+from vestnik import account_deletion as accounts
 from vestnik import supervision
-from vestnik.clients import background
+from vestnik.clients import import_jobs
 from vestnik.clients import verbs as clients
 from vestnik.clients.importing import import_clients
 from vestnik.clients.models import Client
@@ -117,7 +117,7 @@ def test_other_figures_make_the_home_pages_stale_and_the_same_do_not(alice, valk
 
 def import_three(alice):
     work = make_import(alice, [b"email\na@example.org\nb@example.org\nc@example.org\n"], "clients.csv")
-    background.run_import(work.pk)
+    import_jobs.run_import(work.pk)
     assert Client.objects.count() == 3
 
 

@@ -7,7 +7,7 @@ import pytest
 from vestnik.accounts.models import User
 from vestnik.clients import verbs as clients
 from vestnik.clients.models import Client
-from vestnik.mailings import gaps, notices
+from vestnik.mailings import missing_values, notices
 from vestnik.mailings.models import Message
 from vestnik.testing import factories
 
@@ -61,20 +61,22 @@ def test_the_plan_counts_among_the_audience(alice: User, three: list[Client]) ->
     message = Message(subject="For {{ full_name }}", text="x")
     client_list = clients.create_list(alice, "Two")
     clients.add_to_list(client_list, three[:2])
-    assert gaps.of_audience(message, alice.pk, [client_list], []).empty == {}
-    assert gaps.of_audience(message, alice.pk, [client_list], three[1:]).empty == {"full_name": 1}
-    assert gaps.of_audience(message, alice.pk, [], three[2:]) == gaps.Gaps(1, True, {"full_name": 1})
-    assert gaps.of_audience(message, alice.pk, [], []) == gaps.Gaps(0, True, {})
+    assert missing_values.of_audience(message, alice.pk, [client_list], []).empty == {}
+    assert missing_values.of_audience(message, alice.pk, [client_list], three[1:]).empty == {"full_name": 1}
+    assert missing_values.of_audience(message, alice.pk, [], three[2:]) == missing_values.Gaps(
+        1, True, {"full_name": 1}
+    )
+    assert missing_values.of_audience(message, alice.pk, [], []) == missing_values.Gaps(0, True, {})
 
 
 def test_no_more_clients_are_looked_at_than_a_form_can_wait_for(
     alice: User, three: list[Client], monkeypatch: Any, django_assert_max_num_queries: Any
 ) -> None:
-    monkeypatch.setattr(gaps, "LOOKED_AT", 2)
+    monkeypatch.setattr(missing_values, "LOOKED_AT", 2)
     message = Message(subject="x", text="{{ full_name }} {{ attributes.a }} {{ attributes.b }}")
     with django_assert_max_num_queries(2):
-        found = gaps.of_owner(message, alice.pk)
-    assert found == gaps.Gaps(2, False, {"attributes.a": 2, "attributes.b": 2})
+        found = missing_values.of_owner(message, alice.pk)
+    assert found == missing_values.Gaps(2, False, {"attributes.a": 2, "attributes.b": 2})
     assert "Of the first 2 clients" in notices.of_gaps(found)[0]
 
 

@@ -23,7 +23,7 @@ from tests.quarters import quarter
 from vestnik import clock, zones
 from vestnik.clients import verbs as clients
 from vestnik.clients.models import Client
-from vestnik.mailings import service, verbs
+from vestnik.mailings import outages, verbs
 from vestnik.mailings.ledger import runs, statistics, tallies
 from vestnik.mailings.ledger.models import Attempt, Delivery, Run, Tally, Worker
 from vestnik.testing.factories import make_mailing, make_message
@@ -239,20 +239,20 @@ def test_progress_says_what_is_the_matter_with_the_service_and_when_it_is_asked_
     run = launched(alice, 1)
     breaker = Breaker("memory://")
     breaker.failed(Misconfigured("smtp.internal:587: <bob@example.com> is at lunch."))
-    next_probe = timezone.localtime(service.outage().next_probe)
+    next_probe = timezone.localtime(outages.outage().next_probe)
     assert waiting(run) == (
         f"The mail service refuses this installation's settings. The next try is at {next_probe:%H:%M:%S}."
     )
     assert statistics.progress(run).outage.words == "smtp.internal:587: <b…@example.com> is at lunch."
-    redis.Redis.from_url(settings.REDIS_URL).delete(service.KEY)
+    redis.Redis.from_url(settings.REDIS_URL).delete(outages.KEY)
     assert waiting(run) == ""
 
 
 def test_progress_says_when_a_limit_lets_letters_go_again(alice, bob, valkey):
     run = launched(alice, 1)
-    service.note_limit(bob.pk, timedelta(hours=1))
+    outages.note_limit(bob.pk, timedelta(hours=1))
     assert waiting(run) == ""
-    service.note_limit(alice.pk, timedelta(minutes=2))
+    outages.note_limit(alice.pk, timedelta(minutes=2))
     assert waiting(run).startswith("A limit of letters is reached; it goes on at ")
 
 
@@ -260,7 +260,7 @@ def test_progress_names_the_domain_whose_limit_is_reached(alice, worker, valkey)
     run = launched(alice, 1)
     run.deliveries.update(due_at=timezone.now() + timedelta(minutes=2), address="bob@xn--e1afmkfd.xn--p1ai")
     assert waiting(run).startswith("All letters that are left are to be tried later")
-    service.note_domain_limit("xn--e1afmkfd.xn--p1ai", timedelta(minutes=2))
+    outages.note_domain_limit("xn--e1afmkfd.xn--p1ai", timedelta(minutes=2))
     assert waiting(run).startswith("The limit for пример.рф is reached; it goes on at ")
     run.deliveries.update(address="bob@example.org")
     assert waiting(run).startswith("All letters that are left are to be tried later")

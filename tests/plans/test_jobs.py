@@ -14,16 +14,16 @@ from dispatcher.runs import launching, ticking
 from tests.plans import reading
 from tests.plans.conftest import Known
 from tests.plans.sample import CLIENTS, PEOPLE, RUNS
-from vestnik import erasing as deleting
-from vestnik.accounts import submissions
-from vestnik.clients import background
+from vestnik import account_deletion as deleting
+from vestnik.accounts import idempotency
+from vestnik.clients import import_jobs
 from vestnik.clients.models import Client, Membership
 from vestnik.mailings import audience, history
 from vestnik.mailings.ledger import runs
 from vestnik.mailings.ledger.models import Run
 from vestnik.mailings.ledger.statistics import of_runs, progress
 from vestnik.mailings.models import Mailing
-from vestnik.metrics import figures as metrics
+from vestnik.metrics import collector as metrics
 
 pytestmark = pytest.mark.usefixtures("valkey")
 
@@ -31,10 +31,10 @@ JOBS: dict[str, Callable[[], Any]] = {
     "what is due": ticking.due_mailings,
     "what is due soon": lambda: launching.due_soon(timedelta(minutes=2)),
     "runs without a mailing": ticking.close,
-    "imports that were left lying": lambda: background.to_do(timedelta(seconds=10)),
-    "files of old imports": background.forget_files,
+    "imports that were left lying": lambda: import_jobs.to_do(timedelta(seconds=10)),
+    "files of old imports": import_jobs.forget_files,
     "deleted accounts": deleting.deleted_accounts,
-    "forms of old": submissions.sweep,
+    "forms of old": idempotency.sweep,
     "the oldest letter due": metrics._oldest_due_seconds,
     "who would get a mailing": lambda: audience.size(Mailing.objects.get(pk=19)),
     "a launch": lambda: _launch(Mailing.objects.get(pk=19)),

@@ -71,7 +71,7 @@ NOT_RUN = {
     "vestnik.mailings.ledger.tallies.COUNT": "a part of others",
     "vestnik.mailings.ledger.retries.COUNT": "the same",
     "vestnik.mailings.ledger.statistics.journal.EXPORT": "a part of others: without what narrows it to a run",
-    "vestnik.metrics.figures.TOTALS": "reads all tallies, beside a scrape, and is kept for twenty times as long",
+    "vestnik.metrics.collector.TOTALS": "reads all tallies, beside a scrape, and is kept for twenty times as long",
 }
 
 

@@ -6,7 +6,7 @@ from tests.system.processes import wait_until
 from tests.timing import in_time
 from vestnik import jobs
 from vestnik.accounts.models import User
-from vestnik.clients import background
+from vestnik.clients import import_jobs
 from vestnik.clients.models import Client, ClientImport, ImportPiece
 from vestnik.testing.factories import make_import, make_mailing
 
@@ -28,7 +28,7 @@ def state(work):
 
 def under_way(work):
     """Rows were read, and some are left."""
-    rows = background.progress(work.pk)
+    rows = import_jobs.progress(work.pk)
     assert state(work) != "done", "it was over too soon to be in the middle of it"
     return rows is not None and 0 < rows < ROWS // 2
 
@@ -79,7 +79,7 @@ def test_launches_do_not_wait_for_imports(alice, bob, post, run_dispatcher):
     carol = User.objects.create_user("carol@example.org")
     run_dispatcher()
     works = [make_import(owner, sheet(ROWS), "clients.csv") for owner in (alice, bob)]
-    wait_until(lambda: all(background.progress(work.pk) for work in works))
+    wait_until(lambda: all(import_jobs.progress(work.pk) for work in works))
     more = [make_import(carol, sheet(10), f"{number}.csv") for number in range(10)]
     mailing = make_mailing(alice, 10)
     saved = time.monotonic()

@@ -14,9 +14,9 @@ from tests.smtp_servers import Certificate, Drip, Drop, Endless, Hang, Keep, Raw
 from tests.system.endings import QUICK, TIMEOUT, End, ends, faults_of_an_outage, over, uncharged
 from tests.system.processes import Dispatcher, of_tests, wait_until
 from tests.timing import in_time
-from vestnik.mailings import service
+from vestnik.mailings import outages
 from vestnik.mailings.ledger.models import Attempt
-from vestnik.mailings.service import Trouble
+from vestnik.mailings.outages import Trouble
 from vestnik.testing.factories import make_list, make_mailing
 
 SENT = ("accepted", 250)
@@ -205,13 +205,13 @@ def test_a_wrong_certificate_and_a_refused_login_are_told_once_and_cost_nothing(
         with Dispatcher(of_tests(post.port, **variables), tmp_path):
             mailing = make_mailing(alice, 50)
             wait_until(lambda: post.connections_made >= 3)
-            outage = service.outage()
+            outage = outages.outage()
             assert outage is not None
             assert outage.trouble == Trouble.MISCONFIGURED
             assert "certificate" in outage.words
             assert uncharged(mailing)
             post.certificate = right
-            wait_until(lambda: "login" in getattr(service.outage(), "words", ""))
+            wait_until(lambda: "login" in getattr(outages.outage(), "words", ""))
             tried = post.connections_made
             wait_until(lambda: post.connections_made >= tried + 3)
             assert uncharged(mailing)

@@ -21,7 +21,7 @@ from tests.smtp_servers import Hang
 from tests.system.processes import ROOT, of_tests, wait_until
 from tests.timing import in_time
 from vestnik.accounts.models import User
-from vestnik.mailings import service
+from vestnik.mailings import outages
 from vestnik.testing.factories import make_mailing
 
 PAIRS = range(5, 21)
@@ -113,14 +113,14 @@ def hang(post):
     """From now on neither greetings nor letters are answered; once that is known."""
     post.always("greeting", Hang())
     post.always("mail", Hang())
-    wait_until(lambda: service.outage() is not None, 15)
+    wait_until(lambda: outages.outage() is not None, 15)
 
 
 def behave(post):
     """It works again; once letters go out."""
     post.behave()
     post.drop_connections()
-    wait_until(lambda: service.outage() is None, 15)
+    wait_until(lambda: outages.outage() is None, 15)
     post.wait_for(len(post.letters) + 20)
 
 
@@ -141,7 +141,7 @@ def test_pages_take_no_longer_beside_a_service_that_hangs(alice, post, run_dispa
     ratios, noise = {}, 1.0
     for pair in range(PAIRS.stop - 1):
         for healthy in (True, False) if pair % 2 else (False, True):
-            if healthy != (service.outage() is None):
+            if healthy != (outages.outage() is None):
                 (behave if healthy else hang)(post)
             before = len(post.letters)
             measured[healthy].append(times(web, pages, cookies))

@@ -13,7 +13,7 @@ from tests.system.processes import wait_until
 from tests.timing import in_time
 from tests.trial_servers.policy import greylisting
 from tests.trial_servers.postfix import postfix
-from vestnik.mailings import service
+from vestnik.mailings import outages
 from vestnik.mailings.ledger.models import Attempt, Delivery, Run
 from vestnik.testing.factories import make_list, make_mailing
 
@@ -60,7 +60,7 @@ def over(mailing):
 
 
 def halted():
-    outage = service.outage()
+    outage = outages.outage()
     return outage is not None and outage.trouble == "refused"
 
 
@@ -101,7 +101,7 @@ def test_dead_addresses_are_dead_and_halt_nothing(alice, post, run_dispatcher):
         mailing = make_mailing(alice, MANY)
         wait_until(over(mailing), 90)
         assert states(mailing) == {"failed": MANY}
-        assert service.outage() is None
+        assert outages.outage() is None
 
 
 def test_one_domain_that_it_relays_to_and_all_others_that_it_does_not(alice, post, run_dispatcher):
@@ -136,7 +136,7 @@ def test_processes_share_the_few_connections_it_takes(alice, bob, post, run_disp
         wait_until(over(hers), 120)
         assert (states(hers), states(his)) == ({"sent": 1000}, {"sent": 20})
         assert not Attempt.objects.exclude(outcome="accepted").exists()
-        assert service.outage() is None
+        assert outages.outage() is None
         log = server.log.read_text()
         assert log.count("Connection concurrency limit exceeded") < 40, "it knocks all the time"
         in_time(took, 20)
@@ -160,6 +160,6 @@ def test_it_says_that_it_takes_no_login(alice, post, run_dispatcher):
     with postfix(post.port, smtpd_sasl_auth_enable="no") as server:
         run_dispatcher(MAIL_SERVICE_URL=at(server).replace("//", "//vestnik:secret@"), **QUICK)
         mailing = make_mailing(alice, 50)
-        wait_until(lambda: service.outage() is not None, 30)
-        assert service.outage().trouble == "misconfigured"
+        wait_until(lambda: outages.outage() is not None, 30)
+        assert outages.outage().trouble == "misconfigured"
         assert set(states(mailing)) == {"queued"}

@@ -13,7 +13,7 @@ from tests.web.posts import make_picture, make_post
 from vestnik import clock, sharing, supervision
 from vestnik.accounts.groups import CONTENT_MANAGERS
 from vestnik.accounts.models import User
-from vestnik.clients import background
+from vestnik.clients import import_jobs
 from vestnik.mailings.ledger.models import Run
 from vestnik.testing.factories import make_import
 
@@ -63,7 +63,7 @@ def ids(alice: User, run: Run) -> dict[str, int]:
     mailing: Any = run.mailing
     client_list = mailing.lists.get()
     upload = make_import(alice, [b"email\nno address\n"], "clients.csv")
-    background.run_import(upload.pk)
+    import_jobs.run_import(upload.pk)
     make_post(slug="a-post", picture=make_picture())
     return {
         "clients/imports": upload.pk,

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from vestnik.accounts.models import User
-from vestnik.clients import background, verbs
+from vestnik.clients import import_jobs, verbs
 from vestnik.clients.models import Client, ClientImport, ClientList, ImportPiece
 from vestnik.testing.factories import make_import
 
@@ -60,7 +60,7 @@ def uploaded(browser: Browser, text: str = GOOD, **fields: Any) -> ClientImport:
 
 def imported(browser: Browser, text: str = GOOD, **fields: Any) -> ClientImport:
     work = uploaded(browser, text, **fields)
-    background.run_import(work.pk)
+    import_jobs.run_import(work.pk)
     work.refresh_from_db()
     return work
 
@@ -160,7 +160,7 @@ def test_what_was_read_is_shown_before_anything_is_imported(browser: Browser) ->
     assert "“unsubscribed”" in page
     assert SCRIPT not in page
     assert "not certain" not in page
-    background.run_import(work.pk)
+    import_jobs.run_import(work.pk)
     assert not Client.objects.exists()
 
 
@@ -173,7 +173,7 @@ def test_where_the_encoding_is_not_certain_it_is_said_and_can_be_chosen(browser:
     assert "Јukasz Wуjcik" in other.content.decode()
     assert not Client.objects.exists()
     begin(browser, work, encoding="cp1250")
-    background.run_import(work.pk)
+    import_jobs.run_import(work.pk)
     assert Client.objects.get().full_name == "Łukasz Wójcik"
 
 
@@ -235,7 +235,7 @@ def test_an_import_is_looked_at_until_it_is_over(browser: Browser) -> None:
     assert "12,000 rows are read" in running
     assert "<html" not in running
 
-    background.run_import(work.pk)
+    import_jobs.run_import(work.pk)
     over = page_of(browser, work, **HTMX)
     assert "hx-get" not in over
     assert "New clients" in over
@@ -244,7 +244,7 @@ def test_an_import_is_looked_at_until_it_is_over(browser: Browser) -> None:
 def test_a_file_that_was_refused_says_why(browser: Browser) -> None:
     work = uploaded(browser, f"email;{SCRIPT}\nx;y\n")
     ClientImport.objects.filter(pk=work.pk).update(tries=3)
-    background.run_import(work.pk)
+    import_jobs.run_import(work.pk)
 
     page = page_of(browser, work)
     assert "Nothing was imported" in page

@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from tests.web.ledger import make_run
 from vestnik.accounts.models import User
-from vestnik.clients.background import take_file
+from vestnik.clients.import_jobs import take_file
 from web.middleware import LONGEST_FIELD
 
 pytestmark = pytest.mark.usefixtures("valkey")

@@ -11,7 +11,7 @@ from dispatcher.pace.breaker import Breaker
 from dispatcher.providers.errors import Misconfigured
 from tests.web.ledger import make_run
 from vestnik.accounts.models import User
-from vestnik.mailings import service
+from vestnik.mailings import outages
 
 WORDS = "smtp://relay.internal:587 refused <bob@example.com>: Wednesday"
 
@@ -22,7 +22,7 @@ def run(alice, valkey):
     Breaker("memory://").failed(Misconfigured(WORDS))
     for _ in range(3):
         Breaker("memory://").failed(Misconfigured(WORDS))
-    assert service.outage()
+    assert outages.outage()
     return run
 
 
@@ -49,7 +49,7 @@ def test_owners_and_managers_read_a_sentence_of_ours_and_superusers_the_services
     root = User.objects.create_superuser("root@example.org", "a long password")
     User.objects.update(language=language)
     with translation.override(language):
-        trouble = escape(str(service.Trouble.MISCONFIGURED.label))
+        trouble = escape(str(outages.Trouble.MISCONFIGURED.label))
     seen = {}
     for person in (alice, maria, root):
         for address in pages(run):

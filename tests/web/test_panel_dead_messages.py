@@ -8,10 +8,10 @@ from django.test import Client as Browser
 from django.urls import reverse
 
 from tests.dead_jobs import bury, waiting
-from vestnik import dead_messages
+from vestnik import dead_jobs
 from vestnik.accounts.audit import AuditEntry
 from vestnik.accounts.models import User
-from vestnik.dead_messages import DeadMessage
+from vestnik.dead_jobs import DeadMessage
 
 pytestmark = pytest.mark.usefixtures("valkey")
 
@@ -81,7 +81,7 @@ def test_a_superuser_tries_a_job_again_and_it_is_in_the_audit_log(
     assert answer.redirect_chain == [(LIST, 302)]
     assert "The job is in the queue again." in answer.content.decode()
     assert [(job, args) for job, args, _options in waiting()] == [("launch", [7])]
-    assert dead_messages.count() == 0
+    assert dead_jobs.count() == 0
     assert AuditEntry.objects.get().from_address == "127.0.0.1"
     log = browser.get(reverse("panel:audit")).content.decode()
     for words in ("root@example.org", "Tried again", "launch(7)", "ValueError: &lt;b&gt;no&lt;/b&gt;"):
@@ -92,7 +92,7 @@ def test_a_superuser_discards_a_job(root: User, dead: DeadMessage) -> None:
     answer = browser_of(root).post(at("discard", dead), follow=True)
 
     assert "The job is discarded." in answer.content.decode()
-    assert (waiting(), dead_messages.count()) == ([], 0)
+    assert (waiting(), dead_jobs.count()) == ([], 0)
     assert AuditEntry.objects.get().action == "discarded"
 
 
@@ -100,7 +100,7 @@ def test_managers_pull_no_levers(browser: Browser, dead: DeadMessage) -> None:
     for name in ("requeue", "discard"):
         assert browser.post(at(name, dead)).status_code == 403
 
-    assert dead_messages.listed() == [dead]
+    assert dead_jobs.listed() == [dead]
     assert not AuditEntry.objects.exists()
 
 
@@ -109,7 +109,7 @@ def test_for_everybody_else_there_is_no_such_page(alice: User, dead: DeadMessage
     for browser, seen, pressed in ((browser_of(alice), 404, 404), (Browser(), 302, 403)):
         assert browser.get(LIST).status_code == browser.get(at("dead-message", dead)).status_code == seen
         assert browser.post(at("requeue", dead)).status_code == browser.post(at("discard", dead)).status_code == pressed
-    assert dead_messages.listed() == [dead]
+    assert dead_jobs.listed() == [dead]
 
 
 def test_a_lever_pulled_twice_does_it_once(root: User, dead: DeadMessage) -> None:
@@ -122,14 +122,14 @@ def test_a_lever_pulled_twice_does_it_once(root: User, dead: DeadMessage) -> Non
 
 def test_who_lands_on_a_lever_by_signing_in_does_nothing(root: User, dead: DeadMessage) -> None:
     assert browser_of(root).get(at("discard", dead))["Location"] == LIST
-    assert dead_messages.listed() == [dead]
+    assert dead_jobs.listed() == [dead]
 
 
 def test_a_queue_that_is_away_is_said_on_every_page(
     root: User, dead: DeadMessage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     browser = browser_of(root)
-    monkeypatch.setattr(dead_messages, "client", lambda: redis.Redis.from_url("redis://127.0.0.1:1/0"))
+    monkeypatch.setattr(dead_jobs, "client", lambda: redis.Redis.from_url("redis://127.0.0.1:1/0"))
     answers: list[Any] = [browser.get(LIST), browser.get(at("dead-message", dead)), browser.post(at("discard", dead))]
 
     for answer in answers:

@@ -14,7 +14,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from dispatcher.ledger import closing
-from vestnik import erasing, jobs, locks
+from vestnik import account_deletion, jobs, locks
 from vestnik.accounts.models import User
 from vestnik.front import homepage_stats
 from vestnik.mailings.ledger.models import Run, RunState
@@ -65,11 +65,11 @@ def erase(user_id: int) -> None:
     One account at a time in the whole installation; whoever has erased one hints at those that wait. Idempotent.
     """
     with locks.alone("vestnik.erase") as alone:
-        if not alone or user_id not in erasing.deleted_accounts() or not _erase(user_id):
+        if not alone or user_id not in account_deletion.deleted_accounts() or not _erase(user_id):
             return
     logger.info("account %d is erased", user_id)
     homepage_stats.changed()
-    for waiting in erasing.deleted_accounts():
+    for waiting in account_deletion.deleted_accounts():
         jobs.erase(waiting)
 
 
@@ -83,8 +83,8 @@ def _erase(user_id: int) -> bool:
         _come_back(user_id)
         return False
     _empty_ledger(user_id)
-    erasing.hand_over_messages(user_id)
-    _delete_belongings(user_id, erasing.OF_ACCOUNT)
+    account_deletion.hand_over_messages(user_id)
+    _delete_belongings(user_id, account_deletion.OF_ACCOUNT)
     try:
         _delete(User.objects.filter(pk=user_id))
     except IntegrityError as error:
@@ -110,7 +110,7 @@ def _end_runs(user_id: int) -> bool:
 
 def _delete_mailings(user_id: int) -> None:
     """Delete the mailings; their runs stay in the ledger."""
-    _delete_belongings(user_id, erasing.OF_MAILINGS)
+    _delete_belongings(user_id, account_deletion.OF_MAILINGS)
     mailings = Mailing.objects.filter(owner=user_id).order_by("pk")
     while chosen := list(mailings.values_list("pk", flat=True)[:MAILINGS_AT_ONCE]):
         with transaction.atomic(), connection.cursor() as cursor:
@@ -132,7 +132,7 @@ def _empty_ledger(user_id: int) -> None:
             Run.objects.filter(pk=run_id).update(subject="", html="", text="", sender_name="", reply_to="")
 
 
-def _delete_belongings(user_id: int, belongings: erasing.Belongings) -> None:
+def _delete_belongings(user_id: int, belongings: account_deletion.Belongings) -> None:
     for model, way in belongings:
         _delete(model._base_manager.filter(**{way: user_id}))
 

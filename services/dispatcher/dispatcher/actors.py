@@ -15,7 +15,7 @@ from dispatcher.runs import launching, ticking
 from dispatcher.sending import lanes
 from vestnik import jobs, logs
 from vestnik.blog import view_counter
-from vestnik.clients import background
+from vestnik.clients import import_jobs
 from vestnik.front import homepage_stats
 
 MINUTE = timedelta(minutes=1).total_seconds() * 1000
@@ -49,7 +49,7 @@ deliver_account_mail = bind(jobs.ACCOUNT_MAIL, account_mail.deliver, max_retries
 # Stopped with the process, it is begun again by the tick. A retry of its own would only come sooner, time and again.
 import_clients = bind(
     jobs.IMPORT_CLIENTS,
-    background.run_import,
+    import_jobs.run_import,
     max_retries=0,
     time_limit=60 * MINUTE,
     notify_shutdown=True,

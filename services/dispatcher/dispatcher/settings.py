@@ -8,7 +8,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from dispatcher.pace.limits import rules
 from dispatcher.providers import url
-from vestnik import mode, monitoring
+from vestnik import error_tracking, mode
 from vestnik.settings import *  # noqa: F403
 from vestnik.settings import DATABASES, DEAD_MESSAGE_TTL, INSTALLED_APPS, MODE, REDIS_URL, positive, read
 
@@ -122,4 +122,4 @@ DRAMATIQ_BROKER = {
     ],
 }
 
-monitoring.watch("dispatcher")
+error_tracking.watch("dispatcher")

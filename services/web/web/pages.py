@@ -18,8 +18,8 @@ from django.utils.functional import cached_property
 from django.views.generic import CreateView, DeleteView, DetailView, ListView, UpdateView, View
 
 from vestnik import access
+from vestnik.accounts.idempotency import once
 from vestnik.accounts.models import User
-from vestnik.accounts.submissions import once
 from vestnik.clients.models import Client, ClientList
 from vestnik.mailings.models import Mailing, Message
 from web import steps

@@ -5,7 +5,7 @@ from pathlib import Path
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
-from vestnik import mode, monitoring
+from vestnik import error_tracking, mode
 from vestnik.settings import *  # noqa: F403
 from vestnik.settings import ALLOWED_HOSTS, DATABASES, INSTALLED_APPS, LOCALE_PATHS, MODE, SITE_URL, read
 
@@ -191,4 +191,4 @@ BOOTSTRAP5 = {
     "field_renderers": {"default": "web.bootstrap.FieldRenderer"},
 }
 
-monitoring.watch("web")
+error_tracking.watch("web")

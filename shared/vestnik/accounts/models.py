@@ -17,9 +17,9 @@ from guardian.mixins import GuardianUserMixin
 from vestnik import addresses, fields
 from vestnik.accounts.audit import AuditEntry
 from vestnik.accounts.groups import CONTENT_MANAGERS, MANAGERS
+from vestnik.accounts.idempotency import Submission
 from vestnik.accounts.letters import AccountLetter
 from vestnik.accounts.shares import Share
-from vestnik.accounts.submissions import Submission
 
 __all__ = ["AccountLetter", "AuditEntry", "Share", "Submission", "User", "UserManager"]
 

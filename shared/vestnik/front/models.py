@@ -25,6 +25,4 @@ class StalePage(models.Model):
 
     path = models.CharField(max_length=300)  # as vestnik.front.public_urls makes it
     since = models.DateTimeField(db_default=Now())
-    fetched_at = models.DateTimeField(
-        null=True
-    )  # the first time; a second follows (vestnik.front.invalidation says why)
+    fetched_at = models.DateTimeField(null=True)  # first; a second follows (vestnik.front.invalidation)

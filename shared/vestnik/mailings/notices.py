@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from vestnik.clients import attributes
-from vestnik.mailings import gaps, rendering
+from vestnik.mailings import missing_values, rendering
 from vestnik.mailings.models import Message
 
 TOLD = 5
@@ -24,8 +24,8 @@ def of_texts(message: Message) -> list[str]:
 
 def of_clients(message: Message, owner_id: int) -> list[str]:
     """Of what the message names, and the owner's clients do not have."""
-    unknown = gaps.unknown_attributes(message, owner_id)
-    return of_unknown(unknown, owner_id) + of_gaps(gaps.of_owner(message, owner_id), unknown)
+    unknown = missing_values.unknown_attributes(message, owner_id)
+    return of_unknown(unknown, owner_id) + of_gaps(missing_values.of_owner(message, owner_id), unknown)
 
 
 def of_unknown(names: Collection[str], owner_id: int) -> list[str]:
@@ -40,7 +40,7 @@ def of_unknown(names: Collection[str], owner_id: int) -> list[str]:
     return told
 
 
-def of_gaps(found: gaps.Gaps, unknown: Collection[str] = ()) -> list[str]:
+def of_gaps(found: missing_values.Gaps, unknown: Collection[str] = ()) -> list[str]:
     """Of values that are empty, but for those of attributes that nobody has."""
     told = []
     for name, empty in found.empty.items():

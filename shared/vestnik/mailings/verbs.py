@@ -16,11 +16,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
 from vestnik import access, clock, jobs, versions
-from vestnik.accounts import submissions
+from vestnik.accounts import idempotency
 from vestnik.accounts.models import User
 from vestnik.clients.models import Client, ClientList
 from vestnik.front import homepage_stats
-from vestnik.mailings import calendar, handing_over
+from vestnik.mailings import calendar, message_copies
 from vestnik.mailings.ledger import retries, runs
 from vestnik.mailings.ledger.causes import Cause
 from vestnik.mailings.ledger.models import DeliveryState, Run, RunState
@@ -64,7 +64,7 @@ def delete_message(message: Message, by: User | None = None, from_address: str =
     try:
         with transaction.atomic():
             others = Mailing.objects.filter(message=message).exclude(owner=message.owner_id)
-            handing_over.hand_over(others, by, from_address)
+            message_copies.hand_over(others, by, from_address)
             message.delete()
     except RestrictedError:
         raise ValidationError(_("A mailing uses this message; choose another for it, or delete it, first.")) from None
@@ -107,7 +107,7 @@ def save_mailing(
         raise ValidationError({"end": _("The end is in the past: nothing would be sent.")})
     if before is None or before.message_id != mailing.message_id:
         _check_message(mailing, by or mailing.owner)
-        mailing.message = handing_over.chosen_by(by or mailing.owner, mailing, from_address)
+        mailing.message = message_copies.chosen_by(by or mailing.owner, mailing, from_address)
     chooses = lists is not None or clients is not None
     if by and chooses and not access.may_choose_audience(by, mailing):
         raise ValidationError(_("Only its owner says who gets this mailing."))
@@ -227,7 +227,7 @@ def try_again(
         mailing = _lock(run.mailing_id)
         if request_id is None:
             return _try_again(mailing, run.pk, states, delivery_ids, cause)
-        made, _first = submissions.once(
+        made, _first = idempotency.once(
             mailing.owner, request_id, lambda: str(_try_again(mailing, run.pk, states, delivery_ids, cause).pk)
         )
         return Run.objects.get(pk=made)

@@ -15,7 +15,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from vestnik import metrics, settings
-from vestnik.metrics.figures import Figures
+from vestnik.metrics.collector import Figures
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from django.db.models import F, Value
 from django.utils import timezone
 
 from vestnik.accounts.models import User
-from vestnik.clients import background
+from vestnik.clients import import_jobs
 from vestnik.clients import verbs as clients
 from vestnik.clients.models import Client, ClientImport, ClientList
 from vestnik.mailings import verbs as mailings
@@ -39,8 +39,8 @@ def make_list(owner: User, number: int = 0, name: str = "") -> ClientList:
 
 def make_import(owner: User, chunks: Iterable[bytes], name: str = "clients.csv", **options: Any) -> ClientImport:
     """A file that waits to be imported: taken, and confirmed as it was read."""
-    work = background.take_file(owner, chunks, name, **options)
-    background.begin_import(work, work.encoding, work.delimiter)
+    work = import_jobs.take_file(owner, chunks, name, **options)
+    import_jobs.begin_import(work, work.encoding, work.delimiter)
     work.refresh_from_db()
     return work
 

@@ -1,6 +1,6 @@
 """The circuit breaker: while the service takes nothing, nobody claims, and one letter at a time finds out about it.
 
-Its state is a hash in Redis, shared by all processes and read by pages (vestnik.mailings.service):
+Its state is a hash in Redis, shared by all processes and read by pages (vestnik.mailings.outages):
 
     failures   how many there were in a row, while it is closed
     next       when the next probe may begin (ms by Redis's clock); there is no such field while it is closed
@@ -34,9 +34,9 @@ from dispatcher.pace.breaker_scripts import AGAIN, ASK, CLOSE, FAIL, HOLD, LEAVE
 from dispatcher.providers import refusals
 from dispatcher.providers.base import Outcome, Receipt
 from dispatcher.providers.errors import LoginRefused, Misconfigured, NoRoom, ProviderError
-from vestnik import addresses, jobs, monitoring
-from vestnik.mailings import service
-from vestnik.mailings.service import Trouble
+from vestnik import addresses, error_tracking, jobs
+from vestnik.mailings import outages
+from vestnik.mailings.outages import Trouble
 from vestnik.settings import impatient
 
 logger = logging.getLogger(__name__)
@@ -312,7 +312,7 @@ class Breaker:
             log = logger.error if ours else logger.warning
             log("nothing is handed over, the next try is in %.1f s: %s", wait, words)
             if not ours:  # that was an error, which Sentry hears of by itself
-                monitoring.tell(f"Nothing is handed over, the mail service is away: {words}", "breaker", trouble)
+                error_tracking.tell(f"Nothing is handed over, the mail service is away: {words}", "breaker", trouble)
         return wait
 
     def _leave_alone(self, seconds: float, words: str) -> None:
@@ -361,7 +361,7 @@ class Breaker:
     def _call(self, script: str, *arguments: str | int) -> Any:
         """The script's answer; None without Redis."""
         try:
-            return self._redis.eval(script, 2, service.KEY, f"{service.KEY}:taken", *arguments)
+            return self._redis.eval(script, 2, outages.KEY, f"{outages.KEY}:taken", *arguments)
         except redis.RedisError as error:
             logger.debug("no breaker without Redis: %s", error)
             return None

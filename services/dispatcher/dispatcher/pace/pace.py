@@ -13,7 +13,7 @@ from dispatcher.pace.limits import Grant, Limits
 from dispatcher.pace.throttle import Throttle
 from dispatcher.providers.base import Receipt
 from vestnik import addresses
-from vestnik.mailings import service
+from vestnik.mailings import outages
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class Pace:
             metrics.waits("owner" if grant.of_owner else "installation", grant.wait)
         if not grant.count and grant.wait > ASK_AGAIN_SECONDS:
             with suppress(redis.RedisError):
-                service.note_limit(owner_id if grant.of_owner else None, timedelta(seconds=grant.wait))
+                outages.note_limit(owner_id if grant.of_owner else None, timedelta(seconds=grant.wait))
         return grant
 
     @property
@@ -91,7 +91,7 @@ class Pace:
             self._noted.clear()
         self._noted[domain] = until
         with suppress(redis.RedisError):
-            service.note_domain_limit(domain, timedelta(seconds=wait))
+            outages.note_domain_limit(domain, timedelta(seconds=wait))
 
     def handed_over(self, owner_id: int | None, letter: tuple[int, int]) -> None:
         """A letter with a token, by its id and claim, is on its way."""

@@ -18,7 +18,7 @@ from dramatiq.broker import MessageProxy
 from dramatiq.middleware import Middleware, Shutdown, SkipMessage
 
 from dispatcher.queue.broker import patiently
-from vestnik import dead_messages, monitoring
+from vestnik import dead_jobs, error_tracking
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class DeadMessageMiddleware(Middleware):
         """Raises SkipMessage for a job that its workers died of."""
         starts = 0
         with _queue_may_be_away():
-            pipeline = dead_messages.client().pipeline()
+            pipeline = dead_jobs.client().pipeline()
             pipeline.incr(_starts(message))
             pipeline.expire(_starts(message), REMEMBERED)
             starts = pipeline.execute()[0]
@@ -59,11 +59,11 @@ class DeadMessageMiddleware(Middleware):
         exception: BaseException | None = None,
     ) -> None:
         with _queue_may_be_away():
-            dead_messages.client().delete(_starts(message))
+            dead_jobs.client().delete(_starts(message))
         if isinstance(exception, Shutdown):
             message.failed = False  # stopped with its process, and begun again by the tick: nothing to look at
         elif exception is not None and not message.failed:
-            monitoring.is_tried_again()
+            error_tracking.is_tried_again()
 
     def after_skip_message(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
         self.after_process_message(broker, message)
@@ -77,13 +77,13 @@ class DeadMessageMiddleware(Middleware):
         elif died_of is not None:
             error = f"{type(died_of).__name__}: {died_of}".strip().splitlines()[0]
             trace = "".join(traceback.format_exception(died_of))
-        error, trace = monitoring.scrub(error)[:LONGEST_ERROR], monitoring.scrub(trace)[-LONGEST_TRACEBACK:]
+        error, trace = error_tracking.scrub(error)[:LONGEST_ERROR], error_tracking.scrub(trace)[-LONGEST_TRACEBACK:]
         with _queue_may_be_away():
-            dead_messages.note(_id(message), error, trace, tries)
+            dead_jobs.note(_id(message), error, trace, tries)
 
     def after_nack(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
         with _queue_may_be_away():
-            dead_messages.forget_oldest(message.queue_name)
+            dead_jobs.forget_oldest(message.queue_name)
 
 
 class Retries(middleware.Retries):

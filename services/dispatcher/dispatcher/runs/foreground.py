@@ -16,7 +16,7 @@ from dispatcher.runs import launching, ticking
 from dispatcher.sending import backoff, slices
 from dispatcher.sending.engine import Engine
 from vestnik import addresses
-from vestnik.mailings import service
+from vestnik.mailings import outages
 from vestnik.mailings.ledger import runs
 from vestnik.mailings.ledger.models import Delivery, DeliveryState, Run, RunState
 from vestnik.mailings.models import Mailing
@@ -92,7 +92,7 @@ def send(engine: Engine, run_ids: Sequence[int]) -> None:
 
 def _words(otherwise: str) -> str:
     """What is the matter with the service, by what all processes know."""
-    outage = service.outage()
+    outage = outages.outage()
     return outage.words if outage else otherwise
 
 

@@ -15,9 +15,9 @@ from dispatcher.account_mail import settling as account_mail
 from dispatcher.ledger import closing, statements
 from dispatcher.runs import launching
 from dispatcher.sending import alerts, lanes
-from vestnik import clock, erasing, jobs, monitoring
-from vestnik.accounts import sessions, submissions
-from vestnik.clients import background
+from vestnik import account_deletion, clock, error_tracking, jobs
+from vestnik.accounts import idempotency, sessions
+from vestnik.clients import import_jobs
 from vestnik.mailings.ledger import runs
 from vestnik.mailings.ledger.models import Run, RunState
 from vestnik.mailings.models import Mailing
@@ -34,7 +34,7 @@ def tick() -> None:
     """Do what is due. Sentry's monitor hears of the scheduler's ticks alone: others come when something hints at it."""
     message = CurrentMessage.get_current_message()
     if message and "scheduled_at" in message.options:
-        with monitoring.checked_in("tick", settings.TICK_CRON):
+        with error_tracking.checked_in("tick", settings.TICK_CRON):
             do_what_is_due()
     else:
         do_what_is_due()
@@ -61,9 +61,9 @@ def do_what_is_due() -> None:
         logger.warning("lanes are woken when the queue answers again: %s", error)
     imports()
     account_mail.tidy()
-    for user_id in erasing.deleted_accounts():
+    for user_id in account_deletion.deleted_accounts():
         jobs.ERASE.enqueue(user_id)
-    submissions.sweep()
+    idempotency.sweep()
     sessions.sweep()
     jobs.COUNT_FIGURES.enqueue()
     if page_refresh.is_left_lying():
@@ -100,6 +100,6 @@ def close() -> None:
 
 def imports() -> None:
     """Hint at imports that were left lying, and forget what is kept of old ones."""
-    for import_id in background.to_do(older_than=HINTED_WITHIN):
+    for import_id in import_jobs.to_do(older_than=HINTED_WITHIN):
         jobs.IMPORT_CLIENTS.enqueue(import_id)
-    background.forget_files()
+    import_jobs.forget_files()

@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from vestnik.clients import background, verbs
+from vestnik.clients import import_jobs, verbs
 from vestnik.clients.attributes import MOST, MOST_BYTES, key
 from vestnik.clients.csv_files import SEPARATORS
 from vestnik.clients.encodings import ENCODINGS
@@ -124,7 +124,7 @@ class ImportForm(VerbForm):
 
     def by_verb(self) -> ClientImport:
         uploaded = self.cleaned_data["file"]
-        return background.take_file(
+        return import_jobs.take_file(
             self.owner, uploaded, uploaded.name, self.cleaned_data["list_name"], self.cleaned_data["client_list"]
         )
 

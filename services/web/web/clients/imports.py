@@ -12,7 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from vestnik.clients import background, uploads
+from vestnik.clients import import_jobs, uploads
 from vestnik.clients.headers import meanings
 from vestnik.clients.importing import remarks
 from vestnik.clients.models import ClientImport
@@ -81,7 +81,7 @@ class ImportPage(ThingPage):
         unfinished = work.state in UNFINISHED
         return super().get_context_data(
             unfinished=unfinished,
-            read=background.progress(work.pk) if unfinished else None,
+            read=import_jobs.progress(work.pk) if unfinished else None,
             refused_rows=_first_refused_rows(work) if work.refused else [],
             **kwargs,
         )
@@ -102,7 +102,7 @@ class BeginImport(OwnersPage, ImportPage):
         form = ReadingForm(request.POST)
         if form.is_valid():
             try:
-                background.begin_import(self.object, form.cleaned_data["encoding"], form.cleaned_data["delimiter"])
+                import_jobs.begin_import(self.object, form.cleaned_data["encoding"], form.cleaned_data["delimiter"])
                 return HttpResponseRedirect(reverse("clients:import-thing", args=[self.object.pk]))
             except ValidationError:
                 pass  # looked at again, it says so itself
@@ -116,7 +116,7 @@ class DropFile(ActionPage):
     action = "view"  # whoever sees it is its owner
 
     def act(self, thing: ClientImport) -> str:
-        background.drop_file(thing)
+        import_jobs.drop_file(thing)
         return _("The file is forgotten. Nothing was imported.")
 
     def address_of(self, thing: ClientImport) -> str:
@@ -140,7 +140,7 @@ def _looked_at(work: ClientImport, form: ReadingForm) -> dict[str, Any]:
     context: dict[str, Any] = {"form": form, "look": None}
     if form.is_valid():
         try:
-            look = background.first_look(work, form.cleaned_data["encoding"], form.cleaned_data["delimiter"])
+            look = import_jobs.first_look(work, form.cleaned_data["encoding"], form.cleaned_data["delimiter"])
         except ValidationError as refusal:
             form.add_error(None, refusal.messages)
         else:

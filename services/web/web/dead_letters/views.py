@@ -16,7 +16,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
 from vestnik import access
-from vestnik.accounts.submissions import once
+from vestnik.accounts.idempotency import once
 from vestnik.mailings.ledger import dead_letters
 from vestnik.mailings.ledger.causes import Cause
 from vestnik.mailings.ledger.models import Run

@@ -10,7 +10,7 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
 from vestnik import writing
-from vestnik.questions import Question
+from vestnik.bounded_calls import Question
 from vestnik.settings import impatient
 
 SECONDS = 1.0

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from vestnik import jobs, writing
-from vestnik.mailings import service
+from vestnik.mailings import outages
 from vestnik.mailings.ledger.models import Run, RunState, Worker
 
 TICK_MAY_BE_LATE = timedelta(minutes=1)
@@ -80,6 +80,6 @@ def _dispatcher() -> Part:
 
 
 def _mail_service() -> list[Part]:
-    if service.outage() is None:
+    if outages.outage() is None:
         return []
     return [Part(_("Mail service"), False, _("takes nothing at the moment"))]  # in whose words is not for visitors

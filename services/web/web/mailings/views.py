@@ -16,7 +16,7 @@ from django.views.decorators.http import require_POST
 
 from vestnik import access, addresses, clock
 from vestnik.accounts.models import User
-from vestnik.mailings import audience, gaps, notices, standing, verbs
+from vestnik.mailings import audience, mailing_status, missing_values, notices, verbs
 from vestnik.mailings.ledger import statistics
 from vestnik.mailings.models import Mailing
 from web.mailings import charts
@@ -78,7 +78,7 @@ class MailingPage(InItsZone, ThingPage):
         mailing, person = self.object, cast(User, self.request.user)
         return super().get_context_data(
             **charts.of_runs(mailing, self.request.GET.get("page")),
-            standing=standing.of(mailing),
+            standing=mailing_status.of(mailing),
             recipients=audience.size(mailing),
             lists=mailing.lists.order_by("name"),
             singles=mailing.clients.count(),
@@ -165,7 +165,7 @@ class Pause(ActionPage):
     def act(self, thing: Mailing) -> str:
         verbs.pause(thing)
         thing.refresh_from_db()
-        return standing.of(thing).sentence
+        return mailing_status.of(thing).sentence
 
 
 class Resume(ActionPage):
@@ -174,7 +174,7 @@ class Resume(ActionPage):
 
     def act(self, thing: Mailing) -> str:
         verbs.resume(thing)
-        return " ".join([_("The pause is over."), standing.of(thing).sentence])
+        return " ".join([_("The pause is over."), mailing_status.of(thing).sentence])
 
 
 class Cancel(ActionPage):
@@ -235,6 +235,6 @@ def plan(request: HttpRequest) -> HttpResponse:
     if {"lists", "single"} <= cleaned.keys():
         context["recipients"] = audience.would_be(cleaned["lists"], cleaned["single"])
         if (message := cleaned.get("message")) and draft.owner_id == person.pk:
-            found = gaps.of_audience(message, person.pk, cleaned["lists"], cleaned["single"])
+            found = missing_values.of_audience(message, person.pk, cleaned["lists"], cleaned["single"])
             context["notices"] = notices.of_texts(message) + notices.of_gaps(found)
     return render(request, "mailings/_plan.html", context)

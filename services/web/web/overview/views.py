@@ -18,7 +18,7 @@ from django.views.decorators.http import require_safe
 from django_htmx.http import HttpResponseClientRefresh
 
 from vestnik import access, clock
-from vestnik.mailings import service
+from vestnik.mailings import outages
 from vestnik.mailings.ledger import runs, statistics
 from vestnik.mailings.ledger.models import Run, RunState
 from web import pages, steps
@@ -91,7 +91,7 @@ def _under_way(user: Any) -> dict[str, Any]:
     """Open runs that the user may see, the newest first."""
     open_runs = runs.own_or_shared(user).filter(state=RunState.OPEN).order_by("-pk")[:LATEST]
     found = _with_totals(open_runs)
-    outage = service.outage() if found else None
+    outage = outages.outage() if found else None
     return {
         "under_way": found,
         "under_way_ids": "-".join(str(run.pk) for run in found),

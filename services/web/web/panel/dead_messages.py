@@ -13,8 +13,8 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.generic import TemplateView
 
-from vestnik import access, dead_messages, supervision
-from vestnik.dead_messages import DeadMessage, QueueAway
+from vestnik import access, dead_jobs, supervision
+from vestnik.dead_jobs import DeadMessage, QueueAway
 from web.pages import PAGE
 from web.panel.views import Lever, Supervisors
 
@@ -31,7 +31,7 @@ class DeadMessages(Supervisors):
             return render(request, "panel/dead_messages.html", {"away": True}, status=503)
 
     def get_object(self, queryset: Any = None) -> DeadMessage:
-        found = dead_messages.one(str(self.kwargs["pk"]))
+        found = dead_jobs.one(str(self.kwargs["pk"]))
         if found is None:
             raise Http404
         return found
@@ -81,7 +81,7 @@ class _Listed(Sequence[DeadMessage]):
     """All of them, for a paginator: it asks how many there are, and for a part."""
 
     def __len__(self) -> int:
-        return dead_messages.count()
+        return dead_jobs.count()
 
     def __getitem__(self, part: Any) -> Any:
-        return dead_messages.listed(part.stop - part.start, part.start)
+        return dead_jobs.listed(part.stop - part.start, part.start)

@@ -19,7 +19,7 @@ from django.views.generic import View
 from vestnik import access, addresses, supervision
 from vestnik.accounts.audit import AuditAction, AuditEntry
 from vestnik.accounts.models import User
-from vestnik.mailings import audience, standing
+from vestnik.mailings import audience, mailing_status
 from vestnik.mailings.ledger import statistics
 from vestnik.mailings.ledger.statistics import Totals
 from vestnik.mailings.models import Mailing
@@ -147,7 +147,7 @@ class MailingPage(InItsZone, ThingPage, Mailings):
             lists=with_sizes(mailing.lists.order_by("name")),
             singles=mailing.clients.count(),
             upcoming=charts.upcoming(mailing),
-            standing=standing.of(mailing),
+            standing=mailing_status.of(mailing),
             **{"form": ReasonForm(), **kwargs},
         )
 
@@ -259,7 +259,7 @@ class SwitchOn(Lever, MailingPage):
     def pull(self, by: Any, address: str, **_reason: str) -> str:
         supervision.switch_on(self.object, by, address)
         self.object.refresh_from_db()
-        return " ".join([_("Switched on. Its owner is told."), standing.of(self.object).sentence])
+        return " ".join([_("Switched on. Its owner is told."), mailing_status.of(self.object).sentence])
 
 
 class Block(Lever, UserPage):

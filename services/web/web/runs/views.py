@@ -14,7 +14,7 @@ from django_htmx.http import HttpResponseClientRefresh
 
 from vestnik import access, clock
 from vestnik.clients.models import Client
-from vestnik.mailings import standing, verbs
+from vestnik.mailings import mailing_status, verbs
 from vestnik.mailings.ledger import runs, statistics
 from vestnik.mailings.ledger.models import Delivery, DeliveryState, Run, RunState, message_id
 from vestnik.mailings.rendering import CompiledMessage, Content, Preview
@@ -49,7 +49,7 @@ def thing(request: HttpRequest, pk: int) -> HttpResponse:
             **context,
             **_journal(request, run),
             "may_change": _may_change(request, run),
-            "standing": standing.of(run.mailing) if run.mailing and run.state == RunState.OPEN else None,
+            "standing": mailing_status.of(run.mailing) if run.mailing and run.state == RunState.OPEN else None,
             "again": [(state, getattr(totals, state)) for state in AGAIN if again and _has_dead(run, state)],
             "reasons": statistics.reasons(run) if totals.failed else [],
             "request_id": uuid.uuid4(),

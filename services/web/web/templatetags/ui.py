@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from vestnik import access, addresses, clock, demo, mode
-from vestnik.mailings import service
+from vestnik.mailings import outages
 from vestnik.mailings.ledger import dead_letters as waiting
 from vestnik.mailings.models import Mailing
 from web import pages
@@ -233,7 +233,7 @@ def demo_accounts() -> dict[str, Any]:
 @register.inclusion_tag("panel/_outage.html", takes_context=True)
 def outage(context: dict[str, Any]) -> dict[str, Any]:
     """What is the matter with the mail service, if something is; in its own words for superusers alone."""
-    found = service.outage()
+    found = outages.outage()
     return {
         "outage": found,
         "trying": found is not None and found.next_probe <= clock.now(),

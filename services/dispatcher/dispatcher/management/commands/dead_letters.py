@@ -10,9 +10,9 @@ from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 from rich.table import Table
 
-from vestnik import dead_messages
+from vestnik import dead_jobs
 from vestnik.command_line import bad_usage
-from vestnik.dead_messages import DeadMessage, QueueAway
+from vestnik.dead_jobs import DeadMessage, QueueAway
 
 NOT_DONE = 1
 
@@ -36,27 +36,27 @@ class Command(BaseCommand):
     def handle(self, *, deed: str, ids: list[str] | None = None, all: bool = False, **_options: Any) -> None:  # noqa: A002
         try:
             if deed == "list":
-                self._list(dead_messages.listed())
+                self._list(dead_jobs.listed())
             elif deed == "show":
                 self._show(self._found(ids or [])[0])
             elif bool(ids) == all:
                 raise bad_usage("Which ones? Name their ids, or say --all.")
             elif deed == "requeue":
-                self._each(dead_messages.requeue, ids, "tried again")
+                self._each(dead_jobs.requeue, ids, "tried again")
             else:
-                self._each(dead_messages.discard, ids, "discarded")
+                self._each(dead_jobs.discard, ids, "discarded")
         except QueueAway as error:
             raise CommandError(f"The queue does not answer. {error}", returncode=NOT_DONE) from None
 
     def _found(self, ids: list[str]) -> list[DeadMessage]:
-        found = {each: dead_messages.one(each) for each in ids}
+        found = {each: dead_jobs.one(each) for each in ids}
         if unknown := [each for each, message in found.items() if message is None]:
             raise CommandError(f"No dead job is {', '.join(unknown)}. Nothing was done.", returncode=NOT_DONE)
         return [message for message in found.values() if message is not None]
 
     def _each(self, do: Callable[[DeadMessage], None], ids: list[str] | None, done: str) -> None:
         refusals = []
-        messages = self._found(ids) if ids else dead_messages.listed()
+        messages = self._found(ids) if ids else dead_jobs.listed()
         for message in messages:
             try:
                 do(message)

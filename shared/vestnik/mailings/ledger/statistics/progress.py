@@ -10,12 +10,12 @@ from django.core.cache import cache
 from django.utils.translation import gettext as _
 
 from vestnik import addresses, clock
-from vestnik.mailings import service
+from vestnik.mailings import outages
 from vestnik.mailings.ledger.models import Delivery, DeliveryState, Run, RunState, Worker
 from vestnik.mailings.ledger.statistics.totals import Totals, of_runs
+from vestnik.mailings.mailing_status import when
 from vestnik.mailings.models import Mailing
-from vestnik.mailings.service import Outage
-from vestnik.mailings.standing import when
+from vestnik.mailings.outages import Outage
 
 LOOK_BACK = timedelta(seconds=10)
 """The speed is measured over this time, if somebody looked before."""
@@ -53,7 +53,7 @@ def progress(run: Run) -> Progress:
     if run.state == RunState.OPEN:
         sending = Delivery.objects.filter(run=run, state=DeliveryState.SENDING).count()
         waiting = _waits_for_people_or_time(run, now)
-        outage = None if waiting else service.outage()
+        outage = None if waiting else outages.outage()
         waiting = waiting or (outage_sentence(outage) if outage else _waits_for_the_service(run, sending, now))
     moves = rate > 0 and totals.left > 0 and not waiting
     return Progress(
@@ -119,13 +119,13 @@ def _waits_for_the_service(run: Run, sending: int, now: datetime) -> str:
     """The same: for limits, for letters' next tries, for somebody who sends."""
     if sending:
         return ""
-    if (until := service.limited_until(run.owner_id)) and until > now:
+    if (until := outages.limited_until(run.owner_id)) and until > now:
         return _("A limit of letters is reached; it goes on at %(time)s.") % {"time": when(until, now)}
     queued = Delivery.objects.filter(run=run, state=DeliveryState.QUEUED)
     due, address = queued.order_by("due_at", "pk").values_list("due_at", "address").first() or (None, "")
     if due is not None and due > now:
         domain = addresses.domain(address)
-        if service.is_limited(domain):
+        if outages.is_limited(domain):
             return _("The limit for %(domain)s is reached; it goes on at %(time)s.") % {
                 "domain": addresses.shown_domain(domain),
                 "time": when(due, now),

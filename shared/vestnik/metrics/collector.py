@@ -26,10 +26,10 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from vestnik import clock, heartbeats, jobs, writing
-from vestnik.mailings import service
+from vestnik.bounded_calls import Question
+from vestnik.mailings import outages
 from vestnik.mailings.ledger.models import Delivery, DeliveryState, Run, RunState
 from vestnik.mailings.models import Mailing
-from vestnik.questions import Question
 from vestnik.settings import impatient
 
 logger = logging.getLogger(__name__)
@@ -124,8 +124,8 @@ class Figures(Collector):
         }
         yield _gauge("up", "Whether it answered, and takes what is written.", "part", up)
         yield _gauge("tick_timestamp_seconds", "When the last tick was.", values=ticks)
-        outage = service.outage()
-        open_for = {trouble.value: outage is not None and outage.trouble == trouble for trouble in service.Trouble}
+        outage = outages.outage()
+        open_for = {trouble.value: outage is not None and outage.trouble == trouble for trouble in outages.Trouble}
         yield _gauge("breaker_open", "Whether nothing is handed over, and why.", "trouble", open_for if broker else ())
         totals = self._known_totals if ledger else ()
         yield _gauge("letters", "Letters that have ended, ever.", "outcome", totals)

@@ -24,7 +24,7 @@ from vestnik.clients.models import (
     Membership,
 )
 from vestnik.clients.uploads import ClientImport, ImportPiece
-from vestnik.mailings import handing_over
+from vestnik.mailings import message_copies
 from vestnik.mailings.ledger.models import Run, RunState
 from vestnik.mailings.models import (
     Mailing,
@@ -114,4 +114,4 @@ def deleted_accounts() -> list[int]:
 
 def hand_over_messages(user_id: int) -> None:
     """Give those whose mailings use a message that this user shared with them a copy of their own."""
-    handing_over.hand_over(Mailing.objects.filter(message__owner=user_id).exclude(owner=user_id))
+    message_copies.hand_over(Mailing.objects.filter(message__owner=user_id).exclude(owner=user_id))
