@@ -13,7 +13,7 @@ from django.db import connection, connections, transaction
 from django.db.models import F
 
 from dispatcher.account_mail import settling, statements
-from dispatcher.account_mail.sender import AccountMail
+from dispatcher.account_mail.sender import AccountMailSender
 from dispatcher.providers.memory import MemoryProvider
 from dispatcher.providers.smtp import SmtpProvider
 from dispatcher.providers.url import SmtpConfig
@@ -30,7 +30,7 @@ SECRET = "https://vestnik.test/reset/secret"
 def fast(settings, transactional_db, valkey):
     settings.EMAIL_BACKEND = "vestnik.accounts.mail.EmailBackend"
     settings.RETRY_BASE_SECONDS = 0.05
-    settings.SETBACKS = [0.05, 0.1, 0.2]
+    settings.PROBE_BACKOFF = [0.05, 0.1, 0.2]
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def smtp(service, connections=2):
 
 @pytest.fixture
 def post_office(service):
-    mail = AccountMail(smtp(service))
+    mail = AccountMailSender(smtp(service))
     yield mail
     mail.stop()
 
@@ -143,7 +143,7 @@ def test_what_is_refused_for_good_is_a_dead_letter_and_logged_once_without_its_s
         f"account letter {letter.pk} to somebody at example.org failed: 550 5.1.1 <b…@example.org>: no such user"
     ]
     post_office.work()
-    settling.tidy()
+    settling.expire()
     assert len(errors(caplog)) == 1
 
 
@@ -169,7 +169,7 @@ def test_a_service_that_is_away_costs_no_attempt_and_is_asked_again_later(servic
         assert hints() == count
         for letter in AccountLetter.objects.all():
             assert (letter.state, letter.attempts, letter.claim) == ("queued", 0, 0)
-            assert letter.due_at - asked >= timedelta(seconds=configured.SETBACKS[count - 1])
+            assert letter.due_at - asked >= timedelta(seconds=configured.PROBE_BACKOFF[count - 1])
     service.listen()
     wait_until(is_due, 2)
     post_office.work()
@@ -187,7 +187,7 @@ def test_jobs_that_meet_a_service_that_is_away_leave_one_hint_each_and_no_more(s
 
 def test_two_jobs_at_once_send_every_letter_once(service, post_office):
     write(*(f"user{n}@example.org" for n in range(40)))
-    other = AccountMail(smtp(service))
+    other = AccountMailSender(smtp(service))
     with at_work(post_office.work), at_work(other.work), at_work(post_office.work):
         service.wait_for(40)
     other.stop()
@@ -246,12 +246,12 @@ def test_a_letter_stored_at_the_last_moment_is_not_forgotten():
             yield from super().deliver(letters)
             if len(self.letters) == 1:
                 write("bob@example.org")
-                with at_work(AccountMail(MemoryProvider()).work):
+                with at_work(AccountMailSender(MemoryProvider()).work):
                     pass
 
     provider = Slow()
     write()
-    AccountMail(provider).work()
+    AccountMailSender(provider).work()
     assert [letter.recipient for letter in provider.letters] == ["alice@example.org", "bob@example.org"]
     assert states() == ["sent", "sent"]
 
@@ -343,9 +343,9 @@ def test_a_late_receipt_for_good_ends_a_letter_that_was_queued_again(service, re
     if refusal:
         service.once("content", refusal)
     write()
-    with at_work(AccountMail(provider).work):
+    with at_work(AccountMailSender(provider).work):
         service.wait_until(lambda: len(service.held) == 1)
-        statements.execute(statements.RECOVER, grace=timedelta(), in_hand=[])  # elsewhere, by who has the lock
+        statements.execute(statements.RESCUE, grace=timedelta(), in_hand=[])  # elsewhere, by who has the lock
         assert states() == ["queued"]
         shift(timedelta(hours=-1), "due_at")
         service.release()
@@ -355,7 +355,7 @@ def test_a_late_receipt_for_good_ends_a_letter_that_was_queued_again(service, re
 
 
 def test_a_receipt_waits_for_a_database_that_is_away(service, caplog):
-    post_office = AccountMail(smtp(service, connections=1))
+    post_office = AccountMailSender(smtp(service, connections=1))
     service.hold()
     write()
     with at_work(post_office.work):
@@ -378,7 +378,7 @@ def test_a_letter_is_given_up_after_three_days(service, post_office, caplog):
     post_office.work()
     assert states() == ["queued"]
     assert service.letters == []
-    settling.tidy()
+    settling.expire()
     letter = AccountLetter.objects.get()
     assert (letter.state, bytes(letter.content)) == ("expired", b"")
     assert len(errors(caplog)) == 1
@@ -426,7 +426,7 @@ def test_a_letter_that_ends_when_nobody_has_its_address_any_more_says_nothing_of
     if end == "expired":
         write()
         shift(timedelta(days=3), "created_at", "due_at")
-        settling.tidy()
+        settling.expire()
     gone = AccountLetter.objects.exclude(recipient="bob@example.org")
     assert set(gone.values_list("recipient", "subject", "answer")) == {("", "", "")}
     assert end in gone.values_list("state", flat=True)

@@ -17,10 +17,10 @@ from django.core.mail import send_mail
 from django.db import OperationalError, connections
 from django.utils import timezone
 
-from dispatcher.account_mail.sender import AccountMail
+from dispatcher.account_mail.sender import AccountMailSender
 from dispatcher.ledger import statements
 from dispatcher.pace import breaker as breakers
-from dispatcher.pace.breaker import Breaker, Open
+from dispatcher.pace.breaker import Breaker, CircuitOpen
 from dispatcher.pace.limits import rules
 from dispatcher.providers import handoff as provider_lanes
 from dispatcher.providers.base import About, Letter, Outcome, Receipt
@@ -144,7 +144,7 @@ def test_a_receipt_that_comes_while_its_lane_leaves_is_not_lost(monkeypatch):
 
 
 def test_a_letter_whose_give_back_failed_in_a_long_outage_is_given_back_after_it(alice, engine, monkeypatch):
-    monkeypatch.setattr(type(engine.hand), "DOUBT_SECONDS", 0.5)  # 10 s; and an outage of three times that
+    monkeypatch.setattr(type(engine.in_flight), "DOUBT_SECONDS", 0.5)  # 10 s; and an outage of three times that
     run = launched(make_mailing(alice, 1))
     away = threading.Event()
     away.set()
@@ -160,8 +160,8 @@ def test_a_letter_whose_give_back_failed_in_a_long_outage_is_given_back_after_it
 
     monkeypatch.setattr(engine.lease, "_beat", unless_away(beat))
     monkeypatch.setattr(statements, "give_back", unless_away(give_back))
-    claimed = engine.hand.claim(1, lambda room: statements.claim(run.pk, engine.lease.worker_id, room, None))
-    engine.hand.give_back([letter.key for letter in claimed])
+    claimed = engine.in_flight.claim(1, lambda room: statements.claim(run.pk, engine.lease.worker_id, room, None))
+    engine.in_flight.give_back([letter.key for letter in claimed])
     time.sleep(1.5)
     away.clear()
     wait_until(lambda: states(run) == ["queued"], 5)
@@ -185,7 +185,7 @@ def test_what_was_accepted_before_does_not_end_the_time_that_the_service_asked_f
 
 
 def test_a_late_receipt_of_another_letter_sends_no_second_probe(alice, engine, provider, others, settings):
-    settings.SETBACKS = [0.1]
+    settings.PROBE_BACKOFF = [0.1]
     launched(make_mailing(alice, 5))
     first = Delivery.objects.order_by("due_at", "pk").first()
     Delivery.objects.exclude(pk=first.pk).update(due_at=timezone.now() + timedelta(hours=1))
@@ -204,7 +204,7 @@ def test_a_late_receipt_of_another_letter_sends_no_second_probe(alice, engine, p
 
 
 def test_two_lanes_of_a_process_send_one_probe(alice, bob, engine, provider, others, settings, monkeypatch):
-    settings.SETBACKS = [0.1]
+    settings.PROBE_BACKOFF = [0.1]
     launched(make_mailing(alice, 3))
     launched(make_mailing(bob, 3))
     opened(others)
@@ -227,7 +227,7 @@ def test_a_probe_that_comes_back_when_its_lane_has_left_is_left_to_others(
     alice, engine, provider, others, settings, monkeypatch
 ):
     monkeypatch.setattr(breakers, "PROBE_LEASE", timedelta(seconds=1.5))
-    settings.SETBACKS = [0.1]
+    settings.PROBE_BACKOFF = [0.1]
     launched(make_mailing(alice, 1))
     opened(others)
     time.sleep(0.15)
@@ -254,12 +254,12 @@ def test_refusals_that_meet_every_letter_do_not_go_round_for_ever_without_redis(
 
 
 def test_answers_that_ask_for_patience_prove_that_the_service_is_back(alice, engine, provider, others, settings):
-    settings.SETBACKS = [0.1]
+    settings.PROBE_BACKOFF = [0.1]
     launched(make_mailing(alice, 5))
     provider.always(Answer(Outcome.TEMPORARY, 450, "4.2.0 greylisted, come back in five minutes"))
     opened(others)
     time.sleep(0.15)
-    with suppress(Open):
+    with suppress(CircuitOpen):
         slice_of(engine, alice, 3.0)
     engine.pace.renew()
     assert len(provider.letters) >= 2
@@ -397,7 +397,7 @@ class WrongToken(MemoryProvider):
 
 
 def test_sending_in_the_foreground_ends_where_the_service_refuses_our_token(alice, transactional_db, valkey, settings):
-    settings.SETBACKS = [0.1, 0.2]
+    settings.PROBE_BACKOFF = [0.1, 0.2]
     provider = WrongToken(connections=1)
     provider.always(RETURNED)
     engine = Engine(provider).start()
@@ -405,7 +405,7 @@ def test_sending_in_the_foreground_ends_where_the_service_refuses_our_token(alic
         run = launched(make_mailing(alice, 3))
         sender = InBackground(lambda: foreground.send(engine, [run.pk]))
         assert sender.over(6)
-        assert isinstance(sender.error, foreground.Away)
+        assert isinstance(sender.error, foreground.ServiceDown)
     finally:
         engine.halt()
         sender.over(5)
@@ -416,14 +416,14 @@ def test_sending_in_the_foreground_ends_where_others_find_the_service_away(
     alice, engine, others, settings, monkeypatch
 ):
     monkeypatch.setattr(breakers, "PROBE_LEASE", timedelta(seconds=1))
-    settings.SETBACKS = [0.1, 0.2]
+    settings.PROBE_BACKOFF = [0.1, 0.2]
     run = launched(make_mailing(alice, 1))
     opened(others)
     over = threading.Event()
 
     def probe():
         while not over.is_set():
-            with suppress(Open):
+            with suppress(CircuitOpen):
                 others.ask()
                 others.renew()
             time.sleep(0.01)
@@ -433,7 +433,7 @@ def test_sending_in_the_foreground_ends_where_others_find_the_service_away(
     sender = InBackground(lambda: foreground.send(engine, [run.pk]))
     try:
         assert sender.over(12)
-        assert isinstance(sender.error, foreground.Away)
+        assert isinstance(sender.error, foreground.ServiceDown)
     finally:
         over.set()
         engine.halt()
@@ -477,8 +477,8 @@ def test_sending_in_the_foreground_waits_for_the_limits_of_domains(alice, transa
 def test_the_heart_beats_while_a_claim_takes_long(alice, engine):
     """A claim takes tokens first, and those may have to be refilled from the ledger."""
     run = launched(make_mailing(alice, 1))
-    engine.hand._doubt_until = time.monotonic() + 10  # a statement failed a moment ago
-    claiming = InBackground(lambda: engine.hand.claim(1, lambda room: time.sleep(9) or []))
+    engine.in_flight._doubt_until = time.monotonic() + 10  # a statement failed a moment ago
+    claiming = InBackground(lambda: engine.in_flight.claim(1, lambda room: time.sleep(9) or []))
     time.sleep(8)
     try:
         assert engine.lease.is_fresh()
@@ -511,12 +511,12 @@ def test_the_heart_beats_while_redis_hangs(alice, engine, monkeypatch):
 
 def test_account_mail_does_not_pay_for_a_refusal_that_meets_every_letter(transactional_db, valkey, settings):
     settings.EMAIL_BACKEND = "vestnik.accounts.mail.EmailBackend"
-    settings.SETBACKS = [0.05]
+    settings.PROBE_BACKOFF = [0.05]
     for number in range(30):
         send_mail("Reset", "https://vestnik.test/reset/1", None, [f"person{number}@example.org"])
     provider = MemoryProvider(connections=2)
     provider.always(WRONG_SENDER)
-    mail = AccountMail(provider)
+    mail = AccountMailSender(provider)
     try:
         for _ in range(40):
             mail.work()

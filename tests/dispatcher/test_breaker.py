@@ -13,9 +13,9 @@ from django.utils import timezone
 
 from dispatcher.ledger import statements
 from dispatcher.pace import breaker as breakers
-from dispatcher.pace.breaker import Breaker, Open
+from dispatcher.pace.breaker import Breaker, CircuitOpen
 from dispatcher.providers.base import Letter, Outcome, Receipt
-from dispatcher.providers.errors import Misconfigured, NoRoom, Unavailable
+from dispatcher.providers.errors import ConnectionLimitReached, Misconfigured, Unavailable
 from dispatcher.providers.memory import Answer, MemoryProvider
 from dispatcher.runs import foreground
 from dispatcher.sending import engine as engines
@@ -47,7 +47,7 @@ def lane(engine, monkeypatch):
 
 @pytest.fixture
 def brief(settings):
-    settings.SETBACKS = [0.1]
+    settings.PROBE_BACKOFF = [0.1]
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def opened(breaker, error=AWAY):
 
 
 def test_three_failures_in_a_row_open_it_for_everybody(alice, engine, provider, lane, others, settings):
-    settings.SETBACKS = [5]
+    settings.PROBE_BACKOFF = [5]
     run = launched(make_mailing(alice, 3))
     provider.fail(AWAY)
     lane(alice)
@@ -85,7 +85,7 @@ def test_three_failures_in_a_row_open_it_for_everybody(alice, engine, provider, 
     assert (outage.trouble, outage.words) == ("unavailable", str(AWAY))
     assert timedelta(seconds=4.5) <= outage.next_probe - before < timedelta(seconds=6)
     assert on_the_home_page() == [(False, "takes nothing at the moment")]
-    with pytest.raises(Open) as refusal:
+    with pytest.raises(CircuitOpen) as refusal:
         others.ask()
     assert 4 < refusal.value.wait <= 5
     assert states(run) == ["queued"] * 3
@@ -93,7 +93,7 @@ def test_three_failures_in_a_row_open_it_for_everybody(alice, engine, provider, 
 
 
 def test_while_it_is_open_nothing_is_claimed(alice, engine, provider, lane, others, settings):
-    settings.SETBACKS = [5]
+    settings.PROBE_BACKOFF = [5]
     run = launched(make_mailing(alice, 3))
     opened(others)
     lane(alice)
@@ -127,7 +127,7 @@ def test_one_letter_at_a_time_tries_and_the_first_that_is_taken_closes_it(alice,
     lane(alice)
     assert len(provider.letters) == 1
     assert engine.pace.breaker.trying
-    with pytest.raises(Open):
+    with pytest.raises(CircuitOpen):
         others.ask()
     lane(alice)
     assert len(provider.letters) == 1, "a second probe beside the first"
@@ -141,7 +141,7 @@ def test_one_letter_at_a_time_tries_and_the_first_that_is_taken_closes_it(alice,
 
 
 def test_what_was_answered_after_others_opened_it_closes_it(alice, engine, provider, lane, others, settings):
-    settings.SETBACKS = [50]
+    settings.PROBE_BACKOFF = [50]
     launched(make_mailing(alice, 1))
     engine.pace.breaker.ask()
     opened(others)
@@ -157,18 +157,18 @@ def test_what_was_answered_after_others_opened_it_closes_it(alice, engine, provi
 
 
 def test_a_probe_that_fails_makes_the_next_one_wait_longer(others, settings):
-    settings.SETBACKS = [0.05, 5]
+    settings.PROBE_BACKOFF = [0.05, 5]
     opened(others)
     time.sleep(0.06)
     others.ask()
     assert others.probing
     assert others.failed(AWAY) == pytest.approx(5, abs=0.1)
-    with pytest.raises(Open):
+    with pytest.raises(CircuitOpen):
         others.ask()
 
 
 def test_a_lane_whose_probe_finds_no_connection_makes_the_next_one_wait_longer(alice, provider, lane, settings):
-    settings.SETBACKS = [0.05, 5]
+    settings.PROBE_BACKOFF = [0.05, 5]
     launched(make_mailing(alice, 1))
     provider.fail(AWAY)
     for _ in range(3):
@@ -180,7 +180,7 @@ def test_a_lane_whose_probe_finds_no_connection_makes_the_next_one_wait_longer(a
 
 
 def test_what_was_under_way_when_it_opened_does_not_lengthen_it(engine, others, settings):
-    settings.SETBACKS = [1, 50]
+    settings.PROBE_BACKOFF = [1, 50]
     opened(others)
     assert engine.pace.breaker.failed(AWAY) <= 1
 
@@ -200,7 +200,7 @@ def test_a_probe_whose_process_died_is_left_to_others(others, engine, brief, mon
     opened(others)
     time.sleep(0.12)
     others.ask()
-    with pytest.raises(Open):
+    with pytest.raises(CircuitOpen):
         engine.pace.breaker.ask()
     time.sleep(0.35)
     engine.pace.breaker.ask()
@@ -221,7 +221,7 @@ def test_another_owners_letters_prove_that_the_service_is_back(alice, bob, provi
 
 
 def test_as_many_letters_without_an_answer_as_there_are_connections_open_it(alice, engine, provider, lane, settings):
-    settings.SETBACKS = [5]
+    settings.PROBE_BACKOFF = [5]
     run = launched(make_mailing(alice, 100))
     provider.always(SILENCE)
     lane(alice)
@@ -232,7 +232,7 @@ def test_as_many_letters_without_an_answer_as_there_are_connections_open_it(alic
 
 
 def test_connections_that_close_before_each_letter_open_it_though_no_letter_pays(alice, provider, lane, settings):
-    settings.SETBACKS = [5]
+    settings.PROBE_BACKOFF = [5]
     run = launched(make_mailing(alice, 30))
     provider.always(Answer(Outcome.RETURNED, None, "the connection was closed before the letter"))
     for _ in range(3):
@@ -271,7 +271,7 @@ def test_silence_of_one_domain_is_its_own_affair_while_others_are_answered(alice
 
 
 def test_letters_that_wait_for_their_retry_are_woken_though_the_breaker_is_open(alice, engine, lane, others, settings):
-    settings.SETBACKS = [1]
+    settings.PROBE_BACKOFF = [1]
     run = launched(make_mailing(alice, 2))
     Delivery.objects.filter(run=run).update(due_at=timezone.now() + timedelta(seconds=20), attempts=1)
     opened(others)
@@ -280,7 +280,7 @@ def test_letters_that_wait_for_their_retry_are_woken_though_the_breaker_is_open(
 
 
 def test_what_is_misconfigured_stays_so_probe_after_probe(alice, provider, lane, settings):
-    settings.SETBACKS = [0.05]
+    settings.PROBE_BACKOFF = [0.05]
     launched(make_mailing(alice, 3))
     provider.fail(WRONG)
     lane(alice)
@@ -326,17 +326,17 @@ def test_a_letter_that_was_not_taken_for_our_fault_is_not_charged(alice, provide
 
 def test_no_room_for_a_connection_is_no_fault_of_the_service(alice, provider, lane):
     launched(make_mailing(alice, 1))
-    provider.fail(NoRoom("all connections are in use"))
+    provider.fail(ConnectionLimitReached("all connections are in use"))
     for _ in range(4):
         lane(alice)
     assert outages.outage() is None
 
 
 def test_letters_that_are_sent_in_the_foreground_go_by_it_too(alice, engine, provider, settings):
-    settings.SETBACKS = [0.05, 0.05]
+    settings.PROBE_BACKOFF = [0.05, 0.05]
     run = launched(make_mailing(alice, 1))
     provider.fail(AWAY)
-    with pytest.raises(foreground.Away):
+    with pytest.raises(foreground.ServiceDown):
         foreground.send(engine, [run.pk])
     assert outages.outage().words == str(AWAY)
     provider.recover()
@@ -382,7 +382,7 @@ def test_two_processes_send_one_probe_between_them(alice, engine, provider, othe
         for each in (engine, second):
             try:
                 outcomes.append(slices.send_slice(each, alice.pk, time.monotonic() + 0.1))
-            except Open:
+            except CircuitOpen:
                 outcomes.append("open")
         assert outcomes.count("open") == 1
         assert len(provider.letters) + len(second.provider.letters) == 1

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from dispatcher.pace.breaker import Breaker, Open
+from dispatcher.pace.breaker import Breaker, CircuitOpen
 from dispatcher.providers.base import Outcome
 from dispatcher.providers.memory import ACCEPTED, PERMANENT, Answer, MemoryProvider
 from dispatcher.runs import foreground
@@ -29,7 +29,7 @@ BAD_REQUEST = Answer(Outcome.PERMANENT, 400, "bad request")
 @pytest.fixture
 def quick(settings, monkeypatch):
     """All waiting is short, but what other processes have time for."""
-    settings.SETBACKS = [0.1, 0.2]
+    settings.PROBE_BACKOFF = [0.1, 0.2]
     settings.RETRY_BASE_SECONDS = 0.2
     monkeypatch.setattr(doubts, "LEAST_WAIT", 1.5)
     monkeypatch.setattr(doubts, "QUIET", 0.5)
@@ -201,7 +201,7 @@ def test_while_another_process_is_taken_from_nothing_halts(alice, bob, engine, p
                 second.provider.hold()
                 second.provider.release()
                 slices.send_slice(second, bob.pk, time.monotonic() + 0.02)
-            except Open:
+            except CircuitOpen:
                 pass
             over.wait(0.1)
         connections.close_all()
@@ -233,8 +233,8 @@ def test_what_a_process_that_died_had_in_doubt_is_tried_again(alice, engine, pro
 def test_in_the_foreground_it_says_why_nothing_goes_out(alice, engine, provider, quick, settings):
     run = launched(make_mailing(alice, 60))
     provider.always(RELAY)
-    settings.SETBACKS = [0.1, 0.2, 3]
-    with pytest.raises(foreground.Away, match="refused: 554"):
+    settings.PROBE_BACKOFF = [0.1, 0.2, 3]
+    with pytest.raises(foreground.ServiceDown, match="refused: 554"):
         foreground.send(engine, [run.pk])
     assert uncharged(run)
 
@@ -248,7 +248,7 @@ def test_operators_are_told_once_of_refusals_that_differ_in_names_alone(engine, 
 
 def test_another_login_is_another_service(alice, engine, provider, settings):
     engine.pace.breaker._fail(outages.Trouble.MISCONFIGURED, "535 no", 99, [900])
-    with pytest.raises(Open):
+    with pytest.raises(CircuitOpen):
         engine.pace.breaker.ask()
     settings.MAIL_SERVICE_URL = "smtp://vestnik:another@127.0.0.1:9"
     Breaker("memory://").ask()
@@ -257,11 +257,11 @@ def test_another_login_is_another_service(alice, engine, provider, settings):
 def test_in_the_foreground_nobody_waits_for_letters_that_are_refused_again_and_again(
     alice, engine, provider, quick, settings
 ):
-    settings.SETBACKS = [0.1, 0.2, 3]
+    settings.PROBE_BACKOFF = [0.1, 0.2, 3]
     run = launched(make_mailing(alice, 8))
     provider.always(POLICY)
     began = time.monotonic()
-    with pytest.raises(foreground.Away, match="refused: 554"):
+    with pytest.raises(foreground.ServiceDown, match="refused: 554"):
         foreground.send(engine, [run.pk])
     assert time.monotonic() - began < 30
     assert uncharged(run)

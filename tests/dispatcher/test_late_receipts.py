@@ -48,7 +48,7 @@ def counted(run):
 
 
 def recovered(run, holder):
-    statements.recover()
+    statements.rescue()
 
 
 def set_aside_and_tried_again(run, holder):
@@ -62,7 +62,7 @@ def test_a_receipt_waits_for_whoever_queues_its_letter_again(alice, engine, prov
     believed_dead(holder)
     if meanwhile is set_aside_and_tried_again:
         settings.UNKNOWN_OUTCOMES = "hold"
-        ticking.recover()
+        ticking.rescue()
         assert states(run) == ["unknown"]
     with transaction.atomic():
         meanwhile(run, holder)
@@ -104,7 +104,7 @@ def test_receipts_and_a_recovery_do_not_lock_each_other_out(alice, transactional
     with stopped_before_writing(letters[1]):
         writing = elsewhere(lambda: settle_all(letters, holder, Outcome.ACCEPTED), seconds=0.3)
         assert writing.is_alive()
-        recovering = elsewhere(statements.recover, seconds=0.3)
+        recovering = elsewhere(statements.rescue, seconds=0.3)
     for thread in (writing, recovering):
         thread.join()
     assert states(run) == ["sent", "sent"]
@@ -125,9 +125,9 @@ def test_a_letter_that_was_given_up_and_then_accepted_is_sent(alice, transaction
     run = launched(make_mailing(alice, 2))
     (letter, refused), holder = in_hand(run, 2)
     believed_dead(holder)
-    for step in (statements.recover, lambda: ends(run))[:: 1 if first == "recovered" else -1]:
+    for step in (statements.rescue, lambda: ends(run))[:: 1 if first == "recovered" else -1]:
         step()
-    ticking.recover()
+    ticking.rescue()
     ticking.close()
     assert states(run) == [ends.__name__] * 2
     settle(letter, holder, Outcome.ACCEPTED)
@@ -149,7 +149,7 @@ def test_who_may_have_a_letter_from_a_run_that_was_given_up_is_not_written_to_ag
     letters, holder = in_hand(again, 2)
     believed_dead(holder)
     ends(again)
-    ticking.recover()
+    ticking.rescue()
     ticking.close()
     if answered:
         for letter in letters:
@@ -166,7 +166,7 @@ def test_who_was_certainly_not_written_to_by_a_run_that_was_given_up_is_tried_ag
     letters, holder = in_hand(again, 2)
     believed_dead(holder)
     cancelled(again)
-    ticking.recover()
+    ticking.rescue()
     ticking.close()
     for letter in letters:
         settle(letter, holder, Outcome.TEMPORARY)
@@ -179,7 +179,7 @@ def test_a_receipt_that_comes_after_an_account_was_erased_tells_nothing_of_anybo
     (letter,), holder = in_hand(run)
     believed_dead(holder)
     core.delete_account(alice)
-    ticking.recover()
+    ticking.rescue()
     account_erasure.erase(alice.pk)
     settle(letter, holder, Outcome.PERMANENT)
     attempt = Attempt.objects.get()

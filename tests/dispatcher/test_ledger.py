@@ -29,8 +29,8 @@ def worker():
 
 def dies(worker_id):
     Worker.objects.filter(pk=worker_id).update(beat_at="2020-01-01T00:00Z")
-    statements.bury()
-    statements.recover()
+    statements.reap()
+    statements.rescue()
 
 
 def settle(letter, worker_id, outcome):

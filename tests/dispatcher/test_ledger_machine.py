@@ -148,7 +148,7 @@ class LedgerMachine(RuleBasedStateMachine):
         """Silence of ten seconds: the worker may yet come back with receipts."""
         worker_id = self.workers[worker]
         Worker.objects.filter(pk=worker_id).update(beat_at="2020-01-01T00:00Z")
-        buried = [pk for pk, _ in statements.bury()]
+        buried = [pk for pk, _ in statements.reap()]
         assert buried == ([] if worker_id in self.dead else [worker_id])
         self.dead.add(worker_id)
 
@@ -160,7 +160,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule()
     def recover(self):
-        statements.recover()
+        statements.rescue()
         for letter in self.letters.values():
             if letter.state != "sending" or letter.holder not in self.dead:
                 continue

@@ -17,7 +17,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from dispatcher.ledger import statements
-from dispatcher.pace.limits import Grant, Limits, refill, rules, windows
+from dispatcher.pace.limits import Permit, RateLimits, refill, rules, windows
 from dispatcher.runs import launching
 from tests.timing import in_time
 from vestnik import clock
@@ -62,7 +62,7 @@ class World:
         self.server.set("test:now", self.now)
 
     def process(self, offset=0.0):
-        limits = Limits(
+        limits = RateLimits(
             clock=lambda: self.now / 1e6 - 1_799_999_000 + offset,
             redis_clock="local now = tonumber(redis.call('GET', 'test:now'))",
         )
@@ -155,9 +155,9 @@ def test_an_impossible_limit_stops_the_start():
 
 
 def test_without_limits_nobody_asks_redis():
-    limits = Limits("redis://127.0.0.1:1/0")
+    limits = RateLimits("redis://127.0.0.1:1/0")
     assert not limits.active
-    assert limits.take(1, 40) == Grant(40, 0.0, of_owner=False)
+    assert limits.take(1, 40) == Permit(40, 0.0, of_owner=False)
     assert limits.domain_wait("a@example.org") == 0.0
     limits.used(1)
     limits.give_back(1, 39)
@@ -167,7 +167,7 @@ def test_without_limits_nobody_asks_redis():
 
 def test_tokens_are_shared_by_all_processes(settings):
     limit(settings, RATE_LIMITS="50/s")
-    one, other = Limits(), Limits()
+    one, other = RateLimits(), RateLimits()
     assert one.active
     assert one.take(1, 30).count == 30
     assert other.take(2, 30).count == 20
@@ -178,7 +178,7 @@ def test_tokens_are_shared_by_all_processes(settings):
 
 def test_tokens_that_were_given_back_can_be_taken_at_once(settings):
     limit(settings, RATE_LIMITS="50/h")
-    one, other = Limits(), Limits()
+    one, other = RateLimits(), RateLimits()
     one.take(None, 50, urgent=True)
     one.give_back(None, 20)
     one.renew()
@@ -187,7 +187,7 @@ def test_tokens_that_were_given_back_can_be_taken_at_once(settings):
 
 def test_a_process_that_ends_gives_back_what_it_did_not_use(settings):
     limit(settings, RATE_LIMITS="50/s")
-    one, other = Limits(), Limits()
+    one, other = RateLimits(), RateLimits()
     one.take(1, 50)
     one.used(1, 10)
     one.close()
@@ -196,19 +196,19 @@ def test_a_process_that_ends_gives_back_what_it_did_not_use(settings):
 
 def test_an_owner_s_limit_holds_for_the_owner_alone(settings):
     limit(settings, RATE_LIMITS="50/s", OWNER_RATE_LIMITS="20/s, 30/min")
-    limits = Limits()
+    limits = RateLimits()
     assert limits.take(1, 40).count == 20
     refused = limits.take(1, 40)
     assert (refused.count, refused.of_owner) == (0, True)
     assert limits.take(2, 40).count == 20
-    assert limits.take(3, 40) == Grant(10, 0.0, of_owner=False)
+    assert limits.take(3, 40) == Permit(10, 0.0, of_owner=False)
     refused = limits.take(3, 40)
     assert (refused.count, refused.of_owner) == (0, False)
 
 
 def test_account_mail_is_limited_by_the_provider_alone_and_may_use_up_the_day(settings):
     limit(settings, RATE_LIMITS="200/day", OWNER_RATE_LIMITS="1/s")
-    limits = Limits()
+    limits = RateLimits()
     assert sum(limits.take(owner, 1).count for owner in range(1, 300)) == 198
     assert limits.take(None, 5, urgent=True).count == 2
     assert limits.take(None, 5, urgent=True).count == 0
@@ -370,7 +370,7 @@ def start(program):
 def test_several_processes_keep_a_limit_together(settings):
     limit(settings, RATE_LIMITS="200/s")
     processes = [start(SENDER) for _ in range(4)]
-    Limits().take(1, 1)  # here is a database to refill from
+    RateLimits().take(1, 1)  # here is a database to refill from
     with ThreadPoolExecutor() as pool:
         answers = list(pool.map(lambda process: process.communicate("go\n", timeout=60)[0], processes))
     handed_over = sorted(itertools.chain.from_iterable(json.loads(answer) for answer in answers))
@@ -402,7 +402,7 @@ input()
 
 def test_what_a_killed_process_held_counts_from_the_end_of_its_lease(settings):
     limit(settings, RATE_LIMITS="100/min")
-    limits = Limits()
+    limits = RateLimits()
     assert limits.take(1, 40).count == 40
     with start(HOLDER) as process:
         process.kill()
@@ -441,7 +441,7 @@ def test_tokens_of_a_process_that_nobody_heard_of_for_long_are_not_fresh(setting
 
 def test_without_an_answer_take_raises_and_the_rest_does_not(settings):
     limit(settings, RATE_LIMITS="100/s", DOMAIN_RATE_LIMITS="*=5/s")
-    limits = Limits("redis://127.0.0.1:1/0")
+    limits = RateLimits("redis://127.0.0.1:1/0")
     with pytest.raises(redis.RedisError):
         limits.take(1, 1)
     with pytest.raises(redis.RedisError):
@@ -454,7 +454,7 @@ def test_without_an_answer_take_raises_and_the_rest_does_not(settings):
 
 def test_what_redis_did_not_hear_it_hears_later(settings, server):
     limit(settings, RATE_LIMITS="100/h")
-    limits = Limits()
+    limits = RateLimits()
     assert limits.take(1, 40).count == 40
     server.execute_command("CLIENT", "PAUSE", 700, "ALL")
     limits.used(1, 30)
@@ -465,7 +465,7 @@ def test_what_redis_did_not_hear_it_hears_later(settings, server):
     in_time(time.monotonic() - began, 2)
     server.ping()
     limits.renew()
-    other = Limits()
+    other = RateLimits()
     # What was used may have been told twice; it is never forgotten, and nothing stays outstanding for good.
     assert 100 - 2 * 30 - 1 <= other.take(1, 100).count <= 100 - 30
 
@@ -473,7 +473,7 @@ def test_what_redis_did_not_hear_it_hears_later(settings, server):
 @pytest.mark.parametrize("lost", ["everything", "what was not saved"])
 def test_windows_survive_that_redis_forgets(settings, server, alice, bob, lost, monkeypatch):
     limit(settings, RATE_LIMITS="100/h", OWNER_RATE_LIMITS="90/day", DOMAIN_RATE_LIMITS="example.org=81/h; *=5/s")
-    limits = Limits()
+    limits = RateLimits()
     assert limits.take(alice.pk, 60).count == 60
     (run,) = launching.launch(make_mailing(alice, 70).pk)
     deliveries = list(run.deliveries.order_by("pk"))
@@ -500,7 +500,7 @@ def test_windows_survive_that_redis_forgets(settings, server, alice, bob, lost, 
     else:
         server.script_flush()  # as after a restart, with the state of some time before
     monkeypatch.setattr(refill, "PAUSE", 1.5)
-    limits = Limits()
+    limits = RateLimits()
     paused = limits.take(alice.pk, 100)
     assert paused.count == 0
     assert 0 < paused.wait <= refill.PAUSE
@@ -518,26 +518,26 @@ def test_windows_survive_that_redis_forgets(settings, server, alice, bob, lost, 
 
 def test_the_second_process_does_not_refill_again(settings, server, alice):
     limit(settings, RATE_LIMITS="100/h")
-    Limits().take(1, 1)
-    other = Limits()
+    RateLimits().take(1, 1)
+    other = RateLimits()
     with server.lock("vestnik:limits:refilling", timeout=5):
         assert other.take(1, 1).count == 1
         server.delete(windows.READY)
-        assert other.take(1, 1) == Grant(0, 0.2, of_owner=False)
+        assert other.take(1, 1) == Permit(0, 0.2, of_owner=False)
     assert other.take(1, 1).count == 1
 
 
 def test_the_last_process_with_other_windows_has_its_way(settings, server):
     limit(settings, RATE_LIMITS="100/h")
-    old = Limits()
+    old = RateLimits()
     assert old.take(1, 10).count == 10
     limit(settings, RATE_LIMITS="50/s, 100/h")
-    new = Limits()
+    new = RateLimits()
     assert new.take(1, 10).count == 10
     assert old.take(1, 10).count == 0
     assert new.take(1, 10).count == 10
     limit(settings, RATE_LIMITS="20/s, 200/h")  # the same windows, other numbers
-    assert Limits().take(1, 10).count == 0
+    assert RateLimits().take(1, 10).count == 0
     server.delete(windows.READY)  # as when the new ones have been gone for a while
     assert old.take(1, 1).count == 1
 
@@ -547,7 +547,7 @@ def test_the_last_process_with_other_windows_has_its_way(settings, server):
 
 def test_a_domain_takes_what_its_limit_allows_and_the_others_theirs(settings):
     limit(settings, DOMAIN_RATE_LIMITS="gmail.com=20/s,1000/h; *=3/s")
-    limits = Limits()
+    limits = RateLimits()
     assert not limits.active
     assert [bool(limits.domain_wait("a@gmail.com")) for _ in range(22)] == [False] * 20 + [True] * 2
     assert [bool(limits.domain_wait("a@a.org")) for _ in range(4)] == [False] * 3 + [True]
@@ -596,7 +596,7 @@ def test_a_heap_of_letters_to_one_domain_is_put_off_about_once_each(settings, se
 
 def test_taking_tokens_costs_a_few_pings(settings, server):
     limit(settings, RATE_LIMITS="10000/s, 500000/min, 10000000/day", OWNER_RATE_LIMITS="10000/s, 10000000/day")
-    limits = Limits()
+    limits = RateLimits()
 
     def slice_of_work():
         limits.take(1, 10)

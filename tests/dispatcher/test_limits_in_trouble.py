@@ -10,7 +10,7 @@ import redis
 from django.conf import settings as configured
 from django.utils import timezone
 
-from dispatcher.pace.limits import Limits, refill, rules
+from dispatcher.pace.limits import RateLimits, refill, rules
 from tests.web.ledger import make_run
 from vestnik.accounts.models import User
 from vestnik.mailings.ledger.models import Attempt, Delivery, Worker
@@ -36,11 +36,11 @@ def test_tokens_that_others_hold_count_after_redis_forgot_though_the_ledger_is_e
     limited: Any, server: redis.Redis
 ) -> None:
     limited("50/s")
-    one, other = Limits(), Limits()
+    one, other = RateLimits(), RateLimits()
     for limits in (one, other):  # both know the rules at work
         limits.take(1, 1)
         limits.close()
-    one, other = Limits(), Limits()
+    one, other = RateLimits(), RateLimits()
     time.sleep(1.2)
     held = one.take(1, 50).count  # and is about to claim
     server.flushall()
@@ -54,7 +54,7 @@ def test_a_clock_set_back_by_an_hour_does_not_stop_sending_for_an_hour(limited: 
     limited("50/s")
     now = 1_800_000_000_000_000
     server.set("test:now", now)
-    limits = Limits(redis_clock="local now = tonumber(redis.call('GET', 'test:now'))")
+    limits = RateLimits(redis_clock="local now = tonumber(redis.call('GET', 'test:now'))")
     granted = 0
     for _step in range(100):
         now += 100_000
@@ -79,7 +79,7 @@ def test_a_refill_that_outlasts_its_lock_vouches_for_nothing(
     run = make_run(alice, sent=40)
     assert Attempt.objects.filter(delivery__run=run).count() == 40
     monkeypatch.setattr(refill, "LOCK_SECONDS", 0.2)
-    one, other = Limits(), Limits()
+    one, other = RateLimits(), RateLimits()
     load = refill._load
     loaded, forgotten = threading.Event(), threading.Event()
 
@@ -124,7 +124,7 @@ def test_windows_are_refilled_from_a_ledger_with_many_domains(limited: Any, serv
                 worker=worker)
         for each in made
     )  # fmt: skip
-    limits, ends = Limits(), time.monotonic() + 10
+    limits, ends = RateLimits(), time.monotonic() + 10
     while limits.domain_wait("bob@new.example.org") and time.monotonic() < ends:  # may not raise
         time.sleep(0.1)
     assert time.monotonic() < ends

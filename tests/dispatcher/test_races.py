@@ -90,7 +90,7 @@ def test_a_late_receipt_settles_a_letter_that_was_set_aside(alice, engine, provi
     with lane(engine, alice):
         provider.wait_for(1)
         Worker.objects.update(ended_at=timezone.now(), died=True)
-        ticking.recover()
+        ticking.rescue()
         assert states(run) == ["unknown"]
         provider.release()
     delivery = run.deliveries.get()

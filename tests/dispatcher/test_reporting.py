@@ -226,7 +226,7 @@ def test_letters_set_aside_by_recovery_are_reported_once(
     now = time.monotonic()
     statements.settle([rows.Settlement(*refused.key, worker, *REFUSED, "no", now, 0.1, 0.0)], now)
     Worker.objects.update(ended_at=timezone.now(), died=True)
-    assert statements.recover() == [run.pk]
+    assert statements.rescue() == [run.pk]
     alerts.report_set_aside([run.pk])
     alerts.report_set_aside([run.pk])
     alerts.report_set_aside([])

@@ -312,7 +312,7 @@ def test_a_receipt_that_is_being_written_decides(alice, engine, settings):
     run = launched(make_mailing(alice, 1))
     (letter,) = statements.claim(run.pk, engine.lease.worker_id, 1, None)
     Worker.objects.update(ended_at=timezone.now(), died=True)
-    statements.recover()
+    statements.rescue()
     refused = []
 
     def try_it():
@@ -334,7 +334,7 @@ def test_a_late_receipt_settles_a_letter_that_is_queued_again(alice, engine, pro
     with lane(engine, alice):
         provider.wait_for(1)
         Worker.objects.update(ended_at=timezone.now(), died=True)
-        ticking.recover()
+        ticking.rescue()
         assert states(run) == ["unknown"]
         verbs.try_again(run, ["unknown"])
         assert states(run) == ["queued"]
@@ -368,7 +368,7 @@ def test_a_first_letter_that_was_accepted_after_all_is_not_tried_again_from_a_la
     with lane(engine, alice):
         provider.wait_for(1)
         Worker.objects.update(ended_at=timezone.now(), died=True)
-        ticking.recover()
+        ticking.rescue()
         window_over(run)
         again = verbs.try_again(run, ["unknown"])
         again.deliveries.update(state="failed", due_at=None, settled_at=timezone.now())

@@ -11,7 +11,7 @@ import pytest
 
 from dispatcher.providers import pool
 from dispatcher.providers.base import Letter, Outcome, Provider, Receipt
-from dispatcher.providers.errors import Crowded, NoRoom, Unavailable
+from dispatcher.providers.errors import ConnectionLimitReached, Crowded, Unavailable
 from dispatcher.providers.http import HttpProvider
 from dispatcher.providers.smtp import SmtpProvider
 from dispatcher.providers.url import HttpConfig, SmtpConfig
@@ -159,7 +159,7 @@ def test_without_a_slot_no_letter_is_pulled_and_it_is_said_that_there_is_no_room
             pulled.append(each)
             yield each
 
-    with pytest.raises(NoRoom):
+    with pytest.raises(ConnectionLimitReached):
         list(provider_of(FewSlots(0)).deliver(source()))
     assert pulled == []
     assert server.connections_made == 0
@@ -172,7 +172,7 @@ def test_what_one_process_parts_from_another_takes(
     slots = FewSlots(1)
     one, other = provider_of(slots, total=1), provider_of(slots, total=1)
     assert len(list(one.deliver(letters(3)))) == 3
-    with pytest.raises(NoRoom):
+    with pytest.raises(ConnectionLimitReached):
         list(other.deliver(letters(3)))
     slots.wait_for(0)
     assert len(list(other.deliver(letters(3)))) == 3
@@ -224,7 +224,7 @@ def test_a_connection_that_is_refused_while_another_process_has_some_raises_no_r
     slots = FewSlots(4)
     provider = provider_of(slots)
     slots.taken = slots.open = 1
-    with pytest.raises(NoRoom):
+    with pytest.raises(ConnectionLimitReached):
         list(provider.deliver(letters(3)))
     slots.taken -= 1
     slots.open = 0

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dispatcher.pace.limits import Limits, rules
+from dispatcher.pace.limits import RateLimits, rules
 from dispatcher.providers.base import Letter
 from dispatcher.providers.smtp import SmtpProvider
 from dispatcher.providers.url import SmtpConfig
@@ -31,7 +31,7 @@ def test_letters_sent_once_more_on_another_connection_do_not_break_the_limit(
     limited: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limited("20/s")
-    limits = Limits()
+    limits = RateLimits()
     came: list[float] = []
     stamp = threading.Lock()
     with smtp_servers.RecordingServer() as smtp:

@@ -13,7 +13,7 @@ import pytest
 from dispatcher.providers.base import Outcome, Receipt
 from dispatcher.providers.errors import Misconfigured, ProviderError
 from dispatcher.providers.http import HttpProvider
-from dispatcher.providers.redaction import hider
+from dispatcher.providers.redaction import redactor
 from dispatcher.providers.smtp import SmtpProvider
 from dispatcher.providers.url import HttpConfig, SmtpConfig
 from tests import http_servers
@@ -46,13 +46,13 @@ def in_base64(text: str) -> str:
     ],
 )
 def test_a_secret_is_hidden_however_it_is_written(form: str) -> None:
-    assert hider(SECRET)(f"not {form}, please") == "not ***, please"
-    assert hider(SECRET)("not that, please") == "not that, please"
+    assert redactor(SECRET)(f"not {form}, please") == "not ***, please"
+    assert redactor(SECRET)("not that, please") == "not that, please"
 
 
 def test_a_short_secret_is_hidden_where_it_is_encoded_alone() -> None:
-    assert hider("abc", encoded="us")("abc is YWJj; us is dXM=") == "abc is ***; us is ***"
-    assert hider("", encoded="")("nothing is hidden") == "nothing is hidden"
+    assert redactor("abc", encoded="us")("abc is YWJj; us is dXM=") == "abc is ***; us is ***"
+    assert redactor("", encoded="")("nothing is hidden") == "nothing is hidden"
 
 
 # In the words of services

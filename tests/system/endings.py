@@ -12,7 +12,7 @@ from vestnik.mailings import outages
 from vestnik.mailings.ledger.models import Attempt, Delivery, Run
 from vestnik.mailings.models import Mailing
 
-QUICK = {"RETRY_BASE_SECONDS": "0.5", "SETBACKS": "0.3,0.5", "LOGIN_SETBACKS": "0.3,0.5"}
+QUICK = {"RETRY_BASE_SECONDS": "0.5", "PROBE_BACKOFF": "0.3,0.5", "LOGIN_BACKOFF": "0.3,0.5"}
 TIMEOUT = 1
 """Seconds for a step of the conversation."""
 

@@ -26,7 +26,7 @@ def crash_postgres():
 
 def test_a_crash_of_postgresql_neither_loses_nor_doubles_a_letter(alice, post, run_dispatcher, crash_postgres):
     post.letters_per_second = 300
-    run_dispatcher(SETBACKS="0.5,1")
+    run_dispatcher(PROBE_BACKOFF="0.5,1")
     mailing = make_mailing(alice, 1000)
     for moment in (100, 400, 700):
         post.wait_for(moment, 60)

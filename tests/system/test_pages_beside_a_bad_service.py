@@ -126,7 +126,7 @@ def behave(post):
 
 def test_pages_take_no_longer_beside_a_service_that_hangs(alice, post, run_dispatcher, web, client):
     post.letters_per_second = RATE
-    run_dispatcher(MAIL_SERVICE_URL=f"smtp://127.0.0.1:{post.port}?connections=10&timeout=1", SETBACKS="1")
+    run_dispatcher(MAIL_SERVICE_URL=f"smtp://127.0.0.1:{post.port}?connections=10&timeout=1", PROBE_BACKOFF="1")
     mailing = make_mailing(alice, 20_000)
     post.wait_for(100, 30)
     client.force_login(alice)

@@ -216,7 +216,7 @@ def test_a_service_that_is_away_for_long_ends_the_script_with_a_sentence(alice, 
     mailing = make_mailing(alice, 3)
     with RecordingServer() as gone:
         port = gone.port
-    answer = script(MAIL_SERVICE_URL=f"smtp://127.0.0.1:{port}", SETBACKS="0.1,0.1")
+    answer = script(MAIL_SERVICE_URL=f"smtp://127.0.0.1:{port}", PROBE_BACKOFF="0.1,0.1")
     assert answer.returncode == 1
     assert "Nothing could be handed over" in answer.stderr
     assert "Traceback" not in answer.stderr

@@ -26,7 +26,7 @@ def test_a_service_that_goes_away_and_comes_back_costs_no_letter_more_than_what_
     post.letters_per_second = 300
     run_dispatcher(
         MAIL_SERVICE_URL=f"smtp://127.0.0.1:{post.port}?connections=10&timeout=5",
-        SETBACKS="1,2",
+        PROBE_BACKOFF="1,2",
         RETRY_BASE_SECONDS="1",
     )
     mailing = make_mailing(alice, LETTERS)

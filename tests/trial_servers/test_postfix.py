@@ -18,7 +18,7 @@ from vestnik.mailings.ledger.models import Attempt, Delivery, Run
 from vestnik.testing.factories import make_list, make_mailing
 
 MANY = 2000
-QUICK = {"RETRY_BASE_SECONDS": "1", "SETBACKS": "0.5,1", "LOGIN_SETBACKS": "2"}
+QUICK = {"RETRY_BASE_SECONDS": "1", "PROBE_BACKOFF": "0.5,1", "LOGIN_BACKOFF": "2"}
 
 REFUSALS = {
     "554 Relay access denied": {

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from dispatcher.ledger.rows import Claimed, Turn
+from dispatcher.ledger.rows import Claimed, NextRun
 from dispatcher.sending.compose import letter_writer
 from tests.web.ledger import make_run
 from vestnik import access, sharing
@@ -320,7 +320,7 @@ def test_a_letter_shows_every_try_whole_and_the_id_it_went_under(as_alice, alice
     assert "line one\nline two of a long story" in page
     assert "550" in page
     assert "bulk@host" not in page, "the machines' names are the operators' affair"
-    turn = Turn(run.pk, 60.0, run.key, run.sender, "", "", run.subject, run.html, run.text)
+    turn = NextRun(run.pk, 60.0, run.key, run.sender, "", "", run.subject, run.html, run.text)
     written = letter_writer(turn)(Claimed(letter.pk, 1, datetime.now(UTC), 0, letter.address, "", "{}", True))
     assert f"&lt;{written.key}&gt;" in page
 

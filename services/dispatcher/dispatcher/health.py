@@ -23,7 +23,7 @@ TICK_MAY_BE_LATE = 60.0
 PATIENCE = 2.0  # with the queue, in seconds: on a busy machine it is no fault to be slow
 
 
-class Unwell(Exception):
+class Unhealthy(Exception):
     """It does not work, and why, in a sentence."""
 
 
@@ -32,7 +32,7 @@ def main(part: str, processes: int) -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dispatcher.settings")
     try:
         print(_scheduler() if part == "scheduler" else _workers(part, processes))
-    except (Unwell, ImproperlyConfigured) as error:
+    except (Unhealthy, ImproperlyConfigured) as error:
         print(error)
         return 1
     return 0
@@ -63,10 +63,10 @@ def _workers(part: str, processes: int) -> str:
         client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE)
         beating = heartbeats.fresh(client)
     except (redis.RedisError, OSError) as error:
-        raise Unwell(f"The queue does not answer, so nothing is known of {part}: {error}") from None
+        raise Unhealthy(f"The queue does not answer, so nothing is known of {part}: {error}") from None
     here = {each.pid for each in beating if (each.host, each.part) == (platform.node(), part) and _lives(each.pid)}
     if len(here) < processes:
-        raise Unwell(f"Of {processes} processes of {part}, {len(here)} have a heartbeat.")
+        raise Unhealthy(f"Of {processes} processes of {part}, {len(here)} have a heartbeat.")
     return f"{part}: {len(here)} processes work"
 
 
@@ -78,8 +78,8 @@ def _scheduler() -> str:
     if started is not None and now < _latest_after(started):
         return f"started {now - started:.0f} s ago"
     if ticked is None:
-        raise Unwell("There was no tick as far as is known. Is the cache away?")
-    raise Unwell(f"The last tick was {now - ticked:.0f} s ago.")
+        raise Unhealthy("There was no tick as far as is known. Is the cache away?")
+    raise Unhealthy(f"The last tick was {now - ticked:.0f} s ago.")
 
 
 def _latest_after(at: float) -> float:

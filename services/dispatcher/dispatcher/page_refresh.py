@@ -68,7 +68,7 @@ def refresh() -> None:
         _try_again()
 
 
-def is_left_lying() -> bool:
+def is_overdue() -> bool:
     """Whether a page has waited so long that its hint must have been lost, or the front away."""
     return StalePage.objects.filter(since__lt=Now() - LEFT_LYING).exists()
 

@@ -61,14 +61,14 @@ RETRY_CAP_SECONDS: float = 3600.0
 BREAKER_FAILURES: int = positive("int", "BREAKER_FAILURES", 3)
 
 # How many seconds a service that took nothing is left alone after the first, the second … failed probe in a row.
-SETBACKS: list[float] = read("list", "SETBACKS", [1, 2, 4, 8, 16, 30], subcast=float)
-if not SETBACKS or min(SETBACKS) <= 0 or max(SETBACKS) > 3600:
-    raise ImproperlyConfigured("SETBACKS: seconds above zero are wanted, an hour at most, separated by commas.")
+PROBE_BACKOFF: list[float] = read("list", "PROBE_BACKOFF", [1, 2, 4, 8, 16, 30], subcast=float)
+if not PROBE_BACKOFF or min(PROBE_BACKOFF) <= 0 or max(PROBE_BACKOFF) > 3600:
+    raise ImproperlyConfigured("PROBE_BACKOFF: seconds above zero are wanted, an hour at most, separated by commas.")
 
 # The same where it refused user and password or the token: services shut out who tries that again and again.
-LOGIN_SETBACKS: list[float] = read("list", "LOGIN_SETBACKS", [60, 300, 900], subcast=float)
-if not LOGIN_SETBACKS or min(LOGIN_SETBACKS) <= 0 or max(LOGIN_SETBACKS) > 3600:
-    raise ImproperlyConfigured("LOGIN_SETBACKS: seconds above zero are wanted, an hour at most, separated by commas.")
+LOGIN_BACKOFF: list[float] = read("list", "LOGIN_BACKOFF", [60, 300, 900], subcast=float)
+if not LOGIN_BACKOFF or min(LOGIN_BACKOFF) <= 0 or max(LOGIN_BACKOFF) > 3600:
+    raise ImproperlyConfigured("LOGIN_BACKOFF: seconds above zero are wanted, an hour at most, separated by commas.")
 
 # How many letters may be handed over in any second, minute, hour or day: by the whole installation, "50/s, 2000/min,
 # 100000/day"; for each owner; to each recipient domain, "gmail.com=20/s,1000/h; *=100/s", * being those not named.

@@ -6,9 +6,9 @@ from typing import Any
 import dramatiq
 from dramatiq.middleware import Middleware
 
-from dispatcher.account_mail.sender import AccountMail
+from dispatcher.account_mail.sender import AccountMailSender
 
-_account_mail: AccountMail | None = None
+_account_mail: AccountMailSender | None = None
 _lock = threading.Lock()
 
 
@@ -17,7 +17,7 @@ def deliver() -> None:
     global _account_mail
     with _lock:
         if _account_mail is None:
-            _account_mail = AccountMail()
+            _account_mail = AccountMailSender()
     _account_mail.work()
 
 

@@ -16,11 +16,11 @@ from django.db import Error
 
 from dispatcher.account_mail import settling, statements
 from dispatcher.pace import connection_slots
-from dispatcher.pace.breaker import Open
+from dispatcher.pace.breaker import CircuitOpen
 from dispatcher.pace.pace import Pace
 from dispatcher.providers import registry
 from dispatcher.providers.base import Letter, Outcome, Provider, Receipt, Slots
-from dispatcher.providers.errors import NoRoom, ProviderError, Unavailable
+from dispatcher.providers.errors import ConnectionLimitReached, ProviderError, Unavailable
 from dispatcher.sending import backoff
 from dispatcher.sending.doubts import Doubts
 from vestnik import addresses, jobs, locks
@@ -37,7 +37,7 @@ PARTING_SECONDS = 5.0
 """How long a process that stops waits for the receipts of letters that it has cut off."""
 
 
-class AccountMail:
+class AccountMailSender:
     """One per process: the way of account mail to the service."""
 
     def __init__(self, provider: Provider | None = None) -> None:
@@ -83,7 +83,7 @@ class AccountMail:
         self._slots.close()
 
     def _hand_over(self) -> None:
-        for (letter_id,) in statements.execute(statements.RECOVER, grace=statements.GRACE, in_hand=list(self._in_hand)):
+        for (letter_id,) in statements.execute(statements.RESCUE, grace=statements.GRACE, in_hand=list(self._in_hand)):
             logger.warning(
                 "account letter %d was in hand of a process that died; should it go twice, its Message-ID is the same",
                 letter_id,
@@ -101,9 +101,9 @@ class AccountMail:
                     self._pace.breaker.tell()
                 self._pace.breaker.ask()
             wait = self._held
-        except Open as error:
+        except CircuitOpen as error:
             wait = timedelta(seconds=error.wait)
-        except NoRoom:
+        except ConnectionLimitReached:
             wait = NO_ROOM
         except ProviderError as error:
             opened = self._pace.breaker.failed(error)
@@ -148,7 +148,7 @@ class AccountMail:
     def _set_back(self, error: Exception) -> timedelta:
         """Once more in a row: for how long to stay away."""
         self._setbacks += 1
-        wait = timedelta(seconds=backoff.setback(self._setbacks))
+        wait = timedelta(seconds=backoff.probe_backoff(self._setbacks))
         log = logger.warning if isinstance(error, Unavailable) else logger.error
         words = addresses.masked(str(error))
         log("no account mail can be handed over for %.0f s: %s", wait.total_seconds(), words)

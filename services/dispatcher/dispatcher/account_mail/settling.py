@@ -60,7 +60,7 @@ def _settle(receipt: Receipt) -> None:
             letter.content, letter.settled_at = b"", now
         letter.save()
         if letter.settled_at:
-            statements.execute(statements.FORGET, letters=[letter.pk])
+            statements.execute(statements.ERASE_RECIPIENTS, letters=[letter.pk])
     if letter.state in (AccountLetterState.FAILED, AccountLetterState.EXPIRED):
         _log_end(letter.pk, letter.recipient, letter.state, letter.code, letter.answer)
 
@@ -73,11 +73,11 @@ def _verdict(outcome: Outcome, letter: AccountLetter, in_time: bool) -> AccountL
     return AccountLetterState.QUEUED if in_time else AccountLetterState.EXPIRED
 
 
-def tidy() -> None:
+def expire() -> None:
     """What the tick does here: give up what is too old, hint at what is due, or was in hand of a process that died."""
     with transaction.atomic():
         given_up = statements.execute(statements.EXPIRE, give_up_after=GIVE_UP_AFTER)
-        statements.execute(statements.FORGET, letters=[letter_id for letter_id, *_ in given_up])
+        statements.execute(statements.ERASE_RECIPIENTS, letters=[letter_id for letter_id, *_ in given_up])
     for letter_id, recipient, code, answer in given_up:
         _log_end(letter_id, recipient, AccountLetterState.EXPIRED, code, answer)
     if statements.something_is_due():

@@ -38,7 +38,7 @@ PUT_OFF = """
     WHERE state = 'queued' AND due_at < statement_timestamp() + %(wait)s::interval
 """
 
-RECOVER = f"""
+RESCUE = f"""
     UPDATE accounts_accountletter SET state = 'queued', due_at = statement_timestamp(), claimed_at = NULL
     WHERE {ABANDONED}
     RETURNING id
@@ -50,7 +50,7 @@ EXPIRE = """
     RETURNING id, recipient, code, answer
 """
 # Letters that ended: whom they went to is of no use where nobody has that address (a deleted account, a mistyped one).
-FORGET = """
+ERASE_RECIPIENTS = """
     UPDATE accounts_accountletter SET recipient = '', subject = '', answer = ''
     WHERE id = ANY(%(letters)s::bigint[]) AND NOT EXISTS (SELECT FROM accounts_user WHERE email = recipient OFFSET 0)
 """

@@ -13,7 +13,7 @@ Bound = tuple[datetime, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class NextRun:
     """A run that a lane works off now, with its frozen message."""
 
     run_id: int

@@ -23,7 +23,7 @@ import psycopg
 from django.conf import settings
 from django.db import connection
 
-from dispatcher.ledger.rows import Bound, Claimed, Key, Settlement, Turn
+from dispatcher.ledger.rows import Bound, Claimed, Key, NextRun, Settlement
 from vestnik.mailings.ledger.tallies import COUNT, NOT_ENDED, NOT_TRIED
 
 CHUNK = 20_000
@@ -180,7 +180,7 @@ GIVE_BACK = f"""
 IN_HAND = "SELECT id, claim FROM mailings_delivery WHERE state = 'sending' AND worker_id = %(worker)s"
 
 # A worker that has not beaten for ten seconds is dead; but after PostgreSQL itself was away, nobody could beat.
-BURY = """
+REAP = """
     UPDATE mailings_worker SET ended_at = clock_timestamp(), died = true
     WHERE ended_at IS NULL AND beat_at < clock_timestamp() - %(dead_after)s::interval
       AND pg_postmaster_start_time() < clock_timestamp() - %(dead_after)s::interval
@@ -189,7 +189,7 @@ BURY = """
 
 # What workers that ended had in hand may have gone out: that is written down, uncharged. A letter recovered too often
 # is set aside, for it may be what kills workers.
-RECOVER = f"""
+RESCUE = f"""
     WITH lost AS MATERIALIZED (
         SELECT d.id, d.claim, d.worker_id, w.beat_at
         FROM mailings_delivery d
@@ -300,10 +300,10 @@ OWNERS_WITH_LETTERS_DUE = f"""
 """
 
 
-def next_run(owner_id: int, idle: Sequence[int] = (), only: Sequence[int] | None = None) -> Turn | None:
+def next_run(owner_id: int, idle: Sequence[int] = (), only: Sequence[int] | None = None) -> NextRun | None:
     """The owner's run whose turn it is, none of the `idle` ones, and one of `only` if given."""
     rows = _execute(NEXT_RUN, owner=owner_id, idle=list(idle), only=None if only is None else list(only))
-    return Turn(*rows[0]) if rows else None
+    return NextRun(*rows[0]) if rows else None
 
 
 def claim(run_id: int, worker_id: int, limit: int, bound: Bound | None) -> list[Claimed]:
@@ -352,14 +352,14 @@ def in_hand(worker_id: int) -> list[Key]:
     return _execute(IN_HAND, worker=worker_id)
 
 
-def bury() -> list[tuple[int, str]]:
+def reap() -> list[tuple[int, str]]:
     """Declare workers without a heartbeat dead; their ids and names."""
-    return _execute(BURY, dead_after=settings.DEAD_AFTER)
+    return _execute(REAP, dead_after=settings.DEAD_AFTER)
 
 
-def recover() -> list[int]:
+def rescue() -> list[int]:
     """Write down what ended workers had in hand, and queue it again; the runs it belongs to."""
-    rows = _execute(RECOVER, hold=settings.UNKNOWN_OUTCOMES == "hold", recoveries=settings.RECOVERIES)
+    rows = _execute(RESCUE, hold=settings.UNKNOWN_OUTCOMES == "hold", recoveries=settings.RECOVERIES)
     return [run_id for (run_id,) in rows]
 
 

@@ -5,7 +5,7 @@ Its state is a hash in Redis, shared by all processes and read by pages (vestnik
     failures   how many there were in a row, while it is closed
     next       when the next probe may begin (ms by Redis's clock); there is no such field while it is closed
     since      when it opened
-    times      how many probes in a row were in vain: each waits longer (SETBACKS)
+    times      how many probes in a row were in vain: each waits longer (PROBE_BACKOFF)
     trouble, words   what it was; no word of it names anybody
     service          whose name; what is known of another service counts for nothing
     prober, until    who tries now, and until when others leave it to them
@@ -33,7 +33,7 @@ from dispatcher.ledger.rows import Key
 from dispatcher.pace.breaker_scripts import AGAIN, ASK, CLOSE, FAIL, HOLD, LEAVE, RENEW
 from dispatcher.providers import refusals
 from dispatcher.providers.base import Outcome, Receipt
-from dispatcher.providers.errors import LoginRefused, Misconfigured, NoRoom, ProviderError
+from dispatcher.providers.errors import ConnectionLimitReached, LoginRefused, Misconfigured, ProviderError
 from vestnik import addresses, error_tracking, jobs
 from vestnik.mailings import outages
 from vestnik.mailings.outages import Trouble
@@ -59,7 +59,7 @@ TOLD_FOR = timedelta(hours=1)
 """Operators are told of refusals in the same words once in so long."""
 
 
-class Open(Exception):
+class CircuitOpen(Exception):
     """The service takes nothing now: `wait` seconds until it is worth asking again."""
 
     def __init__(self, wait: float) -> None:
@@ -117,26 +117,26 @@ class Breaker:
         return self.probing and self._probe is not None
 
     def ask(self) -> None:
-        """Once before a slice: raises Open if nothing may be handed over now."""
+        """Once before a slice: raises CircuitOpen if nothing may be handed over now."""
         if self.trying:
-            raise Open(PROBE_LEASE.total_seconds())
+            raise CircuitOpen(PROBE_LEASE.total_seconds())
         if self.deciding:
             self._hint(ASK_AGAIN)
-            raise Open(ASK_AGAIN)
+            raise CircuitOpen(ASK_AGAIN)
         answer = self._call(ASK, self._worker, _ms(PROBE_LEASE), self._service)
         if answer is None:
             left = self._alone_until - time.monotonic()
             self._open = left > 0
             self.probing = False
             if left > 0:
-                raise Open(left)
+                raise CircuitOpen(left)
             return
         verdict, wait, self._failures, trouble = answer
         self._open, self.probing = verdict != 1, verdict == 2
         self.refuses = trouble == REFUSED
         if verdict == 0:
             self._hint(wait / 1000)
-            raise Open(max(wait / 1000, 0.05))
+            raise CircuitOpen(max(wait / 1000, 0.05))
 
     def reserve(self) -> bool:
         """Whether this thread's letter is the probe."""
@@ -220,11 +220,11 @@ class Breaker:
         if silence:
             words = addresses.masked(silence.answer, silence.letter.recipient)
             if self._fail(Trouble.UNAVAILABLE, words, settings.BREAKER_FAILURES) is None:
-                self._stay_away_alone(settings.SETBACKS[0])
+                self._stay_away_alone(settings.PROBE_BACKOFF[0])
         if refusal:
             self.refused(refusal)
         if again:
-            self._try_again(settings.SETBACKS[0] if again.outcome is Outcome.TEMPORARY else 0.0)
+            self._try_again(settings.PROBE_BACKOFF[0] if again.outcome is Outcome.TEMPORARY else 0.0)
         if hold:
             self._leave_alone(hold.retry_after or 0.0, addresses.masked(hold.answer, hold.letter.recipient))
 
@@ -233,7 +233,7 @@ class Breaker:
         words = addresses.masked(f"{receipt.code} {receipt.answer}", receipt.letter.recipient)
         words, weight = f"letter after letter is refused: {words}", settings.BREAKER_FAILURES
         if self._fail(Trouble.REFUSED, words, weight, said=receipt.answer) is None:
-            self._stay_away_alone(settings.SETBACKS[-1])
+            self._stay_away_alone(settings.PROBE_BACKOFF[-1])
 
     def is_news(self, words: str) -> bool:
         """Whether operators have not been told of a refusal in such words lately; then it counts as told."""
@@ -246,11 +246,11 @@ class Breaker:
     def failed(self, error: ProviderError) -> float | None:
         """No connection was to be had: seconds to stay away if the breaker is open now; None if it is not (yet)."""
         self._returned = None
-        if isinstance(error, NoRoom):
+        if isinstance(error, ConnectionLimitReached):
             return None
         if not isinstance(error, Misconfigured):
             return self._fail(Trouble.UNAVAILABLE, str(error), 1)
-        waits = settings.LOGIN_SETBACKS if isinstance(error, LoginRefused) else settings.SETBACKS
+        waits = settings.LOGIN_BACKOFF if isinstance(error, LoginRefused) else settings.PROBE_BACKOFF
         return self._fail(Trouble.MISCONFIGURED, str(error), settings.BREAKER_FAILURES, waits)
 
     def renew(self) -> None:
@@ -286,7 +286,7 @@ class Breaker:
     ) -> float | None:
         """`said`: operators are told only if they have not been of such words lately."""
         words = addresses.masked(words)  # whatever it quotes: pages show it, and so does the log
-        waits = [round(seconds * 1000) for seconds in setbacks or settings.SETBACKS]
+        waits = [round(seconds * 1000) for seconds in setbacks or settings.PROBE_BACKOFF]
         answer = self._call(
             FAIL,
             self._worker,

@@ -9,7 +9,7 @@ import redis
 
 from dispatcher import metrics
 from dispatcher.pace.breaker import Breaker
-from dispatcher.pace.limits import Grant, Limits
+from dispatcher.pace.limits import Permit, RateLimits
 from dispatcher.pace.throttle import Throttle
 from dispatcher.providers.base import Receipt
 from vestnik import addresses
@@ -36,23 +36,23 @@ class Pace:
     def __init__(self, service_name: str, connections: int) -> None:
         """`connections`: so many letters in a row without an answer mean that none of them works."""
         self.breaker = Breaker(service_name)
-        self.limits = Limits()
+        self.limits = RateLimits()
         self.throttle = Throttle(self.limits.each_second)
         self._connections = connections
         self._noted: dict[str, float] = {}
         """Until when (time.monotonic()) pages have been told that a domain is limited."""
 
-    def take(self, owner_id: int | None, most: int, urgent: bool = False) -> Grant:
+    def take(self, owner_id: int | None, most: int, urgent: bool = False) -> Permit:
         """Tokens for at most so many letters of the owner, before they are claimed; None is account mail."""
         if self.breaker.probing:
             if not self.breaker.reserve():
-                return Grant(0, PROBE_SECONDS, of_owner=False)
+                return Permit(0, PROBE_SECONDS, of_owner=False)
             most = 1
         granted, wait = self.throttle.take(most)
         if not granted:
             metrics.waits("service", wait)
-            return Grant(0, wait, of_owner=False)
-        grant = Grant(0, ASK_AGAIN_SECONDS, of_owner=False)
+            return Permit(0, wait, of_owner=False)
+        grant = Permit(0, ASK_AGAIN_SECONDS, of_owner=False)
         try:
             grant = self.limits.take(owner_id, granted, urgent)
         except redis.RedisError as error:

@@ -167,8 +167,8 @@ class Provider(Protocol):
         Ctrl-C while it waits, is raised after the receipts of what was in hand. An iterator closed early waits for
         what is in hand (bounded by the provider's time limits) and logs how many receipts are lost.
 
-        Raises Unavailable, Misconfigured or NoRoom when no connection can be had, after the receipts of what was in
-        hand.
+        Raises Unavailable, Misconfigured or ConnectionLimitReached when no connection can be had, after the receipts of
+        what was in hand.
         """
 
     def part(self) -> None:

@@ -3,11 +3,11 @@
 What is not a letter's fault is raised:
 
     ProviderError
-    ├── Unavailable      the service cannot be reached or takes no letters now: try again later
-    │   └── Crowded      it refused one more connection, perhaps because there are too many of ours
-    ├── Misconfigured    the service is there, but not with these settings: a person must act
-    │   └── LoginRefused user and password: who tries that again and again is shut out
-    └── NoRoom           all connections that our processes may have are taken: it is our turn later
+    ├── Unavailable               the service cannot be reached or takes no letters now: try again later
+    │   └── Crowded               it refused one more connection, perhaps because there are too many of ours
+    ├── Misconfigured             the service is there, but not with these settings: a person must act
+    │   └── LoginRefused          user and password: who tries that again and again is shut out
+    └── ConnectionLimitReached    all connections that our processes may have are taken: it is our turn later
 
 What became of one letter is never raised; it is the `Outcome` of its receipt (base.py): `TEMPORARY`, `PERMANENT`,
 `UNKNOWN`, or `RETURNED`, which goes with one of the errors above. Each kind of provider translates the errors of its
@@ -37,5 +37,5 @@ class LoginRefused(Misconfigured):
     """User and password, or the token, were refused."""
 
 
-class NoRoom(ProviderError):
+class ConnectionLimitReached(ProviderError):
     """Every connection that all processes together may have is in use."""

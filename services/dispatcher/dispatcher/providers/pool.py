@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
 from dispatcher.providers.base import About, Letter, Outcome, Receipt, Slots, visible
-from dispatcher.providers.errors import Crowded, LoginRefused, NoRoom, ProviderError, Unavailable
+from dispatcher.providers.errors import ConnectionLimitReached, Crowded, LoginRefused, ProviderError, Unavailable
 from dispatcher.providers.handoff import Lane, Lanes
 from dispatcher.providers.tenancy import Tenancy
 from dispatcher.providers.url import ConnectionOptions
@@ -334,7 +334,9 @@ class Pool:
 
     async def _dial_in_slot(self) -> Connection:
         if not await self._tenancy.take():
-            raise NoRoom(f"{self._name}: every connection that all processes together may have is in use")
+            raise ConnectionLimitReached(
+                f"{self._name}: every connection that all processes together may have is in use"
+            )
         try:
             return await self._dial_one(self)
         except BaseException as error:
@@ -342,12 +344,12 @@ class Pool:
             self._tenancy.release()
             if no_room:
                 logger.warning("the service takes no more connections than it has: %s", error)
-                raise NoRoom(str(error)) from error
+                raise ConnectionLimitReached(str(error)) from error
             raise
 
     def _dial_failed(self, error: ProviderError) -> None:
         """Every lane that waits hears of it, unless there are connections to wait for."""
-        full, self._login_refused = isinstance(error, NoRoom), isinstance(error, LoginRefused)
+        full, self._login_refused = isinstance(error, ConnectionLimitReached), isinstance(error, LoginRefused)
         self._failures = 1 if full else self._failures + 1  # a slot may be free any moment, and asking is cheap
         self._failed_at = time.monotonic()
         self._failed_beyond = len(self._connections)

@@ -11,11 +11,11 @@ SHORTEST = 5
 """Shorter secrets are hidden only where they are encoded: as they are, much that is none would look like them."""
 
 
-def hider(*secrets: str, encoded: str = "") -> Callable[[str], str]:
+def redactor(*secrets: str, encoded: str = "") -> Callable[[str], str]:
     """What hides these secrets in words: as they are, in base64, and either of them escaped for an address, JSON, HTML
     or Python. `encoded` is hidden in base64 only. To be asked before the words are cut, for half a secret is not found.
 
-    >>> hider("a/b c=d")("no a/b c=d, a%2Fb%20c%3Dd, a\\\\/b c=d, YS9iIGM9ZA==")
+    >>> redactor("a/b c=d")("no a/b c=d, a%2Fb%20c%3Dd, a\\\\/b c=d, YS9iIGM9ZA==")
     'no ***, ***, ***, ***'
     """
     forms = {secret for secret in secrets if len(secret) >= SHORTEST}

@@ -10,8 +10,8 @@ from django.conf import settings
 from django.db import Error, connections
 
 from dispatcher.ledger import statements
-from dispatcher.pace.breaker import Open
-from dispatcher.providers.errors import NoRoom, ProviderError
+from dispatcher.pace.breaker import CircuitOpen
+from dispatcher.providers.errors import ConnectionLimitReached, ProviderError
 from dispatcher.runs import launching, ticking
 from dispatcher.sending import backoff, slices
 from dispatcher.sending.engine import Engine
@@ -34,7 +34,7 @@ Show = Callable[[dict[str, int], bool], None]
 """Is told the totals of `runs.totals`, and whether that was the last time."""
 
 
-class Away(Exception):
+class ServiceDown(Exception):
     """The external service, or the database, was away for a minute; what is queued waits in the ledger."""
 
 
@@ -53,7 +53,7 @@ def open_runs(mailing_ids: Sequence[int] | None) -> list[int]:
 
 def launch(mailing_ids: Sequence[int] | None) -> list[Run]:
     """Take over what dead workers left, and launch what is due (of these mailings); the runs that were launched."""
-    ticking.recover()
+    ticking.rescue()
     ticking.close()
     return [run for mailing_id in due(mailing_ids) for run in launching.launch(mailing_id)]
 
@@ -74,18 +74,18 @@ def send(engine: Engine, run_ids: Sequence[int]) -> None:
             setbacks = 0
             if breaker.refuses:  # and what it refused is not due yet
                 trouble = _words("letter after letter is refused")
-        except Open as error:
+        except CircuitOpen as error:
             wait, trouble = error.wait, _words(str(error.__cause__ or error))
-        except NoRoom as error:
+        except ConnectionLimitReached as error:
             wait, trouble = LOOK_AGAIN_SECONDS, str(error)
         except (ProviderError, Error) as error:
             setbacks += 1
-            wait, trouble = backoff.setback(setbacks), str(error)
+            wait, trouble = backoff.probe_backoff(setbacks), str(error)
             logger.warning("nothing can be handed over for %.0f s: %s", wait, addresses.masked(trouble))
         if breaker.proofs > proofs or (wait and not trouble):  # a limit is no trouble
             away_since = time.monotonic()
-        elif time.monotonic() - away_since > sum(settings.SETBACKS):
-            raise Away(trouble or "the service does not answer")
+        elif time.monotonic() - away_since > sum(settings.PROBE_BACKOFF):
+            raise ServiceDown(trouble or "the service does not answer")
         engine.halted.wait(min(wait, LONGEST_WAIT))
     ticking.close()
 
@@ -105,7 +105,7 @@ def _send_slices(engine: Engine, run_ids: Sequence[int]) -> float | None:
     if waits:
         return min(waits)
     if Delivery.objects.filter(run__in=run_ids, state=DeliveryState.SENDING).exists():
-        ticking.recover()
+        ticking.rescue()
         return LOOK_AGAIN_SECONDS
     return LOOK_AGAIN_SECONDS if _put_off(run_ids) else None
 

@@ -50,7 +50,7 @@ def do_what_is_due() -> None:
             jobs.LAUNCH.enqueue(mailing_id)
         for mailing_id, wait in launching.due_soon(jobs.horizon()):
             jobs.LAUNCH.enqueue(mailing_id, delay=wait)
-    recover()
+    rescue()
     close()
     owners = statements.owners_with_letters_due()
     random.shuffle(owners)  # whoever comes first may be the probe of a breaker: not always the same
@@ -60,13 +60,13 @@ def do_what_is_due() -> None:
     except lanes.SlotUnknown as error:
         logger.warning("lanes are woken when the queue answers again: %s", error)
     imports()
-    account_mail.tidy()
+    account_mail.expire()
     for user_id in account_deletion.deleted_accounts():
         jobs.ERASE.enqueue(user_id)
     idempotency.sweep()
     sessions.sweep()
     jobs.COUNT_FIGURES.enqueue()
-    if page_refresh.is_left_lying():
+    if page_refresh.is_overdue():
         jobs.REFRESH_PAGES.enqueue()
     cache.set("vestnik:tick", clock.now().timestamp(), timeout=None)
 
@@ -77,11 +77,11 @@ def due_mailings() -> list[int]:
     return [*Mailing.objects.due().values_list("pk", flat=True), *asked.values_list("mailing_id", flat=True)]
 
 
-def recover() -> None:
+def rescue() -> None:
     """Take over what dead workers had in hand."""
-    for worker_id, name in statements.bury():
+    for worker_id, name in statements.reap():
         logger.error("worker %d (%s) died; what it had in hand is recovered", worker_id, name)
-    run_ids = statements.recover()
+    run_ids = statements.rescue()
     for run_id in run_ids:
         closing.close(run_id)
     alerts.report_set_aside(run_ids)

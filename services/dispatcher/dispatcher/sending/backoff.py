@@ -11,7 +11,7 @@ def retry_after(attempts: int) -> float:
     return seconds * random.uniform(0.75, 1.25)  # noqa: S311
 
 
-def setback(count: int) -> float:
+def probe_backoff(count: int) -> float:
     """Seconds to stay away from a service that refused `count` times in a row."""
-    seconds: float = settings.SETBACKS[min(count, len(settings.SETBACKS)) - 1]
+    seconds: float = settings.PROBE_BACKOFF[min(count, len(settings.PROBE_BACKOFF)) - 1]
     return seconds

@@ -9,7 +9,7 @@ from django.conf import settings
 
 from dispatcher import metrics
 from dispatcher.ledger import rows, statements
-from dispatcher.pace.limits import Grant
+from dispatcher.pace.limits import Permit
 from dispatcher.providers.base import Outcome, Receipt, visible
 from dispatcher.sending import backoff, doubts
 from dispatcher.sending.engine import Engine
@@ -24,7 +24,7 @@ class Claims:
     def __init__(self, engine: Engine, owner_id: int, run_id: int) -> None:
         self.exhausted = False
         """Whether the last claim found nothing due."""
-        self.held: Grant | None = None
+        self.held: Permit | None = None
         """The limit that stood in the way of the last claim."""
         self._engine, self._owner_id, self._run_id = engine, owner_id, run_id
         self._bound: rows.Bound | None = None
@@ -139,19 +139,19 @@ class Claims:
 
     def _return(self, letters: list[rows.Claimed]) -> None:
         if letters:
-            self._engine.hand.give_back([letter.key for letter in letters])
+            self._engine.in_flight.give_back([letter.key for letter in letters])
             self._engine.pace.give_back(self._owner_id, len(letters))
 
     def _return_put_off(self) -> None:
         if self._put_off:
             keys, seconds = zip(*self._put_off, strict=True)
             self._put_off.clear()
-            self._engine.hand.give_back(keys, seconds)
+            self._engine.in_flight.give_back(keys, seconds)
 
     def _claim(self) -> bool:
         self._return_put_off()
         self.held = None
-        claimed = self._engine.hand.claim(self._engine.provider.connections, self._find)
+        claimed = self._engine.in_flight.claim(self._engine.provider.connections, self._find)
         if claimed:
             self._bound = (claimed[-1].due_at, claimed[-1].delivery_id)
             self._waiting.extend(claimed)

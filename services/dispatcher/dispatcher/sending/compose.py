@@ -4,13 +4,13 @@ import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
-from dispatcher.ledger.rows import Claimed, Turn
+from dispatcher.ledger.rows import Claimed, NextRun
 from dispatcher.providers.base import Letter
 from vestnik.mailings import rendering
 from vestnik.mailings.ledger.models import message_id
 
 
-def letter_writer(turn: Turn, spellings: Mapping[str, str] | None = None) -> Callable[[Claimed], Letter]:
+def letter_writer(turn: NextRun, spellings: Mapping[str, str] | None = None) -> Callable[[Claimed], Letter]:
     """Compile the run's frozen message, once; a function that writes each client's letter. `spellings` are how the
     run's owner spells attributes (`vestnik.clients.attributes`).
     """

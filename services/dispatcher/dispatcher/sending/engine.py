@@ -38,9 +38,9 @@ class Engine:
         self.provider = provider or registry.provider_from(
             settings.MAIL_SERVICE_URL, slots=self.slots, ehlo_name=settings.EHLO_NAME
         )
-        self.hand = in_flight.Hand(2 * self.provider.connections)
+        self.in_flight = in_flight.InFlight(2 * self.provider.connections)
         self.pace = Pace(self.provider.name, self.provider.connections)
-        self.settler = settling.Settler(self.hand, self._after_late)
+        self.settler = settling.Settler(self.in_flight, self._after_late)
         self.doubts = Doubts(self.pace.breaker, self.provider.part)
         self.lease = leases.Lease(self.provider.name, on_beat=self._beat, in_any_case=self._renew)
         self.halted = threading.Event()
@@ -65,14 +65,14 @@ class Engine:
         What is not answered within STOP_SECONDS is cut off.
         """
         self.halt()
-        self.hand.wait_until_empty(STOP_SECONDS)
+        self.in_flight.wait_until_empty(STOP_SECONDS)
         with ExitStack() as stack:  # whatever goes wrong with one of them, the last first
             for part in (self.lease.stop, self.slots.close, self.pace.close, self.settler.stop, self.provider.close):
                 stack.callback(part)
 
     def _beat(self) -> None:
         self.gate.refresh()
-        self.hand.clear_doubts(self.lease.worker_id)
+        self.in_flight.give_back_strays(self.lease.worker_id)
         self._on_beat()
 
     def _renew(self) -> None:

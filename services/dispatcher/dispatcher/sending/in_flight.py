@@ -13,7 +13,7 @@ from dispatcher.ledger import rows, statements
 logger = logging.getLogger(__name__)
 
 
-class Hand:
+class InFlight:
     """The letters this process has claimed: at most what its connections take, and once more."""
 
     DOUBT_SECONDS = 10.0
@@ -50,15 +50,15 @@ class Hand:
                 statements.give_back(keys, put_off)
         except Error as error:
             logger.warning("%d letters wait to be given back: %s", len(keys), error)
-        self.let_go(keys)
+        self.release(keys)
 
-    def let_go(self, keys: Collection[rows.Key]) -> None:
+    def release(self, keys: Collection[rows.Key]) -> None:
         """These letters are settled, or were given back."""
         with self._changed:
             self._letters.difference_update(keys)
             self._changed.notify_all()
 
-    def wait(self, timeout: float) -> None:
+    def wait_for_room(self, timeout: float) -> None:
         """Wait until there is room, at most `timeout` seconds."""
         with self._changed:
             self._changed.wait_for(lambda: self.size - len(self._letters) >= self._least, timeout)
@@ -68,7 +68,7 @@ class Hand:
         with self._changed:
             self._changed.wait_for(lambda: not self._letters, timeout)
 
-    def clear_doubts(self, worker_id: int) -> None:
+    def give_back_strays(self, worker_id: int) -> None:
         """Give back what the ledger believes in this worker's hand and is not: the answer to a claim, or a give-back,
         was lost. Looked for while one was, lately, and at least once after that; not beside a claim, which may take
         long, and with it the heartbeat.

@@ -20,8 +20,8 @@ from django.db import Error
 from dramatiq.errors import Retry
 
 from dispatcher.ledger import statements
-from dispatcher.pace.breaker import Open
-from dispatcher.providers.errors import NoRoom, ProviderError, Unavailable
+from dispatcher.pace.breaker import CircuitOpen
+from dispatcher.providers.errors import ConnectionLimitReached, ProviderError, Unavailable
 from dispatcher.sending import backoff, engine, slices
 from vestnik import addresses, jobs
 from vestnik.mailings.ledger.models import Run
@@ -106,13 +106,13 @@ def run_slice(owner_id: int, slot: int, token: str, setbacks: int = 0) -> None:
     try:
         until = time.monotonic() + settings.SLICE_SECONDS
         due, setbacks = slices.send_slice(_engine(), owner_id, until), 0
-    except Open:
+    except CircuitOpen:
         due = None  # a tick wakes it (breaker.py)
-    except NoRoom:
+    except ConnectionLimitReached:
         due = NO_ROOM_SECONDS
     except (ProviderError, Error) as error:
         setbacks += 1
-        due = backoff.setback(setbacks)
+        due = backoff.probe_backoff(setbacks)
         log = logger.warning if isinstance(error, Unavailable) else logger.error
         log("nothing can be handed over for %.0f s: %s", due, addresses.masked(str(error)))
     finally:

@@ -10,7 +10,8 @@ from django.db import Error, connections
 
 from dispatcher.ledger import rows, statements
 from dispatcher.providers.base import Outcome
-from dispatcher.sending import alerts, in_flight
+from dispatcher.sending import alerts
+from dispatcher.sending.in_flight import InFlight
 
 logger = logging.getLogger(__name__)
 
@@ -20,9 +21,9 @@ RETRY_SECONDS = 0.5
 class Settler:
     """Writes receipts into the ledger in a thread of its own. What it has not written yet counts as in hand."""
 
-    def __init__(self, hand: in_flight.Hand, after_late: Callable[[Collection[int]], None]) -> None:
+    def __init__(self, in_flight: InFlight, after_late: Callable[[Collection[int]], None]) -> None:
         """`after_late` is called with runs of which late receipts have been written down."""
-        self._hand = hand
+        self._in_flight = in_flight
         self._after_late = after_late
         self._reporter = alerts.Reporter()
         self._gathered: list[rows.Settlement] = []
@@ -68,10 +69,10 @@ class Settler:
             written = [settlement for settlement in batch if settlement.outcome is not Outcome.RETURNED]
             if written:
                 self._write(written)
-                self._hand.let_go([settlement.key for settlement in written])
+                self._in_flight.release([settlement.key for settlement in written])
                 self._report(written)
             if returned:
-                self._hand.give_back([each.key for each in returned], [each.put_off for each in returned])
+                self._in_flight.give_back([each.key for each in returned], [each.put_off for each in returned])
             self._look_after({settlement.run_id for settlement in batch if settlement.late})
             with self._changed:
                 self._written += len(batch)

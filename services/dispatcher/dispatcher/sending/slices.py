@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from dispatcher.ledger import closing, rows, statements
-from dispatcher.pace.breaker import Open
+from dispatcher.pace.breaker import CircuitOpen
 from dispatcher.providers.base import Letter
 from dispatcher.providers.errors import ProviderError
 from dispatcher.sending import claims
@@ -21,11 +21,11 @@ def send_slice(engine: Engine, owner_id: int, until: float, only: Sequence[int] 
     """Work off the owner's runs, in turns, until `until` (time.monotonic()); in how many seconds something may be due
     and free to go, 0 for now, None if nothing is due.
 
-    Raises Open while the breaker is, and ProviderError if the service takes nothing and that has not opened it; no
-    letter pays for that.
+    Raises CircuitOpen while the breaker is open, and ProviderError if the service takes nothing and that has not opened
+    it; no letter pays for that.
     """
     idle: list[int] = []
-    turn: rows.Turn | None = None
+    turn: rows.NextRun | None = None
     try:
         while not engine.gate.shut and engine.lease.wait_until_fresh(until - time.monotonic()):
             if (asked := time.monotonic()) >= until:
@@ -46,18 +46,18 @@ def send_slice(engine: Engine, owner_id: int, until: float, only: Sequence[int] 
                 if claim.held.wait > left:
                     return claim.held.wait
                 engine.halted.wait(claim.held.wait)
-    except (Open, ProviderError) as error:
+    except (CircuitOpen, ProviderError) as error:
         if turn:
             closing.finish(turn.run_id)
         if isinstance(error, ProviderError) and (wait := engine.pace.breaker.failed(error)) is not None:
-            raise Open(wait) from error
+            raise CircuitOpen(wait) from error
         raise
     finally:
         engine.pace.breaker.leave()
     return 0.0
 
 
-def _send_run(engine: Engine, owner_id: int, turn: rows.Turn, until: float) -> claims.Claims:
+def _send_run(engine: Engine, owner_id: int, turn: rows.NextRun, until: float) -> claims.Claims:
     """Hand over what can be claimed of the run until then; how far that came."""
     claim = claims.Claims(engine, owner_id, turn.run_id)
     letters = _letters(engine, turn, claim, until, letter_writer(turn, attributes.spellings(owner_id)))
@@ -72,7 +72,7 @@ def _send_run(engine: Engine, owner_id: int, turn: rows.Turn, until: float) -> c
 
 def _letters(
     engine: Engine,
-    turn: rows.Turn,
+    turn: rows.NextRun,
     claim: claims.Claims,
     until: float,
     write: Callable[[rows.Claimed], Letter],
@@ -103,4 +103,4 @@ def _letters(
         elif claim.outstanding:
             yield None
         else:
-            engine.hand.wait(timeout=until - time.monotonic())
+            engine.in_flight.wait_for_room(timeout=until - time.monotonic())

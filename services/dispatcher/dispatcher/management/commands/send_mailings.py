@@ -102,7 +102,7 @@ class Command(BaseCommand):
         try:
             with foreground.Watch(run_ids, _bar(to_do) if sys.stdout.isatty() else _lines(self.stdout.write)):
                 foreground.send(engine, run_ids)
-        except foreground.Away as error:
+        except foreground.ServiceDown as error:
             fault = f"Nothing could be handed over for a while: {error}"
         finally:
             engine.stop()

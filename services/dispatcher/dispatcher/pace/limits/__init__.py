@@ -6,6 +6,6 @@ windows.py   the counting, in Redis
 refill.py    what the ledger knows, where Redis has forgotten
 """
 
-from dispatcher.pace.limits.limiter import Grant, Limits
+from dispatcher.pace.limits.limiter import Permit, RateLimits
 
-__all__ = ["Grant", "Limits"]
+__all__ = ["Permit", "RateLimits"]

@@ -25,7 +25,7 @@ FRESH_SECONDS = windows.LEASE_SECONDS - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
+class Permit:
     """Tokens, or none yet."""
 
     count: int
@@ -64,7 +64,7 @@ class _Account:
         self.used = {ms: rest for ms, count in self.used.items() if (rest := count - used.get(ms, 0))}
 
 
-class Limits:
+class RateLimits:
     """One per process; safe from any thread. Without configured limits it answers at once, and Redis is not asked."""
 
     def __init__(
@@ -98,7 +98,7 @@ class Limits:
             now = self._clock()
             return all(account.fresh(now) for account in self._accounts.values())
 
-    def take(self, owner_id: int | None, most: int, urgent: bool = False) -> Grant:
+    def take(self, owner_id: int | None, most: int, urgent: bool = False) -> Permit:
         """Tokens for at most so many letters of the owner; None is account mail, which only the provider limits.
 
         Each is to be used or given back. `urgent`: all of the long windows may be used up.
@@ -107,14 +107,14 @@ class Limits:
         keys = self._keys(owner_id)
         # Where only domains are limited: what is claimed before the windows are refilled would count against itself.
         if most <= 0 or not (keys or self._rules.domains):
-            return Grant(max(0, most), 0.0, of_owner=False)
+            return Permit(max(0, most), 0.0, of_owner=False)
         most = most if self.fresh else 0
         answer = self._exchange(keys, most, urgent)
         if self._to_refill(answer.state):
             if not refill.refill(self._counter, self._rules):
-                return Grant(0, REFILLING_SECONDS, of_owner=False)
+                return Permit(0, REFILLING_SECONDS, of_owner=False)
             answer = self._exchange(keys, most, urgent)
-        return Grant(answer.granted, 0.0 if answer.granted else answer.wait, answer.scarce.startswith(refill.OWNER))
+        return Permit(answer.granted, 0.0 if answer.granted else answer.wait, answer.scarce.startswith(refill.OWNER))
 
     def used(self, owner_id: int | None, count: int = 1) -> None:
         """So many letters with tokens are handed over now. Noted here, and told to Redis with what is told next."""

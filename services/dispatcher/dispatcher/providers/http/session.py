@@ -25,7 +25,7 @@ from dispatcher.providers.http.answers import ANSWER_SIZE, TOKEN_REFUSED, judged
 from dispatcher.providers.http.connection import CLOSED, OneConnection
 from dispatcher.providers.http.faults import FOREIGN, refusal, told
 from dispatcher.providers.pool import STEPS, Pool
-from dispatcher.providers.redaction import hider
+from dispatcher.providers.redaction import redactor
 from dispatcher.providers.task_connection import Broken, TaskConnection, Verdict
 from dispatcher.providers.url import HttpConfig
 
@@ -92,7 +92,7 @@ class Session(TaskConnection):
         self._connector = OneConnection(tls)
         self._transport: asyncio.Transport | None = None
         self._protocol: ResponseHandler | None = None
-        self._hidden = hider(config.token, *_secret_in(config.path))
+        self._hidden = redactor(config.token, *_secret_in(config.path))
         self._steps = aiohttp.ClientTimeout(total=None, sock_connect=config.timeout, sock_read=config.timeout)
         self._session = aiohttp.ClientSession(
             connector=self._connector,

@@ -14,7 +14,7 @@ import aiosmtplib
 from dispatcher.providers.base import visible
 from dispatcher.providers.errors import Crowded, LoginRefused, Misconfigured, ProviderError, Unavailable
 from dispatcher.providers.pool import STEPS
-from dispatcher.providers.redaction import hider
+from dispatcher.providers.redaction import redactor
 from dispatcher.providers.smtp.wire import Offers
 from dispatcher.providers.url import Security, SmtpConfig
 
@@ -118,7 +118,7 @@ async def _log_in(client: aiosmtplib.SMTP, user: str, password: str) -> None:
 
 def _translated(error: Exception, config: SmtpConfig) -> ProviderError:
     user, password = config.user or "", config.password or ""
-    hidden = hider(password, f"\0{user}\0{password}", encoded=user)
+    hidden = redactor(password, f"\0{user}\0{password}", encoded=user)
     untrusted = next(
         (cause for cause in (error, error.__cause__) if isinstance(cause, ssl.SSLCertVerificationError)), None
     )
