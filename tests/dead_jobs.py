@@ -10,7 +10,7 @@ from typing import Any
 import dramatiq
 
 from vestnik import dead_jobs
-from vestnik.dead_jobs import DeadMessage
+from vestnik.dead_jobs import DeadJob
 
 ROOT = Path(__file__).parents[1]
 
@@ -50,7 +50,7 @@ finally:
 """A worker of the dispatcher with its middleware and four jobs; it ends when nothing is left to do."""
 
 
-def bury(job: str = "launch", *args: Any, queue: str = "control", error: str = "", traceback: str = "") -> DeadMessage:
+def bury(job: str = "launch", *args: Any, queue: str = "control", error: str = "", traceback: str = "") -> DeadJob:
     """A job that died, of `error` if that was noted."""
     broker = dramatiq.get_broker()
     broker.declare_queue(queue)
@@ -63,7 +63,7 @@ def bury(job: str = "launch", *args: Any, queue: str = "control", error: str = "
             break
     consumer.nack(taken)
     if error:
-        dead_jobs.note(taken.options["redis_message_id"], error, traceback, 1)
+        dead_jobs.record(taken.options["redis_message_id"], error, traceback, 1)
     found = dead_jobs.one(taken.options["redis_message_id"])
     assert found is not None
     return found

@@ -11,7 +11,7 @@ import yaml
 from prometheus_client import REGISTRY
 
 from dispatcher import metrics
-from vestnik.metrics.collector import Figures
+from vestnik.metrics.collector import InstallationCollector
 from web import observing
 
 OPS = Path(__file__).parents[1] / "ops"
@@ -27,7 +27,7 @@ def labels(transactional_db: None, valkey: None) -> dict[str, dict[str, set[str]
     for metric in COUNTED:
         if metric in (observing.REQUESTS, observing.REQUEST_SECONDS):
             metric.labels(*(["none", "200"][: len(metric._labelnames)]))
-    figures = Figures()
+    figures = InstallationCollector()
     found: dict[str, dict[str, set[str]]] = {"vestnik_tick_timestamp_seconds": {}}
     (job,) = yaml.safe_load((OPS / "prometheus" / "prometheus.yml").read_text())["scrape_configs"]
     assert job["relabel_configs"] == [{"source_labels": ["__meta_dns_name"], "target_label": "service"}]

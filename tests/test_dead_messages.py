@@ -119,12 +119,12 @@ def test_without_redis_the_middleware_lets_jobs_be_done(monkeypatch: pytest.Monk
     import redis
     from dramatiq.broker import MessageProxy
 
-    from dispatcher.queue.middleware import DeadMessageMiddleware
+    from dispatcher.queue.middleware import DeadJobMiddleware
 
     monkeypatch.setattr(dead_jobs, "client", lambda: redis.Redis.from_url("redis://127.0.0.1:1/0"))
     message = MessageProxy(dramatiq.Message("control", "fail", (), {}, {"redis_message_id": "x", "retries": 1}))
     message.stuff_exception(ValueError("no"))
-    middleware, broker = DeadMessageMiddleware(), dramatiq.get_broker()
+    middleware, broker = DeadJobMiddleware(), dramatiq.get_broker()
     middleware.before_process_message(broker, message)
     middleware.after_process_message(broker, message, exception=ValueError("no"))
     middleware.after_skip_message(broker, message)
@@ -162,7 +162,7 @@ def test_only_the_newest_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     died = [bury("launch", number, error="E") for number in range(4)]
     for seconds, message in enumerate(died):
         dead_jobs.client().zadd("vestnik:control.XQ", {message.id: 1_000_000 + seconds})
-    dead_jobs.forget_oldest("control")
+    dead_jobs.prune("control")
 
     assert [message.args for message in dead_jobs.listed()] == [(3,), (2,)]
     assert dead_jobs.client().hlen("vestnik:control.XQ.msgs") == len(keys()) == 2

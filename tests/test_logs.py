@@ -111,8 +111,8 @@ def test_an_exception_is_one_field(lines):
 
 
 def test_a_line_names_what_it_is_about_and_nothing_else_that_came_with_it(lines):
-    with logs.about(owner_id=1):
-        with logs.about(run_id=2, owner_id=3):
+    with logs.context(owner_id=1):
+        with logs.context(run_id=2, owner_id=3):
             logger.warning("within", extra={"delivery_id": 4, "address": "alice@example.org"})
         logger.warning("between")
     logger.warning("without")
@@ -125,7 +125,7 @@ def test_a_line_names_what_it_is_about_and_nothing_else_that_came_with_it(lines)
 
 
 def test_what_one_thread_is_about_another_is_not(lines):
-    with logs.about(run_id=1):
+    with logs.context(run_id=1):
         thread = threading.Thread(target=logger.warning, args=["elsewhere"])
         thread.start()
         thread.join()

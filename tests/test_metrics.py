@@ -24,8 +24,8 @@ from tests.web.ledger import make_run
 from vestnik import clock, heartbeats, jobs
 from vestnik.mailings.ledger.models import Delivery, Worker
 from vestnik.mailings.models import Mailing
-from vestnik.mailings.outages import Trouble
-from vestnik.metrics.collector import Figures, Ledger, _ask_ledger
+from vestnik.mailings.outages import OutageReason
+from vestnik.metrics.collector import Collector, Ledger, _ask_ledger
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("valkey")]
 
@@ -37,13 +37,13 @@ END_OTHER_SESSIONS = """
 
 
 @pytest.fixture
-def figures() -> Iterator[Figures]:
-    figures = Figures()
+def figures() -> Iterator[Collector]:
+    figures = Collector()
     yield figures
     figures.close()
 
 
-def told(figures: Figures) -> dict[str, Any]:
+def told(figures: Collector) -> dict[str, Any]:
     """The samples by name; with a label, by its value."""
     found: dict[str, Any] = {}
     for family in figures.collect():
@@ -158,7 +158,7 @@ def test_processes_are_counted_by_their_fresh_heartbeats(figures):
 def test_the_last_tick_and_the_breaker_are_told(figures):
     cache.set("vestnik:tick", 1_000_000_000.5, None)
     held = breaker.Breaker("a service")
-    held._fail(Trouble.MISCONFIGURED, "535 no", 99)
+    held._fail(OutageReason.MISCONFIGURED, "535 no", 99)
 
     found = told(figures)
     assert found["tick_timestamp_seconds"] == 1_000_000_000.5

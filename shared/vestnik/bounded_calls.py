@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 Answer = TypeVar("Answer")
 
 
-class Question(Generic[Answer]):
+class BoundedCall(Generic[Answer]):
     """Asked in a thread of its own, one at a time: whoever asks meanwhile waits for the same answer, so that a server
     that hangs is asked once, and not by more and more threads.
     """
@@ -26,7 +26,7 @@ class Question(Generic[Answer]):
         self._thread: threading.Thread | None = None
         self._last: _Asked[Answer] | None = None
 
-    def put(self) -> Callable[[float], Answer | None]:
+    def start(self) -> Callable[[float], Answer | None]:
         """Ask. What this returns waits until then (time.monotonic()) for the answer; None if there is none by then."""
         with self._lock:
             if self._last is None or self._last.over.is_set():

@@ -36,7 +36,7 @@ class QueueAway(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class DeadMessage:
+class DeadJob:
     """A job that nobody tries any more."""
 
     id: str
@@ -62,7 +62,7 @@ REQUEUEING = timedelta(seconds=5)
 """For so long a job that is being requeued is nobody else's."""
 
 
-def listed(limit: int = KEPT * len(QUEUES), offset: int = 0) -> list[DeadMessage]:
+def listed(limit: int = KEPT * len(QUEUES), offset: int = 0) -> list[DeadJob]:
     """The newest first, without the newest `offset`."""
     died: list[tuple[float, str, str]] = []
     with _answered():
@@ -72,7 +72,7 @@ def listed(limit: int = KEPT * len(QUEUES), offset: int = 0) -> list[DeadMessage
         return _read(sorted(died, reverse=True)[offset : offset + limit])
 
 
-def one(message_id: str) -> DeadMessage | None:
+def one(message_id: str) -> DeadJob | None:
     """The one with this id, if it is there."""
     with _answered():
         scores = [(client().zscore(_queue(queue), message_id), queue) for queue in QUEUES]
@@ -80,7 +80,7 @@ def one(message_id: str) -> DeadMessage | None:
     return found[0] if found else None
 
 
-def requeue(message: DeadMessage) -> None:
+def requeue(message: DeadJob) -> None:
     """Enqueue the job anew, with all its tries, and take it out of the dead. A crash in between leaves it in both
     places, never in none.
 
@@ -97,20 +97,20 @@ def requeue(message: DeadMessage) -> None:
         _forget(message.queue, message.id)
 
 
-def discard(message: DeadMessage) -> None:
+def discard(message: DeadJob) -> None:
     """Take it out of the dead for good. Raises ValidationError if somebody was faster."""
     with _answered():
         _refuse_gone(message)
         _forget(message.queue, message.id)
 
 
-def note(message_id: str, error: str, traceback: str, tries: int) -> None:
+def record(message_id: str, error: str, traceback: str, tries: int) -> None:
     """Keep why the message dies, for as long as Dramatiq keeps the message."""
     reason = {"error": error, "traceback": traceback, "tries": tries}
     client().set(_reason(message_id), json.dumps(reason), ex=settings.DEAD_MESSAGE_TTL + timedelta(days=1))
 
 
-def forget_oldest(queue: str) -> None:
+def prune(queue: str) -> None:
     """Let go of those beyond the newest `KEPT`."""
     oldest: Any = client().zrange(_queue(queue), 0, -KEPT - 1)
     if oldest:
@@ -123,7 +123,7 @@ def client() -> redis.Redis:
     return redis.Redis.from_url(impatient(settings.REDIS_URL))
 
 
-def _refuse_gone(message: DeadMessage) -> None:
+def _refuse_gone(message: DeadJob) -> None:
     if not client().hexists(f"{_queue(message.queue)}.msgs", message.id):
         raise _gone()
 
@@ -132,7 +132,7 @@ def _gone() -> ValidationError:
     return ValidationError(_("This job is not among the dead any more: somebody was faster."))
 
 
-def _read(died: list[tuple[float, str, str]]) -> list[DeadMessage]:
+def _read(died: list[tuple[float, str, str]]) -> list[DeadJob]:
     """The messages, each by its time of death in milliseconds, id and queue; without those that went meanwhile."""
     pipeline = client().pipeline(transaction=False)
     for _milliseconds, message_id, queue in died:
@@ -140,18 +140,18 @@ def _read(died: list[tuple[float, str, str]]) -> list[DeadMessage]:
         pipeline.get(_reason(message_id))
     answers = iter(pipeline.execute())
     return [
-        _dead_message(message_id, queue, milliseconds, content, reason)
+        _dead_job(message_id, queue, milliseconds, content, reason)
         for (milliseconds, message_id, queue), content, reason in zip(died, answers, answers, strict=True)
         if content is not None
     ]
 
 
-def _dead_message(message_id: str, queue: str, died: float, content: bytes, reason: bytes | None) -> DeadMessage:
+def _dead_job(message_id: str, queue: str, died: float, content: bytes, reason: bytes | None) -> DeadJob:
     message: dramatiq.Message[Any] = dramatiq.Message.decode(content)
     tries = message.options.get("retries", 0) + 1  # the content is as it was last enqueued
     noted = json.loads(reason) if reason else {"error": "", "traceback": "", "tries": tries}
     died_at = datetime.fromtimestamp(died / 1000, UTC)
-    return DeadMessage(message_id, queue, message.actor_name, message.args, died_at, **noted)
+    return DeadJob(message_id, queue, message.actor_name, message.args, died_at, **noted)
 
 
 def _forget(queue: str, *ids: str) -> None:

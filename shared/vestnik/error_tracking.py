@@ -67,7 +67,7 @@ def watch(service: str) -> None:
         include_local_variables=False,
         max_request_body_size="always" if service == "dispatcher" else "never",  # a job's is its name and arguments
         trace_propagation_targets=[],
-        before_send=_tell,
+        before_send=_report,
     )
     sentry_sdk.set_tag("service", service)
     ignore_logger("dramatiq.worker.WorkerThread")  # the integration tells of the same failure
@@ -79,7 +79,7 @@ def is_tried_again() -> None:
         sentry_sdk.get_isolation_scope().add_event_processor(lambda _event, _hint: None)
 
 
-def tell(words: str, *group: str) -> None:
+def report(words: str, *group: str) -> None:
     """A warning at Sentry; those of the same group are one issue there, whatever their words."""
     if sentry_sdk.get_client().is_active():
         with sentry_sdk.new_scope() as scope:
@@ -125,8 +125,8 @@ def _integration(service: str) -> Integration:
     return DjangoIntegration()
 
 
-def _tell(event: Event, _hint: Hint) -> Event | None:
-    if _told_lately(event):
+def _report(event: Event, _hint: Hint) -> Event | None:
+    if _reported_lately(event):
         return None
     if request := event.get("request"):
         event["request"] = {"method": request.get("method"), "url": str(request.get("url")).partition("?")[0]}
@@ -138,7 +138,7 @@ def _tell(event: Event, _hint: Hint) -> Event | None:
 _told: dict[tuple[str, str], float] = {}
 
 
-def _told_lately(event: Event) -> bool:
+def _reported_lately(event: Event) -> bool:
     """Whether this is a line of the log that was told moments ago: a queue that is away is complained of every second
     by every consumer. Exceptions are always told.
     """

@@ -34,7 +34,7 @@ _about: ContextVar[Mapping[str, Any]] = ContextVar("about", default=MappingProxy
 
 
 @contextmanager
-def about(**ids: Any) -> Iterator[None]:
+def context(**ids: Any) -> Iterator[None]:
     """What this thread logs meanwhile is about these, beside what it has been about before. Names are those of IDS."""
     token = _about.set({**_about.get(), **ids})
     try:

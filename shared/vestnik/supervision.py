@@ -23,7 +23,7 @@ from vestnik import access, clock, dead_jobs, fields, jobs, sharing
 from vestnik.accounts import audit
 from vestnik.accounts.audit import AuditAction, AuditEntry
 from vestnik.accounts.models import User
-from vestnik.dead_jobs import DeadMessage
+from vestnik.dead_jobs import DeadJob
 from vestnik.mailings import mailing_status, verbs
 from vestnik.mailings.ledger.models import RunState
 from vestnik.mailings.models import Mailing
@@ -105,7 +105,7 @@ def unblock(user: User, by: User, address: str = "") -> None:
 
 
 @transaction.atomic
-def requeue(message: DeadMessage, by: User, address: str = "") -> None:
+def requeue(message: DeadJob, by: User, address: str = "") -> None:
     """Try a job again that died. Raises ValidationError for who is no superuser and if somebody was faster, and
     dead_messages.QueueAway.
     """
@@ -114,13 +114,13 @@ def requeue(message: DeadMessage, by: User, address: str = "") -> None:
 
 
 @transaction.atomic
-def discard(message: DeadMessage, by: User, address: str = "") -> None:
+def discard(message: DeadJob, by: User, address: str = "") -> None:
     """Let a job that died go for good. Raises as `requeue` does."""
     _note_of_job(AuditAction.DISCARDED, message, by, address)
     dead_jobs.discard(message)
 
 
-def _note_of_job(action: AuditAction, message: DeadMessage, by: User, address: str) -> None:
+def _note_of_job(action: AuditAction, message: DeadJob, by: User, address: str) -> None:
     if not access.may_requeue(by):
         raise ValidationError(_("Only administrators may do this."))
     audit.write_of_job(action, by, str(message), address=address, reason=message.error)

@@ -37,9 +37,9 @@ def test_a_sweep_takes_a_bound_number_and_the_oldest_first(monkeypatch):
     young = session(-timedelta(days=1))
     for days in (9, 10):
         session(-timedelta(days=days))
-    sessions.sweep()
+    sessions.prune()
     assert list(Session.objects.values_list("pk", flat=True)) == [young]
-    sessions.sweep()
+    sessions.prune()
     assert not Session.objects.exists()
 
 

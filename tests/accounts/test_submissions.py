@@ -30,16 +30,16 @@ def waits_for_a_lock():
 
 
 def test_a_form_that_is_sent_twice_makes_its_thing_once(alice):
-    first, made = idempotency.once(alice, KEY, makes_a_list(alice))
+    first, made = idempotency.run_once(alice, KEY, makes_a_list(alice))
     assert made
-    again, made = idempotency.once(alice, KEY, makes_a_list(alice, "Another"))
+    again, made = idempotency.run_once(alice, KEY, makes_a_list(alice, "Another"))
     assert not made
     assert again == first == f"/lists/{ClientList.objects.get().pk}/"
 
 
 def test_another_form_or_another_user_makes_another(alice, bob):
     addresses = {
-        idempotency.once(user, key, makes_a_list(user, str(key)))[0]
+        idempotency.run_once(user, key, makes_a_list(user, str(key)))[0]
         for user, key in ((alice, KEY), (alice, uuid.uuid4()), (bob, KEY))
     }
     assert len(addresses) == ClientList.objects.count() == 3
@@ -51,10 +51,10 @@ def test_a_form_that_failed_can_be_sent_again(alice):
         raise ValueError
 
     with pytest.raises(ValueError):  # noqa: PT011  (whatever it was)
-        idempotency.once(alice, KEY, fails)
+        idempotency.run_once(alice, KEY, fails)
     assert not Submission.objects.exists()
     assert not ClientList.objects.exists()
-    assert idempotency.once(alice, KEY, makes_a_list(alice))[1]
+    assert idempotency.run_once(alice, KEY, makes_a_list(alice))[1]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -70,7 +70,7 @@ def test_the_second_of_two_at_once_waits_for_what_becomes_of_the_first(alice, fi
 
     def send(name, before):
         try:
-            return idempotency.once(alice, KEY, makes_a_list(alice, name, before))
+            return idempotency.run_once(alice, KEY, makes_a_list(alice, name, before))
         except ValueError:
             return None
         finally:
@@ -93,8 +93,8 @@ def test_the_second_of_two_at_once_waits_for_what_becomes_of_the_first(alice, fi
 
 
 def test_old_submissions_are_forgotten(alice):
-    idempotency.once(alice, KEY, lambda: "/old/")
+    idempotency.run_once(alice, KEY, lambda: "/old/")
     Submission.objects.update(at=F("at") - idempotency.KEPT - timedelta(minutes=1))
-    idempotency.once(alice, uuid.uuid4(), lambda: "/new/")
-    idempotency.sweep()
+    idempotency.run_once(alice, uuid.uuid4(), lambda: "/new/")
+    idempotency.prune()
     assert [submission.address for submission in Submission.objects.all()] == ["/new/"]

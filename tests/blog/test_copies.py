@@ -189,11 +189,11 @@ def test_the_home_page_and_the_post_come_before_the_depths_of_the_lists(front):
 
 def test_where_there_is_no_front_nothing_is_written(front, valkey, django_capture_on_commit_callbacks):
     front.FRONT_URL = ""
-    page_cache.kept("title", 60, lambda: "Old")
+    page_cache.cached("title", 60, lambda: "Old")
     with django_capture_on_commit_callbacks(execute=True):
         verbs.save_post(make())
     assert not StalePage.objects.exists()
-    assert page_cache.kept("title", 60, lambda: "New") == "New"
+    assert page_cache.cached("title", 60, lambda: "New") == "New"
 
 
 def test_what_is_undone_marks_nothing(front):

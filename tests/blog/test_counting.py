@@ -21,7 +21,7 @@ from local.servers import ValkeyServer
 from tests import embedded
 from vestnik.blog import verbs, view_counter
 from vestnik.blog.models import Post, ViewBatch
-from vestnik.blog.view_counter import BATCH, ID, VIEWS, flush, seen
+from vestnik.blog.view_counter import BATCH, ID, VIEWS, count_view, flush
 
 numbers = count(1)
 
@@ -91,7 +91,7 @@ STEPS = ("taken", "added", "committed")
 
 def test_views_are_added_to_the_posts_that_were_seen(posts):
     for slug, times in {"post-a": 3, "post-b": 1}.items():
-        assert all(seen(slug) for _ in range(times))
+        assert all(count_view(slug) for _ in range(times))
     assert views() == 0
     assert flush() == 4
     assert views("post-a", "post-b", "post-c") == [3, 1, 0]
@@ -102,19 +102,19 @@ def test_views_are_added_to_the_posts_that_were_seen(posts):
 @pytest.mark.parametrize("step", STEPS)
 def test_a_flush_that_dies_is_made_up_for(step, posts, monkeypatch):
     for _ in range(3):
-        seen("post-a")
+        count_view("post-a")
     with crash_at(step, monkeypatch), pytest.raises(Crash):
         flush()
     assert views() == (3 if step == "committed" else 0)
-    seen("post-a")
-    seen("post-b")
+    count_view("post-a")
+    count_view("post-b")
     assert flush() == (2 if step == "committed" else 5)
     assert views("post-a", "post-b") == [4, 1]
     assert not broker().exists(VIEWS, BATCH)
 
 
 def test_a_scheduler_that_asks_twice_does_no_harm(posts):
-    seen("post-a")
+    count_view("post-a")
     begin = threading.Barrier(4)
 
     def flush_with_others():
@@ -124,7 +124,7 @@ def test_a_scheduler_that_asks_twice_does_no_harm(posts):
 
     for _ in range(5):
         in_threads([flush_with_others] * 4)
-        seen("post-a")
+        count_view("post-a")
     flush()
     assert views("post-a") == [6]
 
@@ -162,7 +162,7 @@ def test_nothing_is_lost_or_doubled_while_readers_read_and_flushes_come_and_die(
 
     def read(slug):
         for _ in range(each):
-            assert seen(slug)
+            assert count_view(slug)
 
     def flush_again_and_again():
         while not over.is_set():
@@ -187,7 +187,7 @@ def test_nothing_is_lost_or_doubled_while_readers_read_and_flushes_come_and_die(
 
 def test_a_crash_of_postgresql_while_views_are_added_loses_and_doubles_none(posts, monkeypatch):
     for _ in range(5):
-        seen("post-a")
+        count_view("post-a")
     add = view_counter._add
 
     def add_and_crash(*args):
@@ -201,7 +201,7 @@ def test_a_crash_of_postgresql_while_views_are_added_loses_and_doubles_none(post
             flush()
     connection.close()
     embedded.SERVERS[0].start()
-    seen("post-a")
+    count_view("post-a")
     assert views() == 0
     assert flush() == 6
     assert views("post-a") == [6]
@@ -232,7 +232,7 @@ def test_a_crash_of_valkey_loses_no_view_that_was_counted(posts, own_valkey):
 
     def read():
         while not over.is_set():
-            results[seen("post-a")] += 1
+            results[count_view("post-a")] += 1
 
     def flush_again_and_again():
         while not over.is_set():
@@ -265,12 +265,12 @@ def test_where_redis_is_away_readers_wait_once_and_views_are_lost(posts, monkeyp
     monkeypatch.setattr(view_counter, "_silent_since", -1000.0)
     with monkeypatch.context() as patch:
         patch.setattr(view_counter, "_redis", lambda: away)
-        assert not any(seen("post-a") for _ in range(100))
+        assert not any(count_view("post-a") for _ in range(100))
         with pytest.raises(redis.RedisError):
             flush()
     assert len(caplog.records) == 1
     monkeypatch.setattr(view_counter, "_silent_since", -1000.0)
-    assert seen("post-a")
+    assert count_view("post-a")
     assert flush() == 1
 
 
@@ -284,7 +284,7 @@ def test_a_count_that_may_have_been_made_is_not_repeated(posts, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(view_counter, "_redis", lambda: slow)
         broker().client_pause(200)
-        assert not seen("post-a")
+        assert not count_view("post-a")
     monkeypatch.setattr(view_counter, "_silent_since", -1000.0)
     time.sleep(0.25)
     flush()
@@ -293,13 +293,13 @@ def test_a_count_that_may_have_been_made_is_not_repeated(posts, monkeypatch):
 
 def test_a_redis_that_comes_back_as_it_was_has_nothing_added_twice(posts):
     """A power cut takes a second's writes: what was flushed in it is there again."""
-    seen("post-a")
-    seen("post-a")
+    count_view("post-a")
+    count_view("post-a")
     kept = broker().dump(VIEWS)
-    seen("post-b")
+    count_view("post-b")
     assert flush() == 3
     broker().restore(VIEWS, 0, kept)
-    seen("post-a")
+    count_view("post-a")
     assert flush() == 1
     assert views("post-a", "post-b") == [3, 1]
 
@@ -309,52 +309,52 @@ def test_a_redis_that_comes_back_as_it_was_has_nothing_added_twice(posts):
 
 def test_what_is_no_address_of_a_post_is_not_counted():
     for slug in ("", ":id", "a b", "x" * 201, "müll", "a/b", "a\n", "\0"):
-        assert not seen(slug)
+        assert not count_view(slug)
     assert not broker().exists(VIEWS)
 
 
 def test_made_up_addresses_fill_no_memory_and_stop_nobody(posts, monkeypatch):
     monkeypatch.setattr(view_counter, "COUNT", view_counter.COUNT.replace(str(view_counter.MOST_SLUGS), "10"))
-    seen("post-a")
-    assert [seen(f"made-up-{number}") for number in range(12)] == [True] * 9 + [False] * 3
-    assert seen("post-a")
+    count_view("post-a")
+    assert [count_view(f"made-up-{number}") for number in range(12)] == [True] * 9 + [False] * 3
+    assert count_view("post-a")
     assert broker().hlen(VIEWS) == 11  # and its id
     assert flush() == 2
     assert list(ViewBatch.objects.values_list("added", flat=True)) == [{"post-a": 2}]
 
 
 def test_views_of_deleted_posts_are_dropped(posts):
-    seen("post-a")
-    seen("post-b")
+    count_view("post-a")
+    count_view("post-b")
     verbs.delete_posts(posts[:1])
     assert flush() == 1
     assert not broker().exists(VIEWS, BATCH)
 
 
 def test_views_follow_a_post_that_gets_another_address(posts):
-    seen("post-a")
+    count_view("post-a")
     posts[0].slug = "another"
     verbs.save_post(posts[0])
     make_post("post-a")
-    seen("another")
+    count_view("another")
     flush()
     assert views("another", "post-a") == [2, 0]
 
 
 def test_views_of_a_post_that_is_withdrawn_are_kept_and_those_of_its_empty_place_do_not_count(posts):
-    seen("post-a")
-    seen("post-b")
+    count_view("post-a")
+    count_view("post-b")
     verbs.unpublish(posts[:1])
     posts[1].publish_at = timezone.now() + timedelta(hours=1)
     verbs.save_post(posts[1])
     for post in posts:
-        seen(post.slug)
+        count_view(post.slug)
     assert flush() == 1
     assert views("post-a", "post-b", "post-c") == [1, 1, 1]
 
 
 def test_a_change_that_is_undone_loses_and_doubles_no_views(posts):
-    seen("post-a")
+    count_view("post-a")
     with transaction.atomic():
         verbs.unpublish(posts[:1])
         assert views("post-a") == [1]
@@ -374,7 +374,7 @@ def test_a_post_is_saved_while_redis_is_away(posts, monkeypatch):
 
 def test_saving_a_post_does_not_take_its_views_back(posts):
     mine = Post.objects.get(slug="post-a")
-    seen("post-a")
+    count_view("post-a")
     flush()
     mine.title = "Another"
     verbs.save_post(mine)
@@ -382,10 +382,10 @@ def test_saving_a_post_does_not_take_its_views_back(posts):
 
 
 def test_old_batches_are_forgotten(posts):
-    seen("post-a")
+    count_view("post-a")
     flush()
     ViewBatch.objects.update(added_at=timezone.now() - timedelta(days=31))
-    seen("post-a")
+    count_view("post-a")
     flush()
     assert ViewBatch.objects.count() == 1
 
@@ -409,7 +409,7 @@ class CountingMachine(RuleBasedStateMachine):
     @rule(slug=st.sampled_from(["post-a", "post-b"]), times=st.integers(1, 3))
     def read(self, slug, times):
         for _ in range(times):
-            assert seen(slug)
+            assert count_view(slug)
         self.counted[slug] += times
 
     @rule()

@@ -79,7 +79,7 @@ def test_a_letters_frame_asks_nobody_until_its_reader_wants_the_pictures(
         cookie = session.cookies[settings.SESSION_COOKIE_NAME].value
         context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": cookie, "url": str(live_server)}])
         page = context.new_page()
-        page.goto(f"{live_server}{reverse('messages:thing', args=[message.pk])}")
+        page.goto(f"{live_server}{reverse('messages:detail', args=[message.pk])}")
         frame = page.frame_locator("iframe.letter")
         seen = "secret@alice" if reader == "alice" else "anna@example.org"
         frame.locator("#read", has_text=seen).wait_for()

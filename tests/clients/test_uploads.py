@@ -327,7 +327,7 @@ def test_files_that_nobody_confirms_are_kept_for_a_day(alice):
     day = timedelta(days=1)
     ClientImport.objects.filter(pk=old.pk).update(created_at=timezone.now() - day - timedelta(minutes=1))
     ClientImport.objects.filter(pk=new.pk).update(created_at=timezone.now() - day + timedelta(minutes=1))
-    import_jobs.forget_files()
+    import_jobs.prune_files()
     assert list(ClientImport.objects.all()) == [new]
 
 
@@ -452,7 +452,7 @@ def test_refused_rows_are_kept_for_a_week_and_what_an_import_did_for_ever(alice)
     week = timedelta(days=7)
     ClientImport.objects.filter(pk=old.pk).update(finished_at=timezone.now() - week - timedelta(minutes=1))
     ClientImport.objects.filter(pk=new.pk).update(finished_at=timezone.now() - week + timedelta(minutes=1))
-    import_jobs.forget_files()
+    import_jobs.prune_files()
     assert not old.pieces.exists()
     assert new.pieces.exists()
     assert waiting.pieces.exists()

@@ -178,10 +178,10 @@ def test_what_was_accepted_before_does_not_end_the_time_that_the_service_asked_f
     slice_of(engine, alice)  # both are on their way
     provider.release(1)
     engine.pace.renew()
-    assert outages.outage().trouble == "throttled"
+    assert outages.current().reason == "throttled"
     provider.release()
     engine.pace.renew()
-    assert outages.outage() is not None, "Retry-After: 60 was obeyed for a moment"
+    assert outages.current() is not None, "Retry-After: 60 was obeyed for a moment"
 
 
 def test_a_late_receipt_of_another_letter_sends_no_second_probe(alice, engine, provider, others, settings):
@@ -263,7 +263,7 @@ def test_answers_that_ask_for_patience_prove_that_the_service_is_back(alice, eng
         slice_of(engine, alice, 3.0)
     engine.pace.renew()
     assert len(provider.letters) >= 2
-    assert outages.outage() is None, "it answers letter after letter, and all other processes wait"
+    assert outages.current() is None, "it answers letter after letter, and all other processes wait"
 
 
 # Wake-ups
@@ -521,7 +521,7 @@ def test_account_mail_does_not_pay_for_a_refusal_that_meets_every_letter(transac
         for _ in range(40):
             mail.work()
             time.sleep(0.08)
-        assert outages.outage().trouble == "refused"
+        assert outages.current().reason == "refused"
         assert not AccountLetter.objects.exclude(state="queued").exists()
     finally:
         mail.stop()

@@ -77,12 +77,12 @@ def test_three_failures_in_a_row_open_it_for_everybody(alice, engine, provider, 
     provider.fail(AWAY)
     lane(alice)
     lane(alice)
-    assert (outages.outage(), on_the_home_page()) == (None, [])
+    assert (outages.current(), on_the_home_page()) == (None, [])
     others.ask()
     before = timezone.now()
     lane(alice)
-    outage = outages.outage()
-    assert (outage.trouble, outage.words) == ("unavailable", str(AWAY))
+    outage = outages.current()
+    assert (outage.reason, outage.message) == ("unavailable", str(AWAY))
     assert timedelta(seconds=4.5) <= outage.next_probe - before < timedelta(seconds=6)
     assert on_the_home_page() == [(False, "takes nothing at the moment")]
     with pytest.raises(CircuitOpen) as refusal:
@@ -108,7 +108,7 @@ def test_wrong_settings_open_it_at_once_and_are_told_once(alice, provider, lane,
     for _ in range(3):
         lane(alice)
         time.sleep(0.12)
-    assert outages.outage().trouble == "misconfigured"
+    assert outages.current().reason == "misconfigured"
     told = [record for record in caplog.records if "refused the login" in record.getMessage()]
     assert [record.levelname for record in told] == ["ERROR"]
 
@@ -133,7 +133,7 @@ def test_one_letter_at_a_time_tries_and_the_first_that_is_taken_closes_it(alice,
     assert len(provider.letters) == 1, "a second probe beside the first"
     provider.release()
     engine.pace.renew()
-    assert outages.outage() is None
+    assert outages.current() is None
     others.ask()
     assert "tick" in hints(), "the others are not woken"
     lane(alice)
@@ -149,11 +149,11 @@ def test_what_was_answered_after_others_opened_it_closes_it(alice, engine, provi
     receipt = Receipt(Letter(1, 1, "1@example.org", "", "client@example.org", b""), Outcome.ACCEPTED, 250, "", 0.0, 0.0)
     engine.pace.breaker.heard(receipt, 10)
     engine.pace.renew()
-    assert outages.outage() is None
+    assert outages.current() is None
     opened(others)
     time.sleep(0.05)
     engine.pace.renew()
-    assert outages.outage() is not None, "what was answered before proves nothing"
+    assert outages.current() is not None, "what was answered before proves nothing"
 
 
 def test_a_probe_that_fails_makes_the_next_one_wait_longer(others, settings):
@@ -176,7 +176,7 @@ def test_a_lane_whose_probe_finds_no_connection_makes_the_next_one_wait_longer(a
     time.sleep(0.06)
     before = timezone.now()
     lane(alice)
-    assert outages.outage().next_probe - before > timedelta(seconds=4)
+    assert outages.current().next_probe - before > timedelta(seconds=4)
 
 
 def test_what_was_under_way_when_it_opened_does_not_lengthen_it(engine, others, settings):
@@ -190,7 +190,7 @@ def test_a_probe_with_nothing_to_try_is_left_to_others(alice, bob, provider, lan
     opened(others)
     time.sleep(0.12)
     lane(bob)
-    assert outages.outage() is not None
+    assert outages.current() is not None
     others.ask()
     assert others.probing
 
@@ -213,11 +213,11 @@ def test_another_owners_letters_prove_that_the_service_is_back(alice, bob, provi
     provider.fail(AWAY)
     for _ in range(3):
         lane(alice)
-    assert outages.outage() is not None
+    assert outages.current() is not None
     provider.recover()
     time.sleep(0.12)
     lane(bob)
-    assert outages.outage() is None
+    assert outages.current() is None
 
 
 def test_as_many_letters_without_an_answer_as_there_are_connections_open_it(alice, engine, provider, lane, settings):
@@ -225,7 +225,7 @@ def test_as_many_letters_without_an_answer_as_there_are_connections_open_it(alic
     run = launched(make_mailing(alice, 100))
     provider.always(SILENCE)
     lane(alice)
-    assert outages.outage().words == SILENCE.words
+    assert outages.current().message == SILENCE.words
     charged = Delivery.objects.filter(run=run, attempts__gt=0).count()
     assert charged <= 2 * provider.connections, "the whole run paid for a service that hangs"
     assert charged == Attempt.objects.count()
@@ -237,7 +237,7 @@ def test_connections_that_close_before_each_letter_open_it_though_no_letter_pays
     provider.always(Answer(Outcome.RETURNED, None, "the connection was closed before the letter"))
     for _ in range(3):
         lane(alice)
-    assert outages.outage().words == "the connection was closed before the letter"
+    assert outages.current().message == "the connection was closed before the letter"
     assert len(provider.letters) < 100, "letters go round without end"
     assert not Attempt.objects.exists()
     assert states(run) == ["queued"] * 30
@@ -251,7 +251,7 @@ def test_some_letters_without_an_answer_are_their_own_affair(alice, provider, la
     run = launched(mailing)
     for _ in range(3):
         lane(alice)
-    assert outages.outage() is None
+    assert outages.current() is None
     assert states(run).count("sent") >= 70
 
 
@@ -265,7 +265,7 @@ def test_silence_of_one_domain_is_its_own_affair_while_others_are_answered(alice
     lane(bob)
     for _ in range(5):
         lane(alice)
-    assert outages.outage() is None
+    assert outages.current() is None
     assert states(second) == ["sent"] * 10
     assert set(states(first)) == {"queued"}
 
@@ -289,8 +289,8 @@ def test_what_is_misconfigured_stays_so_probe_after_probe(alice, provider, lane,
     provider.then_fail(WRONG)
     time.sleep(0.06)
     lane(alice)
-    outage = outages.outage()
-    assert (outage.trouble, outage.words) == ("misconfigured", str(WRONG))
+    outage = outages.current()
+    assert (outage.reason, outage.message) == ("misconfigured", str(WRONG))
 
 
 def test_a_service_that_asks_to_be_left_alone_is(alice, engine, provider, lane):
@@ -302,7 +302,7 @@ def test_a_service_that_asks_to_be_left_alone_is(alice, engine, provider, lane):
     lane(alice)
     provider.release(1)
     engine.pace.renew()
-    assert outages.outage().trouble == "throttled"
+    assert outages.current().reason == "throttled"
     provider.release()
     before = len(provider.letters)
     lane(alice)
@@ -329,7 +329,7 @@ def test_no_room_for_a_connection_is_no_fault_of_the_service(alice, provider, la
     provider.fail(ConnectionLimitReached("all connections are in use"))
     for _ in range(4):
         lane(alice)
-    assert outages.outage() is None
+    assert outages.current() is None
 
 
 def test_letters_that_are_sent_in_the_foreground_go_by_it_too(alice, engine, provider, settings):
@@ -338,11 +338,11 @@ def test_letters_that_are_sent_in_the_foreground_go_by_it_too(alice, engine, pro
     provider.fail(AWAY)
     with pytest.raises(foreground.ServiceDown):
         foreground.send(engine, [run.pk])
-    assert outages.outage().words == str(AWAY)
+    assert outages.current().message == str(AWAY)
     provider.recover()
     foreground.send(engine, [run.pk])
     assert states(run) == ["sent"]
-    assert outages.outage() is None
+    assert outages.current() is None
 
 
 def test_a_database_that_is_away_is_no_fault_of_the_service(alice, provider, lane, monkeypatch):
@@ -355,7 +355,7 @@ def test_a_database_that_is_away_is_no_fault_of_the_service(alice, provider, lan
     monkeypatch.setattr(statements, "next_run", gone)
     for _ in range(4):
         lane(alice)
-    assert outages.outage() is None
+    assert outages.current() is None
 
 
 def test_without_redis_there_is_no_breaker_and_letters_go_out(alice, engine, settings, monkeypatch):
@@ -367,7 +367,7 @@ def test_without_redis_there_is_no_breaker_and_letters_go_out(alice, engine, set
     assert engine.pace.breaker.failed(AWAY) is None
     foreground.send(engine, [run.pk])
     assert states(run) == ["sent"] * 3
-    assert outages.outage() is None
+    assert outages.current() is None
 
 
 def test_two_processes_send_one_probe_between_them(alice, engine, provider, others, brief, transactional_db):
@@ -402,7 +402,7 @@ def test_no_recipient_is_named_by_what_is_kept_of_an_outage(engine, quoted, retr
         letter = Letter(n, 1, f"{n}@example.org", "", f"bob.baker@example{n}.com", b"")
         engine.pace.breaker.heard(Receipt(letter, Outcome.TEMPORARY, None, answer, 0.0, 0.0, retry_after), 1)
         engine.pace.breaker.tell()
-    words = outages.outage().words
+    words = outages.current().message
     assert "relay.internal:587" in words
     kept = f"{lanes._redis().hgetall(outages.KEY)} {caplog.text} {words}".lower()
     assert "bob" not in kept

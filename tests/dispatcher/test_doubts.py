@@ -58,8 +58,8 @@ def work(lane, *owners, until, seconds=15):
 
 
 def refused():
-    outage = outages.outage()
-    return outage is not None and outage.trouble == "refused"
+    outage = outages.current()
+    return outage is not None and outage.reason == "refused"
 
 
 def uncharged(run):
@@ -85,7 +85,7 @@ def test_a_refusal_that_meets_every_letter_halts_sending_and_no_letter_pays(
     assert answer.words in told[0].getMessage()
     provider.always(ACCEPTED)
     work(lane, alice, until=lambda: states(run) == ["sent"] * 120)
-    assert outages.outage() is None
+    assert outages.current() is None
     assert set(Attempt.objects.values_list("outcome", flat=True)) == {"accepted"}
 
 
@@ -104,7 +104,7 @@ def test_a_list_of_dead_addresses_ends_and_halts_nothing(alice, engine, provider
     run = launched(make_mailing(alice, 200))
     provider.always(PERMANENT)
     work(lane, alice, until=lambda: states(run) == ["failed"] * 200)
-    assert outages.outage() is None
+    assert outages.current() is None
 
 
 @pytest.mark.parametrize("answer", [RELAY, POLICY], ids=lambda answer: answer.words)
@@ -128,7 +128,7 @@ def test_a_refusal_while_others_are_taken_ends_its_letter(alice, engine, provide
     failed = run.deliveries.filter(state="failed")
     assert set(failed.values_list("address", flat=True)) == set(bad)
     assert set(failed.values_list("attempts", "tries__outcome", "tries__code")) == {(1, "permanent", 554)}
-    assert outages.outage() is None
+    assert outages.current() is None
     wait_until(lambda: not type(run).objects.filter(pk=run.pk, state="open").exists())
 
 
@@ -141,7 +141,7 @@ def test_what_is_refused_for_our_right_to_send_is_tried_again_though_others_are_
     for address in elsewhere:
         provider.answers(address, RELAY)
     work(lane, alice, until=lambda: states(run) == ["sent"] * 40)
-    assert outages.outage() is None
+    assert outages.current() is None
     assert set(Attempt.objects.filter(code=554).values_list("outcome", flat=True)) <= {"temporary"}
     told = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
     assert len(told) == 1
@@ -152,7 +152,7 @@ def test_the_refusals_of_a_few_letters_stand_where_no_more_come(alice, engine, p
     run = launched(make_mailing(alice, 3))
     provider.always(POLICY)
     work(lane, alice, until=lambda: states(run) == ["failed"] * 3)
-    assert outages.outage() is None
+    assert outages.current() is None
     wait_until(lambda: not type(run).objects.filter(pk=run.pk, state="open").exists())
 
 
@@ -172,7 +172,7 @@ def test_one_bad_letter_does_not_keep_it_open(alice, bob, engine, provider, lane
     provider.answers(bad, *[POLICY] * 50)
     his = launched(make_mailing(bob, 5))
     work(lane, alice, bob, until=lambda: states(his) == ["sent"] * 5 and states(hers).count("sent") == 29)
-    assert outages.outage() is None
+    assert outages.current() is None
 
 
 def test_many_bad_letters_in_a_row_end_when_others_have_been_taken(alice, engine, provider, lane):
@@ -247,11 +247,11 @@ def test_operators_are_told_once_of_refusals_that_differ_in_names_alone(engine, 
 
 
 def test_another_login_is_another_service(alice, engine, provider, settings):
-    engine.pace.breaker._fail(outages.Trouble.MISCONFIGURED, "535 no", 99, [900])
+    engine.pace.breaker._fail(outages.OutageReason.MISCONFIGURED, "535 no", 99, [900])
     with pytest.raises(CircuitOpen):
         engine.pace.breaker.ask()
     settings.MAIL_SERVICE_URL = "smtp://vestnik:another@127.0.0.1:9"
-    Breaker("memory://").ask()
+    Breaker("memory://").check()
 
 
 def test_in_the_foreground_nobody_waits_for_letters_that_are_refused_again_and_again(

@@ -65,7 +65,7 @@ def in_the_world_of(owner, other):
     verbs.switch_off(others, owner, "why not")
     upload = ClientImport.objects.create(owner=owner, client_list=sent.lists.get(), file_name="clients.csv", reason="")
     ImportPiece.objects.create(client_import=upload, kind="source", number=0, data=b"email")
-    idempotency.once(owner, uuid.uuid4(), lambda: "/lists/1/")
+    idempotency.run_once(owner, uuid.uuid4(), lambda: "/lists/1/")
     return sent
 
 
@@ -266,7 +266,7 @@ def test_a_row_that_something_else_refers_to_is_left_and_told_of(alice, caplog):
 
 @pytest.mark.django_db(transaction=True)
 def test_the_tick_finds_accounts_that_are_not_erased_and_submissions_that_are_old(alice, bob, valkey):
-    idempotency.once(bob, uuid.uuid4(), lambda: "/")
+    idempotency.run_once(bob, uuid.uuid4(), lambda: "/")
     Submission.objects.update(at=bob.date_joined - idempotency.KEPT - timedelta(hours=1))
     User.objects.filter(pk=alice.pk).update(deleted_at=alice.date_joined)
     ticking.tick()

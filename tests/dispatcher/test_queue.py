@@ -136,7 +136,7 @@ def test_slots_of_lanes_that_wait_are_free_again_and_those_of_lanes_that_work_ar
     client = redis.Redis.from_url(settings.REDIS_URL)
     lanes.wake(1)
     client.set("vestnik:lane:2:0", "works", px=10_000)
-    lanes.forget_waiting()
+    lanes.free_waiting_slots()
     assert client.keys("vestnik:lane:*") == [b"vestnik:lane:2:0"]
 
 
@@ -175,7 +175,7 @@ def test_the_scheduler_looks_for_what_is_due_where_the_queue_was_begun_anew(valk
 
 def noted(message):
     """What the middleware does before and after a job."""
-    dead = middleware.DeadMessageMiddleware()
+    dead = middleware.DeadJobMiddleware()
     dead.before_process_message(None, message)
     dead.after_process_message(None, message)
 

@@ -363,11 +363,11 @@ def test_a_cookie_that_comes_with_a_page_is_not_carried_to_the_next(db, front, m
 
 def test_what_redis_keeps_is_left_behind_before_pages_are_made(transactional_db, front):
     """Whoever changed the page may not have reached the cache."""
-    page_cache.kept("title", 60, lambda: "Old")
+    page_cache.cached("title", 60, lambda: "Old")
     made = []
 
     async def make(request):
-        made.append(page_cache.kept("title", 60, lambda: "New"))
+        made.append(page_cache.cached("title", 60, lambda: "New"))
         return web.Response(headers=PASSED_BY)
 
     front.answers["/en/blog/"] = make
@@ -377,12 +377,12 @@ def test_what_redis_keeps_is_left_behind_before_pages_are_made(transactional_db,
 
 
 def test_what_redis_keeps_of_the_blog_stays_where_only_figures_are_others(transactional_db, front):
-    page_cache.kept("title", 60, lambda: "Old")
-    page_cache.kept("number", 60, lambda: 1, page_cache.FIGURES)
+    page_cache.cached("title", 60, lambda: "Old")
+    page_cache.cached("number", 60, lambda: 1, page_cache.FIGURES)
     mark("/en/", "/ru/")
     page_refresh.refresh()
-    assert page_cache.kept("title", 60, lambda: "New") == "Old"
-    assert page_cache.kept("number", 60, lambda: 2, page_cache.FIGURES) == 2
+    assert page_cache.cached("title", 60, lambda: "New") == "Old"
+    assert page_cache.cached("number", 60, lambda: 2, page_cache.FIGURES) == 2
 
 
 def test_pages_that_are_marked_again_and_again_while_the_front_is_away_are_few_rows(db, front, settings):

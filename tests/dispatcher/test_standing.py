@@ -162,7 +162,7 @@ def test_state_and_words_agree_in_any_order(db, maria, valkey, periodicity, star
 def page(person, mailing):
     browser = Browser()
     browser.force_login(person)
-    return browser.get(reverse("mailings:thing", args=[mailing.pk])).content.decode()
+    return browser.get(reverse("mailings:detail", args=[mailing.pk])).content.decode()
 
 
 def pressed(person, name, mailing):

@@ -95,7 +95,7 @@ def test_what_was_under_way_together_slows_down_once(clock):
     began = clock.now
     clock.now += 1.0
     for _ in range(40):
-        throttle.heard(refusal(began, 421))
+        throttle.record(refusal(began, 421))
     assert throttle.rate == pytest.approx(20, rel=0.1)
 
 
@@ -104,7 +104,7 @@ def test_a_full_mailbox_here_and_there_slows_nothing_down(clock):
     for number in range(10_000):
         throttle.take(1)
         clock.now += 0.001
-        throttle.heard(refusal(clock.now, 452) if number % 20 == 0 else receipt(clock.now))
+        throttle.record(refusal(clock.now, 452) if number % 20 == 0 else receipt(clock.now))
     assert throttle.rate is None
 
 
@@ -113,7 +113,7 @@ def test_it_never_stops_altogether(clock):
     for _ in range(100):
         throttle.take(1)
         clock.now += 1
-        throttle.heard(refusal(clock.now, 429))
+        throttle.record(refusal(clock.now, 429))
     assert throttle.rate == throttling.SLOWEST
     granted, wait = throttle.take(5)
     assert granted or wait <= 1 / throttling.SLOWEST
@@ -124,7 +124,7 @@ def test_what_was_not_handed_over_is_not_lost(clock):
     throttle.take(40)
     began = clock.now
     clock.now += 1
-    throttle.heard(refusal(began, 429))
+    throttle.record(refusal(began, 429))
     clock.now += 1
     granted, _ = throttle.take(40)
     throttle.give_back(granted)
@@ -135,7 +135,7 @@ def test_a_refusal_for_good_is_no_throttling(clock):
     throttle = Throttle()
     for _ in range(100):
         throttle.take(1)
-        throttle.heard(receipt(clock.now, Outcome.PERMANENT, 550))
+        throttle.record(receipt(clock.now, Outcome.PERMANENT, 550))
     assert throttle.rate is None
 
 
@@ -144,7 +144,7 @@ def test_greylisting_slows_nothing_down(clock):
     for _ in range(2000):
         throttle.take(1)
         clock.now += 0.001
-        throttle.heard(replace(refusal(clock.now, 451), about=About.LETTER))
+        throttle.record(replace(refusal(clock.now, 451), about=About.LETTER))
     assert throttle.rate is None
 
 
@@ -154,5 +154,5 @@ def test_what_refuses_everything_for_now_and_does_not_say_why_is_not_crept_up_to
     for _ in range(2000):
         throttle.take(1)
         clock.now += 0.05
-        throttle.heard(refusal(clock.now, 451))
+        throttle.record(refusal(clock.now, 451))
     assert throttle.rate == throttling.SLOWEST_IN_DOUBT

@@ -5,7 +5,7 @@ import threading
 import pytest
 from django.core.cache import cache
 
-from vestnik.front.page_cache import BLOG, FIGURES, kept, key_of, throw_away
+from vestnik.front.page_cache import BLOG, FIGURES, cached, invalidate, key_of
 from vestnik.settings import impatient
 
 
@@ -17,21 +17,21 @@ def empty(valkey):
 def test_what_is_kept_is_not_made_again():
     made = []
     for _ in range(3):
-        assert kept("title", 60, lambda: made.append(1) or "Old") == "Old"
+        assert cached("title", 60, lambda: made.append(1) or "Old") == "Old"
     assert len(made) == 1
 
 
 def test_what_is_thrown_away_is_made_again():
-    kept("title", 60, lambda: "Old")
-    throw_away()
-    assert kept("title", 60, lambda: "New") == "New"
-    assert kept("title", 60, lambda: "Newer") == "New"
+    cached("title", 60, lambda: "Old")
+    invalidate()
+    assert cached("title", 60, lambda: "New") == "New"
+    assert cached("title", 60, lambda: "Newer") == "New"
 
 
 def test_what_is_thrown_away_of_one_room_stays_in_another():
-    kept("title", 60, lambda: "Old")
-    throw_away(FIGURES)
-    assert kept("title", 60, lambda: "New") == "Old"
+    cached("title", 60, lambda: "Old")
+    invalidate(FIGURES)
+    assert cached("title", 60, lambda: "New") == "Old"
 
 
 def test_what_was_made_of_what_stood_before_the_change_is_not_met_after_it():
@@ -42,17 +42,17 @@ def test_what_was_made_of_what_stood_before_the_change_is_not_met_after_it():
         assert thrown_away.wait(5)
         return "Old"
 
-    thread = threading.Thread(target=lambda: kept("title", 60, make))
+    thread = threading.Thread(target=lambda: cached("title", 60, make))
     thread.start()
     assert begun.wait(5)
-    throw_away()
+    invalidate()
     thrown_away.set()
     thread.join()
-    assert kept("title", 60, lambda: "New") == "New"
+    assert cached("title", 60, lambda: "New") == "New"
 
 
 def test_each_change_begins_a_generation_of_its_own():
-    threads = [threading.Thread(target=throw_away) for _ in range(8)]
+    threads = [threading.Thread(target=invalidate) for _ in range(8)]
     seen = {cache.get(key_of(BLOG))}
     for thread in threads:
         thread.start()
@@ -62,13 +62,13 @@ def test_each_change_begins_a_generation_of_its_own():
 
 
 def test_a_generation_that_the_cache_dropped_is_followed_by_one_that_all_agree_on():
-    kept("title", 60, lambda: "Old")
+    cached("title", 60, lambda: "Old")
     cache.delete(key_of(BLOG))
     start, answers = threading.Barrier(8), []
 
     def ask():
         start.wait(5)
-        answers.append(kept("title", 60, lambda: "New"))
+        answers.append(cached("title", 60, lambda: "New"))
 
     threads = [threading.Thread(target=ask) for _ in range(8)]
     for thread in threads:
@@ -76,7 +76,7 @@ def test_a_generation_that_the_cache_dropped_is_followed_by_one_that_all_agree_o
     for thread in threads:
         thread.join()
     assert answers == ["New"] * 8
-    assert kept("title", 60, lambda: "Newer") == "New"
+    assert cached("title", 60, lambda: "Newer") == "New"
 
 
 def test_while_redis_is_away_everything_is_made_and_nothing_is_kept_for_after(settings):
@@ -84,14 +84,14 @@ def test_while_redis_is_away_everything_is_made_and_nothing_is_kept_for_after(se
     away = {"default": {**there["default"], "LOCATION": impatient("unix:///nowhere/valkey.sock")}}
     for text in ("One", "Two"):
         settings.CACHES = away
-        throw_away()
-        assert kept("title", 60, lambda text=text: text) == text
+        invalidate()
+        assert cached("title", 60, lambda text=text: text) == text
         settings.CACHES = there
     assert list(cache._cache.get_client().scan_iter("*None*")) == []
-    assert kept("title", 60, lambda: "Three") == "Three"
+    assert cached("title", 60, lambda: "Three") == "Three"
 
 
 def test_what_is_kept_for_a_moment_is_gone_after_it():
-    kept("title", 1, lambda: "Old")
+    cached("title", 1, lambda: "Old")
     (key,) = cache._cache.get_client().scan_iter("*title*")
     assert 0 < cache._cache.get_client().pttl(key) <= 1000

@@ -63,10 +63,10 @@ def test_the_plan_counts_among_the_audience(alice: User, three: list[Client]) ->
     clients.add_to_list(client_list, three[:2])
     assert missing_values.of_audience(message, alice.pk, [client_list], []).empty == {}
     assert missing_values.of_audience(message, alice.pk, [client_list], three[1:]).empty == {"full_name": 1}
-    assert missing_values.of_audience(message, alice.pk, [], three[2:]) == missing_values.Gaps(
+    assert missing_values.of_audience(message, alice.pk, [], three[2:]) == missing_values.MissingValues(
         1, True, {"full_name": 1}
     )
-    assert missing_values.of_audience(message, alice.pk, [], []) == missing_values.Gaps(0, True, {})
+    assert missing_values.of_audience(message, alice.pk, [], []) == missing_values.MissingValues(0, True, {})
 
 
 def test_no_more_clients_are_looked_at_than_a_form_can_wait_for(
@@ -76,7 +76,7 @@ def test_no_more_clients_are_looked_at_than_a_form_can_wait_for(
     message = Message(subject="x", text="{{ full_name }} {{ attributes.a }} {{ attributes.b }}")
     with django_assert_max_num_queries(2):
         found = missing_values.of_owner(message, alice.pk)
-    assert found == missing_values.Gaps(2, False, {"attributes.a": 2, "attributes.b": 2})
+    assert found == missing_values.MissingValues(2, False, {"attributes.a": 2, "attributes.b": 2})
     assert "Of the first 2 clients" in notices.of_gaps(found)[0]
 
 

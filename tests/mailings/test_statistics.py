@@ -239,11 +239,11 @@ def test_progress_says_what_is_the_matter_with_the_service_and_when_it_is_asked_
     run = launched(alice, 1)
     breaker = Breaker("memory://")
     breaker.failed(Misconfigured("smtp.internal:587: <bob@example.com> is at lunch."))
-    next_probe = timezone.localtime(outages.outage().next_probe)
+    next_probe = timezone.localtime(outages.current().next_probe)
     assert waiting(run) == (
         f"The mail service refuses this installation's settings. The next try is at {next_probe:%H:%M:%S}."
     )
-    assert statistics.progress(run).outage.words == "smtp.internal:587: <b…@example.com> is at lunch."
+    assert statistics.progress(run).outage.message == "smtp.internal:587: <b…@example.com> is at lunch."
     redis.Redis.from_url(settings.REDIS_URL).delete(outages.KEY)
     assert waiting(run) == ""
 

@@ -75,7 +75,7 @@ def faults_of_an_outage(mailing: Mailing, post: Any, behave: Callable[[], None],
     Raises NotInTime where what should be does not come about soon.
     """
     late = []
-    if not comes_about(lambda: outages.outage() is not None, 10):  # a whole dial may take 5 s
+    if not comes_about(lambda: outages.current() is not None, 10):  # a whole dial may take 5 s
         late.append("nobody is told")
     elif not comes_about(lambda: uncharged(mailing), 1):  # all may just be in hand, and about to be given back
         late.append("letters do not wait uncharged")
@@ -84,7 +84,7 @@ def faults_of_an_outage(mailing: Mailing, post: Any, behave: Callable[[], None],
         late.append("it does not go on")
     wait_until(over(mailing), 30)
     faults = sorted(repr(end) for end in set(ends(mailing, post).values()) - {well})
-    if not comes_about(lambda: outages.outage() is None, 3):
+    if not comes_about(lambda: outages.current() is None, 3):
         late.append("the note stays")
     if late and not faults:
         raise NotInTime(", ".join(late))

@@ -16,7 +16,7 @@ from tests.system.processes import Dispatcher, of_tests, wait_until
 from tests.timing import in_time
 from vestnik.mailings import outages
 from vestnik.mailings.ledger.models import Attempt
-from vestnik.mailings.outages import Trouble
+from vestnik.mailings.outages import OutageReason
 from vestnik.testing.factories import make_list, make_mailing
 
 SENT = ("accepted", 250)
@@ -205,13 +205,13 @@ def test_a_wrong_certificate_and_a_refused_login_are_told_once_and_cost_nothing(
         with Dispatcher(of_tests(post.port, **variables), tmp_path):
             mailing = make_mailing(alice, 50)
             wait_until(lambda: post.connections_made >= 3)
-            outage = outages.outage()
+            outage = outages.current()
             assert outage is not None
-            assert outage.trouble == Trouble.MISCONFIGURED
-            assert "certificate" in outage.words
+            assert outage.reason == OutageReason.MISCONFIGURED
+            assert "certificate" in outage.message
             assert uncharged(mailing)
             post.certificate = right
-            wait_until(lambda: "login" in getattr(outages.outage(), "words", ""))
+            wait_until(lambda: "login" in getattr(outages.current(), "words", ""))
             tried = post.connections_made
             wait_until(lambda: post.connections_made >= tried + 3)
             assert uncharged(mailing)

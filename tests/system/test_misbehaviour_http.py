@@ -11,7 +11,7 @@ from tests.system.endings import QUICK, TIMEOUT, End, comes_about, ends, faults_
 from tests.system.processes import Dispatcher, of_tests, wait_until
 from tests.timing import in_time
 from vestnik.mailings import outages
-from vestnik.mailings.outages import Trouble
+from vestnik.mailings.outages import OutageReason
 from vestnik.testing.factories import make_list, make_mailing
 
 SENT = ("accepted", 200)
@@ -136,7 +136,7 @@ def test_retry_after_is_obeyed_by_all(alice, bob, api, dispatcher):
     wait_until(lambda: api.letters)
     asked = time.monotonic()
     his = make_mailing(bob, 5)
-    assert comes_about(lambda: getattr(outages.outage(), "trouble", None) == Trouble.THROTTLED, 1)
+    assert comes_about(lambda: getattr(outages.current(), "trouble", None) == OutageReason.THROTTLED, 1)
     wait_until(over(hers), 20)
     wait_until(over(his), 20)
     arrived = sorted(letter.arrived for letter in api.letters)
@@ -157,11 +157,11 @@ def test_a_wrong_certificate_is_told_and_costs_nothing(alice, transactional_db, 
         variables = {"MAIL_SERVICE_URL": url, "SSL_CERT_FILE": str(right.certificate), **QUICK}
         with Dispatcher(of_tests(api.port, **variables), tmp_path):
             mailing = make_mailing(alice, 50)
-            wait_until(lambda: outages.outage() is not None)
-            outage = outages.outage()
+            wait_until(lambda: outages.current() is not None)
+            outage = outages.current()
             assert outage is not None
-            assert outage.trouble == Trouble.MISCONFIGURED
-            assert "certificate" in outage.words
+            assert outage.reason == OutageReason.MISCONFIGURED
+            assert "certificate" in outage.message
             assert uncharged(mailing)
             api.refuse()
             api.certificate = right

@@ -113,14 +113,14 @@ def hang(post):
     """From now on neither greetings nor letters are answered; once that is known."""
     post.always("greeting", Hang())
     post.always("mail", Hang())
-    wait_until(lambda: outages.outage() is not None, 15)
+    wait_until(lambda: outages.current() is not None, 15)
 
 
 def behave(post):
     """It works again; once letters go out."""
     post.behave()
     post.drop_connections()
-    wait_until(lambda: outages.outage() is None, 15)
+    wait_until(lambda: outages.current() is None, 15)
     post.wait_for(len(post.letters) + 20)
 
 
@@ -134,14 +134,14 @@ def test_pages_take_no_longer_beside_a_service_that_hangs(alice, post, run_dispa
     pages = [
         reverse("overview"),
         reverse("mailings:list"),
-        reverse("runs:thing", args=[mailing.runs.get().pk]),
+        reverse("runs:detail", args=[mailing.runs.get().pk]),
     ]
     times(web, pages, cookies)  # everything is loaded
     measured = {True: [], False: []}
     ratios, noise = {}, 1.0
     for pair in range(PAIRS.stop - 1):
         for healthy in (True, False) if pair % 2 else (False, True):
-            if healthy != (outages.outage() is None):
+            if healthy != (outages.current() is None):
                 (behave if healthy else hang)(post)
             before = len(post.letters)
             measured[healthy].append(times(web, pages, cookies))

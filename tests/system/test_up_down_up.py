@@ -10,7 +10,7 @@ from vestnik import clock
 from vestnik.mailings import outages
 from vestnik.mailings.ledger import runs
 from vestnik.mailings.ledger.models import Attempt, Delivery
-from vestnik.mailings.outages import Trouble
+from vestnik.mailings.outages import OutageReason
 from vestnik.testing.factories import make_mailing
 
 LETTERS = 1500
@@ -32,17 +32,17 @@ def test_a_service_that_goes_away_and_comes_back_costs_no_letter_more_than_what_
     mailing = make_mailing(alice, LETTERS)
     for moment in (400, 900):
         post.wait_for(moment, 60)
-        assert outages.outage() is None
+        assert outages.current() is None
         go_away(post)
-        wait_until(lambda: outages.outage() is not None, 5)
+        wait_until(lambda: outages.current() is not None, 5)
         time.sleep(1)  # what was in hand is written down
         attempts, received = Attempt.objects.count(), len(post.letters)
-        outage = outages.outage()
+        outage = outages.current()
         assert outage is not None
-        assert outage.trouble == Trouble.UNAVAILABLE
+        assert outage.reason == OutageReason.UNAVAILABLE
         back = time.monotonic() + AWAY_SECONDS
         while time.monotonic() < back:
-            said = outages.outage()
+            said = outages.current()
             assert said is not None, "it was said to be back"
             assert clock.now() - said.next_probe < timedelta(seconds=PROBE_SECONDS), "the next probe is in the past"
             assert Delivery.objects.filter(state="sending").count() <= 1, "more than a probe was claimed"
@@ -52,7 +52,7 @@ def test_a_service_that_goes_away_and_comes_back_costs_no_letter_more_than_what_
         post.wait_for(received + 1, 10)
         went_on = post.letters[received].arrived
         in_time(went_on - came_back, max(next_probe, timedelta()).total_seconds() + PROBE_SECONDS)
-        wait_until(lambda: outages.outage() is None, 3)
+        wait_until(lambda: outages.current() is None, 3)
     wait_until(lambda: mailing.runs.filter(state="finished").exists(), 60)
 
     run = mailing.runs.get()
@@ -74,7 +74,7 @@ def go_away(post):
 
 def come_back(post):
     """When (time.monotonic()) it takes connections again, and how long after that the next probe was announced for."""
-    outage = outages.outage()
+    outage = outages.current()
     assert outage is not None
     post.listen()
     return time.monotonic(), outage.next_probe - clock.now()

@@ -35,7 +35,7 @@ def views():
 
 def read(slug, times=1):
     for _ in range(times):
-        assert view_counter.seen(slug)
+        assert view_counter.count_view(slug)
 
 
 def left():
@@ -120,7 +120,7 @@ def test_workers_killed_at_any_moment_lose_and_double_no_view(posts, run_dispatc
     def go_on_reading(slug):
         while not over.is_set():
             read(slug)
-            view_counter.seen(f"made-up-{counted[slug] % 5000}")  # so that a flush takes a while
+            view_counter.count_view(f"made-up-{counted[slug] % 5000}")  # so that a flush takes a while
             counted[slug] += 1
             if counted[slug] % 50 == 0:
                 jobs.FLUSH_VIEWS.enqueue()

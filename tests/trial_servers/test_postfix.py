@@ -60,8 +60,8 @@ def over(mailing):
 
 
 def halted():
-    outage = outages.outage()
-    return outage is not None and outage.trouble == "refused"
+    outage = outages.current()
+    return outage is not None and outage.reason == "refused"
 
 
 def arrived_once(post, mailing):
@@ -101,7 +101,7 @@ def test_dead_addresses_are_dead_and_halt_nothing(alice, post, run_dispatcher):
         mailing = make_mailing(alice, MANY)
         wait_until(over(mailing), 90)
         assert states(mailing) == {"failed": MANY}
-        assert outages.outage() is None
+        assert outages.current() is None
 
 
 def test_one_domain_that_it_relays_to_and_all_others_that_it_does_not(alice, post, run_dispatcher):
@@ -136,7 +136,7 @@ def test_processes_share_the_few_connections_it_takes(alice, bob, post, run_disp
         wait_until(over(hers), 120)
         assert (states(hers), states(his)) == ({"sent": 1000}, {"sent": 20})
         assert not Attempt.objects.exclude(outcome="accepted").exists()
-        assert outages.outage() is None
+        assert outages.current() is None
         log = server.log.read_text()
         assert log.count("Connection concurrency limit exceeded") < 40, "it knocks all the time"
         in_time(took, 20)
@@ -160,6 +160,6 @@ def test_it_says_that_it_takes_no_login(alice, post, run_dispatcher):
     with postfix(post.port, smtpd_sasl_auth_enable="no") as server:
         run_dispatcher(MAIL_SERVICE_URL=at(server).replace("//", "//vestnik:secret@"), **QUICK)
         mailing = make_mailing(alice, 50)
-        wait_until(lambda: outages.outage() is not None, 30)
-        assert outages.outage().trouble == "misconfigured"
+        wait_until(lambda: outages.current() is not None, 30)
+        assert outages.current().reason == "misconfigured"
         assert set(states(mailing)) == {"queued"}

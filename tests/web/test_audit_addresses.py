@@ -63,7 +63,7 @@ def deeds(alice: User, bob: User, maria: User, root: User, mailing: Mailing) -> 
 
     return {
         "shared": lambda: signed_in(alice).post(
-            reverse("sharing:thing", args=thing), {"address": bob.email, "level": "edit"}
+            reverse("sharing:detail", args=thing), {"address": bob.email, "level": "edit"}
         ),
         "copied": choose,
         "copied by deleting": delete,

@@ -340,7 +340,7 @@ def test_what_was_written_is_no_markup_in_the_feed(client):
 
 def test_the_feed_is_another_only_when_a_post_is(client, post, django_capture_on_commit_callbacks):
     def built():
-        page_cache.throw_away()
+        page_cache.invalidate()
         return parsedate_to_datetime(feed(client).findtext("lastBuildDate"))
 
     before = built()
@@ -425,7 +425,7 @@ def test_fewer_than_three_are_all_there_are(client):
     assert reading.some("en") == []
     make_post("Older")
     make_post("Newer")
-    page_cache.throw_away()
+    page_cache.invalidate()
     assert [card.title for card in reading.some("en")] == ["Newer", "Older"]
 
 
@@ -446,7 +446,7 @@ def test_every_post_has_its_turn_however_many_there_are(monkeypatch):
 
     seen = set()
     for _time in range(40):
-        page_cache.throw_away()
+        page_cache.invalidate()
         cards = reading.some("en")
         assert len({card.slug for card in cards}) == 3
         seen |= {card.slug for card in cards}

@@ -72,7 +72,7 @@ def test_a_client_is_added_to_lists_and_shown(browser: Browser, alice: User) -> 
         {"city": "Oslo", "food": "fish"},
     )
     assert client.lists.get() == friends
-    assert answer.redirect_chain[-1][0] == reverse("clients:thing", args=[client.pk])
+    assert answer.redirect_chain[-1][0] == reverse("clients:detail", args=[client.pk])
     for shown in ("Anna", "Oslo", "Likes tea", "Friends"):
         assert shown in answer.content.decode()
 
@@ -216,7 +216,7 @@ def test_addresses_of_other_scripts_are_shown_searched_exported_and_edited_as_pe
     for wanted in ("@пример.рф", "пример", "xn--e1afmkfd"):
         assert len(listed(browser, q=wanted)) == 2
     addresses = [reverse("clients:list"), reverse("clients:export")]
-    addresses += [reverse(f"clients:{page}", args=[plain.pk]) for page in ("thing", "change", "delete")]
+    addresses += [reverse(f"clients:{page}", args=[plain.pk]) for page in ("detail", "change", "delete")]
     for address in addresses:
         answer = browser.get(address)
         page = (b"".join(answer) if answer.streaming else answer.content).decode()
@@ -258,7 +258,7 @@ def test_htmx_gets_the_table_alone(browser: Browser, alice: User) -> None:
 def test_the_back_button_gets_the_whole_page(browser: Browser, alice: User) -> None:
     work = make_import(alice, [b"email\n"], "a.csv")
     back = {"HX-Request": "true", "HX-History-Restore-Request": "true"}
-    for address in (reverse("clients:list"), reverse("clients:import-thing", args=[work.pk])):
+    for address in (reverse("clients:list"), reverse("clients:import-detail", args=[work.pk])):
         page = browser.get(address, headers=back).content.decode()
         assert "<html" in page
         assert page.count('id="export"') <= 1
@@ -291,7 +291,7 @@ def test_names_of_all_kinds_are_shown_as_they_are(browser: Browser, alice: User,
     for address in (
         reverse("clients:list"),
         reverse("clients:list") + f"?list={friends.pk}",
-        reverse("clients:thing", args=[client.pk]),
+        reverse("clients:detail", args=[client.pk]),
         reverse("clients:change", args=[client.pk]),
         reverse("clients:delete", args=[client.pk]),
     ):
@@ -311,11 +311,11 @@ def test_a_clients_page_shows_the_last_letters_to_them(browser: Browser, alice: 
     runs.Run.objects.filter(pk=run.pk).update(total=1)
     letter = Delivery.objects.create(run=run, client_id=anna.pk, address=anna.email, state="failed")
 
-    page = browser.get(reverse("clients:thing", args=[anna.pk])).content.decode()
+    page = browser.get(reverse("clients:detail", args=[anna.pk])).content.decode()
     assert "Spring news" in page
     assert "failed" in page
     assert reverse("runs:delivery", args=[run.pk, letter.pk]) in page
-    assert "Spring news" not in browser.get(reverse("clients:thing", args=[boris.pk])).content.decode()
+    assert "Spring news" not in browser.get(reverse("clients:detail", args=[boris.pk])).content.decode()
 
 
 # Many at once
@@ -384,7 +384,7 @@ def test_one_goes_back_to_the_table_whatever_stood_in_its_address(browser: Brows
     form = {"client": friends.clients.get().pk, "list": friends.pk, "back": back}
     for address, table in (
         (reverse("clients:put-on-list"), reverse("clients:list")),
-        (reverse("lists:take-off", args=[friends.pk]), reverse("lists:thing", args=[friends.pk])),
+        (reverse("lists:take-off", args=[friends.pk]), reverse("lists:detail", args=[friends.pk])),
     ):
         answer = browser.post(address, form)
         assert answer.status_code == 302
@@ -450,7 +450,7 @@ def test_a_strangers_client_does_not_exist(alice: User, bob: User) -> None:
     client = verbs.create_client(alice, "anna@example.org")
     stranger = browser_of(bob)
 
-    for name in ("thing", "change", "delete"):
+    for name in ("detail", "change", "delete"):
         assert stranger.get(reverse(f"clients:{name}", args=[client.pk])).status_code == 404
     for name in ("change", "delete"):
         assert stranger.post(reverse(f"clients:{name}", args=[client.pk]), filled()).status_code == 404
@@ -476,7 +476,7 @@ def test_managers_and_the_unconfirmed_look_and_change_nothing(alice: User, maria
         assert client.email in page
         for name in ("new", "import", "delete-many", "put-on-list"):
             assert reverse(f"clients:{name}") not in page
-        thing = browser.get(reverse("clients:thing", args=[client.pk])).content.decode()
+        thing = browser.get(reverse("clients:detail", args=[client.pk])).content.decode()
         assert reverse("clients:delete", args=[client.pk]) not in thing
         assert browser.post(reverse("clients:new"), filled()).status_code == 403
         assert browser.post(reverse("clients:import"), {}).status_code == 403

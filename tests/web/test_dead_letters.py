@@ -175,7 +175,7 @@ def test_a_dismissed_letter_s_own_page_says_so(browser: Browser, alice: User) ->
 
 def test_a_run_offers_to_try_again_what_is_not_dismissed(browser: Browser, alice: User) -> None:
     run = make_run(alice, failed=1, unknown=1)
-    address = reverse("runs:thing", args=[run.pk])
+    address = reverse("runs:detail", args=[run.pk])
     assert [state for state, _count in browser.get(address).context["again"]] == ["failed", "unknown"]
     press(browser, "dismiss", all=1)
     assert [state for state, _count in browser.get(address).context["again"]] == ["unknown"]
@@ -341,7 +341,7 @@ def test_managers_see_everybody_s_without_whole_addresses_and_without_buttons(
     assert "c…@example.org" in of_cause
     for run in runs:
         assert reverse("panel:mailing", args=[run.mailing_id]) in of_cause
-        assert reverse("runs:thing", args=[run.pk]) in of_cause
+        assert reverse("runs:detail", args=[run.pk]) in of_cause
     assert "try-again" not in of_cause
     assert 'type="checkbox"' not in of_cause
 

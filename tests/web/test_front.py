@@ -120,7 +120,7 @@ def paths():
     for _number in range(12):
         make_post()
     Post.objects.exclude(pk__in=[first.pk]).update(excerpt="The same")
-    page_cache.throw_away()
+    page_cache.invalidate()
     made = ["/sitemap.xml", "/robots.txt"]
     for language in public_urls.languages():
         made += [public_urls.blog(language, page) for page in (1, 2, 99)]
@@ -240,7 +240,7 @@ def test_a_copy_is_kept_no_longer_than_until_the_next_post_appears(client):
 def test_a_page_that_was_being_made_while_something_changed_is_kept_to_the_end_of_its_second_only(client, monkeypatch):
     make_post()
     for room in (page_cache.BLOG, page_cache.FIGURES):
-        monkeypatch.setattr(reading, "page", lambda number, room=room: page_cache.throw_away(room) or [])
+        monkeypatch.setattr(reading, "page", lambda number, room=room: page_cache.invalidate(room) or [])
         assert expires(client.get("/en/blog/", headers=FRONT)) <= time.time()
         refreshed = client.get("/en/blog/", headers=FRONT | {"X-Front-Refresh": "1"})
         assert expires(refreshed) > time.time() + 50  # whatever changed since asks for a refresh of its own
@@ -342,7 +342,7 @@ def test_a_browser_that_has_the_page_is_not_sent_it_again_but_the_front_is(clien
     assert client.get("/en/blog/", headers=have).status_code == 304
     assert client.get("/en/blog/", headers=FRONT | have).status_code == 200
     make_post()
-    page_cache.throw_away()
+    page_cache.invalidate()
     assert client.get("/en/blog/", headers=have).status_code == 200
 
 
@@ -361,8 +361,8 @@ def test_a_page_asks_the_database_as_little_for_a_dozen_posts_as_for_three(clien
         make_post(slug=slug, picture=make_picture())
 
     def asked():
-        page_cache.throw_away()
-        page_cache.throw_away(page_cache.FIGURES)
+        page_cache.invalidate()
+        page_cache.invalidate(page_cache.FIGURES)
         with CaptureQueriesContext(connection) as first:
             assert client.get(path).status_code == 200
         with CaptureQueriesContext(connection) as second:
@@ -468,7 +468,7 @@ def test_a_page_behind_a_front_leaves_its_views_to_it(client, post, alice):
 
 def test_a_page_that_is_not_there_is_no_view(client, post):
     verbs.unpublish([post])
-    page_cache.throw_away()
+    page_cache.invalidate()
 
     assert client.get("/en/blog/post/", headers={"User-Agent": FIREFOX}).status_code == 404
     assert views(post) == 0

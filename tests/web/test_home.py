@@ -88,13 +88,13 @@ def test_figures_are_others_as_soon_as_they_were_counted_anew(client):
 
     Figures.objects.update(mailings=2)
     assert figures(client)[0][1] == "1"
-    page_cache.throw_away(page_cache.FIGURES)
+    page_cache.invalidate(page_cache.FIGURES)
     assert figures(client)[0][1] == "2"
 
 
 def test_three_posts_are_shown_or_as_many_as_there_are(client):
     def shown():
-        page_cache.throw_away()
+        page_cache.invalidate()
         return re.findall(r'<h3 class="post-title"><a [^>]*>(.*?)</a>', text(client.get("/en/")))
 
     assert shown() == []

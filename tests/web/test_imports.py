@@ -42,7 +42,7 @@ def filled(text: str | bytes = GOOD, name: str = "clients.csv", **fields: Any) -
 def taken(browser: Browser, text: str | bytes = GOOD, **fields: Any) -> ClientImport:
     answer = browser.post(reverse("clients:import"), filled(text, **fields))
     work = ClientImport.objects.latest("pk")
-    assert answer["Location"] == reverse("clients:import-thing", args=[work.pk])
+    assert answer["Location"] == reverse("clients:import-detail", args=[work.pk])
     return work
 
 
@@ -53,7 +53,7 @@ def begin(browser: Browser, work: ClientImport, **said: str) -> Any:
 
 def uploaded(browser: Browser, text: str = GOOD, **fields: Any) -> ClientImport:
     work = taken(browser, text, **fields)
-    assert begin(browser, work)["Location"] == reverse("clients:import-thing", args=[work.pk])
+    assert begin(browser, work)["Location"] == reverse("clients:import-detail", args=[work.pk])
     work.refresh_from_db()
     return work
 
@@ -66,7 +66,7 @@ def imported(browser: Browser, text: str = GOOD, **fields: Any) -> ClientImport:
 
 
 def page_of(browser: Browser, work: ClientImport, **headers: str) -> str:
-    return browser.get(reverse("clients:import-thing", args=[work.pk]), headers=headers).content.decode()
+    return browser.get(reverse("clients:import-detail", args=[work.pk]), headers=headers).content.decode()
 
 
 # Taking a file
@@ -79,7 +79,7 @@ def test_a_file_is_imported_onto_a_new_list(browser: Browser, alice: User) -> No
     assert (friends.owner, friends.name, friends.clients.count()) == (alice, "Friends", 2)
     page = page_of(browser, work)
     assert "2 clients are new on the list" in page
-    assert reverse("lists:thing", args=[friends.pk]) in page
+    assert reverse("lists:detail", args=[friends.pk]) in page
 
 
 def test_a_file_is_imported_onto_a_list_that_is_there(browser: Browser, alice: User) -> None:
@@ -169,7 +169,7 @@ def test_where_the_encoding_is_not_certain_it_is_said_and_can_be_chosen(browser:
     page = page_of(browser, work)
     assert "not certain in which encoding" in page
     assert "Łukasz Wójcik" in page
-    other = browser.get(reverse("clients:import-thing", args=[work.pk]), {"encoding": "cp1251", "delimiter": ";"})
+    other = browser.get(reverse("clients:import-detail", args=[work.pk]), {"encoding": "cp1251", "delimiter": ";"})
     assert "Јukasz Wуjcik" in other.content.decode()
     assert not Client.objects.exists()
     begin(browser, work, encoding="cp1250")
@@ -179,7 +179,7 @@ def test_where_the_encoding_is_not_certain_it_is_said_and_can_be_chosen(browser:
 
 def test_another_separator_can_be_chosen(browser: Browser) -> None:
     work = taken(browser, "email,name;city\nanna@example.org,Anna;Oslo\n")
-    answer = browser.get(reverse("clients:import-thing", args=[work.pk]), {"delimiter": ";"})
+    answer = browser.get(reverse("clients:import-detail", args=[work.pk]), {"delimiter": ";"})
     assert "anna@example.org,Anna" in answer.content.decode()
 
 
@@ -199,7 +199,7 @@ def test_what_no_file_can_be_read_as_is_refused(browser: Browser, said: dict[str
     work = taken(browser)
 
     assert begin(browser, work, **said).status_code == 200
-    assert browser.get(reverse("clients:import-thing", args=[work.pk]), said).status_code == 200
+    assert browser.get(reverse("clients:import-detail", args=[work.pk]), said).status_code == 200
     work.refresh_from_db()
     assert work.state == "asked"
 
@@ -256,7 +256,7 @@ def test_refused_rows_are_shown_with_their_reasons(browser: Browser) -> None:
     bad = "".join(f"{SCRIPT}{number};Anna;Oslo\n" for number in range(60))
     work = imported(browser, GOOD + bad)
 
-    answer = browser.get(reverse("clients:import-thing", args=[work.pk]))
+    answer = browser.get(reverse("clients:import-detail", args=[work.pk]))
     rows = answer.context["refused_rows"]
     assert len(rows) == 50
     assert rows[0][0] == "4"
@@ -294,7 +294,7 @@ def test_more_refused_rows_than_a_piece_holds_are_all_downloaded(browser: Browse
 
     assert len(content) > 1 << 20
     assert content.count(b"\n") == 4001
-    assert len(browser.get(reverse("clients:import-thing", args=[work.pk])).context["refused_rows"]) == 50
+    assert len(browser.get(reverse("clients:import-detail", args=[work.pk])).context["refused_rows"]) == 50
 
 
 def test_refused_rows_that_are_not_kept_any_more_are_not_offered(browser: Browser) -> None:
@@ -359,8 +359,8 @@ def test_a_strangers_import_does_not_exist(browser: Browser, bob: User) -> None:
     work = imported(browser, GOOD + "nobody;;\n")
     stranger = browser_of(bob)
 
-    assert stranger.get(reverse("clients:import-thing", args=[work.pk])).status_code == 404
-    assert stranger.get(reverse("clients:import-thing", args=[work.pk]), headers=HTMX).status_code == 404
+    assert stranger.get(reverse("clients:import-detail", args=[work.pk])).status_code == 404
+    assert stranger.get(reverse("clients:import-detail", args=[work.pk]), headers=HTMX).status_code == 404
     assert stranger.get(reverse("clients:refused", args=[work.pk])).status_code == 404
     assert begin(stranger, work).status_code == 404
     assert stranger.post(reverse("clients:import-forget", args=[work.pk])).status_code == 404

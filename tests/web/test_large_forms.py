@@ -64,8 +64,8 @@ class Fields(HTMLParser):
 
 OPEN = ("account_login", "account_signup", "account_reset_password")
 PAGES = (
-    *("clients:new", "clients:change", "clients:import-thing", "lists:new", "lists:change", "lists:add"),
-    *("messages:new", "messages:change", "mailings:new", "mailings:change", "sharing:thing", "profile"),
+    *("clients:new", "clients:change", "clients:import-detail", "lists:new", "lists:change", "lists:add"),
+    *("messages:new", "messages:change", "mailings:new", "mailings:change", "sharing:detail", "profile"),
     *("account_change_password", "account_email", *OPEN),
 )
 
@@ -77,12 +77,12 @@ def places(alice: User) -> dict[str, str]:
     client_list = mailing.lists.get()
     named: dict[str, list[Any]] = {
         "clients:change": [client_list.clients.get().pk],
-        "clients:import-thing": [take_file(alice, [b"email\na@example.org\n"], "clients.csv").pk],
+        "clients:import-detail": [take_file(alice, [b"email\na@example.org\n"], "clients.csv").pk],
         "lists:change": [client_list.pk],
         "lists:add": [client_list.pk],
         "messages:change": [mailing.message.pk],
         "mailings:change": [mailing.pk],
-        "sharing:thing": ["list", client_list.pk],
+        "sharing:detail": ["list", client_list.pk],
     }
     return {page: reverse(page, args=named.get(page, [])) for page in PAGES}
 

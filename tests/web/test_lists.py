@@ -61,7 +61,7 @@ def test_a_list_is_made_once_however_often_the_button_is_pressed(browser: Browse
 
     made = ClientList.objects.get()
     assert (made.owner, made.name) == (alice, "Friends")
-    assert first["Location"] == second["Location"] == at("thing", made)
+    assert first["Location"] == second["Location"] == at("detail", made)
 
 
 @pytest.mark.parametrize("name", ["", " ", "x" * 10_000, "a\nb", "a\x00", "Friends"])
@@ -86,7 +86,7 @@ def test_a_list_is_renamed(browser: Browser, friends: ClientList) -> None:
 def test_names_of_all_kinds_are_shown_as_they_are(browser: Browser, alice: User, name: str) -> None:
     client_list = factories.make_list(alice, 1, name)
     factories.make_mailing(alice, lists=[client_list], name=name)
-    addresses = [at(page, client_list) for page in ("thing", "change", "delete", "add")]
+    addresses = [at(page, client_list) for page in ("detail", "change", "delete", "add")]
     for address in (reverse("lists:list"), *addresses):
         page = browser.get(address).content.decode()
         assert "<script>alert" not in page
@@ -106,11 +106,11 @@ def test_lists_are_shown_with_their_sizes_and_found_by_name(browser: Browser, al
     assert [each.name for each in found] == ["Friends"]
 
 
-@pytest.mark.parametrize("page", ["list", "thing"])
+@pytest.mark.parametrize("page", ["list", "detail"])
 def test_a_page_takes_the_same_queries_however_many_rows_there_are(
     browser: Browser, alice: User, friends: ClientList, page: str
 ) -> None:
-    address = reverse("lists:list") if page == "list" else at("thing", friends)
+    address = reverse("lists:list") if page == "list" else at("detail", friends)
     factories.make_clients(alice, 1, friends)
     browser.get(address)  # notes when the user was seen
     with CaptureQueriesContext(connection) as few:
@@ -180,12 +180,12 @@ def test_members_are_found_and_taken_off(browser: Browser, alice: User, bob: Use
     anna, boris = factories.make_clients(alice, 2, friends)
     foes = factories.make_list(bob, 1)
     stranger = foes.clients.get()
-    found = browser.get(at("thing", friends), {"q": anna.email}).context["object_list"]
+    found = browser.get(at("detail", friends), {"q": anna.email}).context["object_list"]
     assert list(found) == [anna]
 
     form = {"client": [anna.pk, stranger.pk, "x", HUGE], "back": "sort=email"}
     answer = browser.post(at("take-off", friends), form)
-    assert answer["Location"] == at("thing", friends) + "?sort=email"
+    assert answer["Location"] == at("detail", friends) + "?sort=email"
     assert "1 client was taken off the list" in browser.get(answer["Location"]).content.decode()
     assert list(friends.clients.all()) == [boris]
     assert Client.objects.filter(pk=anna.pk).exists()
@@ -223,7 +223,7 @@ def test_who_may_change_a_shared_list_does_not_learn_or_change_who_is_on_it(alic
         assign_perm(f"clients.{action}_clientlist", bob, friends)
     browser = browser_of(bob)
 
-    page = browser.get(at("thing", friends)).content.decode()
+    page = browser.get(at("detail", friends)).content.decode()
     assert "1 client is on this list" in page
     for name in ("add", "take-off", "change", "delete"):
         assert at(name, friends) not in page
@@ -237,7 +237,7 @@ def test_a_strangers_list_does_not_exist(bob: User, friends: ClientList) -> None
     stranger = browser_of(bob)
 
     assert "Friends" not in stranger.get(reverse("lists:list")).content.decode()
-    for name in ("thing", "change", "delete", "add"):
+    for name in ("detail", "change", "delete", "add"):
         assert stranger.get(at(name, friends)).status_code == 404
     for name in ("change", "delete", "add", "take-off"):
         assert stranger.post(at(name, friends), {"name": "Mine", "addresses": "x"}).status_code == 404
@@ -254,7 +254,7 @@ def test_managers_and_the_unconfirmed_look_and_change_nothing(alice: User, maria
         client = client_list.clients.get()
 
         assert reverse("lists:new") not in browser.get(reverse("lists:list")).content.decode()
-        page = browser.get(at("thing", client_list)).content.decode()
+        page = browser.get(at("detail", client_list)).content.decode()
         assert client.email in page
         for name in ("add", "take-off", "change", "delete"):
             assert at(name, client_list) not in page
@@ -266,7 +266,7 @@ def test_managers_and_the_unconfirmed_look_and_change_nothing(alice: User, maria
 def test_who_may_see_a_list_but_not_its_clients_is_told_so(alice: User, bob: User) -> None:
     friends = factories.make_list(alice, 1, "Friends")
     assign_perm("clients.view_clientlist", bob, friends)
-    page = browser_of(bob).get(at("thing", friends)).content.decode()
+    page = browser_of(bob).get(at("detail", friends)).content.decode()
 
     assert "Friends" in page
     assert "Only the owner of the list sees who is on it" in page

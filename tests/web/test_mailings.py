@@ -49,7 +49,7 @@ def test_a_mailing_is_set_up_in_the_wall_clock_time_of_its_zone(browser: Browser
     answer = browser.post(reverse("mailings:new"), filled(alice), follow=True)
 
     mailing = Mailing.objects.get()
-    assert answer.redirect_chain[-1][0] == reverse("mailings:thing", args=[mailing.pk])
+    assert answer.redirect_chain[-1][0] == reverse("mailings:detail", args=[mailing.pk])
     assert mailing.start == datetime(2040, 1, 31, 6, tzinfo=UTC)
     assert (mailing.periodicity, mailing.time_zone, mailing.next_at) == ("monthly", "Europe/Moscow", mailing.start)
     page = answer.content.decode()
@@ -229,7 +229,7 @@ def test_the_plan_of_a_half_filled_form_says_what_it_can(browser: Browser, alice
 def test_a_mailing_is_paused_and_resumed(browser: Browser, alice: User) -> None:
     mailing = factories.make_mailing(alice, 1)
     browser.post(reverse("mailings:pause", args=[mailing.pk]))
-    assert "Paused since" in browser.get(reverse("mailings:thing", args=[mailing.pk])).content.decode()
+    assert "Paused since" in browser.get(reverse("mailings:detail", args=[mailing.pk])).content.decode()
     browser.post(reverse("mailings:resume", args=[mailing.pk]))
 
     mailing.refresh_from_db()
@@ -240,7 +240,7 @@ def test_a_mailing_is_paused_and_resumed(browser: Browser, alice: User) -> None:
 def test_send_now_asks_first_and_says_to_how_many(browser: Browser, alice: User) -> None:
     mailing = factories.make_mailing(alice, 3, start=clock.now() + timedelta(days=1))
     address = reverse("mailings:send-now", args=[mailing.pk])
-    page = browser.get(reverse("mailings:thing", args=[mailing.pk])).content.decode()
+    page = browser.get(reverse("mailings:detail", args=[mailing.pk])).content.decode()
     assert f'href="{address}"' in page
     assert f'action="{address}"' not in page
 
@@ -266,7 +266,7 @@ def test_an_address_that_no_client_has_is_said_beside_the_number_and_what_is_mis
 def test_all_times_of_a_mailings_page_are_in_its_zone_which_it_names(browser: Browser, alice: User) -> None:
     mailing = factories.make_mailing(alice, 1, time_zone="Asia/Tokyo")
     Mailing.objects.filter(pk=mailing.pk).update(paused_at=datetime(2030, 1, 1, 20, tzinfo=UTC))
-    page = browser.get(reverse("mailings:thing", args=[mailing.pk])).content.decode()
+    page = browser.get(reverse("mailings:detail", args=[mailing.pk])).content.decode()
     assert "Times in the time zone Asia/Tokyo" in page
     assert "2 Jan 2030, 05:00" in page
     assert "Times in the time zone Europe/Moscow" in browser.get(reverse("mailings:list")).content.decode()
@@ -278,7 +278,7 @@ def test_send_now_makes_one_run_however_often_it_is_clicked(browser: Browser, al
     first, second = browser.post(address, form), browser.post(address, form)
 
     run = Run.objects.get()
-    assert first["Location"] == second["Location"] == reverse("runs:thing", args=[run.pk])
+    assert first["Location"] == second["Location"] == reverse("runs:detail", args=[run.pk])
 
 
 def test_send_now_beside_an_open_run_is_refused_in_words(browser: Browser, alice: User) -> None:
@@ -324,7 +324,7 @@ def test_a_copy_begins_as_a_filled_form_and_not_as_a_mailing(browser: Browser, a
     assert Mailing.objects.count() == 1
 
 
-@pytest.mark.parametrize("page", ["thing", "change", "delete"])
+@pytest.mark.parametrize("page", ["detail", "change", "delete"])
 def test_for_a_stranger_a_mailing_does_not_exist(alice: User, bob: User, page: str) -> None:
     mailing = factories.make_mailing(alice, 1)
     browser = Browser()
@@ -350,7 +350,7 @@ def test_a_stranger_and_a_manager_move_nothing(alice: User, bob: User, maria: Us
 def test_why_a_manager_switched_it_off_is_told_to_the_owner(browser: Browser, alice: User, maria: User) -> None:
     mailing = factories.make_mailing(alice, 1)
     verbs.switch_off(mailing, maria, "Complaints <b>came</b>")
-    page = browser.get(reverse("mailings:thing", args=[mailing.pk])).content.decode()
+    page = browser.get(reverse("mailings:detail", args=[mailing.pk])).content.decode()
 
     assert "A manager has switched this mailing off" in page
     assert "Complaints &lt;b&gt;came" in page
@@ -395,7 +395,7 @@ def test_a_mailings_page_asks_the_same_number_of_queries_however_many_runs_there
         )  # fmt: skip
 
     add_run(1)
-    address = reverse("mailings:thing", args=[mailing.pk])
+    address = reverse("mailings:detail", args=[mailing.pk])
     browser.get(address)  # once a while it also notes when somebody was last seen
     with django_assert_max_num_queries(30) as few:
         browser.get(address)
@@ -432,7 +432,7 @@ def test_a_button_pressed_after_a_sign_out_does_nothing_and_leads_back(browser: 
     pause = reverse("mailings:pause", args=[mailing.pk])
 
     assert Browser().post(pause).status_code == 403
-    assert browser.get(pause)["Location"] == reverse("mailings:thing", args=[mailing.pk])
+    assert browser.get(pause)["Location"] == reverse("mailings:detail", args=[mailing.pk])
     mailing.refresh_from_db()
     assert mailing.paused_at is None
 

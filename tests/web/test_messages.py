@@ -37,7 +37,7 @@ def test_a_message_is_written_and_shown(browser: Browser, alice: User) -> None:
 
     message = Message.objects.get()
     assert (message.owner, message.subject) == (alice, "News for {{ full_name }}")
-    assert answer.redirect_chain[-1][0] == reverse("messages:thing", args=[message.pk])
+    assert answer.redirect_chain[-1][0] == reverse("messages:detail", args=[message.pk])
     assert "News for Anna Sergeeva" in answer.content.decode()
 
 
@@ -104,7 +104,7 @@ def test_a_message_in_use_stays_and_the_page_says_why(browser: Browser, alice: U
     assert Message.objects.exists()
 
 
-@pytest.mark.parametrize("page", ["thing", "letter", "change", "delete"])
+@pytest.mark.parametrize("page", ["detail", "letter", "change", "delete"])
 def test_for_a_stranger_a_message_does_not_exist(alice: User, bob: User, page: str) -> None:
     message = factories.make_message(alice)
     browser = Browser()
@@ -136,7 +136,7 @@ def test_who_has_not_confirmed_the_mailbox_makes_nothing(alice: User) -> None:
 def test_scripts_in_subject_and_text_are_shown_and_not_run(browser: Browser, alice: User) -> None:
     message = factories.make_message(alice, subject=SCRIPT, text=SCRIPT)
 
-    for address in (reverse("messages:list"), reverse("messages:thing", args=[message.pk])):
+    for address in (reverse("messages:list"), reverse("messages:detail", args=[message.pk])):
         page = browser.get(address).content.decode()
         assert SCRIPT not in page
         assert "&lt;script&gt;" in page
@@ -144,7 +144,7 @@ def test_scripts_in_subject_and_text_are_shown_and_not_run(browser: Browser, ali
 
 def test_a_letters_html_is_only_shown_in_a_sandbox(browser: Browser, alice: User) -> None:
     message = verbs.create_message(alice, subject="HTML", html=f"<b>Hi {{{{ full_name }}}}</b>{SCRIPT}")
-    page = browser.get(reverse("messages:thing", args=[message.pk])).content.decode()
+    page = browser.get(reverse("messages:detail", args=[message.pk])).content.decode()
     letter = browser.get(reverse("messages:letter", args=[message.pk]))
 
     assert "<iframe" in page
@@ -283,7 +283,7 @@ def test_what_is_anothers_is_shown_for_somebody_made_up(alice: User, bob: User) 
 
     for address in pages:
         assert "<p>Anna Sergeeva anna@example.org</p>" in shown_at(browser, address, message).content.decode()
-    page = browser.get(reverse("messages:thing", args=[message.pk])).content.decode()
+    page = browser.get(reverse("messages:detail", args=[message.pk])).content.decode()
     assert "For Anna Sergeeva" in page
     assert client.email not in page
     User.objects.filter(pk=bob.pk).update(language="ru")
@@ -314,7 +314,7 @@ def test_a_letter_that_shows_pictures_offers_to_load_them(browser: Browser, alic
     rich = verbs.create_message(alice, subject="Rich", html="<p style='Background:url(//x.example/a)'>Dear</p>")
 
     for message, offered in ((bare, False), (rich, True)):
-        page = browser.get(reverse("messages:thing", args=[message.pk])).content.decode()
+        page = browser.get(reverse("messages:detail", args=[message.pk])).content.decode()
         assert (f"{reverse('messages:letter', args=[message.pk])}?pictures=1" in page) == offered
 
 
@@ -354,7 +354,7 @@ def test_of_the_clients_of_others_nothing_is_told(browser: Browser, alice: User,
     message = factories.make_message(bob, text="Dear {{ full_name }}")
     sharing.share(message, bob, alice.email, "view")
 
-    assert "no full_name" not in browser.get(reverse("messages:thing", args=[message.pk])).content.decode()
+    assert "no full_name" not in browser.get(reverse("messages:detail", args=[message.pk])).content.decode()
 
 
 def test_the_place_of_a_fault_stands_beside_its_field(browser: Browser) -> None:
@@ -367,7 +367,7 @@ def test_the_place_of_a_fault_stands_beside_its_field(browser: Browser) -> None:
     ]
 
 
-@pytest.mark.parametrize("page", ["preview", "thing", "letter"])
+@pytest.mark.parametrize("page", ["preview", "detail", "letter"])
 def test_a_letter_too_large_to_be_shown_is_told_and_not_shown(browser: Browser, alice: User, page: str) -> None:
     client = clients.create_client(alice, "a@example.org")
     client.attributes = {"a": "x" * 50_000}
@@ -387,7 +387,7 @@ def test_a_letter_too_large_to_be_shown_is_told_and_not_shown(browser: Browser, 
 def test_a_message_saved_before_its_fault_was_known_is_shown_with_it(browser: Browser, alice: User) -> None:
     message = factories.make_message(alice)
     Message.objects.filter(pk=message.pk).update(text="Dear {{full_name}")
-    answer = browser.get(reverse("messages:thing", args=[message.pk]))
+    answer = browser.get(reverse("messages:detail", args=[message.pk]))
 
     assert "A brace is missing" in answer.content.decode()
 

@@ -22,14 +22,14 @@ def run(alice, valkey):
     Breaker("memory://").failed(Misconfigured(WORDS))
     for _ in range(3):
         Breaker("memory://").failed(Misconfigured(WORDS))
-    assert outages.outage()
+    assert outages.current()
     return run
 
 
 def pages(run):
     """Where an outage is told: to the owner, to whom the run is shared with, to managers and superusers."""
     return [
-        reverse("runs:thing", args=[run.pk]),
+        reverse("runs:detail", args=[run.pk]),
         reverse("runs:live", args=[run.pk]),
         reverse("overview"),
         reverse("panel:mailings"),
@@ -49,7 +49,7 @@ def test_owners_and_managers_read_a_sentence_of_ours_and_superusers_the_services
     root = User.objects.create_superuser("root@example.org", "a long password")
     User.objects.update(language=language)
     with translation.override(language):
-        trouble = escape(str(outages.Trouble.MISCONFIGURED.label))
+        trouble = escape(str(outages.OutageReason.MISCONFIGURED.label))
     seen = {}
     for person in (alice, maria, root):
         for address in pages(run):

@@ -173,7 +173,7 @@ def test_a_mailings_page_shows_its_settings_and_no_address_of_a_client(browser: 
         assert words in page
     assert client.email not in page
     assert reverse("mailings:change", args=[mailing.pk]) not in page
-    assert reverse("lists:thing", args=[mailing.lists.get().pk]) not in page
+    assert reverse("lists:detail", args=[mailing.lists.get().pk]) not in page
 
 
 def test_the_message_is_shown_as_it_was_written_in_a_frame_that_runs_nothing(

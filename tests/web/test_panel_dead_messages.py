@@ -11,7 +11,7 @@ from tests.dead_jobs import bury, waiting
 from vestnik import dead_jobs
 from vestnik.accounts.audit import AuditEntry
 from vestnik.accounts.models import User
-from vestnik.dead_jobs import DeadMessage
+from vestnik.dead_jobs import DeadJob
 
 pytestmark = pytest.mark.usefixtures("valkey")
 
@@ -35,15 +35,15 @@ def root(db: None) -> User:
 
 
 @pytest.fixture
-def dead() -> DeadMessage:
+def dead() -> DeadJob:
     return bury("launch", 7, error="ValueError: <b>no</b>", traceback="Traceback …\nValueError: <b>no</b>")
 
 
-def at(name: str, message: DeadMessage) -> str:
+def at(name: str, message: DeadJob) -> str:
     return reverse(f"panel:{name}", args=[message.id])
 
 
-def test_managers_see_what_died_and_of_what(browser: Browser, dead: DeadMessage) -> None:
+def test_managers_see_what_died_and_of_what(browser: Browser, dead: DeadJob) -> None:
     page = browser.get(LIST).content.decode()
 
     for words in ("launch(7)", "ValueError: &lt;b&gt;no&lt;/b&gt;", "control", at("dead-message", dead)):
@@ -51,7 +51,7 @@ def test_managers_see_what_died_and_of_what(browser: Browser, dead: DeadMessage)
     assert f'href="{LIST}"' in browser.get(reverse("panel:mailings")).content.decode()
 
 
-def test_managers_see_the_traceback_and_no_levers(browser: Browser, dead: DeadMessage) -> None:
+def test_managers_see_the_traceback_and_no_levers(browser: Browser, dead: DeadJob) -> None:
     page = browser.get(at("dead-message", dead)).content.decode()
 
     assert "Traceback …\nValueError: &lt;b&gt;no&lt;/b&gt;" in page
@@ -72,9 +72,7 @@ def test_many_are_shown_in_pages(browser: Browser) -> None:
     assert len({message.id for page in (first, second) for message in page}) == 51
 
 
-def test_a_superuser_tries_a_job_again_and_it_is_in_the_audit_log(
-    root: User, browser: Browser, dead: DeadMessage
-) -> None:
+def test_a_superuser_tries_a_job_again_and_it_is_in_the_audit_log(root: User, browser: Browser, dead: DeadJob) -> None:
     assert at("requeue", dead) in browser_of(root).get(at("dead-message", dead)).content.decode()
     answer = browser_of(root).post(at("requeue", dead), follow=True)
 
@@ -88,7 +86,7 @@ def test_a_superuser_tries_a_job_again_and_it_is_in_the_audit_log(
         assert words.lower() in log.lower()
 
 
-def test_a_superuser_discards_a_job(root: User, dead: DeadMessage) -> None:
+def test_a_superuser_discards_a_job(root: User, dead: DeadJob) -> None:
     answer = browser_of(root).post(at("discard", dead), follow=True)
 
     assert "The job is discarded." in answer.content.decode()
@@ -96,7 +94,7 @@ def test_a_superuser_discards_a_job(root: User, dead: DeadMessage) -> None:
     assert AuditEntry.objects.get().action == "discarded"
 
 
-def test_managers_pull_no_levers(browser: Browser, dead: DeadMessage) -> None:
+def test_managers_pull_no_levers(browser: Browser, dead: DeadJob) -> None:
     for name in ("requeue", "discard"):
         assert browser.post(at(name, dead)).status_code == 403
 
@@ -104,7 +102,7 @@ def test_managers_pull_no_levers(browser: Browser, dead: DeadMessage) -> None:
     assert not AuditEntry.objects.exists()
 
 
-def test_for_everybody_else_there_is_no_such_page(alice: User, dead: DeadMessage) -> None:
+def test_for_everybody_else_there_is_no_such_page(alice: User, dead: DeadJob) -> None:
     # Who may have been signed out is asked to sign in, or told that the form is stale.
     for browser, seen, pressed in ((browser_of(alice), 404, 404), (Browser(), 302, 403)):
         assert browser.get(LIST).status_code == browser.get(at("dead-message", dead)).status_code == seen
@@ -112,7 +110,7 @@ def test_for_everybody_else_there_is_no_such_page(alice: User, dead: DeadMessage
     assert dead_jobs.listed() == [dead]
 
 
-def test_a_lever_pulled_twice_does_it_once(root: User, dead: DeadMessage) -> None:
+def test_a_lever_pulled_twice_does_it_once(root: User, dead: DeadJob) -> None:
     browser = browser_of(root)
     browser.post(at("requeue", dead))
 
@@ -120,14 +118,12 @@ def test_a_lever_pulled_twice_does_it_once(root: User, dead: DeadMessage) -> Non
     assert len(waiting()) == AuditEntry.objects.count() == 1
 
 
-def test_who_lands_on_a_lever_by_signing_in_does_nothing(root: User, dead: DeadMessage) -> None:
+def test_who_lands_on_a_lever_by_signing_in_does_nothing(root: User, dead: DeadJob) -> None:
     assert browser_of(root).get(at("discard", dead))["Location"] == LIST
     assert dead_jobs.listed() == [dead]
 
 
-def test_a_queue_that_is_away_is_said_on_every_page(
-    root: User, dead: DeadMessage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_queue_that_is_away_is_said_on_every_page(root: User, dead: DeadJob, monkeypatch: pytest.MonkeyPatch) -> None:
     browser = browser_of(root)
     monkeypatch.setattr(dead_jobs, "client", lambda: redis.Redis.from_url("redis://127.0.0.1:1/0"))
     answers: list[Any] = [browser.get(LIST), browser.get(at("dead-message", dead)), browser.post(at("discard", dead))]

@@ -49,7 +49,7 @@ def at(name, run, *args):
 
 def pages(run):
     letter = run.deliveries.first()
-    return [*(at(name, run) for name in ("thing", "live", "letter", "letters", "csv")), at("delivery", run, letter.pk)]
+    return [*(at(name, run) for name in ("detail", "live", "letter", "letters", "csv")), at("delivery", run, letter.pk)]
 
 
 def text(response):
@@ -95,7 +95,7 @@ def test_a_run_outlives_its_mailing_for_its_owner_and_managers(as_alice, alice, 
         assert as_alice.get(address).status_code == 200
     for user, status in ((bob, 404), (maria, 200)):
         as_alice.force_login(user)
-        assert as_alice.get(at("thing", run)).status_code == status
+        assert as_alice.get(at("detail", run)).status_code == status
 
 
 def test_the_blocked_see_nothing_of_their_own(alice):
@@ -107,7 +107,7 @@ def test_the_blocked_see_nothing_of_their_own(alice):
 def test_the_owner_reads_addresses_whole(as_alice, alice):
     run = make_run(alice, failed=1)
     letter = run.deliveries.get()
-    for address in (at("thing", run), at("letters", run), at("csv", run), at("delivery", run, letter.pk)):
+    for address in (at("detail", run), at("letters", run), at("csv", run), at("delivery", run, letter.pk)):
         assert letter.address in text(as_alice.get(address))
 
 
@@ -134,7 +134,7 @@ def test_with_whom_a_mailing_is_shared_sees_its_runs_but_no_address(client, alic
     run = make_run(alice, sent=1)
     access.assign_perm("mailings.view_mailing", bob, run.mailing)
     client.force_login(bob)
-    page = text(client.get(at("thing", run)))
+    page = text(client.get(at("detail", run)))
     assert "c…@example.org" in page
     assert run.deliveries.get().address not in page
 
@@ -145,9 +145,9 @@ def test_with_whom_a_mailing_is_shared_sees_its_runs_but_no_address(client, alic
 def test_a_run_is_watched_only_while_it_is_open(as_alice, alice):
     open_run = make_run(alice, sent=1, queued=1)
     over = make_run(alice, sent=1)
-    assert 'hx-trigger="every 1s"' in text(as_alice.get(at("thing", open_run)))
+    assert 'hx-trigger="every 1s"' in text(as_alice.get(at("detail", open_run)))
     assert 'hx-trigger="every 1s"' in text(as_alice.get(at("live", open_run), headers=HTMX))
-    assert "every 1s" not in text(as_alice.get(at("thing", over)))
+    assert "every 1s" not in text(as_alice.get(at("detail", over)))
 
 
 def test_who_watched_a_run_to_its_end_gets_the_whole_page_anew(as_alice, alice):
@@ -158,7 +158,7 @@ def test_who_watched_a_run_to_its_end_gets_the_whole_page_anew(as_alice, alice):
 
 def test_totals_stand_with_their_shares(as_alice, alice):
     run = make_run(alice, sent=2, failed=1, queued=1)
-    page = as_alice.get(at("thing", run))
+    page = as_alice.get(at("detail", run))
     assert [(tile.count, tile.share) for tile in page.context["tiles"]] == [(2, 50.0), (1, 25.0), (1, 25.0)]
     assert "75 % done" in text(page)
     assert 'aria-valuenow="75"' in text(page)
@@ -171,7 +171,7 @@ def test_totals_stand_with_their_shares(as_alice, alice):
 
 def test_a_number_of_letters_leads_to_these_letters(as_alice, alice):
     run = make_run(alice, sent=2, failed=5, queued=1)
-    page = text(as_alice.get(at("thing", run)))
+    page = text(as_alice.get(at("detail", run)))
     assert f'<a href="{at("letters", run)}?state=failed">5</a>' in page
     assert text(as_alice.get(at("letters", run), {"state": "failed"})).count("status-red") == 5
 
@@ -206,7 +206,7 @@ def test_a_letters_page_shows_the_letter_as_its_client_got_it_to_its_owner_alone
 def test_a_million_letters_are_grouped_for_the_eye(as_alice, alice):
     run = make_run(alice, sent=1, queued=1)
     Run.objects.filter(pk=run.pk).update(total=1234567)
-    page = text(as_alice.get(at("thing", run)))
+    page = text(as_alice.get(at("detail", run)))
     assert "1,234,567 letters" in page
     assert 'aria-valuenow="0"' in page
 
@@ -214,7 +214,7 @@ def test_a_million_letters_are_grouped_for_the_eye(as_alice, alice):
 def test_a_run_that_waits_says_why(as_alice, alice):
     run = make_run(alice, sent=1, queued=1)
     verbs.pause(run.mailing)
-    page = as_alice.get(at("thing", run))
+    page = as_alice.get(at("detail", run))
     assert page.context["progress"].waiting in text(page)
     assert "aused" in page.context["progress"].waiting
     assert reverse("mailings:resume", args=[run.mailing_id]) in text(page)
@@ -227,25 +227,25 @@ def test_an_occurrence_without_a_run_says_why(as_alice, alice, state, words):
         mailing=mailing, owner_id=alice.pk, occurrence=now, state=state, reason="the service was not running",
         window_end=now, filled_at=now, finished_at=now,
     )  # fmt: skip
-    page = text(as_alice.get(at("thing", run)))
+    page = text(as_alice.get(at("detail", run)))
     assert words in page
     assert "the service was not running" in page
     mailing.delete()
-    assert "A deleted mailing" in text(as_alice.get(at("thing", run)))
+    assert "A deleted mailing" in text(as_alice.get(at("detail", run)))
 
 
 def test_a_run_without_letters_says_so(as_alice, alice):
     run = runs.open_run(make_mailing(alice), timezone.now() + timedelta(hours=1))
-    assert "Its letters are being written" in text(as_alice.get(at("thing", run)))
+    assert "Its letters are being written" in text(as_alice.get(at("detail", run)))
     now = timezone.now()
     Run.objects.filter(pk=run.pk).update(state="finished", filled_at=now, finished_at=now)
-    assert "nobody to write to" in text(as_alice.get(at("thing", run)))
+    assert "nobody to write to" in text(as_alice.get(at("detail", run)))
 
 
 def test_a_cancelled_run_offers_nothing_more(as_alice, alice):
     run = make_run(alice, sent=1, failed=1, cancelled=1)
     Run.objects.filter(pk=run.pk).update(state="cancelled", cancelled_at=timezone.now())
-    page = text(as_alice.get(at("thing", run)))
+    page = text(as_alice.get(at("detail", run)))
     assert at("try-again", run) not in page
     assert reverse("mailings:cancel", args=[run.mailing_id]) not in page
 
@@ -306,9 +306,9 @@ def test_a_run_s_pages_ask_as_much_of_the_database_for_thirty_letters_as_for_one
     counts = []
     for number in (1, 30):
         run = make_run(alice, sent=number, failed=number, queued=number)
-        as_alice.get(at("thing", run))  # notes when the user was seen
+        as_alice.get(at("detail", run))  # notes when the user was seen
         with CaptureQueriesContext(connection) as queries:
-            as_alice.get(at("thing", run))
+            as_alice.get(at("detail", run))
         counts.append(len(queries))
     assert counts[0] == counts[1]
 
@@ -397,16 +397,16 @@ def test_a_long_table_takes_no_more_memory(as_alice, alice):
 
 def test_failed_letters_are_queued_again(as_alice, alice):
     run = make_run(alice, sent=1, failed=2, unknown=1)
-    assert at("try-again", run) in text(as_alice.get(at("thing", run)))
+    assert at("try-again", run) in text(as_alice.get(at("detail", run)))
     response = press(as_alice, run)
     assert said(response)
     assert sorted(run.deliveries.values_list("state", flat=True)) == ["queued", "queued", "sent", "unknown"]
-    assert response.redirect_chain[-1][0] == at("thing", run)
+    assert response.redirect_chain[-1][0] == at("detail", run)
 
 
 def test_unknown_letters_are_tried_again_apart_and_with_a_warning(as_alice, alice):
     run = make_run(alice, failed=1, unknown=1)
-    assert "may get it twice" in text(as_alice.get(at("thing", run)))
+    assert "may get it twice" in text(as_alice.get(at("detail", run)))
     press(as_alice, run, "unknown")
     assert sorted(run.deliveries.values_list("state", flat=True)) == ["failed", "queued"]
 
@@ -425,7 +425,7 @@ def test_a_second_click_tries_nothing_more(as_alice, alice):
     press(as_alice, run, key=key)
     verbs.cancel(run.mailing)
     again = press(as_alice, run, key=key)
-    assert again.redirect_chain[-1][0] == at("thing", run)
+    assert again.redirect_chain[-1][0] == at("detail", run)
     assert Run.objects.count() == 1
 
 
@@ -449,7 +449,7 @@ def test_a_forged_button_tries_nothing(as_alice, alice, forged):
 
 def test_a_manager_looks_and_changes_nothing(as_maria, alice):
     run = make_run(alice, failed=1, queued=1)
-    page = text(as_maria.get(at("thing", run)))
+    page = text(as_maria.get(at("detail", run)))
     assert at("try-again", run) not in page
     assert reverse("mailings:pause", args=[run.mailing_id]) not in page
     assert as_maria.post(at("try-again", run)).status_code == 403

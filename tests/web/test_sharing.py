@@ -24,12 +24,12 @@ def mailing(alice: User) -> Mailing:
     return factories.make_mailing(alice, 3, name="Alice's news")
 
 
-def page_of(mailing: Mailing, page: str = "thing") -> str:
+def page_of(mailing: Mailing, page: str = "detail") -> str:
     return reverse(f"mailings:{page}", args=[mailing.pk])
 
 
 def share_page(mailing: Mailing) -> str:
-    return reverse("sharing:thing", args=["mailing", mailing.pk])
+    return reverse("sharing:detail", args=["mailing", mailing.pk])
 
 
 def test_a_mailing_that_was_shared_is_found_and_seen(alice: User, bob: User, mailing: Mailing) -> None:
@@ -98,7 +98,7 @@ def test_one_does_not_share_with_oneself_or_with_no_address(alice: User, mailing
 @pytest.mark.parametrize("kind", ["mailing", "message", "list", "nothing"])
 def test_a_strangers_things_are_not_shared(bob: User, mailing: Mailing, kind: str) -> None:
     things = {"message": mailing.message_id, "list": mailing.lists.get().pk}
-    address = reverse("sharing:thing", args=[kind, things.get(kind, mailing.pk)])
+    address = reverse("sharing:detail", args=[kind, things.get(kind, mailing.pk)])
 
     assert signed_in(bob).get(address).status_code == 404
     assert signed_in(bob).post(address, {"address": "eve@example.org", "level": "edit"}).status_code == 404
@@ -117,7 +117,7 @@ def test_a_shared_list_shows_its_name_and_size_and_nobody_on_it(alice: User, bob
     sharing.share(shared, alice, bob.email, "edit")
     browser = signed_in(bob)
 
-    page = browser.get(reverse("lists:thing", args=[shared.pk])).content.decode()
+    page = browser.get(reverse("lists:detail", args=[shared.pk])).content.decode()
     assert "Regulars" in page
     for client in shared.clients.all():
         assert client.email not in page

@@ -31,7 +31,7 @@ def bind(job: jobs.Job, function: Callable[..., Any], about: str = "", **options
     @wraps(function)
     def work(*args: Any) -> None:
         ids = {about: args[0]} if about else {}
-        with logs.about(job=job.name, **ids):
+        with logs.context(job=job.name, **ids):
             function(*args)
 
     return make(work)

@@ -102,9 +102,9 @@ def _refresh(due: QuerySet[StalePage]) -> tuple[bool, dict[str, str], bool]:
     pages = list(due.filter(path__in=paths))
     if any(page.fetched_at is None for page in pages):
         # Once more, for whoever changed the page may not have reached the cache. Figures are on home pages alone.
-        page_cache.throw_away(page_cache.FIGURES)
+        page_cache.invalidate(page_cache.FIGURES)
         if not set(paths) <= {public_urls.home(language) for language in public_urls.languages()}:
-            page_cache.throw_away()
+            page_cache.invalidate()
     fetched, faults, away = asyncio.run(_fetch(paths))
     done = [page for page in pages if page.path in fetched]
     StalePage.objects.filter(pk__in=[page.pk for page in done if page.fetched_at]).delete()

@@ -112,7 +112,7 @@ DRAMATIQ_BROKER = {
         "dead_message_ttl": DEAD_MESSAGE_TTL // timedelta(milliseconds=1),
     },
     "MIDDLEWARE": [
-        "dispatcher.queue.middleware.DeadMessageMiddleware",  # before Retries: what that decides, it learns
+        "dispatcher.queue.middleware.DeadJobMiddleware",  # before Retries: what that decides, it learns
         "dramatiq.middleware.TimeLimit",
         "dramatiq.middleware.ShutdownNotifications",
         "dramatiq.middleware.CurrentMessage",

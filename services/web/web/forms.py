@@ -51,7 +51,7 @@ def cut_what_is_far_too_long(form: forms.BaseForm) -> None:
 
 
 class SeenForm(forms.ModelForm):
-    """A form that knows which version of its thing it was filled with: `seen`, for the verb to look at, too."""
+    """A form that knows which version of its object it was filled with: `seen`, for the verb to look at, too."""
 
     seen = forms.CharField(widget=forms.HiddenInput, required=False)
 
@@ -61,7 +61,7 @@ class SeenForm(forms.ModelForm):
             self.initial["seen"] = self.instance.updated_at.isoformat()
 
     def clean_seen(self) -> datetime | None:
-        """When the thing was saved that is changed here. Who was told of a later one may save again."""
+        """When the object was saved that is changed here. Who was told of a later one may save again."""
         try:
             seen = datetime.fromisoformat(self.cleaned_data["seen"])
         except ValueError:
@@ -113,8 +113,8 @@ class VerbForm(forms.ModelForm):
             self.add_error(field if field in self.fields else None, errors)
 
 
-class ThingForm(SeenForm, VerbForm):
-    """The form of a thing that others may be changing, too."""
+class ObjectForm(SeenForm, VerbForm):
+    """The form of an object that others may be changing, too."""
 
     def refuse(self, refusal: ValidationError) -> None:
         super().refuse(refusal)

@@ -32,7 +32,7 @@ class ObservingMiddleware:
         began = time.monotonic()
         given = request.headers.get("X-Request-ID", "")
         request_id = given if REQUEST_ID.fullmatch(given) else uuid4().hex
-        with logs.about(request_id=request_id):
+        with logs.context(request_id=request_id):
             response = self.get_response(request)
         response.headers["X-Request-ID"] = request_id
         room = _room(request)

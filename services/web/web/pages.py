@@ -1,4 +1,4 @@
-"""What signed-in pages have in common: who may open them, how things are listed, how a verb's refusal is shown."""
+"""What signed-in pages have in common: who may open them, how objects are listed, how a verb's refusal is shown."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from django.utils.functional import cached_property
 from django.views.generic import CreateView, DeleteView, DetailView, ListView, UpdateView, View
 
 from vestnik import access
-from vestnik.accounts.idempotency import once
+from vestnik.accounts.idempotency import run_once
 from vestnik.accounts.models import User
 from vestnik.clients.models import Client, ClientList
 from vestnik.mailings.models import Mailing, Message
@@ -45,7 +45,7 @@ class SignedIn(LoginRequiredMixin):
 
 
 class OwnersPage(SignedIn, View):
-    """A page on which things are made or changed: for those who may own any."""
+    """A page on which objects are made or changed: for those who may own any."""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         if request.user.is_authenticated and not access.may_own(request.user):
@@ -54,9 +54,9 @@ class OwnersPage(SignedIn, View):
 
 
 class Visible(SignedIn):
-    """Finds the page's thing among those its reader may see, and may do `action` to: for others it does not exist.
+    """Finds the page's object among those its reader may see, and may do `action` to: for others it does not exist.
 
-    `room` is the namespace of its addresses: ROOM:list, ROOM:thing, ROOM:change, ROOM:delete.
+    `room` is the namespace of its addresses: ROOM:list, ROOM:detail, ROOM:change, ROOM:delete.
     """
 
     model: Any
@@ -68,14 +68,14 @@ class Visible(SignedIn):
         return self.model.objects.visible_to(self.request.user)
 
     def get_object(self, queryset: Any = None) -> Any:
-        thing = super().get_object(queryset)  # type: ignore[misc]
-        if not access.may(self.request.user, self.action, thing):
+        obj = super().get_object(queryset)  # type: ignore[misc]
+        if not access.may(self.request.user, self.action, obj):
             raise Http404
-        return thing
+        return obj
 
-    def address_of(self, thing: Any) -> str:
-        """Where the thing is seen."""
-        return reverse(f"{self.room}:thing", args=[thing.pk])
+    def address_of(self, obj: Any) -> str:
+        """Where the object is seen."""
+        return reverse(f"{self.room}:detail", args=[obj.pk])
 
 
 class TablePage(Visible, ListView):
@@ -93,22 +93,22 @@ class TablePage(Visible, ListView):
         return [self.table_template] if wants_fragment(self.request) else super().get_template_names()
 
     def get_queryset(self) -> Any:
-        found = self.things()
+        found = self.objects()
         if self.text:
             found = self.search(found, self.text)
         return self.narrow(found).order_by(*self.sorts[self.sort])
 
-    def things(self) -> Any:
+    def objects(self) -> Any:
         """All that is listed here, as a queryset."""
         return super().get_queryset()
 
-    def search(self, things: Any, text: str) -> Any:
+    def search(self, queryset: Any, text: str) -> Any:
         """Those of the queryset that `text` finds."""
         raise NotImplementedError
 
-    def narrow(self, things: Any) -> Any:
+    def narrow(self, queryset: Any) -> Any:
         """The queryset by what else the address says."""
-        return things
+        return queryset
 
     @cached_property
     def text(self) -> str:
@@ -130,11 +130,11 @@ class TablePage(Visible, ListView):
 
 
 class ListPage(TablePage):
-    """One's own things, and those that were shared with one; only these or those if the address says so (`whose`),
+    """One's own queryset, and those that were shared with one; only these or those if the address says so (`whose`),
     whatever else one may see.
     """
 
-    def things(self) -> Any:
+    def objects(self) -> Any:
         found = self.model.objects.own_or_shared(self.request.user)
         if self.whose == "own":
             found = found.filter(owner=self.request.user)
@@ -181,34 +181,34 @@ class FormPage(OwnersPage):
         messages.success(self.request, self.said(self.object))
         return str(self.get_success_url())  # type: ignore[attr-defined]
 
-    def said(self, thing: Any) -> str:
+    def said(self, obj: Any) -> str:
         """What is said when it is saved, on the page one comes to."""
-        return self.success(thing)
+        return self.success(obj)
 
-    def success(self, thing: Any) -> str:
+    def success(self, obj: Any) -> str:
         """What is said when it is saved."""
         raise NotImplementedError
 
 
 class CreatePage(FormPage, CreateView):
-    """Makes a thing, and of one form only one, however often its button is pressed."""
+    """Makes an object, and of one form only one, however often its button is pressed."""
 
     def saved(self, form: VerbForm) -> str:
         save = super().saved
         user: Any = self.request.user
-        address, _first = once(user, self._key(form.cleaned_data["form_key"]), lambda: save(form))
+        address, _first = run_once(user, self._key(form.cleaned_data["form_key"]), lambda: save(form))
         return address
 
-    def said(self, thing: Any) -> str:
-        return steps.and_next(cast(User, self.request.user), self.success(thing))
+    def said(self, obj: Any) -> str:
+        return steps.and_next(cast(User, self.request.user), self.success(obj))
 
     def get_form(self, form_class: Any = None) -> Any:
         form = super().get_form(form_class)
-        form.fields["form_key"] = KeyField()
+        form.fields["form_key"] = IdempotencyKeyField()
         return form
 
     def _key(self, form_key: uuid.UUID) -> uuid.UUID:
-        """Of the form and what stands in it: who goes back and sends it with something else means another thing."""
+        """Of the form and what stands in it: who goes back and sends it with something else means another object."""
         sent = [(name, values) for name, values in self.request.POST.lists() if name != "csrfmiddlewaretoken"]
         uploaded: Any = self.request.FILES
         files = [(name, file.name, file.size) for name, file in uploaded.items()]
@@ -216,13 +216,13 @@ class CreatePage(FormPage, CreateView):
 
 
 class ChangePage(Visible, FormPage, UpdateView):
-    """Changes a thing."""
+    """Changes an object."""
 
     action = "change"
 
 
-class ThingPage(Visible, DetailView):
-    """Shows a thing."""
+class DetailPage(Visible, DetailView):
+    """Shows an object."""
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         may_change = access.may(self.request.user, "change", self.object)
@@ -258,46 +258,46 @@ class DeletePage(Visible, OwnersPage, DeleteView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return super().get_context_data(back=self.address_of(self.object), what_goes=self.what_goes, **kwargs)
 
-    def delete_by_verb(self, thing: Any) -> str:
+    def delete_by_verb(self, obj: Any) -> str:
         """Delete it; what is said then. Raises ValidationError."""
         raise NotImplementedError
 
 
 class ActionPage(Visible, OwnersPage):
-    """Does one thing to a thing when its button is pressed (POST), and goes back to where it is seen."""
+    """Does one thing to an object when its button is pressed (POST), and goes back to where it is seen."""
 
     action: access.Action = "change"
     http_method_names = ["post", "get"]
     kwargs: dict[str, Any]
 
     def get_object(self, queryset: Any = None) -> Any:
-        thing = self.get_queryset().filter(pk=self.kwargs["pk"]).first()
-        if thing is None or not access.may(self.request.user, self.action, thing):
+        obj = self.get_queryset().filter(pk=self.kwargs["pk"]).first()
+        if obj is None or not access.may(self.request.user, self.action, obj):
             raise Http404
-        return thing
+        return obj
 
     def get(self, request: HttpRequest, **_kwargs: Any) -> HttpResponse:
         """Does nothing: it is where one lands who signed in again to press the button."""
         return HttpResponseRedirect(self.address_of(self.get_object()))
 
     def post(self, request: HttpRequest, **_kwargs: Any) -> HttpResponse:
-        thing = self.get_object()
+        obj = self.get_object()
         try:
-            messages.success(request, self.act(thing))
+            messages.success(request, self.act(obj))
         except ValidationError as refusal:
             messages.error(request, " ".join(refusal.messages))
-        return HttpResponseRedirect(self.back(thing))
+        return HttpResponseRedirect(self.back(obj))
 
-    def act(self, thing: Any) -> str:
+    def act(self, obj: Any) -> str:
         """Do it; what is said then. Raises ValidationError."""
         raise NotImplementedError
 
-    def back(self, thing: Any) -> str:
+    def back(self, obj: Any) -> str:
         """The address of what to look at next."""
-        return self.address_of(thing)
+        return self.address_of(obj)
 
 
-class KeyField(forms.UUIDField):
+class IdempotencyKeyField(forms.UUIDField):
     """The hidden key that tells a form's second submission from another form's first. One that was lost is made anew:
     its form is sent once all the same, only not told from itself.
     """
@@ -315,7 +315,7 @@ class KeyField(forms.UUIDField):
 
 
 def has_rooms(user: Any) -> bool:
-    """Whether there is anything for the user in the rooms of those who own things. Managers own nothing, and few have
+    """Whether there is anything for the user in the rooms of those who own queryset. Managers own nothing, and few have
     something from before, or something that was shared with them: theirs is the panel.
     """
     if access.may_own(user) or not access.may_supervise(user):

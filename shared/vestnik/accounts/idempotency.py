@@ -39,7 +39,7 @@ class Submission(models.Model):
         return f"{self.user_id}/{self.key}"
 
 
-def once(user: User, key: uuid.UUID, do: Callable[[], str]) -> tuple[str, bool]:
+def run_once(user: User, key: uuid.UUID, do: Callable[[], str]) -> tuple[str, bool]:
     """Do what the user's form asks for, unless it was sent before: where it led, and whether it was done by this call.
 
     `do` creates something and returns what leads to it. If it raises, nothing of it stays, and the form can be sent
@@ -53,7 +53,7 @@ def once(user: User, key: uuid.UUID, do: Callable[[], str]) -> tuple[str, bool]:
     return Submission.objects.values_list("address", flat=True).get(user=user, key=key), False
 
 
-def sweep() -> None:
+def prune() -> None:
     """Forget submissions of forms that nobody sends any more."""
     Submission.objects.filter(at__lt=Now() - KEPT).delete()
 

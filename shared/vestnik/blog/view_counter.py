@@ -70,7 +70,7 @@ ADD = """
 """
 
 
-def seen(slug: str) -> bool:
+def count_view(slug: str) -> bool:
     """One more view of the post; whether it was counted. Where Redis is away it is not, with a line in the log."""
     global _silent_since
     if not SLUG.fullmatch(slug) or time.monotonic() - _silent_since < PAUSE_SECONDS:

@@ -157,7 +157,7 @@ def to_do(older_than: timedelta = timedelta()) -> list[int]:
     return sorted(waiting.order_by("owner_id", "pk").distinct("owner_id").values_list("pk", flat=True))
 
 
-def forget_files() -> None:
+def prune_files() -> None:
     """Delete the refused rows of imports that were over a week ago, and files that nobody confirmed for a day.
 
     What an import did is kept.

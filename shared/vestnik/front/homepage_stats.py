@@ -51,10 +51,10 @@ def current() -> Figures:
 
 def changed() -> None:
     """What is counted may be other once the transaction is committed."""
-    transaction.on_commit(partial(ask, timedelta(0)))
+    transaction.on_commit(partial(request_count, timedelta(0)))
 
 
-def ask(wait: timedelta) -> None:
+def request_count(wait: timedelta) -> None:
     """Have them counted after `wait`; a request that waits already is enough. Without Redis it is left to the tick."""
     try:
         alone = _redis().set(ASKED, 1, nx=True, ex=int(wait.total_seconds()) + 60)
@@ -69,7 +69,7 @@ def count() -> None:
     """Count anew; or, soon after another count, ask for it again later. Raises redis.RedisError."""
     _redis().delete(ASKED)  # first: what changes from now on may be missed, and asks again
     if wait := _recount():
-        ask(wait)
+        request_count(wait)
 
 
 @transaction.atomic

@@ -21,7 +21,7 @@ def mark(paths: Iterable[str], room: str = page_cache.BLOG) -> None:
     stale = [StalePage(path=path) for path in dict.fromkeys(paths)]
     if not stale:
         return
-    transaction.on_commit(partial(page_cache.throw_away, room))
+    transaction.on_commit(partial(page_cache.invalidate, room))
     if settings.FRONT_URL:  # without a front there are no copies
         StalePage.objects.bulk_create(stale)
         jobs.refresh_pages()

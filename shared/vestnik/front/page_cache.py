@@ -11,32 +11,32 @@ from typing import TypeVar
 
 from django.core.cache import cache
 
-Kept = TypeVar("Kept")
+Cached = TypeVar("Cached")
 
 BLOG, FIGURES = "blog", "figures"
 
 
-def kept(name: str, seconds: int, make: Callable[[], Kept], room: str = BLOG) -> Kept:
+def cached(name: str, seconds: int, make: Callable[[], Cached], room: str = BLOG) -> Cached:
     """What `make` returned at most so many seconds ago (anything that pickles, but None)."""
-    generation = _generation(room)
+    generation = _version(room)
     if generation is None:
         return make()
     key = f"{key_of(room)}:{generation}:{name}"
-    found: Kept | None = cache.get(key)
+    found: Cached | None = cache.get(key)
     if found is None:
         found = make()
         cache.set(key, found, timeout=seconds)
     return found
 
 
-def throw_away(room: str = BLOG) -> None:
+def invalidate(room: str = BLOG) -> None:
     """Begin another generation."""
     cache.set(key_of(room), uuid.uuid4().hex, timeout=None)
 
 
-def generations() -> tuple[str | None, ...]:
+def versions() -> tuple[str | None, ...]:
     """Those of all rooms. While they are the same, no public page has changed; without Redis nobody knows."""
-    return tuple(_generation(room) for room in (BLOG, FIGURES))
+    return tuple(_version(room) for room in (BLOG, FIGURES))
 
 
 def key_of(room: str) -> str:
@@ -44,7 +44,7 @@ def key_of(room: str) -> str:
     return f"vestnik:front:{room}"
 
 
-def _generation(room: str) -> str | None:
+def _version(room: str) -> str | None:
     """What everybody agrees on; None while Redis is away."""
     found: str | None = cache.get(key_of(room))
     if found is None:

@@ -45,7 +45,7 @@ MOVING = frozenset({Stage.CANCELLING, Stage.ENDING, Stage.PREPARING, Stage.START
 
 
 @dataclass(frozen=True)
-class Standing:
+class MailingStatus:
     """A mailing at one moment."""
 
     stage: Stage
@@ -87,7 +87,7 @@ class Standing:
         return self.run is not None and self.stage not in (Stage.CANCELLING, Stage.ENDING)
 
 
-def of(mailing: Mailing) -> Standing:
+def of(mailing: Mailing) -> MailingStatus:
     """Where the mailing stands, which was read just now (with its owner, to spare a query)."""
     now = clock.now()
     run = mailing.runs.filter(state=RunState.OPEN).first()
@@ -96,7 +96,7 @@ def of(mailing: Mailing) -> Standing:
     stage = _stage(run, start, bool(holds), now)
     if run is None and start is None and mailing.end <= now:
         holds = ()  # there is nothing left to hold up
-    return Standing(
+    return MailingStatus(
         stage=stage,
         sentence=_sentence(stage, mailing, run, start, now, holds),
         run=run,

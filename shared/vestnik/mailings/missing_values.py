@@ -44,7 +44,7 @@ COUNT = "count(*) FILTER (WHERE btrim({value}, E' \\t\\r\\n\\u00a0') = '')"
 
 
 @dataclass(frozen=True, slots=True)
-class Gaps:
+class MissingValues:
     """Of how many clients something is empty."""
 
     looked_at: int
@@ -54,12 +54,14 @@ class Gaps:
     """Names without a default, as placeholders write them, and how many clients have nothing there; most first."""
 
 
-def of_owner(message: Message, owner_id: int) -> Gaps:
+def of_owner(message: Message, owner_id: int) -> MissingValues:
     """Among all of the owner's clients."""
     return _look(message, owner_id, OF_OWNER)
 
 
-def of_audience(message: Message, owner_id: int, lists: Iterable[ClientList], clients: Iterable[Client]) -> Gaps:
+def of_audience(
+    message: Message, owner_id: int, lists: Iterable[ClientList], clients: Iterable[Client]
+) -> MissingValues:
     """Among the owner's clients on these lists, and these single ones."""
     chosen = {"lists": [found.pk for found in lists], "clients": [found.pk for found in clients]}
     return _look(message, owner_id, OF_AUDIENCE, **chosen)
@@ -72,10 +74,10 @@ def unknown_attributes(message: Message, owner_id: int) -> list[str]:
     return sorted(name for name in named if attributes.key(name) not in spelled)
 
 
-def _look(message: Message, owner_id: int, source: str, **chosen: Any) -> Gaps:
+def _look(message: Message, owner_id: int, source: str, **chosen: Any) -> MissingValues:
     named = sorted(message.placeholders(without_default=True) - {"email"})[:NAMES]
     if not named:
-        return Gaps(0, True, {})
+        return MissingValues(0, True, {})
     spelled = attributes.spellings(owner_id)
     columns, parameters = [], {"owner": owner_id, "most": LOOKED_AT, **chosen}
     for place, name in enumerate(named):
@@ -87,4 +89,4 @@ def _look(message: Message, owner_id: int, source: str, **chosen: Any) -> Gaps:
         cursor.execute(f"SELECT count(*), {', '.join(columns)} FROM ({source}) AS looked_at", parameters)
         number, *empty = cursor.fetchone()
     ordered = sorted(zip(named, empty, strict=True), key=lambda gap: -gap[1])
-    return Gaps(number, number < LOOKED_AT, {name: count for name, count in ordered if count})
+    return MissingValues(number, number < LOOKED_AT, {name: count for name, count in ordered if count})

@@ -40,7 +40,7 @@ def of_unknown(names: Collection[str], owner_id: int) -> list[str]:
     return told
 
 
-def of_gaps(found: missing_values.Gaps, unknown: Collection[str] = ()) -> list[str]:
+def of_gaps(found: missing_values.MissingValues, unknown: Collection[str] = ()) -> list[str]:
     """Of values that are empty, but for those of attributes that nobody has."""
     told = []
     for name, empty in found.empty.items():

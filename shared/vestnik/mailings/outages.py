@@ -28,7 +28,7 @@ PAUSE_SECONDS = 2.0
 """How long a Redis that did not answer is not asked again: no page waits for it twice."""
 
 
-class Trouble(models.TextChoices):
+class OutageReason(models.TextChoices):
     """Why nothing is handed over."""
 
     UNAVAILABLE = "unavailable", _("The mail service cannot be reached, or takes no letters now")
@@ -41,8 +41,8 @@ class Trouble(models.TextChoices):
 class Outage:
     """Nothing is handed over now."""
 
-    trouble: Trouble
-    words: str
+    reason: OutageReason
+    message: str
     """One sentence, mostly the service's own, with its host and port; never a password or an address. For superusers:
     to others `trouble` is named.
     """
@@ -51,13 +51,13 @@ class Outage:
     """When a letter is tried next; in the past while one is being tried."""
 
 
-def outage() -> Outage | None:
+def current() -> Outage | None:
     """Why nothing can be handed over at the moment; None if something can, as far as is known. Never raises."""
     found = _ask(lambda: _redis().hmget(KEY, ["trouble", "words", "since", "next"]))
     if found is None or None in found:
         return None
     trouble, words, since, next_probe = (each or b"" for each in found)
-    return Outage(Trouble(trouble.decode()), words.decode(), _moment(since), _moment(next_probe))
+    return Outage(OutageReason(trouble.decode()), words.decode(), _moment(since), _moment(next_probe))
 
 
 def note_limit(owner_id: int | None, wait: timedelta) -> None:

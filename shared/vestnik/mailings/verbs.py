@@ -227,7 +227,7 @@ def try_again(
         mailing = _lock(run.mailing_id)
         if request_id is None:
             return _try_again(mailing, run.pk, states, delivery_ids, cause)
-        made, _first = idempotency.once(
+        made, _first = idempotency.run_once(
             mailing.owner, request_id, lambda: str(_try_again(mailing, run.pk, states, delivery_ids, cause).pk)
         )
         return Run.objects.get(pk=made)

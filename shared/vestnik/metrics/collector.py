@@ -26,7 +26,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from vestnik import clock, heartbeats, jobs, writing
-from vestnik.bounded_calls import Question
+from vestnik.bounded_calls import BoundedCall
 from vestnik.mailings import outages
 from vestnik.mailings.ledger.models import Delivery, DeliveryState, Run, RunState
 from vestnik.mailings.models import Mailing
@@ -98,22 +98,22 @@ class Broker:
     """What keeps it from taking jobs; empty if nothing does."""
 
 
-class Figures(Collector):
+class InstallationCollector(Collector):
     """Never raises: what does not answer within a second is left out, and "vestnik_up" says so."""
 
     def __init__(self) -> None:
-        self._ledger = Question("metrics-ledger", _ask_ledger, _leave_database)
-        self._totals = Question("metrics-totals", self._ask_totals)
-        self._broker = Question("metrics-broker", _ask_broker)
-        self._ticks = Question("metrics-ticks", _ask_ticks)
+        self._ledger = BoundedCall("metrics-ledger", _ask_ledger, _leave_database)
+        self._totals = BoundedCall("metrics-totals", self._ask_totals)
+        self._broker = BoundedCall("metrics-broker", _ask_broker)
+        self._ticks = BoundedCall("metrics-ticks", _ask_ticks)
         self._known_totals: dict[str, int] = {}
         self._totals_good_until = 0.0
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """The figures as they are now."""
         until = time.monotonic() + SECONDS
-        ask_totals = self._totals.put() if time.monotonic() >= self._totals_good_until else None
-        ask_ledger, ask_broker, ask_ticks = self._ledger.put(), self._broker.put(), self._ticks.put()
+        ask_totals = self._totals.start() if time.monotonic() >= self._totals_good_until else None
+        ask_ledger, ask_broker, ask_ticks = self._ledger.start(), self._broker.start(), self._ticks.start()
         ledger, broker, ticks = ask_ledger(until), ask_broker(until), ask_ticks(until)
         if ask_totals and ledger:
             ask_totals(until)
@@ -124,8 +124,8 @@ class Figures(Collector):
         }
         yield _gauge("up", "Whether it answered, and takes what is written.", "part", up)
         yield _gauge("tick_timestamp_seconds", "When the last tick was.", values=ticks)
-        outage = outages.outage()
-        open_for = {trouble.value: outage is not None and outage.trouble == trouble for trouble in outages.Trouble}
+        outage = outages.current()
+        open_for = {trouble.value: outage is not None and outage.reason == trouble for trouble in outages.OutageReason}
         yield _gauge("breaker_open", "Whether nothing is handed over, and why.", "trouble", open_for if broker else ())
         totals = self._known_totals if ledger else ()
         yield _gauge("letters", "Letters that have ended, ever.", "outcome", totals)

@@ -15,7 +15,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from vestnik import metrics, settings
-from vestnik.metrics.collector import Figures
+from vestnik.metrics.collector import InstallationCollector
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ def serve() -> None:
 def _serve() -> None:
     registry = CollectorRegistry()
     MultiProcessCollector(registry, path=str(metrics.FOLDER))  # type: ignore[no-untyped-call]
-    registry.register(Figures())
+    registry.register(InstallationCollector())
 
     class Handler(BaseHTTPRequestHandler):
         timeout = PATIENCE_SECONDS

@@ -45,7 +45,7 @@ class AccountMailSender:
         self._provider = provider or _provider(self._slots)
         self._pace = Pace(self._provider.name, self._provider.connections)
         self._doubts = Doubts(self._pace.breaker, self._provider.part)
-        self._setbacks = 0
+        self._failures = 0
         self._held: timedelta | None = None
         self._halted = False
         self._in_hand: set[int] = set()
@@ -65,7 +65,7 @@ class AccountMailSender:
                     finally:
                         self._at_rest.set()
         except Error as error:
-            jobs.ACCOUNT_MAIL.enqueue(delay=self._set_back(error))
+            jobs.ACCOUNT_MAIL.enqueue(delay=self._back_off(error))
 
     def halt(self) -> None:
         """Begin no hand-over from now on; what is still in hand a few seconds later is cut off."""
@@ -93,13 +93,13 @@ class AccountMailSender:
         try:
             self._look_around()
             with self._beating():
-                self._pace.breaker.ask()
+                self._pace.breaker.check()
                 for receipt in self._provider.deliver(self._letters(claimed)):
-                    self._setbacks = 0
-                    self._pace.heard(receipt)
+                    self._failures = 0
+                    self._pace.record(receipt)
                     self._settle(receipt)
-                    self._pace.breaker.tell()
-                self._pace.breaker.ask()
+                    self._pace.breaker.publish()
+                self._pace.breaker.check()
             wait = self._held
         except CircuitOpen as error:
             wait = timedelta(seconds=error.wait)
@@ -107,9 +107,9 @@ class AccountMailSender:
             wait = NO_ROOM
         except ProviderError as error:
             opened = self._pace.breaker.failed(error)
-            wait = self._set_back(error) if opened is None else timedelta(seconds=opened)
+            wait = self._back_off(error) if opened is None else timedelta(seconds=opened)
         finally:
-            self._pace.breaker.leave()
+            self._pace.breaker.release_probe()
             self._in_hand -= claimed
         if wait is not None:
             statements.execute(statements.PUT_OFF, wait=wait)
@@ -145,10 +145,10 @@ class AccountMailSender:
             over.set()
             thread.join()
 
-    def _set_back(self, error: Exception) -> timedelta:
+    def _back_off(self, error: Exception) -> timedelta:
         """Once more in a row: for how long to stay away."""
-        self._setbacks += 1
-        wait = timedelta(seconds=backoff.probe_backoff(self._setbacks))
+        self._failures += 1
+        wait = timedelta(seconds=backoff.probe_backoff(self._failures))
         log = logger.warning if isinstance(error, Unavailable) else logger.error
         words = addresses.masked(str(error))
         log("no account mail can be handed over for %.0f s: %s", wait.total_seconds(), words)

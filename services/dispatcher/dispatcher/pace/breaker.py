@@ -36,12 +36,12 @@ from dispatcher.providers.base import Outcome, Receipt
 from dispatcher.providers.errors import ConnectionLimitReached, LoginRefused, Misconfigured, ProviderError
 from vestnik import addresses, error_tracking, jobs
 from vestnik.mailings import outages
-from vestnik.mailings.outages import Trouble
+from vestnik.mailings.outages import OutageReason
 from vestnik.settings import impatient
 
 logger = logging.getLogger(__name__)
 
-REFUSED = Trouble.REFUSED.value.encode()
+REFUSED = OutageReason.REFUSED.value.encode()
 
 PROBE_LEASE = timedelta(seconds=10)
 """A probe is left to whoever began it for so long after their last heartbeat."""
@@ -116,7 +116,7 @@ class Breaker:
         """Whether a probe is out, and its answer is awaited."""
         return self.probing and self._probe is not None
 
-    def ask(self) -> None:
+    def check(self) -> None:
         """Once before a slice: raises CircuitOpen if nothing may be handed over now."""
         if self.trying:
             raise CircuitOpen(PROBE_LEASE.total_seconds())
@@ -151,7 +151,7 @@ class Breaker:
         if self.probing:
             self._prober, self._probe = None, letter
 
-    def leave(self) -> None:
+    def release_probe(self) -> None:
         """A thread's slice is over: a probe that found nothing to try is left to others."""
         if not self.probing:
             return
@@ -163,7 +163,7 @@ class Breaker:
             self.probing = False
             self._call(LEAVE, self._worker)
 
-    def heard(self, receipt: Receipt, patience: int) -> None:
+    def record(self, receipt: Receipt, patience: int) -> None:
         """What a letter's receipt says of the service; so many in a row without an answer (`patience`) speak against
         it. Asks nobody: `tell` does, where something is to be told."""
         probe = self._probe == (receipt.letter.delivery_id, receipt.letter.claim)
@@ -181,7 +181,7 @@ class Breaker:
             self._silent_domains.add(receipt.letter.recipient.rpartition("@")[2])
             if probe or (self._silent >= patience and not self._is_one_domains_affair()):
                 self._silence = receipt
-                self._forget_silence()
+                self._reset_silence()
         elif probe and self.refuses and receipt.outcome is not Outcome.ACCEPTED:
             if receipt.doubtful:
                 self._refusal = receipt
@@ -190,7 +190,7 @@ class Breaker:
         elif probe or not receipt.throttled:
             self.proofs += 1
             self._proved_at = time.monotonic()
-            self._forget_silence()
+            self._reset_silence()
             if receipt.outcome is Outcome.ACCEPTED:
                 self._accepted_at = max(self._accepted_at, receipt.began)
                 self._took = self._took or self._open
@@ -200,12 +200,12 @@ class Breaker:
         """Whether all who are silent are behind one domain, and others have been answered just now."""
         return len(self._silent_domains) == 1 and time.monotonic() - self._proved_at < PROVED_SECONDS
 
-    def _forget_silence(self) -> None:
+    def _reset_silence(self) -> None:
         if self._silent:
             self._silent = 0
             self._silent_domains.clear()
 
-    def tell(self) -> None:
+    def publish(self) -> None:
         """Tell the others what was heard. Cheap where there is nothing to tell."""
         if not (self._works or self._silence or self._hold or self._refusal or self._again):
             return
@@ -219,7 +219,7 @@ class Breaker:
             self._close(took)
         if silence:
             words = addresses.masked(silence.answer, silence.letter.recipient)
-            if self._fail(Trouble.UNAVAILABLE, words, settings.BREAKER_FAILURES) is None:
+            if self._fail(OutageReason.UNAVAILABLE, words, settings.BREAKER_FAILURES) is None:
                 self._stay_away_alone(settings.PROBE_BACKOFF[0])
         if refusal:
             self.refused(refusal)
@@ -232,7 +232,7 @@ class Breaker:
         """The service refuses letter after letter, this one for instance: it is left alone."""
         words = addresses.masked(f"{receipt.code} {receipt.answer}", receipt.letter.recipient)
         words, weight = f"letter after letter is refused: {words}", settings.BREAKER_FAILURES
-        if self._fail(Trouble.REFUSED, words, weight, said=receipt.answer) is None:
+        if self._fail(OutageReason.REFUSED, words, weight, said=receipt.answer) is None:
             self._stay_away_alone(settings.PROBE_BACKOFF[-1])
 
     def is_news(self, words: str) -> bool:
@@ -249,17 +249,17 @@ class Breaker:
         if isinstance(error, ConnectionLimitReached):
             return None
         if not isinstance(error, Misconfigured):
-            return self._fail(Trouble.UNAVAILABLE, str(error), 1)
+            return self._fail(OutageReason.UNAVAILABLE, str(error), 1)
         waits = settings.LOGIN_BACKOFF if isinstance(error, LoginRefused) else settings.PROBE_BACKOFF
-        return self._fail(Trouble.MISCONFIGURED, str(error), settings.BREAKER_FAILURES, waits)
+        return self._fail(OutageReason.MISCONFIGURED, str(error), settings.BREAKER_FAILURES, waits)
 
     def renew(self) -> None:
         """Once a second: keep a probe that is out, tell what was heard, see what others found. Never raises."""
-        self.tell()
+        self.publish()
         returned, self._returned = self._returned, None
         if returned and self.probing:  # its lane had left, and nobody said why
             words = addresses.masked(returned.answer, returned.letter.recipient)
-            self._fail(Trouble.UNAVAILABLE, words, settings.BREAKER_FAILURES)
+            self._fail(OutageReason.UNAVAILABLE, words, settings.BREAKER_FAILURES)
         now = time.monotonic()
         accepted_ago = -1 if self._accepted_at <= self._told_at else round((now - self._accepted_at) * 1000)
         known = self._call(RENEW, self._worker, _ms(PROBE_LEASE), accepted_ago, _ms(FORGET_AFTER))
@@ -278,7 +278,7 @@ class Breaker:
 
     def _fail(
         self,
-        trouble: Trouble,
+        trouble: OutageReason,
         words: str,
         weight: int,
         setbacks: Sequence[float] | None = None,
@@ -305,14 +305,14 @@ class Breaker:
         self._failures += 1
         if not is_open:
             return None
-        self._open, self.probing, self.refuses = True, False, trouble == Trouble.REFUSED
+        self._open, self.probing, self.refuses = True, False, trouble == OutageReason.REFUSED
         self._hint(wait)
         if news and (said is None or self.is_news(said)):
-            ours = trouble in (Trouble.MISCONFIGURED, Trouble.REFUSED)
+            ours = trouble in (OutageReason.MISCONFIGURED, OutageReason.REFUSED)
             log = logger.error if ours else logger.warning
             log("nothing is handed over, the next try is in %.1f s: %s", wait, words)
             if not ours:  # that was an error, which Sentry hears of by itself
-                error_tracking.tell(f"Nothing is handed over, the mail service is away: {words}", "breaker", trouble)
+                error_tracking.report(f"Nothing is handed over, the mail service is away: {words}", "breaker", trouble)
         return wait
 
     def _leave_alone(self, seconds: float, words: str) -> None:

@@ -156,7 +156,7 @@ class RedisSlots:
     def take(self) -> bool:
         """Whether there was one to take; not while Redis is away, where a limit was set."""
         with self._lock:
-            taken = self._tell(take=True)[0]
+            taken = self._publish(take=True)[0]
             self._held += taken
             return bool(taken)
 
@@ -164,20 +164,20 @@ class RedisSlots:
         """The connection is there for which a slot was taken."""
         with self._lock:
             self._live = min(self._live + 1, self._held)
-            self._tell()
+            self._publish()
 
     def crowded(self) -> bool:
         """The service refused a connection for which a slot was taken. Whether any other is open, of whichever process:
         then it has no room for more, and nobody tries for a while."""
         with self._lock:
-            return bool(self._tell(crowded=True)[0])
+            return bool(self._publish(crowded=True)[0])
 
     def release(self) -> None:
         """One less is held. Redis hears of it now, or with the next `renew`."""
         with self._lock:
             self._held = max(0, self._held - 1)
             self._live = min(self._live, self._held)
-            self._tell()
+            self._publish()
 
     def renew(self) -> int:
         """Once a second: keep what is held, also where Redis has forgotten it. How many to give up, for others have
@@ -186,17 +186,17 @@ class RedisSlots:
             if not self._asked:
                 return 0
             self._away_until = -math.inf
-            return self._tell()[1]
+            return self._publish()[1]
 
     def close(self) -> None:
         """All slots are free. Never raises; to be called when the connections are gone."""
         with self._lock:
             if self._asked:
                 self._held = self._live = 0
-                self._tell(leave=True)
+                self._publish(leave=True)
             self._scripts.close()
 
-    def _tell(self, take: bool = False, leave: bool = False, crowded: bool = False) -> tuple[int, int]:
+    def _publish(self, take: bool = False, leave: bool = False, crowded: bool = False) -> tuple[int, int]:
         """Say what is held; whether one more was taken (or the service is crowded), and how many are to be given up."""
         without = int((take and self._limit is None) or (crowded and min(self._live, self._held - 1) > 0))
         if time.monotonic() < self._away_until:

@@ -104,10 +104,10 @@ class Pace:
             self.throttle.give_back(count)
             self.limits.give_back(owner_id, count)
 
-    def heard(self, receipt: Receipt) -> None:
+    def record(self, receipt: Receipt) -> None:
         """What became of a letter."""
-        self.throttle.heard(receipt)
-        self.breaker.heard(receipt, self._connections)
+        self.throttle.record(receipt)
+        self.breaker.record(receipt, self._connections)
 
     def renew(self) -> None:
         """Once a second. Never raises."""
@@ -116,5 +116,5 @@ class Pace:
 
     def close(self) -> None:
         """The process sends no more."""
-        self.breaker.leave()
+        self.breaker.release_probe()
         self.limits.close()

@@ -73,7 +73,7 @@ class Throttle:
             self._tokens += count
             self._taken -= count
 
-    def heard(self, receipt: Receipt) -> None:
+    def record(self, receipt: Receipt) -> None:
         """What became of a letter."""
         throttled = receipt.throttled
         if receipt.outcome is Outcome.ACCEPTED:

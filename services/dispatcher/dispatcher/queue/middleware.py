@@ -34,7 +34,7 @@ LONGEST_ERROR = 300
 WORKER_DIED = "Its worker died three times while doing this."
 
 
-class DeadMessageMiddleware(Middleware):
+class DeadJobMiddleware(Middleware):
     """Stands before Retries in the list of middleware: after a job it is asked after it."""
 
     def before_process_message(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
@@ -79,11 +79,11 @@ class DeadMessageMiddleware(Middleware):
             trace = "".join(traceback.format_exception(died_of))
         error, trace = error_tracking.scrub(error)[:LONGEST_ERROR], error_tracking.scrub(trace)[-LONGEST_TRACEBACK:]
         with _queue_may_be_away():
-            dead_jobs.note(_id(message), error, trace, tries)
+            dead_jobs.record(_id(message), error, trace, tries)
 
     def after_nack(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
         with _queue_may_be_away():
-            dead_jobs.forget_oldest(message.queue_name)
+            dead_jobs.prune(message.queue_name)
 
 
 class Retries(middleware.Retries):

@@ -55,7 +55,7 @@ class Scheduler(periodiq.Scheduler):  # type: ignore[misc]
             writing.try_it(_redis())
             server: str = _redis().info("server")["run_id"]
             if server != self._server:
-                lanes.forget_waiting()
+                lanes.free_waiting_slots()
                 if jobs.TICK.enqueue():
                     self._server, was_lost, self._is_lost = server, self._is_lost, False
                     if was_lost:

@@ -92,8 +92,8 @@ def send(engine: Engine, run_ids: Sequence[int]) -> None:
 
 def _words(otherwise: str) -> str:
     """What is the matter with the service, by what all processes know."""
-    outage = outages.outage()
-    return outage.words if outage else otherwise
+    outage = outages.current()
+    return outage.message if outage else otherwise
 
 
 def _send_slices(engine: Engine, run_ids: Sequence[int]) -> float | None:

@@ -63,8 +63,8 @@ def do_what_is_due() -> None:
     account_mail.expire()
     for user_id in account_deletion.deleted_accounts():
         jobs.ERASE.enqueue(user_id)
-    idempotency.sweep()
-    sessions.sweep()
+    idempotency.prune()
+    sessions.prune()
     jobs.COUNT_FIGURES.enqueue()
     if page_refresh.is_overdue():
         jobs.REFRESH_PAGES.enqueue()
@@ -102,4 +102,4 @@ def imports() -> None:
     """Hint at imports that were left lying, and forget what is kept of old ones."""
     for import_id in import_jobs.to_do(older_than=HINTED_WITHIN):
         jobs.IMPORT_CLIENTS.enqueue(import_id)
-    import_jobs.forget_files()
+    import_jobs.prune_files()

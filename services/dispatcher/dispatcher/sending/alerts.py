@@ -115,11 +115,11 @@ def _report(statement: str, **parameters: Any) -> list[tuple[int, Cause]]:
         cause = Cause(state, outcome, code)
         found.append((run_id, cause))
         if is_new:
-            _tell(cause, run_id=run_id, mailing_id=mailing_id, owner_id=owner_id, delivery_id=delivery_id)
+            _log(cause, run_id=run_id, mailing_id=mailing_id, owner_id=owner_id, delivery_id=delivery_id)
     return found
 
 
-def _tell(cause: Cause, **ids: int | None) -> None:
+def _log(cause: Cause, **ids: int | None) -> None:
     """One error in the log, which is an event of its own at Sentry, and never grouped with others."""
     with sentry_sdk.new_scope() as scope:
         scope.fingerprint = ["dead-letters", str(ids["run_id"]), cause.key]

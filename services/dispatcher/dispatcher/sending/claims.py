@@ -61,7 +61,7 @@ class Claims:
     def answered(self, receipt: Receipt) -> None:
         """A receipt came: have it written down."""
         self._settle(receipt, late=False)
-        self._engine.pace.breaker.tell()
+        self._engine.pace.breaker.publish()
 
     def answered_late(self, receipt: Receipt) -> None:
         """The same, after the lane has left; in a thread of the provider's, which must not be kept waiting."""
@@ -69,7 +69,7 @@ class Claims:
 
     def _settle(self, receipt: Receipt, late: bool) -> None:
         attempts = self._handed_over.pop(receipt.letter.delivery_id)
-        self._engine.pace.heard(receipt)
+        self._engine.pace.record(receipt)
         settlement = rows.Settlement(
             delivery_id=receipt.letter.delivery_id,
             claim=receipt.letter.claim,

@@ -76,7 +76,7 @@ def wake(owner_id: int) -> None:
         raise SlotUnknown(str(error)) from None
 
 
-def forget_waiting() -> None:
+def free_waiting_slots() -> None:
     """Free the slots of lanes that wait, for their messages may be lost: Redis refused something, or came back with
     less than it had. Messages that are there all the same find their slots taken by others, and end. Lanes that work
     keep theirs. Raises redis.RedisError.

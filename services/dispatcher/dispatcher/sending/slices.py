@@ -30,11 +30,11 @@ def send_slice(engine: Engine, owner_id: int, until: float, only: Sequence[int] 
         while not engine.gate.shut and engine.lease.wait_until_fresh(until - time.monotonic()):
             if (asked := time.monotonic()) >= until:
                 break
-            engine.pace.breaker.ask()
+            engine.pace.breaker.check()
             turn = statements.next_run(owner_id, idle, only)
             if turn is None:
                 return None
-            with logs.about(run_id=turn.run_id), engine.gate.admitting(turn.run_id, asked, turn.window_seconds):
+            with logs.context(run_id=turn.run_id), engine.gate.admitting(turn.run_id, asked, turn.window_seconds):
                 claim = _send_run(engine, owner_id, turn, until)
                 is_over = not engine.gate.is_open(turn.run_id)  # its window closed: what was in hand may have been all
             if claim.exhausted or is_over:
@@ -53,7 +53,7 @@ def send_slice(engine: Engine, owner_id: int, until: float, only: Sequence[int] 
             raise CircuitOpen(wait) from error
         raise
     finally:
-        engine.pace.breaker.leave()
+        engine.pace.breaker.release_probe()
     return 0.0
 
 

@@ -115,13 +115,13 @@ class VerbAdmin(SuperusersOnly, admin.ModelAdmin):
 
     def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
         """All of them, or none."""
-        for thing in queryset:
-            self.delete_model(request, thing)
+        for obj in queryset:
+            self.delete_model(request, obj)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """What a person chose to delete, without the thousands of rows that go with it."""
         counts = {self.opts.verbose_name_plural: len(objs)}
-        return [str(thing) for thing in objs[:100]], counts, set(), []
+        return [str(obj) for obj in objs[:100]], counts, set(), []
 
 
 def is_id(text: str) -> bool:

@@ -21,7 +21,7 @@ from vestnik.blog import html
 from vestnik.blog.affected_pages import ON_A_PAGE
 from vestnik.blog.models import Picture, Post
 from vestnik.front import public_urls
-from vestnik.front.page_cache import kept
+from vestnik.front.page_cache import cached
 from web.blog.texts import summary
 
 Kept = TypeVar("Kept")
@@ -66,7 +66,7 @@ class Card:
 
 def upcoming() -> datetime | None:
     """When the next post appears by itself, if one waits."""
-    (moment,) = kept("upcoming", SECONDS, _upcoming)
+    (moment,) = cached("upcoming", SECONDS, _upcoming)
     if moment and moment <= timezone.now():
         (moment,) = _upcoming()
     return moment
@@ -116,7 +116,7 @@ def _made(post: Post) -> Post:
 
 def _kept(name: str, make: Callable[[], Kept]) -> Kept:
     moment = upcoming()
-    return kept(f"{name}:{moment.timestamp() if moment else 0}", SECONDS, make)
+    return cached(f"{name}:{moment.timestamp() if moment else 0}", SECONDS, make)
 
 
 def _upcoming() -> tuple[datetime | None]:

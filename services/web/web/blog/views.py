@@ -47,5 +47,5 @@ def post(request: HttpRequest, slug: str) -> HttpResponse:
     except Post.DoesNotExist:
         raise Http404(_("There is no such post.")) from None
     if not request.by_front and readers.reads(request):  # type: ignore[attr-defined]
-        view_counter.seen(slug)  # where there is nginx, it tells of views itself
+        view_counter.count_view(slug)  # where there is nginx, it tells of views itself
     return render(request, "blog/post.html", {"post": found})

@@ -12,7 +12,7 @@ from vestnik.clients.attributes import MOST, MOST_BYTES, key
 from vestnik.clients.csv_files import SEPARATORS
 from vestnik.clients.encodings import ENCODINGS
 from vestnik.clients.models import Client, ClientImport, ClientList
-from web.forms import ThingForm, VerbForm
+from web.forms import ObjectForm, VerbForm
 
 INDENT = "  "
 
@@ -66,7 +66,7 @@ class AttributesField(forms.CharField):
         return parsed(super().clean(value))
 
 
-class ClientForm(ThingForm):
+class ClientForm(ObjectForm):
     about_all = "email"
     attributes = AttributesField(
         label=gettext_lazy("Attributes"),

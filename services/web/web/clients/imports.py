@@ -20,7 +20,7 @@ from vestnik.clients.uploads import UNFINISHED, ImportState, PieceKind
 from vestnik.spreadsheets import as_written
 from web.clients.forms import ImportForm, ReadingForm
 from web.htmx import wants_fragment
-from web.pages import ActionPage, CreatePage, ListPage, OwnersPage, ThingPage
+from web.pages import ActionPage, CreatePage, DetailPage, ListPage, OwnersPage
 from web.tables import csv_file
 
 SHOWN = 50
@@ -33,11 +33,11 @@ class Imports(ListPage):
     table_template = "clients/_imports.html"
     sorts = {"-added": ("-pk",), "added": ("pk",)}
 
-    def search(self, things: Any, text: str) -> Any:
-        return things.filter(file_name__icontains=text)
+    def search(self, queryset: Any, text: str) -> Any:
+        return queryset.filter(file_name__icontains=text)
 
-    def narrow(self, things: Any) -> Any:
-        return things.filter(owner=self.request.user)
+    def narrow(self, queryset: Any) -> Any:
+        return queryset.filter(owner=self.request.user)
 
 
 class NewImport(CreatePage):
@@ -51,13 +51,13 @@ class NewImport(CreatePage):
         return super().get_context_data(limit=settings.IMPORT_LIMIT_BYTES >> 20, **kwargs)
 
     def get_success_url(self) -> str:
-        return reverse("clients:import-thing", args=[self.object.pk])
+        return reverse("clients:import-detail", args=[self.object.pk])
 
-    def success(self, thing: ClientImport) -> str:
+    def success(self, obj: ClientImport) -> str:
         return _("The file is uploaded. Nothing is imported yet: look at what was read first.")
 
 
-class ImportPage(ThingPage):
+class ImportPage(DetailPage):
     """What was read in a file that is not confirmed yet; what became of one that is.
 
     While it is worked on, the page asks for its fragment every second.
@@ -95,7 +95,7 @@ class BeginImport(OwnersPage, ImportPage):
     """Has a file imported that was looked at, read as its form says; or shows again what is wrong with that."""
 
     def get(self, request: HttpRequest, *_args: Any, **_kwargs: Any) -> HttpResponse:
-        return HttpResponseRedirect(reverse("clients:import-thing", args=[self.get_object().pk]))
+        return HttpResponseRedirect(reverse("clients:import-detail", args=[self.get_object().pk]))
 
     def post(self, request: HttpRequest, *_args: Any, **_kwargs: Any) -> HttpResponse:
         self.object = self.get_object()
@@ -103,7 +103,7 @@ class BeginImport(OwnersPage, ImportPage):
         if form.is_valid():
             try:
                 import_jobs.begin_import(self.object, form.cleaned_data["encoding"], form.cleaned_data["delimiter"])
-                return HttpResponseRedirect(reverse("clients:import-thing", args=[self.object.pk]))
+                return HttpResponseRedirect(reverse("clients:import-detail", args=[self.object.pk]))
             except ValidationError:
                 pass  # looked at again, it says so itself
         return self.render_to_response(self.get_context_data(form=form))
@@ -115,15 +115,15 @@ class DropFile(ActionPage):
     model = ClientImport
     action = "view"  # whoever sees it is its owner
 
-    def act(self, thing: ClientImport) -> str:
-        import_jobs.drop_file(thing)
+    def act(self, obj: ClientImport) -> str:
+        import_jobs.drop_file(obj)
         return _("The file is forgotten. Nothing was imported.")
 
-    def address_of(self, thing: ClientImport) -> str:
+    def address_of(self, obj: ClientImport) -> str:
         return reverse("clients:imports")
 
 
-class RefusedRows(ThingPage):
+class RefusedRows(DetailPage):
     """The rows that were refused, to be mended and imported again."""
 
     model = ClientImport

@@ -11,11 +11,11 @@ urlpatterns = [
     path("delete/", views.DeleteClients.as_view(), name="delete-many"),
     path("import/", imports.NewImport.as_view(), name="import"),
     path("imports/", imports.Imports.as_view(), name="imports"),
-    path("imports/<int:pk>/", imports.ImportPage.as_view(), name="import-thing"),
+    path("imports/<int:pk>/", imports.ImportPage.as_view(), name="import-detail"),
     path("imports/<int:pk>/begin/", imports.BeginImport.as_view(), name="import-begin"),
     path("imports/<int:pk>/forget/", imports.DropFile.as_view(), name="import-forget"),
     path("imports/<int:pk>/refused.csv", imports.RefusedRows.as_view(), name="refused"),
-    path("<int:pk>/", views.ClientPage.as_view(), name="thing"),
+    path("<int:pk>/", views.ClientPage.as_view(), name="detail"),
     path("<int:pk>/change/", views.ChangeClient.as_view(), name="change"),
     path("<int:pk>/delete/", views.DeleteClient.as_view(), name="delete"),
 ]

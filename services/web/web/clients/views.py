@@ -16,7 +16,7 @@ from vestnik.clients.models import Client, ClientList, name_key
 from vestnik.mailings import history
 from web.clients.forms import ClientForm
 from web.htmx import wants_fragment
-from web.pages import ChangePage, CreatePage, DeletePage, ListPage, OwnersPage, ThingPage, number
+from web.pages import ChangePage, CreatePage, DeletePage, DetailPage, ListPage, OwnersPage, number
 from web.paging import ExactPaginator
 from web.tables import back_to, csv_table
 
@@ -42,17 +42,17 @@ class Clients(ListPage):
     def get_paginator(self, queryset: Any, per_page: int, *_args: Any, **_options: Any) -> ExactPaginator:
         return ExactPaginator(queryset, per_page, searched=bool(self.text))
 
-    def search(self, things: Any, text: str) -> Any:
+    def search(self, queryset: Any, text: str) -> Any:
         found = Q(name_key__contains=name_key(text))
         for form in addresses.sought(text):
             found |= Q(email__contains=form)
-        return things.filter(found)
+        return queryset.filter(found)
 
-    def narrow(self, things: Any) -> Any:
-        things = things.filter(owner=self.request.user)
+    def narrow(self, queryset: Any) -> Any:
+        queryset = queryset.filter(owner=self.request.user)
         if self.client_list:
-            things = things.filter(memberships__client_list=self.client_list)
-        return things.prefetch_related(Prefetch("lists", ClientList.objects.order_by("name")))
+            queryset = queryset.filter(memberships__client_list=self.client_list)
+        return queryset.prefetch_related(Prefetch("lists", ClientList.objects.order_by("name")))
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return super().get_context_data(fragment=wants_fragment(self.request), **kwargs)
@@ -82,12 +82,12 @@ class ExportClients(Clients):
         return csv_table("clients", _table(found, names))
 
 
-class ClientPage(ThingPage):
+class ClientPage(DetailPage):
     """A client, their lists, and the last letters to them."""
 
     model = Client
     room = "clients"
-    template_name = "clients/thing.html"
+    template_name = "clients/detail.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         client = self.object
@@ -104,9 +104,9 @@ class NewClient(CreatePage):
         return {"lists": self.request.GET.getlist("list")}
 
     def get_success_url(self) -> str:
-        return reverse("clients:thing", args=[self.object.pk])
+        return reverse("clients:detail", args=[self.object.pk])
 
-    def success(self, thing: Client) -> str:
+    def success(self, obj: Client) -> str:
         return _("The client is added.")
 
 
@@ -119,7 +119,7 @@ class ChangeClient(ChangePage):
     def get_success_url(self) -> str:
         return self.address_of(self.object)
 
-    def success(self, thing: Client) -> str:
+    def success(self, obj: Client) -> str:
         return _("The client is saved.")
 
 
@@ -131,12 +131,12 @@ class DeleteClient(DeletePage):
         "what was sent stays in the statistics."
     )
 
-    def delete_by_verb(self, thing: Client) -> str:
-        verbs.delete_clients(thing.owner, [thing])
+    def delete_by_verb(self, obj: Client) -> str:
+        verbs.delete_clients(obj.owner, [obj])
         return _("The client is deleted.")
 
 
-class TickedPage(OwnersPage):
+class SelectedPage(OwnersPage):
     """Does something to the clients that were ticked in a table, and goes back to it."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
@@ -146,30 +146,30 @@ class TickedPage(OwnersPage):
         return HttpResponseRedirect(back_to(reverse("clients:list"), self.request.POST.get("back")))
 
     @cached_property
-    def ticked(self) -> "QuerySet[Client]":
+    def selected(self) -> "QuerySet[Client]":
         user: Any = self.request.user
         own = Client.objects.visible_to(user).filter(owner=user)
-        return own.filter(pk__in=ticked(self.request)).order_by("name_key", "pk")
+        return own.filter(pk__in=selected(self.request)).order_by("name_key", "pk")
 
 
-class PutOnList(TickedPage):
+class PutOnList(SelectedPage):
     def post(self, request: HttpRequest) -> HttpResponse:
         lists = ClientList.objects.visible_to(request.user).filter(owner=request.user)  # type: ignore[misc]
         client_list = lists.filter(pk=number(request.POST.get("list"))).first()
         if client_list is None:
             messages.error(request, _("Choose the list they are to be put on."))
             return self.back()
-        count = verbs.add_to_list(client_list, self.ticked)
+        count = verbs.add_to_list(client_list, self.selected)
         said = ngettext("%(count)d client was put on “%(name)s”.", "%(count)d clients were put on “%(name)s”.", count)
         messages.success(request, said % {"count": count, "name": client_list.name})
         return self.back()
 
 
-class DeleteClients(TickedPage):
+class DeleteClients(SelectedPage):
     """Asks first: the table's button leads here, and this page's own, `sure`, deletes."""
 
     def post(self, request: HttpRequest) -> HttpResponse:
-        clients = list(self.ticked)
+        clients = list(self.selected)
         if not clients:
             messages.error(request, _("Tick those who are to be deleted."))
             return self.back()
@@ -184,7 +184,7 @@ class DeleteClients(TickedPage):
         return self.back()
 
 
-def ticked(request: HttpRequest) -> list[int]:
+def selected(request: HttpRequest) -> list[int]:
     """The ids of the clients that were ticked."""
     return [number(pk) for pk in request.POST.getlist("client")]
 

@@ -5,15 +5,15 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
 from vestnik.mailings.ledger.causes import Cause
-from web.pages import KeyField, number
+from web.pages import IdempotencyKeyField, number
 
 
-class DeedForm(forms.Form):
+class BulkActionForm(forms.Form):
     """Which dead letters something is done to: those ticked, the one whose button was pressed, or all of a cause."""
 
     cause = forms.CharField()
     all = forms.BooleanField(required=False)
-    form_key = KeyField()
+    form_key = IdempotencyKeyField()
 
     def clean_cause(self) -> Cause:
         cause = Cause.of(self.cleaned_data["cause"])

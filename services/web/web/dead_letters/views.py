@@ -16,12 +16,12 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
 from vestnik import access
-from vestnik.accounts.idempotency import once
+from vestnik.accounts.idempotency import run_once
 from vestnik.mailings.ledger import dead_letters
 from vestnik.mailings.ledger.causes import Cause
 from vestnik.mailings.ledger.models import Run
 from web.dead_letters import lines
-from web.dead_letters.forms import DeedForm
+from web.dead_letters.forms import BulkActionForm
 from web.pages import OwnersPage
 
 NAMED = 5
@@ -45,11 +45,11 @@ def letters(request: HttpRequest, cause: str) -> HttpResponse:
     return render(
         request,
         "dead_letters/letters.html",
-        {**context, "form": DeedForm(auto_id=False), "may_own": access.may_own(user)},
+        {**context, "form": BulkActionForm(auto_id=False), "may_own": access.may_own(user)},
     )
 
 
-class Deed(OwnersPage):
+class BulkAction(OwnersPage):
     """Does something to dead letters when a button is pressed, and goes back to where they were seen."""
 
     http_method_names = ["post", "get"]
@@ -59,7 +59,7 @@ class Deed(OwnersPage):
         return HttpResponseRedirect(reverse("dead-letters:list"))
 
     def post(self, request: HttpRequest) -> HttpResponse:
-        form = DeedForm(request.POST)
+        form = BulkActionForm(request.POST)
         if form.is_valid():
             user: Any = request.user
             which = form.cleaned_data["which"]
@@ -81,7 +81,7 @@ class Deed(OwnersPage):
             messages.warning(self.request, _("There was no time for all of them; press once more for the others."))
 
 
-class TryAgain(Deed):
+class TryAgain(BulkAction):
     def do(self, user: Any, which: Cause | Collection[int], key: uuid.UUID) -> None:
         tried = dead_letters.try_again(dead_letters.runs_of(user), which, key)
         if tried.runs:
@@ -105,9 +105,9 @@ class TryAgain(Deed):
         self.say_more(tried.more)
 
 
-class Dismiss(Deed):
+class Dismiss(BulkAction):
     def do(self, user: Any, which: Cause | Collection[int], key: uuid.UUID) -> None:
-        _address, first = once(user, key, lambda: self.request.path)
+        _address, first = run_once(user, key, lambda: self.request.path)
         if not first:
             return
         count, more = dead_letters.dismiss(dead_letters.runs_of(user), which)

@@ -40,7 +40,7 @@ class FrontMiddleware:
         refreshes = request.META.pop("HTTP_X_FRONT_REFRESH", "") == "1" and by_front
         if by_front and (told := VIEWS.fullmatch(request.path_info)):
             if readers.reads(request) and not refreshes:
-                view_counter.seen(told[1])
+                view_counter.count_view(told[1])
             return HttpResponse(status=204)
         request.by_front = by_front  # type: ignore[attr-defined]
         public = public_view(request)
@@ -58,7 +58,7 @@ class FrontMiddleware:
 
     def _impersonal(self, request: HttpRequest, public: Public, by_front: bool, refreshes: bool) -> HttpResponseBase:
         make_impersonal(request)
-        generations = page_cache.generations()
+        generations = page_cache.versions()
         upcoming = reading.upcoming()  # asked first: what appears while the page is made may not be on it
         response = self.get_response(request)
         response.cookies.clear()
@@ -70,7 +70,7 @@ class FrontMiddleware:
             seconds = getattr(response, "front_seconds", public.seconds)
             if response.status_code == 404:
                 seconds = GONE_SECONDS
-            elif not refreshes and page_cache.generations() != generations:
+            elif not refreshes and page_cache.versions() != generations:
                 seconds = 0  # made of what stood before, maybe, and the page that was fetched anew is stored already
             expires = int(time.time()) + seconds
             if upcoming:

@@ -10,7 +10,7 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
 from vestnik import writing
-from vestnik.bounded_calls import Question
+from vestnik.bounded_calls import BoundedCall
 from vestnik.settings import impatient
 
 SECONDS = 1.0
@@ -22,7 +22,7 @@ OK = "ok"
 def ready() -> dict[str, str]:
     """Each part by its name: "ok", or what is wrong with it."""
     until = time.monotonic() + SECONDS
-    waiting = [(names, question.put()) for names, question in QUESTIONS.items()]
+    waiting = [(names, question.start()) for names, question in QUESTIONS.items()]
     parts: dict[str, str] = {}
     for names, wait in waiting:
         parts |= wait(until) or dict.fromkeys(names, writing.SILENT)
@@ -74,7 +74,7 @@ def _redis(url: str) -> redis.Redis:
 
 
 QUESTIONS = {
-    ("database", "migrations"): Question("ready-database", _ask_database),
-    ("queue",): Question("ready-queue", _ask_queue),
-    ("cache",): Question("ready-cache", _ask_cache),
+    ("database", "migrations"): BoundedCall("ready-database", _ask_database),
+    ("queue",): BoundedCall("ready-queue", _ask_queue),
+    ("cache",): BoundedCall("ready-cache", _ask_cache),
 }

@@ -80,6 +80,6 @@ def _dispatcher() -> Part:
 
 
 def _mail_service() -> list[Part]:
-    if outages.outage() is None:
+    if outages.current() is None:
         return []
     return [Part(_("Mail service"), False, _("takes nothing at the moment"))]  # in whose words is not for visitors

@@ -6,7 +6,7 @@ from django.views.decorators.http import require_safe
 
 from vestnik import access, mode
 from vestnik.front import homepage_stats
-from vestnik.front.page_cache import FIGURES, kept
+from vestnik.front.page_cache import FIGURES, cached
 from web.blog import reading
 from web.front.public import is_personal, public
 from web.home import status
@@ -23,7 +23,7 @@ def index(request: HttpRequest) -> HttpResponse:
         request,
         "home/index.html",
         {
-            "figures": kept("current", SECONDS, homepage_stats.current, FIGURES),
+            "figures": cached("current", SECONDS, homepage_stats.current, FIGURES),
             "posts": reading.some(str(translation.get_language())),
             "parts": status.parts() if supervised else None,
             "trial": supervised and request.user.is_superuser and settings.MODE == mode.TRIAL,

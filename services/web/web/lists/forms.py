@@ -5,10 +5,10 @@ from django.utils.translation import gettext_lazy as _
 
 from vestnik.clients import verbs
 from vestnik.clients.models import ClientList
-from web.forms import ThingForm, VerbForm, addresses_in
+from web.forms import ObjectForm, VerbForm, addresses_in
 
 
-class ListForm(ThingForm):
+class ListForm(ObjectForm):
     about_all = "name"
 
     class Meta:

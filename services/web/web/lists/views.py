@@ -15,7 +15,7 @@ from vestnik import access
 from vestnik.clients import verbs
 from vestnik.clients.models import Client, ClientList, Membership
 from vestnik.mailings.models import Mailing
-from web.clients.views import Clients, ticked
+from web.clients.views import Clients, selected
 from web.lists.forms import ListForm, MembersForm
 from web.pages import ActionPage, ChangePage, CreatePage, DeletePage, ListPage, Visible
 from web.tables import back_to
@@ -38,21 +38,21 @@ class Lists(ListPage):
         "added": ("pk",),
     }
 
-    def search(self, things: Any, text: str) -> Any:
-        return things.filter(name__icontains=text)
+    def search(self, queryset: Any, text: str) -> Any:
+        return queryset.filter(name__icontains=text)
 
-    def narrow(self, things: Any) -> Any:
-        return with_sizes(things.select_related("owner"))
+    def narrow(self, queryset: Any) -> Any:
+        return with_sizes(queryset.select_related("owner"))
 
 
 class Members(Clients):
     """A list with the clients on it, as far as its reader may see clients."""
 
-    template_name = "lists/thing.html"
+    template_name = "lists/detail.html"
     table_template = "lists/_members.html"
 
-    def narrow(self, things: Any) -> Any:
-        return things.filter(memberships__client_list=self.client_list)
+    def narrow(self, queryset: Any) -> Any:
+        return queryset.filter(memberships__client_list=self.client_list)
 
     @cached_property
     def client_list(self) -> ClientList:
@@ -76,9 +76,9 @@ class NewList(CreatePage):
     template_name = "lists/form.html"
 
     def get_success_url(self) -> str:
-        return reverse("lists:thing", args=[self.object.pk])
+        return reverse("lists:detail", args=[self.object.pk])
 
-    def success(self, thing: ClientList) -> str:
+    def success(self, obj: ClientList) -> str:
         return _("The list is there, and still empty.")
 
 
@@ -103,7 +103,7 @@ class ChangeList(Whole, ChangePage):
     def get_success_url(self) -> str:
         return self.address_of(self.object)
 
-    def success(self, thing: ClientList) -> str:
+    def success(self, obj: ClientList) -> str:
         return _("The list is renamed.")
 
 
@@ -124,16 +124,16 @@ class TakeOff(Whole, ActionPage):
     model = ClientList
     room = "lists"
 
-    def act(self, thing: ClientList) -> str:
+    def act(self, obj: ClientList) -> str:
         user: Any = self.request.user
-        clients = Client.objects.visible_to(user).filter(memberships__client_list=thing, pk__in=ticked(self.request))
-        count = verbs.remove_from_list(thing, clients)
+        clients = Client.objects.visible_to(user).filter(memberships__client_list=obj, pk__in=selected(self.request))
+        count = verbs.remove_from_list(obj, clients)
         return ngettext(
             "%(count)d client was taken off the list.", "%(count)d clients were taken off the list.", count
         ) % {"count": count}
 
-    def back(self, thing: ClientList) -> str:
-        return back_to(self.address_of(thing), self.request.POST.get("back"))
+    def back(self, obj: ClientList) -> str:
+        return back_to(self.address_of(obj), self.request.POST.get("back"))
 
 
 class DeleteList(Whole, DeletePage):
@@ -146,6 +146,6 @@ class DeleteList(Whole, DeletePage):
         goes = {"size": self.object.memberships.count(), "mailings": planned.order_by("name")}
         return render_to_string("lists/_what_goes.html", goes)
 
-    def delete_by_verb(self, thing: ClientList) -> str:
-        verbs.delete_list(thing)
+    def delete_by_verb(self, obj: ClientList) -> str:
+        verbs.delete_list(obj)
         return _("The list is deleted. Its clients are still there.")

@@ -16,7 +16,7 @@ from vestnik.accounts.models import User
 from vestnik.clients.models import Client, ClientList
 from vestnik.mailings import calendar, verbs
 from vestnik.mailings.models import Mailing, Message
-from web.forms import ThingForm, addresses_in
+from web.forms import ObjectForm, addresses_in
 
 CLOCK = "%Y-%m-%dT%H:%M"
 
@@ -62,7 +62,7 @@ def _normalised(word: str) -> str:
         raise ValidationError(refusal, params={"word": word[:100], "reason": error.reason}) from None
 
 
-class MailingForm(ThingForm):
+class MailingForm(ObjectForm):
     start = WallClockField(label=_("Start"))
     end = WallClockField(label=_("End"), help_text=_("What was not sent by then is not sent late."))
     single = AddressesField(

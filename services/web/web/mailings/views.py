@@ -22,7 +22,7 @@ from vestnik.mailings.models import Mailing
 from web.mailings import charts
 from web.mailings.forms import MailingForm
 from web.messages.letters import attempt, framed, letter, with_pictures
-from web.pages import ActionPage, ChangePage, CreatePage, DeletePage, ListPage, ThingPage, number
+from web.pages import ActionPage, ChangePage, CreatePage, DeletePage, DetailPage, ListPage, number
 
 
 class MailingList(ListPage):
@@ -38,13 +38,13 @@ class MailingList(ListPage):
         "-next": ("-next_at", "-pk"),
     }
 
-    def search(self, things: Any, text: str) -> Any:
-        return things.filter(name__icontains=text)
+    def search(self, queryset: Any, text: str) -> Any:
+        return queryset.filter(name__icontains=text)
 
-    def narrow(self, things: Any) -> Any:
-        things = things.with_status().select_related("owner")
+    def narrow(self, queryset: Any) -> Any:
+        queryset = queryset.with_status().select_related("owner")
         status = self.request.GET.get("status")
-        return things.filter(status=status) if status in Mailing.Status.values else things
+        return queryset.filter(status=status) if status in Mailing.Status.values else queryset
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context = super().get_context_data(
@@ -65,11 +65,11 @@ class InItsZone:
         return mailing
 
 
-class MailingPage(InItsZone, ThingPage):
+class MailingPage(InItsZone, DetailPage):
     """The settings, what comes next, and the runs."""
 
     model = Mailing
-    template_name = "mailings/thing.html"
+    template_name = "mailings/detail.html"
 
     def get_queryset(self) -> Any:
         return super().get_queryset().with_status().select_related("owner", "message", "switched_off_by")
@@ -90,7 +90,7 @@ class MailingPage(InItsZone, ThingPage):
 
 
 @method_decorator(framed, "dispatch")
-class MailingLetter(ThingPage):
+class MailingLetter(DetailPage):
     """The mailing's message, for those who may see the mailing."""
 
     model = Mailing
@@ -127,10 +127,10 @@ class NewMailing(CreatePage):
         return initial
 
     def get_success_url(self) -> str:
-        return reverse("mailings:thing", args=[self.object.pk])
+        return reverse("mailings:detail", args=[self.object.pk])
 
-    def success(self, thing: Mailing) -> str:
-        if thing.next_at and thing.next_at <= clock.now() + timedelta(seconds=1):
+    def success(self, obj: Mailing) -> str:
+        if obj.next_at and obj.next_at <= clock.now() + timedelta(seconds=1):
             return _("The mailing is saved, and its first letters are on their way.")
         return _("The mailing is saved. It starts by itself.")
 
@@ -144,7 +144,7 @@ class ChangeMailing(ChangePage):
     def get_success_url(self) -> str:
         return self.address_of(self.object)
 
-    def success(self, thing: Mailing) -> str:
+    def success(self, obj: Mailing) -> str:
         return _("The mailing is saved.")
 
 
@@ -153,8 +153,8 @@ class DeleteMailing(DeletePage):
     room = "mailings"
     what_goes = gettext_lazy("The mailing and what it planned go for good. Its runs and their letters stay on record.")
 
-    def delete_by_verb(self, thing: Mailing) -> str:
-        verbs.delete_mailing(thing)
+    def delete_by_verb(self, obj: Mailing) -> str:
+        verbs.delete_mailing(obj)
         return _("The mailing is deleted.")
 
 
@@ -162,27 +162,27 @@ class Pause(ActionPage):
     model = Mailing
     room = "mailings"
 
-    def act(self, thing: Mailing) -> str:
-        verbs.pause(thing)
-        thing.refresh_from_db()
-        return mailing_status.of(thing).sentence
+    def act(self, obj: Mailing) -> str:
+        verbs.pause(obj)
+        obj.refresh_from_db()
+        return mailing_status.of(obj).sentence
 
 
 class Resume(ActionPage):
     model = Mailing
     room = "mailings"
 
-    def act(self, thing: Mailing) -> str:
-        verbs.resume(thing)
-        return " ".join([_("The pause is over."), mailing_status.of(thing).sentence])
+    def act(self, obj: Mailing) -> str:
+        verbs.resume(obj)
+        return " ".join([_("The pause is over."), mailing_status.of(obj).sentence])
 
 
 class Cancel(ActionPage):
     model = Mailing
     room = "mailings"
 
-    def act(self, thing: Mailing) -> str:
-        verbs.cancel(thing)
+    def act(self, obj: Mailing) -> str:
+        verbs.cancel(obj)
         return _("The run is cancelled: what was queued is not sent.")
 
 
@@ -205,17 +205,17 @@ class SendNow(ActionPage):
         }
         return render(request, "mailings/send_now.html", context)
 
-    def act(self, thing: Mailing) -> str:
+    def act(self, obj: Mailing) -> str:
         try:
             request_id = uuid.UUID(self.request.POST.get("request_id", ""))
         except ValueError:
             raise ValidationError(_("This button was not pressed on its page; try again from there.")) from None
-        run = verbs.send_now(thing, request_id)
-        self.run_address = reverse("runs:thing", args=[run.pk])
+        run = verbs.send_now(obj, request_id)
+        self.run_address = reverse("runs:detail", args=[run.pk])
         return _("The letters are on their way.")
 
-    def back(self, thing: Mailing) -> str:
-        return self.run_address or super().back(thing)
+    def back(self, obj: Mailing) -> str:
+        return self.run_address or super().back(obj)
 
 
 @login_required

@@ -6,10 +6,10 @@ from django.utils.translation import gettext_lazy as _
 from vestnik.mailings import verbs
 from vestnik.mailings.models import LONGEST_TEXT, Message
 from vestnik.mailings.rendering import MOST_PLACEHOLDERS
-from web.forms import ThingForm
+from web.forms import ObjectForm
 
 
-class MessageForm(ThingForm):
+class MessageForm(ObjectForm):
     placeholders = _(
         "Subject and texts may name {{ full_name }}, {{ email }} and {{ attributes.NAME }}: each client reads their"
         ' own. Where a client may have none, write {{ full_name | default: "friend" }}. Inside links values are'

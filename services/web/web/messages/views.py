@@ -14,7 +14,7 @@ from vestnik.mailings import notices, verbs
 from vestnik.mailings.models import Mailing, Message
 from web.messages.forms import MessageForm
 from web.messages.letters import attempt, framed, letter, with_pictures
-from web.pages import ChangePage, CreatePage, DeletePage, ListPage, ThingPage, asked_by, number
+from web.pages import ChangePage, CreatePage, DeletePage, DetailPage, ListPage, asked_by, number
 
 
 class MessageList(ListPage):
@@ -28,19 +28,19 @@ class MessageList(ListPage):
         "-subject": ("-subject", "-pk"),
     }
 
-    def search(self, things: Any, text: str) -> Any:
-        return things.filter(subject__icontains=text)
+    def search(self, queryset: Any, text: str) -> Any:
+        return queryset.filter(subject__icontains=text)
 
-    def narrow(self, things: Any) -> Any:
+    def narrow(self, queryset: Any) -> Any:
         seen = Mailing.objects.own_or_shared(self.request.user)
         count = Count("mailings", filter=Q(mailings__in=seen))
-        return things.select_related("owner").annotate(mailing_count=count).defer("html", "text")
+        return queryset.select_related("owner").annotate(mailing_count=count).defer("html", "text")
 
 
-class MessagePage(ThingPage):
+class MessagePage(DetailPage):
     model = Message
     room = "messages"
-    template_name = "messages/thing.html"
+    template_name = "messages/detail.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         message = self.object
@@ -58,7 +58,7 @@ class MessagePage(ThingPage):
 
 
 @method_decorator(framed, "dispatch")
-class MessageLetter(ThingPage):
+class MessageLetter(DetailPage):
     """The saved message, filled in for a client."""
 
     model = Message
@@ -85,9 +85,9 @@ class NewMessage(CreatePage):
     template_name = "messages/form.html"
 
     def get_success_url(self) -> str:
-        return reverse("messages:thing", args=[self.object.pk])
+        return reverse("messages:detail", args=[self.object.pk])
 
-    def success(self, thing: Message) -> str:
+    def success(self, obj: Message) -> str:
         return _("The message is saved.")
 
 
@@ -100,7 +100,7 @@ class ChangeMessage(ChangePage):
     def get_success_url(self) -> str:
         return self.address_of(self.object)
 
-    def success(self, thing: Message) -> str:
+    def success(self, obj: Message) -> str:
         return _("The message is saved. Runs that have begun keep the text they began with.")
 
 
@@ -109,6 +109,6 @@ class DeleteMessage(DeletePage):
     room = "messages"
     what_goes = gettext_lazy("The message goes for good. What was sent of it stays in the statistics of its mailings.")
 
-    def delete_by_verb(self, thing: Message) -> str:
-        verbs.delete_message(thing, *asked_by(self.request))
+    def delete_by_verb(self, obj: Message) -> str:
+        verbs.delete_message(obj, *asked_by(self.request))
         return _("The message is deleted.")

@@ -91,7 +91,7 @@ def _under_way(user: Any) -> dict[str, Any]:
     """Open runs that the user may see, the newest first."""
     open_runs = runs.own_or_shared(user).filter(state=RunState.OPEN).order_by("-pk")[:LATEST]
     found = _with_totals(open_runs)
-    outage = outages.outage() if found else None
+    outage = outages.current() if found else None
     return {
         "under_way": found,
         "under_way_ids": "-".join(str(run.pk) for run in found),

@@ -14,12 +14,12 @@ from django.utils.translation import gettext as _
 from django.views.generic import TemplateView
 
 from vestnik import access, dead_jobs, supervision
-from vestnik.dead_jobs import DeadMessage, QueueAway
+from vestnik.dead_jobs import DeadJob, QueueAway
 from web.pages import PAGE
-from web.panel.views import Lever, Supervisors
+from web.panel.views import ReasonedAction, Supervisors
 
 
-class DeadMessages(Supervisors):
+class DeadJobs(Supervisors):
     """Where the broker does not answer, the page says so."""
 
     kwargs: dict[str, Any]
@@ -30,17 +30,17 @@ class DeadMessages(Supervisors):
         except QueueAway:
             return render(request, "panel/dead_messages.html", {"away": True}, status=503)
 
-    def get_object(self, queryset: Any = None) -> DeadMessage:
+    def get_object(self, queryset: Any = None) -> DeadJob:
         found = dead_jobs.one(str(self.kwargs["pk"]))
         if found is None:
             raise Http404
         return found
 
-    def address_of(self, thing: DeadMessage) -> str:
+    def address_of(self, obj: DeadJob) -> str:
         return reverse("panel:dead-messages")
 
 
-class DeadMessageList(DeadMessages, TemplateView):
+class DeadJobList(DeadJobs, TemplateView):
     template_name = "panel/dead_messages.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -48,7 +48,7 @@ class DeadMessageList(DeadMessages, TemplateView):
         return super().get_context_data(page_obj=page, **kwargs)
 
 
-class DeadMessagePage(DeadMessages, TemplateView):
+class DeadJobPage(DeadJobs, TemplateView):
     """One of them, what it died of, and the levers."""
 
     template_name = "panel/dead_message.html"
@@ -58,26 +58,26 @@ class DeadMessagePage(DeadMessages, TemplateView):
         return super().get_context_data(object=self.get_object(), may_requeue=may_requeue, **kwargs)
 
 
-class DeadMessageLever(DeadMessages, Lever):
-    def get_object(self, queryset: Any = None) -> DeadMessage:
+class DeadJobAction(DeadJobs, ReasonedAction):
+    def get_object(self, queryset: Any = None) -> DeadJob:
         if not access.may_requeue(self.request.user):
             raise PermissionDenied
         return super().get_object(queryset)
 
 
-class Requeue(DeadMessageLever):
+class Requeue(DeadJobAction):
     def pull(self, by: Any, address: str, **_reason: str) -> str:
         supervision.requeue(self.object, by, address)
         return _("The job is in the queue again.")
 
 
-class Discard(DeadMessageLever):
+class Discard(DeadJobAction):
     def pull(self, by: Any, address: str, **_reason: str) -> str:
         supervision.discard(self.object, by, address)
         return _("The job is discarded.")
 
 
-class _Listed(Sequence[DeadMessage]):
+class _Listed(Sequence[DeadJob]):
     """All of them, for a paginator: it asks how many there are, and for a part."""
 
     def __len__(self) -> int:

@@ -28,7 +28,7 @@ from web.lists.views import with_sizes
 from web.mailings import charts
 from web.mailings.views import InItsZone
 from web.messages import letters
-from web.pages import TablePage, ThingPage, Visible, asked_by
+from web.pages import DetailPage, TablePage, Visible, asked_by
 from web.panel import figures
 from web.panel.forms import MailingFilter, ReasonForm
 
@@ -59,8 +59,8 @@ class Mailings(Supervisors):
     def get_queryset(self) -> Any:
         return super().get_queryset().with_status().select_related("owner")
 
-    def address_of(self, thing: Mailing) -> str:
-        return reverse("panel:mailing", args=[thing.pk])
+    def address_of(self, obj: Mailing) -> str:
+        return reverse("panel:mailing", args=[obj.pk])
 
 
 class People(Supervisors):
@@ -69,8 +69,8 @@ class People(Supervisors):
     def get_queryset(self) -> Any:
         return User.objects.filter(deleted_at=None)
 
-    def address_of(self, thing: User) -> str:
-        return reverse("panel:user", args=[thing.pk])
+    def address_of(self, obj: User) -> str:
+        return reverse("panel:user", args=[obj.pk])
 
 
 class Log(Supervisors):
@@ -94,20 +94,20 @@ class MailingList(TablePage, Mailings):
         "-start": ("-start", "-pk"),
     }
 
-    def search(self, things: Any, text: str) -> Any:
-        return things.filter(Q(name__icontains=text) | _address_has("owner__email", text))
+    def search(self, queryset: Any, text: str) -> Any:
+        return queryset.filter(Q(name__icontains=text) | _address_has("owner__email", text))
 
-    def narrow(self, things: Any) -> Any:
+    def narrow(self, queryset: Any) -> Any:
         asked = self.filter.cleaned_data
         if status := asked.get("status"):
-            things = things.filter(status=status)
+            queryset = queryset.filter(status=status)
         if owner := asked.get("owner"):
-            things = things.filter(owner=owner)
+            queryset = queryset.filter(owner=owner)
         if since := asked.get("since"):
-            things = things.filter(end__gte=_midnight(since))
+            queryset = queryset.filter(end__gte=_midnight(since))
         if until := asked.get("until"):
-            things = things.filter(start__lt=_midnight(until + timedelta(days=1)))
-        return _held(things, asked.get("held", ""))
+            queryset = queryset.filter(start__lt=_midnight(until + timedelta(days=1)))
+        return _held(queryset, asked.get("held", ""))
 
     @cached_property
     def filter(self) -> MailingFilter:
@@ -130,7 +130,7 @@ class MailingList(TablePage, Mailings):
         return context
 
 
-class MailingPage(InItsZone, ThingPage, Mailings):
+class MailingPage(InItsZone, DetailPage, Mailings):
     """A mailing as its owner set it up, what became of it, and the switch."""
 
     template_name = "panel/mailing.html"
@@ -153,7 +153,7 @@ class MailingPage(InItsZone, ThingPage, Mailings):
 
 
 @method_decorator(letters.framed, "dispatch")
-class MailingLetter(ThingPage, Mailings):
+class MailingLetter(DetailPage, Mailings):
     """The mailing's message as it was written, for a frame."""
 
     def render_to_response(self, context: Any, **_kwargs: Any) -> HttpResponse:
@@ -173,11 +173,11 @@ class UserList(TablePage, People):
         "seen": (F("last_seen_at").asc(nulls_first=True), "pk"),
     }
 
-    def search(self, things: Any, text: str) -> Any:
-        return things.filter(_address_has("email", text) | Q(full_name__icontains=text))
+    def search(self, queryset: Any, text: str) -> Any:
+        return queryset.filter(_address_has("email", text) | Q(full_name__icontains=text))
 
-    def narrow(self, things: Any) -> Any:
-        return things.filter(STATES[self.state][0]) if self.state else things
+    def narrow(self, queryset: Any) -> Any:
+        return queryset.filter(STATES[self.state][0]) if self.state else queryset
 
     @cached_property
     def state(self) -> str:
@@ -191,7 +191,7 @@ class UserList(TablePage, People):
         return context
 
 
-class UserPage(ThingPage, People):
+class UserPage(DetailPage, People):
     """A person's account, their mailings, and the lever that blocks."""
 
     template_name = "panel/user.html"
@@ -212,7 +212,7 @@ class UserPage(ThingPage, People):
         )
 
 
-class Lever(Supervisors, View):
+class ReasonedAction(Supervisors, View):
     """Pulls a lever when its button is pressed, and goes back to the page it stands on. What is refused is said there,
     with what was typed.
     """
@@ -230,7 +230,7 @@ class Lever(Supervisors, View):
         form = self.form_class(request.POST)
         if form.is_valid():
             try:
-                said = self.pull(*asked_by(request), **form.cleaned_data)
+                said = self.apply(*asked_by(request), **form.cleaned_data)
             except ValidationError as refusal:
                 form.add_error(None, refusal)
                 self.object = self.get_object()  # somebody may have been faster
@@ -242,12 +242,12 @@ class Lever(Supervisors, View):
             return HttpResponseRedirect(self.address_of(self.object))
         return self.render_to_response(self.get_context_data(form=form))  # type: ignore[attr-defined,no-any-return]
 
-    def pull(self, by: Any, address: str, **reason: str) -> str:
+    def apply(self, by: Any, address: str, **reason: str) -> str:
         """Do it, from this IP address; what is said then. Raises ValidationError."""
         raise NotImplementedError
 
 
-class SwitchOff(Lever, MailingPage):
+class SwitchOff(ReasonedAction, MailingPage):
     form_class = ReasonForm
 
     def pull(self, by: Any, address: str, **reason: str) -> str:
@@ -255,14 +255,14 @@ class SwitchOff(Lever, MailingPage):
         return _("Switched off: nothing more of it is sent. Its owner is told.")
 
 
-class SwitchOn(Lever, MailingPage):
+class SwitchOn(ReasonedAction, MailingPage):
     def pull(self, by: Any, address: str, **_reason: str) -> str:
         supervision.switch_on(self.object, by, address)
         self.object.refresh_from_db()
         return " ".join([_("Switched on. Its owner is told."), mailing_status.of(self.object).sentence])
 
 
-class Block(Lever, UserPage):
+class Block(ReasonedAction, UserPage):
     form_class = ReasonForm
 
     def pull(self, by: Any, address: str, **reason: str) -> str:
@@ -270,7 +270,7 @@ class Block(Lever, UserPage):
         return _("Blocked: signed out everywhere, and nothing more of theirs is sent. They are told.")
 
 
-class Unblock(Lever, UserPage):
+class Unblock(ReasonedAction, UserPage):
     def pull(self, by: Any, address: str, **_reason: str) -> str:
         supervision.unblock(self.object, by, address)
         return _(
@@ -283,12 +283,12 @@ class AuditList(TablePage, Log):
     table_template = "panel/_audit.html"
     sorts = {"-at": ("-pk",), "at": ("pk",)}
 
-    def search(self, things: Any, text: str) -> Any:
+    def search(self, queryset: Any, text: str) -> Any:
         by_address = _address_has("actor_address", text) | _address_has("person_address", text)
-        return things.filter(by_address | Q(label__icontains=text) | Q(reason__icontains=text))
+        return queryset.filter(by_address | Q(label__icontains=text) | Q(reason__icontains=text))
 
-    def narrow(self, things: Any) -> Any:
-        return things.filter(action=self.action_asked) if self.action_asked else things
+    def narrow(self, queryset: Any) -> Any:
+        return queryset.filter(action=self.action_asked) if self.action_asked else queryset
 
     @cached_property
     def action_asked(self) -> str:

@@ -4,7 +4,7 @@ from web.runs import views
 
 app_name = "runs"
 urlpatterns = [
-    path("<int:pk>/", views.thing, name="thing"),
+    path("<int:pk>/", views.detail, name="detail"),
     path("<int:pk>/live/", views.live, name="live"),
     path("<int:pk>/letter/", views.letter, name="letter"),
     path("<int:pk>/try-again/", views.TryAgain.as_view(), name="try-again"),

@@ -36,7 +36,7 @@ def seen(request: HttpRequest, pk: int) -> Run:
 
 @login_required
 @require_safe
-def thing(request: HttpRequest, pk: int) -> HttpResponse:
+def detail(request: HttpRequest, pk: int) -> HttpResponse:
     """All about a run."""
     run = seen(request, pk)
     context = _live(run)
@@ -44,7 +44,7 @@ def thing(request: HttpRequest, pk: int) -> HttpResponse:
     again = _may_change(request, run) and run.state in (RunState.OPEN, RunState.FINISHED)
     return render(
         request,
-        "runs/thing.html",
+        "runs/detail.html",
         {
             **context,
             **_journal(request, run),
@@ -149,17 +149,17 @@ class TryAgain(ActionPage):
             raise Http404
         return run
 
-    def act(self, thing: Run) -> str:
+    def act(self, obj: Run) -> str:
         form = TryAgainForm(self.request.POST)
         if not form.is_valid():
             raise ValidationError(_("This button was not pressed on its page; try again from there."))
         asked = form.cleaned_data
         chosen = None if asked["delivery"] is None else [asked["delivery"]]
-        self.run = verbs.try_again(thing, (asked["state"],), chosen, asked["request_id"])
+        self.run = verbs.try_again(obj, (asked["state"],), chosen, asked["request_id"])
         return _("The letters are on their way again.")
 
-    def back(self, thing: Run) -> str:
-        return reverse("runs:thing", args=[getattr(self, "run", thing).pk])
+    def back(self, obj: Run) -> str:
+        return reverse("runs:detail", args=[getattr(self, "run", obj).pk])
 
 
 def _client(run: Run, letter: Delivery, reader: Any) -> Client | None:

@@ -1,4 +1,4 @@
-"""The form that shares a thing."""
+"""The form that shares an object."""
 
 from django import forms
 from django.utils.translation import gettext_lazy as _

@@ -16,46 +16,46 @@ from web.pages import OwnersPage, asked_by, number
 from web.sharing.forms import ShareForm
 
 KINDS: dict[str, tuple[Any, str]] = {
-    "mailing": (Mailing, "mailings:thing"),
-    "message": (Message, "messages:thing"),
-    "list": (ClientList, "lists:thing"),
+    "mailing": (Mailing, "mailings:detail"),
+    "message": (Message, "messages:detail"),
+    "list": (ClientList, "lists:detail"),
 }
-"""The address's word for a kind of thing, what it is, and where such a thing is seen."""
+"""The address's word for a kind of object, its model, and where such an object is seen."""
 
 
 class OwnThing(OwnersPage):
-    """Of a thing of one's own: to share it is its owner's right alone."""
+    """Of an object of one's own: to share it is its owner's right alone."""
 
     request: HttpRequest
     kwargs: dict[str, Any]
 
     @cached_property
-    def thing(self) -> Any:
+    def shared(self) -> Any:
         if self.kwargs["kind"] not in KINDS:
             raise Http404
         model, _address = KINDS[self.kwargs["kind"]]
-        thing = model.objects.filter(owner=self.request.user, pk=self.kwargs["pk"]).first()
-        if thing is None:
+        obj = model.objects.filter(owner=self.request.user, pk=self.kwargs["pk"]).first()
+        if obj is None:
             raise Http404
-        return thing
+        return obj
 
     @property
     def here(self) -> str:
-        return reverse("sharing:thing", kwargs=self.kwargs)
+        return reverse("sharing:detail", kwargs=self.kwargs)
 
 
 class Sharing(OwnThing, FormView):
-    """Whom a thing is shared with, and a form that shares it with one more."""
+    """Whom an object is shared with, and a form that shares it with one more."""
 
     form_class = ShareForm
-    template_name = "sharing/thing.html"
+    template_name = "sharing/detail.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return super().get_context_data(
-            thing=self.thing,
+            shared=self.shared,
             kind=self.kwargs["kind"],
-            back=reverse(KINDS[self.kwargs["kind"]][1], args=[self.thing.pk]),
-            shares=sharing.shares_of(self.thing),
+            back=reverse(KINDS[self.kwargs["kind"]][1], args=[self.shared.pk]),
+            shares=sharing.shares_of(self.shared),
             **kwargs,
         )
 
@@ -63,7 +63,7 @@ class Sharing(OwnThing, FormView):
         user, address = asked_by(self.request)
         said = form.cleaned_data
         try:
-            share = sharing.share(self.thing, user, said["address"], said["level"], address)
+            share = sharing.share(self.shared, user, said["address"], said["level"], address)
         except ValidationError as refusal:
             form.add_error(None, refusal)
             return self.form_invalid(form)
@@ -82,12 +82,12 @@ class TakeBack(OwnThing, View):
     """Ends a share."""
 
     def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        return HttpResponseRedirect(self.here if self.thing else "")
+        return HttpResponseRedirect(self.here if self.shared else "")
 
     def post(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         user, address = asked_by(request)
         wanted = number(request.POST.get("share"))
-        for share in sharing.shares_of(self.thing):
+        for share in sharing.shares_of(self.shared):
             if share.pk == wanted:
                 sharing.unshare(share, user, address)
                 messages.success(

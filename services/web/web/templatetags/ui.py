@@ -233,7 +233,7 @@ def demo_accounts() -> dict[str, Any]:
 @register.inclusion_tag("panel/_outage.html", takes_context=True)
 def outage(context: dict[str, Any]) -> dict[str, Any]:
     """What is the matter with the mail service, if something is; in its own words for superusers alone."""
-    found = outages.outage()
+    found = outages.current()
     return {
         "outage": found,
         "trying": found is not None and found.next_probe <= clock.now(),

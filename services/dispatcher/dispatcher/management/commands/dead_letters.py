@@ -12,7 +12,7 @@ from rich.table import Table
 
 from vestnik import dead_jobs
 from vestnik.command_line import bad_usage
-from vestnik.dead_jobs import DeadMessage, QueueAway
+from vestnik.dead_jobs import DeadJob, QueueAway
 
 NOT_DONE = 1
 
@@ -48,13 +48,13 @@ class Command(BaseCommand):
         except QueueAway as error:
             raise CommandError(f"The queue does not answer. {error}", returncode=NOT_DONE) from None
 
-    def _found(self, ids: list[str]) -> list[DeadMessage]:
+    def _found(self, ids: list[str]) -> list[DeadJob]:
         found = {each: dead_jobs.one(each) for each in ids}
         if unknown := [each for each, message in found.items() if message is None]:
             raise CommandError(f"No dead job is {', '.join(unknown)}. Nothing was done.", returncode=NOT_DONE)
         return [message for message in found.values() if message is not None]
 
-    def _each(self, do: Callable[[DeadMessage], None], ids: list[str] | None, done: str) -> None:
+    def _each(self, do: Callable[[DeadJob], None], ids: list[str] | None, done: str) -> None:
         refusals = []
         messages = self._found(ids) if ids else dead_jobs.listed()
         for message in messages:
@@ -66,7 +66,7 @@ class Command(BaseCommand):
         if refusals:
             raise CommandError("\n".join(refusals), returncode=NOT_DONE)
 
-    def _list(self, messages: list[DeadMessage]) -> None:
+    def _list(self, messages: list[DeadJob]) -> None:
         if not sys.stdout.isatty():
             for message in messages:
                 self.stdout.write("\t".join(_cells(message)))
@@ -78,7 +78,7 @@ class Command(BaseCommand):
         else:
             self.stdout.write("There are none.")
 
-    def _show(self, message: DeadMessage) -> None:
+    def _show(self, message: DeadJob) -> None:
         names = ("id", "died", "queue", "job", "tries", "what of")
         for name, cell in zip(names, _cells(message), strict=True):
             self.stdout.write(f"{name + ':':<9}{cell}")
@@ -86,6 +86,6 @@ class Command(BaseCommand):
             self.stdout.write(f"\n{message.traceback}")
 
 
-def _cells(message: DeadMessage) -> tuple[str, ...]:
+def _cells(message: DeadJob) -> tuple[str, ...]:
     died = f"{message.died_at:%Y-%m-%d %H:%M:%S} UTC"
     return message.id, died, message.queue, str(message), str(message.tries), message.error or "it was not noted"

@@ -131,12 +131,12 @@ class RateLimits:
             with self._lock:
                 for key, limits in keys.items():
                     self._accounts.setdefault(key, _Account(limits)).returned += count
-            self._tell(keys)
+            self._publish(keys)
 
     def renew(self) -> None:
         """Once a second: tell Redis that this process lives, and what it used. Never raises."""
         if self.active or self._rules.domains:
-            self._tell(self._all())
+            self._publish(self._all())
 
     def close(self) -> None:
         """Tell what was used, and give back everything that is outstanding. Never raises."""
@@ -145,7 +145,7 @@ class RateLimits:
             with self._lock:
                 for account in self._accounts.values():
                     account.returned += account.left
-            self._tell(keys)
+            self._publish(keys)
         self._counter.close()
 
     def domain_wait(self, address: str) -> float:
@@ -203,7 +203,7 @@ class RateLimits:
                         del self._accounts[key]
             return answer
 
-    def _tell(self, keys: dict[str, Windows]) -> None:
+    def _publish(self, keys: dict[str, Windows]) -> None:
         try:
             self._exchange(keys, 0)
             self._lost = False

@@ -116,9 +116,9 @@ def _normal(given: list[str]) -> list[str]:
         raise bad_usage(str(error), "--client") from None
 
 
-def _found(things: "models.QuerySet[Any]", field: str, wanted: list[str], option: str) -> list[Any]:
-    """All of `things` whose `field` is wanted; `bad_usage` names those that are not there."""
-    found = {getattr(thing, field): thing for thing in things.filter(**{f"{field}__in": wanted})}
+def _found(queryset: "models.QuerySet[Any]", field: str, wanted: list[str], option: str) -> list[Any]:
+    """All of `queryset` whose `field` is wanted; `bad_usage` names those that are not there."""
+    found = {getattr(found, field): found for found in queryset.filter(**{f"{field}__in": wanted})}
     if missing := [value for value in wanted if value not in found]:
         raise bad_usage(f"The owner has no {', '.join(missing)}.", option)
     return list(found.values())

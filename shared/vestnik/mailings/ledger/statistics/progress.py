@@ -53,7 +53,7 @@ def progress(run: Run) -> Progress:
     if run.state == RunState.OPEN:
         sending = Delivery.objects.filter(run=run, state=DeliveryState.SENDING).count()
         waiting = _waits_for_people_or_time(run, now)
-        outage = None if waiting else outages.outage()
+        outage = None if waiting else outages.current()
         waiting = waiting or (outage_sentence(outage) if outage else _waits_for_the_service(run, sending, now))
     moves = rate > 0 and totals.left > 0 and not waiting
     return Progress(
@@ -70,7 +70,7 @@ def outage_sentence(outage: Outage) -> str:
     """Why the service takes no letters, whoever's, in words for everybody."""
     now = clock.now()
     return _("%(trouble)s. The next try is at %(time)s.") % {
-        "trouble": outage.trouble.label,
+        "trouble": outage.reason.label,
         "time": when(max(outage.next_probe, now), now),
     }
 
