@@ -55,7 +55,7 @@ RUN mkdir media scratch && chown vestnik: media scratch
 ENV DJANGO_SETTINGS_MODULE=web.settings STATIC_ROOT=/srv/static MEDIA_ROOT=/srv/media
 USER vestnik
 EXPOSE 8000
-CMD ["gunicorn", "web.wsgi", "--config", "python:web.serving", "--bind", "0.0.0.0:8000", "--workers", "2", "--threads", "4", "--preload", \
+CMD ["gunicorn", "web.wsgi", "--config", "python:web.gunicorn_config", "--bind", "0.0.0.0:8000", "--workers", "2", "--threads", "4", "--preload", \
      "--graceful-timeout", "20", "--worker-tmp-dir", "/dev/shm", "--no-control-socket"]
 
 # --- dispatcher -----------------------------------------------------------------------------------------------------

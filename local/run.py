@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 WEB_MANAGE = "services/web/manage.py"
 DISPATCHER_MANAGE = "services/dispatcher/manage.py"
 GUNICORN_OPTIONS = [
-    *("--config", "python:web.serving", "--workers", "2", "--threads", "4"),
+    *("--config", "python:web.gunicorn_config", "--workers", "2", "--threads", "4"),
     *("--preload", "--graceful-timeout", "5", "--no-control-socket"),
 ]
 WRONG_CONFIGURATION = 2

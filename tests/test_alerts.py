@@ -12,20 +12,25 @@ from prometheus_client import REGISTRY
 
 from dispatcher import metrics
 from vestnik.metrics.collector import InstallationCollector
-from web import observing
+from web import request_metrics
 
 OPS = Path(__file__).parents[1] / "ops"
 METRIC = re.compile(r"\b(vestnik_\w+)(?:\{([^}]*)\})?")
 LABEL = re.compile(r'(\w+)\s*(?:=~|!~|!=|=)\s*"([^"]*)"')
 GROUPED = re.compile(r"\bby \(([^)]*)\) \((.*)")
-COUNTED = (observing.REQUESTS, observing.REQUEST_SECONDS, metrics.ATTEMPT_SECONDS, metrics.LIMIT_WAIT_SECONDS)
+COUNTED = (
+    request_metrics.REQUESTS,
+    request_metrics.REQUEST_SECONDS,
+    metrics.ATTEMPT_SECONDS,
+    metrics.LIMIT_WAIT_SECONDS,
+)
 
 
 @pytest.fixture
 def labels(transactional_db: None, valkey: None) -> dict[str, dict[str, set[str]]]:
     """Of each sample that there may be: its labels, and what is known of their values."""
     for metric in COUNTED:
-        if metric in (observing.REQUESTS, observing.REQUEST_SECONDS):
+        if metric in (request_metrics.REQUESTS, request_metrics.REQUEST_SECONDS):
             metric.labels(*(["none", "200"][: len(metric._labelnames)]))
     figures = InstallationCollector()
     found: dict[str, dict[str, set[str]]] = {"vestnik_tick_timestamp_seconds": {}}

@@ -15,7 +15,7 @@ from vestnik.accounts.models import User
 from vestnik.mailings import verbs as mailings
 from vestnik.mailings.models import Run
 from vestnik.testing.factories import make_clients, make_list, make_mailing, make_message
-from web.accounts.copies import align
+from web.accounts.email_sync import align
 
 pytestmark = pytest.mark.usefixtures("db", "valkey")
 

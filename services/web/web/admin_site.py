@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from vestnik import access
-from web.errors import stale_form
+from web.responses import stale_form
 
 
 class VestnikAdminSite(admin.AdminSite):

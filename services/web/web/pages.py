@@ -22,11 +22,10 @@ from vestnik.accounts.idempotency import run_once
 from vestnik.accounts.models import User
 from vestnik.clients.models import Client, ClientList
 from vestnik.mailings.models import Mailing, Message
-from web import steps
-from web.errors import stale_form
+from web import onboarding
 from web.forms import VerbForm
-from web.htmx import wants_fragment
 from web.paging import CappedPaginator
+from web.responses import stale_form, wants_fragment
 
 PAGE = 50
 
@@ -200,7 +199,7 @@ class CreatePage(FormPage, CreateView):
         return address
 
     def said(self, obj: Any) -> str:
-        return steps.and_next(cast(User, self.request.user), self.success(obj))
+        return onboarding.and_next(cast(User, self.request.user), self.success(obj))
 
     def get_form(self, form_class: Any = None) -> Any:
         form = super().get_form(form_class)

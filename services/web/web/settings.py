@@ -33,7 +33,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "web.health.middleware.HealthMiddleware",
-    "web.observing.ObservingMiddleware",
+    "web.request_metrics.ObservingMiddleware",
     "web.middleware.EncodingMiddleware",
     "web.front.middleware.FrontMiddleware",
     "web.middleware.BrowserRulesMiddleware",
@@ -107,7 +107,7 @@ X_FRAME_OPTIONS = "DENY"
 # Two texts of a million characters, as forms encode them; a thousand ticked boxes and more.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 20 << 20
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000
-CSRF_FAILURE_VIEW = "web.errors.stale_form"
+CSRF_FAILURE_VIEW = "web.responses.stale_form"
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_HTTPONLY = True
 
@@ -188,7 +188,7 @@ BOOTSTRAP5 = {
     "set_placeholder": False,
     "required_css_class": "required",
     "label_class": "form-label",
-    "field_renderers": {"default": "web.bootstrap.FieldRenderer"},
+    "field_renderers": {"default": "web.form_renderer.FieldRenderer"},
 }
 
 error_tracking.watch("web")

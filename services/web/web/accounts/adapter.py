@@ -24,7 +24,7 @@ from django.utils.translation import gettext_lazy as _
 from vestnik import addresses, demo
 from vestnik.accounts import verbs
 from vestnik.accounts.models import User
-from web.accounts.copies import align
+from web.accounts.email_sync import align
 
 
 class AccountAdapter(DefaultAccountAdapter):

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from vestnik import addresses, zones
 from vestnik.accounts import verbs
 from vestnik.accounts.models import User
-from web.accounts.copies import align
+from web.accounts.email_sync import align
 from web.forms import cut_what_is_far_too_long
 
 _name = User._meta.get_field("full_name")

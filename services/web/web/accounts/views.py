@@ -21,7 +21,7 @@ from django.views.generic import FormView
 
 from vestnik.accounts.models import User
 from web.accounts.adapter import AccountAdapter
-from web.accounts.copies import align
+from web.accounts.email_sync import align
 from web.accounts.forms import ReauthenticateForm, ResendForm
 
 

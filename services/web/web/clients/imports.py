@@ -19,8 +19,8 @@ from vestnik.clients.models import ClientImport
 from vestnik.clients.uploads import UNFINISHED, ImportState, PieceKind
 from vestnik.spreadsheets import as_written
 from web.clients.forms import ImportForm, ReadingForm
-from web.htmx import wants_fragment
 from web.pages import ActionPage, CreatePage, DetailPage, ListPage, OwnersPage
+from web.responses import wants_fragment
 from web.tables import csv_file
 
 SHOWN = 50

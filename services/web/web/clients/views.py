@@ -15,9 +15,9 @@ from vestnik.clients import verbs
 from vestnik.clients.models import Client, ClientList, name_key
 from vestnik.mailings import history
 from web.clients.forms import ClientForm
-from web.htmx import wants_fragment
 from web.pages import ChangePage, CreatePage, DeletePage, DetailPage, ListPage, OwnersPage, number
 from web.paging import ExactPaginator
+from web.responses import wants_fragment
 from web.tables import back_to, csv_table
 
 NAMED = 10

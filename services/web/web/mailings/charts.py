@@ -11,7 +11,7 @@ from vestnik.mailings import calendar
 from vestnik.mailings.ledger import statistics
 from vestnik.mailings.models import Mailing
 from web.paging import CappedPaginator
-from web.runs.figures import ENDS, TO_GO
+from web.runs.tiles import ENDS, TO_GO
 
 NEXT = 5
 RUNS = 20

@@ -21,8 +21,8 @@ from vestnik import access, clock
 from vestnik.mailings import outages
 from vestnik.mailings.ledger import runs, statistics
 from vestnik.mailings.ledger.models import Run, RunState
-from web import pages, steps
-from web.runs.figures import ENDS, share
+from web import onboarding, pages
+from web.runs.tiles import ENDS, share
 from web.tables import csv_table
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     user: Any = request.user
     if not pages.has_rooms(user):
         return HttpResponseRedirect(reverse("panel:mailings"))
-    todo = steps.first_steps(user)
+    todo = onboarding.first_steps(user)
     return render(
         request,
         "overview/index.html",

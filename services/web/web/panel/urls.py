@@ -1,6 +1,6 @@
 from django.urls import path
 
-from web.panel import dead_letters, dead_messages, views
+from web.panel import dead_jobs, dead_letters, views
 
 app_name = "panel"
 urlpatterns = [
@@ -13,10 +13,10 @@ urlpatterns = [
     path("users/<int:pk>/", views.UserPage.as_view(), name="user"),
     path("users/<int:pk>/block/", views.Block.as_view(), name="block"),
     path("users/<int:pk>/unblock/", views.Unblock.as_view(), name="unblock"),
-    path("dead-messages/", dead_messages.DeadJobList.as_view(), name="dead-messages"),
-    path("dead-messages/<uuid:pk>/", dead_messages.DeadJobPage.as_view(), name="dead-message"),
-    path("dead-messages/<uuid:pk>/requeue/", dead_messages.Requeue.as_view(), name="requeue"),
-    path("dead-messages/<uuid:pk>/discard/", dead_messages.Discard.as_view(), name="discard"),
+    path("dead-messages/", dead_jobs.DeadJobList.as_view(), name="dead-messages"),
+    path("dead-messages/<uuid:pk>/", dead_jobs.DeadJobPage.as_view(), name="dead-message"),
+    path("dead-messages/<uuid:pk>/requeue/", dead_jobs.Requeue.as_view(), name="requeue"),
+    path("dead-messages/<uuid:pk>/discard/", dead_jobs.Discard.as_view(), name="discard"),
     path("dead-letters/", dead_letters.Causes.as_view(), name="dead-letters"),
     path("dead-letters/<slug:cause>/", dead_letters.Letters.as_view(), name="dead-letters-of-cause"),
     path("audit/", views.AuditList.as_view(), name="audit"),

@@ -29,7 +29,7 @@ from web.mailings import charts
 from web.mailings.views import InItsZone
 from web.messages import letters
 from web.pages import DetailPage, TablePage, Visible, asked_by
-from web.panel import figures
+from web.panel import stats
 from web.panel.forms import MailingFilter, ReasonForm
 
 LATEST = 10
@@ -122,7 +122,7 @@ class MailingList(TablePage, Mailings):
         return User.objects.filter(pk=asked).first() if asked else None
 
     def totals(self) -> dict[str, int]:
-        return figures.of_installation()
+        return stats.of_installation()
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context = super().get_context_data(narrowed=any(self.filter.cleaned_data.values()), **kwargs)
@@ -325,6 +325,6 @@ def _add_totals(mailings: Any) -> None:
 
 
 def _add_figures(people: Any) -> None:
-    mailings, sent = figures.of_users([person.pk for person in people])
+    mailings, sent = stats.of_users([person.pk for person in people])
     for person in people:
         person.mailing_count, person.sent_count = mailings.get(person.pk, 0), sent.get(person.pk, 0)

@@ -18,12 +18,12 @@ from vestnik.mailings import mailing_status, verbs
 from vestnik.mailings.ledger import runs, statistics
 from vestnik.mailings.ledger.models import Delivery, DeliveryState, Run, RunState, message_id
 from vestnik.mailings.rendering import CompiledMessage, Content, Preview
-from web.htmx import wants_fragment
 from web.messages import letters as letter_pages
 from web.pages import ActionPage
-from web.runs.figures import tiles
+from web.responses import wants_fragment
 from web.runs.forms import TryAgainForm
 from web.runs.journal import Journal
+from web.runs.tiles import tiles
 from web.tables import csv_table
 
 AGAIN = (DeliveryState.FAILED, DeliveryState.UNKNOWN)

@@ -26,7 +26,7 @@ from vestnik.mailings.models import Mailing
 from web import pages
 from web.front.public import is_personal
 from web.messages.letters import has_pictures
-from web.runs import figures
+from web.runs import tiles
 
 register = template.Library()
 register.filter("has_pictures", has_pictures)
@@ -159,9 +159,9 @@ def in_language(context: Any, code: str) -> str:
 
 
 @register.simple_tag
-def bar(totals: Any) -> list[figures.Piece]:
+def bar(totals: Any) -> list[tiles.Piece]:
     """What became of a run's letters, in pieces of a bar."""
-    return figures.bar(totals)
+    return tiles.bar(totals)
 
 
 @register.simple_tag

@@ -1,4 +1,4 @@
-"""What gunicorn is told beside its command line: `gunicorn --config python:web.serving web.wsgi`."""
+"""What gunicorn is told beside its command line: `gunicorn --config python:web.gunicorn_config web.wsgi`."""
 
 import sys
 from typing import Any
