@@ -107,7 +107,7 @@ def discard(message: DeadJob) -> None:
 def record(message_id: str, error: str, traceback: str, tries: int) -> None:
     """Keep why the message dies, for as long as Dramatiq keeps the message."""
     reason = {"error": error, "traceback": traceback, "tries": tries}
-    client().set(_reason(message_id), json.dumps(reason), ex=settings.DEAD_MESSAGE_TTL + timedelta(days=1))
+    client().set(_reason(message_id), json.dumps(reason), ex=settings.DEAD_JOB_TTL + timedelta(days=1))
 
 
 def prune(queue: str) -> None:

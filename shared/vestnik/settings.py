@@ -199,7 +199,7 @@ DEFAULT_FROM_EMAIL = SERVER_EMAIL = MAIL_FROM
 
 # How long a job that died is kept, to be looked at and tried again (vestnik.dead_jobs). Whoever asks the broker for
 # anything cleans up by what is set in their own settings.
-DEAD_MESSAGE_TTL = timedelta(days=30)
+DEAD_JOB_TTL = timedelta(days=30)
 
 # Enqueueing is a hint (the tick finds in the ledger what a lost message meant), so it may not keep anybody waiting.
 # The web declares no actors: its broker needs no middleware.
@@ -208,7 +208,7 @@ DRAMATIQ_BROKER: dict[str, Any] = {
     "OPTIONS": {
         "url": impatient(REDIS_URL),
         "namespace": "vestnik",
-        "dead_message_ttl": DEAD_MESSAGE_TTL // timedelta(milliseconds=1),
+        "dead_message_ttl": DEAD_JOB_TTL // timedelta(milliseconds=1),
     },
     "MIDDLEWARE": [],
 }

@@ -107,7 +107,7 @@ def unblock(user: User, by: User, address: str = "") -> None:
 @transaction.atomic
 def requeue(message: DeadJob, by: User, address: str = "") -> None:
     """Try a job again that died. Raises ValidationError for who is no superuser and if somebody was faster, and
-    dead_messages.QueueAway.
+    dead_jobs.QueueAway.
     """
     _note_of_job(AuditAction.REQUEUED, message, by, address)
     dead_jobs.requeue(message)

@@ -125,7 +125,7 @@ def make() -> World:
         "sharing/list": [runs[0].mailing.lists.get().pk],
         "panel/mailings": [runs[0].mailing.pk, off.pk],
         "panel/users": [owner.pk, blocked.pk],
-        "panel/dead-messages": [bury(error="ValueError: no", traceback="Traceback\n  here").id],
+        "panel/dead-jobs": [bury(error="ValueError: no", traceback="Traceback\n  here").id],
         "cause": ["failed-permanent-550", "unknown-unknown", "no-such-cause"],
         "key": ["a-key-that-is-not-good"],
         "uidb36": ["1"],

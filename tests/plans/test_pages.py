@@ -30,9 +30,9 @@ OF_LETTERS = {
 """Tables of which an installation may have millions of rows."""
 
 NOT_OPENED = {
-    "panel/dead-messages/<uuid:pk>/": "of the queue, which is in Redis",
-    "panel/dead-messages/<uuid:pk>/requeue/": "the same",
-    "panel/dead-messages/<uuid:pk>/discard/": "the same",
+    "panel/dead-jobs/<uuid:pk>/": "of the queue, which is in Redis",
+    "panel/dead-jobs/<uuid:pk>/requeue/": "the same",
+    "panel/dead-jobs/<uuid:pk>/discard/": "the same",
     "clients/imports/<int:pk>/refused.csv": "no row was refused",
     "clients/export.csv": "all of an owner's clients are what it shows",
     "runs/<int:pk>/letters.csv": "all of a run's letters are what it shows",

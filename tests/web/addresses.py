@@ -37,7 +37,7 @@ def address(route: str, ids: dict[str, int], run: Run) -> str:
 
     def filled(place: re.Match[str]) -> str:
         name = place[1] or place[2]
-        if name == "pk" and route.startswith("panel/dead-messages/"):
+        if name == "pk" and route.startswith("panel/dead-jobs/"):
             return bury().id  # another for each address: what was done to the queue is not undone
         if name == "pk":
             room = next(room for room in ids if route.startswith(f"{room}/"))

@@ -10,7 +10,7 @@ from dispatcher.pace.limits import rules
 from dispatcher.providers import url
 from vestnik import error_tracking, mode
 from vestnik.settings import *  # noqa: F403
-from vestnik.settings import DATABASES, DEAD_MESSAGE_TTL, INSTALLED_APPS, MODE, REDIS_URL, positive, read
+from vestnik.settings import DATABASES, DEAD_JOB_TTL, INSTALLED_APPS, MODE, REDIS_URL, positive, read
 
 INSTALLED_APPS = [*INSTALLED_APPS, "dispatcher"]
 
@@ -109,7 +109,7 @@ DRAMATIQ_BROKER = {
         "namespace": "vestnik",
         "heartbeat_timeout": 15_000,
         "maintenance_chance": 100_000,
-        "dead_message_ttl": DEAD_MESSAGE_TTL // timedelta(milliseconds=1),
+        "dead_message_ttl": DEAD_JOB_TTL // timedelta(milliseconds=1),
     },
     "MIDDLEWARE": [
         "dispatcher.queue.middleware.DeadJobMiddleware",  # before Retries: what that decides, it learns

@@ -28,7 +28,7 @@ class DeadJobs(Supervisors):
         try:
             return super().dispatch(request, *args, **kwargs)
         except QueueAway:
-            return render(request, "panel/dead_messages.html", {"away": True}, status=503)
+            return render(request, "panel/dead_jobs.html", {"away": True}, status=503)
 
     def get_object(self, queryset: Any = None) -> DeadJob:
         found = dead_jobs.one(str(self.kwargs["pk"]))
@@ -37,11 +37,11 @@ class DeadJobs(Supervisors):
         return found
 
     def address_of(self, obj: DeadJob) -> str:
-        return reverse("panel:dead-messages")
+        return reverse("panel:dead-jobs")
 
 
 class DeadJobList(DeadJobs, TemplateView):
-    template_name = "panel/dead_messages.html"
+    template_name = "panel/dead_jobs.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         page = Paginator(_Listed(), PAGE).get_page(self.request.GET.get("page"))
@@ -51,7 +51,7 @@ class DeadJobList(DeadJobs, TemplateView):
 class DeadJobPage(DeadJobs, TemplateView):
     """One of them, what it died of, and the levers."""
 
-    template_name = "panel/dead_message.html"
+    template_name = "panel/dead_job.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         may_requeue = access.may_requeue(self.request.user)

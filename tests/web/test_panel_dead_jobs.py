@@ -15,7 +15,7 @@ from vestnik.dead_jobs import DeadJob
 
 pytestmark = pytest.mark.usefixtures("valkey")
 
-LIST = "/panel/dead-messages/"
+LIST = "/panel/dead-jobs/"
 
 
 def browser_of(user: User) -> Browser:
@@ -46,13 +46,13 @@ def at(name: str, message: DeadJob) -> str:
 def test_managers_see_what_died_and_of_what(browser: Browser, dead: DeadJob) -> None:
     page = browser.get(LIST).content.decode()
 
-    for words in ("launch(7)", "ValueError: &lt;b&gt;no&lt;/b&gt;", "control", at("dead-message", dead)):
+    for words in ("launch(7)", "ValueError: &lt;b&gt;no&lt;/b&gt;", "control", at("dead-job", dead)):
         assert words in page
     assert f'href="{LIST}"' in browser.get(reverse("panel:mailings")).content.decode()
 
 
 def test_managers_see_the_traceback_and_no_levers(browser: Browser, dead: DeadJob) -> None:
-    page = browser.get(at("dead-message", dead)).content.decode()
+    page = browser.get(at("dead-job", dead)).content.decode()
 
     assert "Traceback …\nValueError: &lt;b&gt;no&lt;/b&gt;" in page
     assert at("requeue", dead) not in page
@@ -73,7 +73,7 @@ def test_many_are_shown_in_pages(browser: Browser) -> None:
 
 
 def test_a_superuser_tries_a_job_again_and_it_is_in_the_audit_log(root: User, browser: Browser, dead: DeadJob) -> None:
-    assert at("requeue", dead) in browser_of(root).get(at("dead-message", dead)).content.decode()
+    assert at("requeue", dead) in browser_of(root).get(at("dead-job", dead)).content.decode()
     answer = browser_of(root).post(at("requeue", dead), follow=True)
 
     assert answer.redirect_chain == [(LIST, 302)]
@@ -105,7 +105,7 @@ def test_managers_pull_no_levers(browser: Browser, dead: DeadJob) -> None:
 def test_for_everybody_else_there_is_no_such_page(alice: User, dead: DeadJob) -> None:
     # Who may have been signed out is asked to sign in, or told that the form is stale.
     for browser, seen, pressed in ((browser_of(alice), 404, 404), (Browser(), 302, 403)):
-        assert browser.get(LIST).status_code == browser.get(at("dead-message", dead)).status_code == seen
+        assert browser.get(LIST).status_code == browser.get(at("dead-job", dead)).status_code == seen
         assert browser.post(at("requeue", dead)).status_code == browser.post(at("discard", dead)).status_code == pressed
     assert dead_jobs.listed() == [dead]
 
@@ -126,7 +126,7 @@ def test_who_lands_on_a_lever_by_signing_in_does_nothing(root: User, dead: DeadJ
 def test_a_queue_that_is_away_is_said_on_every_page(root: User, dead: DeadJob, monkeypatch: pytest.MonkeyPatch) -> None:
     browser = browser_of(root)
     monkeypatch.setattr(dead_jobs, "client", lambda: redis.Redis.from_url("redis://127.0.0.1:1/0"))
-    answers: list[Any] = [browser.get(LIST), browser.get(at("dead-message", dead)), browser.post(at("discard", dead))]
+    answers: list[Any] = [browser.get(LIST), browser.get(at("dead-job", dead)), browser.post(at("discard", dead))]
 
     for answer in answers:
         assert answer.status_code == 503

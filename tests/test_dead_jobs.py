@@ -49,7 +49,7 @@ def test_a_job_that_fails_is_tried_again_and_then_kept_with_what_it_died_of() ->
     assert abs(timezone.now() - dead.died_at) < timedelta(minutes=1)
     assert keys() == [f"vestnik:died:{dead.id}"]
     kept = dead_jobs.client().ttl(f"vestnik:died:{dead.id}")
-    assert timedelta(seconds=kept) > settings.DEAD_MESSAGE_TTL
+    assert timedelta(seconds=kept) > settings.DEAD_JOB_TTL
 
 
 def test_what_it_died_of_names_nobody_and_no_secret() -> None:

@@ -1,4 +1,4 @@
-"""`manage.py dead_letters`: the door to the jobs that died."""
+"""`manage.py dead_jobs`: the door to the jobs that died."""
 
 import os
 import pty
@@ -14,7 +14,7 @@ from vestnik import dead_jobs
 
 pytestmark = pytest.mark.usefixtures("valkey")
 
-COMMAND = [sys.executable, "services/dispatcher/manage.py", "dead_letters"]
+COMMAND = [sys.executable, "services/dispatcher/manage.py", "dead_jobs"]
 ROOT = Path(__file__).parents[2]
 NOBODY = "00000000-0000-0000-0000-000000000000"
 
