@@ -11,6 +11,7 @@ import dramatiq
 
 from vestnik import dead_jobs
 from vestnik.dead_jobs import DeadJob
+from vestnik.redis_client import impatient_redis
 
 ROOT = Path(__file__).parents[1]
 
@@ -79,5 +80,5 @@ def work(**variables: str) -> "subprocess.CompletedProcess[str]":
 
 def waiting(queue: str = "control") -> list[tuple[str, list[Any], dict[str, Any]]]:
     """What waits in the queue: job, arguments, options."""
-    contents = [json.loads(content) for content in dead_jobs.client().hvals(f"vestnik:{queue}.msgs")]
+    contents = [json.loads(content) for content in impatient_redis().hvals(f"vestnik:{queue}.msgs")]
     return [(each["actor_name"], each["args"], each["options"]) for each in contents]

@@ -17,6 +17,7 @@ from vestnik import dead_jobs, jobs, supervision
 from vestnik.accounts.audit import AuditEntry
 from vestnik.accounts.models import User
 from vestnik.jobs import Job
+from vestnik.redis_client import impatient_redis
 
 pytestmark = pytest.mark.usefixtures("valkey")
 
@@ -30,7 +31,7 @@ def root(db: None) -> User:
 
 def keys() -> list[str]:
     """What Redis holds of single jobs."""
-    return [key.decode() for pattern in ("died", "starts") for key in dead_jobs.client().keys(f"vestnik:{pattern}:*")]
+    return [key.decode() for pattern in ("died", "starts") for key in impatient_redis().keys(f"vestnik:{pattern}:*")]
 
 
 # What they died of
@@ -48,7 +49,7 @@ def test_a_job_that_fails_is_tried_again_and_then_kept_with_what_it_died_of() ->
     assert dead.traceback.endswith("ValueError: no such thing\n")
     assert abs(timezone.now() - dead.died_at) < timedelta(minutes=1)
     assert keys() == [f"vestnik:died:{dead.id}"]
-    kept = dead_jobs.client().ttl(f"vestnik:died:{dead.id}")
+    kept = impatient_redis().ttl(f"vestnik:died:{dead.id}")
     assert timedelta(seconds=kept) > settings.DEAD_JOB_TTL
 
 
@@ -141,7 +142,7 @@ def test_without_redis_the_middleware_lets_jobs_be_done(monkeypatch: pytest.Monk
 def test_the_dead_of_both_queues_are_listed_the_newest_first() -> None:
     died = [bury("launch", 1), bury("send", 5, 0, "token", 0, queue="bulk"), bury("close", 2)]
     for seconds, message in enumerate(died):
-        dead_jobs.client().zadd(f"vestnik:{message.queue}.XQ", {message.id: 1_000_000 + seconds})
+        impatient_redis().zadd(f"vestnik:{message.queue}.XQ", {message.id: 1_000_000 + seconds})
 
     assert [str(message) for message in dead_jobs.listed()] == ["close(2)", "send(5, 0, 'token', 0)", "launch(1)"]
     assert [str(message) for message in dead_jobs.listed(1, 1)] == ["send(5, 0, 'token', 0)"]
@@ -161,11 +162,11 @@ def test_only_the_newest_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dead_jobs, "KEPT", 2)
     died = [bury("launch", number, error="E") for number in range(4)]
     for seconds, message in enumerate(died):
-        dead_jobs.client().zadd("vestnik:control.XQ", {message.id: 1_000_000 + seconds})
+        impatient_redis().zadd("vestnik:control.XQ", {message.id: 1_000_000 + seconds})
     dead_jobs.prune("control")
 
     assert [message.args for message in dead_jobs.listed()] == [(3,), (2,)]
-    assert dead_jobs.client().hlen("vestnik:control.XQ.msgs") == len(keys()) == 2
+    assert impatient_redis().hlen("vestnik:control.XQ.msgs") == len(keys()) == 2
 
 
 # Trying again, discarding

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import Any
 
 import dramatiq
@@ -23,7 +22,7 @@ from django.utils.translation import gettext as _
 from dramatiq.errors import BrokerError
 
 from vestnik import jobs
-from vestnik.settings import impatient
+from vestnik.redis_client import impatient_redis
 
 QUEUES = (jobs.CONTROL, jobs.BULK)
 
@@ -55,7 +54,7 @@ class DeadJob:
 def count() -> int:
     """How many there are. Raises QueueAway, as everything here does."""
     with _answered():
-        return sum(client().zcard(_queue(queue)) for queue in QUEUES)
+        return sum(impatient_redis().zcard(_queue(queue)) for queue in QUEUES)
 
 
 REQUEUEING = timedelta(seconds=5)
@@ -67,7 +66,7 @@ def listed(limit: int = KEPT * len(QUEUES), offset: int = 0) -> list[DeadJob]:
     died: list[tuple[float, str, str]] = []
     with _answered():
         for queue in QUEUES:
-            newest: Any = client().zrevrange(_queue(queue), 0, offset + limit - 1, withscores=True)
+            newest: Any = impatient_redis().zrevrange(_queue(queue), 0, offset + limit - 1, withscores=True)
             died += [(milliseconds, message_id.decode(), queue) for message_id, milliseconds in newest]
         return _read(sorted(died, reverse=True)[offset : offset + limit])
 
@@ -75,7 +74,7 @@ def listed(limit: int = KEPT * len(QUEUES), offset: int = 0) -> list[DeadJob]:
 def one(message_id: str) -> DeadJob | None:
     """The one with this id, if it is there."""
     with _answered():
-        scores = [(client().zscore(_queue(queue), message_id), queue) for queue in QUEUES]
+        scores = [(impatient_redis().zscore(_queue(queue), message_id), queue) for queue in QUEUES]
         found = _read([(milliseconds, message_id, queue) for milliseconds, queue in scores if milliseconds is not None])
     return found[0] if found else None
 
@@ -87,7 +86,7 @@ def requeue(message: DeadJob) -> None:
     Raises ValidationError if somebody was faster.
     """
     with _answered():
-        if not client().set(f"vestnik:requeueing:{message.id}", 1, nx=True, px=REQUEUEING):
+        if not impatient_redis().set(f"vestnik:requeueing:{message.id}", 1, nx=True, px=REQUEUEING):
             raise _gone()
         _refuse_gone(message)
         anew: dramatiq.Message[Any] = dramatiq.Message(
@@ -107,24 +106,18 @@ def discard(message: DeadJob) -> None:
 def record(message_id: str, error: str, traceback: str, tries: int) -> None:
     """Keep why the message dies, for as long as Dramatiq keeps the message."""
     reason = {"error": error, "traceback": traceback, "tries": tries}
-    client().set(_reason(message_id), json.dumps(reason), ex=settings.DEAD_JOB_TTL + timedelta(days=1))
+    impatient_redis().set(_reason(message_id), json.dumps(reason), ex=settings.DEAD_JOB_TTL + timedelta(days=1))
 
 
 def prune(queue: str) -> None:
     """Let go of those beyond the newest `KEPT`."""
-    oldest: Any = client().zrange(_queue(queue), 0, -KEPT - 1)
+    oldest: Any = impatient_redis().zrange(_queue(queue), 0, -KEPT - 1)
     if oldest:
         _forget(queue, *(message_id.decode() for message_id in oldest))
 
 
-@cache
-def client() -> redis.Redis:
-    """The broker's server, for whoever waits for no more than a third of a second."""
-    return redis.Redis.from_url(impatient(settings.REDIS_URL))
-
-
 def _refuse_gone(message: DeadJob) -> None:
-    if not client().hexists(f"{_queue(message.queue)}.msgs", message.id):
+    if not impatient_redis().hexists(f"{_queue(message.queue)}.msgs", message.id):
         raise _gone()
 
 
@@ -134,7 +127,7 @@ def _gone() -> ValidationError:
 
 def _read(died: list[tuple[float, str, str]]) -> list[DeadJob]:
     """The messages, each by its time of death in milliseconds, id and queue; without those that went meanwhile."""
-    pipeline = client().pipeline(transaction=False)
+    pipeline = impatient_redis().pipeline(transaction=False)
     for _milliseconds, message_id, queue in died:
         pipeline.hget(f"{_queue(queue)}.msgs", message_id)
         pipeline.get(_reason(message_id))
@@ -155,7 +148,7 @@ def _dead_job(message_id: str, queue: str, died: float, content: bytes, reason: 
 
 
 def _forget(queue: str, *ids: str) -> None:
-    pipeline = client().pipeline()
+    pipeline = impatient_redis().pipeline()
     pipeline.zrem(_queue(queue), *ids)
     pipeline.hdel(f"{_queue(queue)}.msgs", *ids)
     pipeline.delete(*map(_reason, ids))

@@ -1,26 +1,96 @@
-"""Locks of PostgreSQL that several processes see."""
+"""Every lock that several processes see: PostgreSQL's advisory locks, by their names.
 
-from collections.abc import Iterator
+A lock of a transaction ends with it, one of a connection with the `with` block or the process, whichever comes first.
+The version before takes the same locks while it is being replaced: a name is changed only with what it guards.
+"""
+
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from django.db import connection
 
+ACCOUNT_MAIL = "vestnik.account_mail"
+"""Handing over the letters that Vestnik itself writes."""
+BLOG = "vestnik.blog"
+"""Changing posts: which pages a change touches depends on all the others."""
+CLOSE = "vestnik.close"
+"""Closing runs (`dispatcher.ledger.statements.CLOSE_OUT`)."""
+ERASURE = "vestnik.erase"
+"""Erasing what a deleted account owned."""
+HOMEPAGE_STATS = "vestnik.figures"
+"""Counting what the home page tells."""
+IMPORT = "vestnik.import"
+"""Importing a file; the number is the owner's."""
+IMPORT_SLOT = "vestnik.import.slot"
+"""One of the imports at once."""
+LAUNCH = "vestnik.launch"
+"""Launching a mailing; the number is the mailing's."""
+PAGE_REFRESH = "vestnik.refresh"
+"""Having nginx fetch public pages anew."""
+PICTURE = "vestnik.picture:"
+"""Storing a picture; its key follows the colon."""
+SHARE = "vestnik.share"
+"""Sharing with an address, or confirming it; the address says which."""
+TICK = "vestnik.tick"
+"""The tick."""
+
+Number = int | str
+"""What of many the lock is of; a string stands for its hash."""
+
+
+def wait(name: str, number: Number = 0) -> None:
+    """Take the lock until the transaction ends, after whoever has it."""
+    _one(f"SELECT pg_advisory_xact_lock({_key(number)})", name, number)
+
+
+def wait_for_each(name: str, numbers: Collection[int]) -> None:
+    """Take the lock of each of these numbers until the transaction ends, after whoever has it."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s, number)) FROM unnest(%s::bigint[]) AS it (number)",
+            [name, list(numbers)],
+        )
+
+
+def take(name: str, number: Number = 0) -> bool:
+    """Take the lock until the transaction ends, unless somebody has it; whether it was taken."""
+    return bool(_one(f"SELECT pg_try_advisory_xact_lock({_key(number)})", name, number))
+
 
 @contextmanager
-def alone(name: str, number: int = 0) -> Iterator[bool]:
-    """Whether nobody else in the installation does this, with this number; and nobody will while it lasts.
+def held(name: str, number: Number = 0) -> Iterator[bool]:
+    """Take the lock, unless somebody has it, for as long as the block lasts; whether it was taken.
 
-    The lock is the connection's and not a transaction's: none has to be open meanwhile. It ends with the process.
+    The lock is the connection's and not a transaction's: none has to be open meanwhile.
     """
-    taken = _ask("SELECT pg_try_advisory_lock(hashtextextended(%s, %s))", name, number)
+    taken = bool(_one(f"SELECT pg_try_advisory_lock({_key(number)})", name, number))
     try:
         yield taken
     finally:
         if taken:
-            _ask("SELECT pg_advisory_unlock(hashtextextended(%s, %s))", name, number)
+            _one(f"SELECT pg_advisory_unlock({_key(number)})", name, number)
 
 
-def _ask(query: str, name: str, number: int) -> bool:
+def is_taken(name: str, number: int) -> bool:
+    """Whether somebody has the lock now."""
+    return bool(
+        _one(
+            "SELECT EXISTS (SELECT FROM pg_locks, (SELECT hashtextextended(%s, %s) AS key) AS wanted"
+            " WHERE locktype = 'advisory' AND objsubid = 1 AND granted"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            " AND classid::bigint = (key >> 32) & 4294967295 AND objid::bigint = key & 4294967295)",
+            name,
+            number,
+        )
+    )
+
+
+def _key(number: Number) -> str:
+    return f"hashtextextended(%s, {'hashtextextended(%s, 0)' if isinstance(number, str) else '%s'})"
+
+
+def _one(query: str, name: str, number: Number) -> Any:
     with connection.cursor() as cursor:
         cursor.execute(query, [name, number])
-        return bool(cursor.fetchone()[0])
+        return cursor.fetchone()[0]

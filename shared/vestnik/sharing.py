@@ -13,11 +13,11 @@ from django.conf import settings
 from django.contrib.auth.models import Permission
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ValidationError
-from django.db import connection, models, transaction
+from django.db import models, transaction
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from vestnik import access, sharing_letters
+from vestnik import access, locks, sharing_letters
 from vestnik.accounts import audit
 from vestnik.accounts.models import User
 from vestnik.accounts.shares import Share, ShareLevel
@@ -26,9 +26,6 @@ from vestnik.mailings import message_copies
 from vestnik.mailings.models import Mailing, Message
 
 ALLOWED: dict[str, tuple[access.Action, ...]] = {ShareLevel.VIEW: ("view",), ShareLevel.EDIT: ("view", "change")}
-
-# Whoever shares with an address and whoever confirms it wait for each other: one of them sees what the other did.
-LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('vestnik.share', hashtextextended(%s, 0)))"
 
 
 @transaction.atomic
@@ -50,7 +47,7 @@ def share(thing: Any, by: User, address: str, level: str, from_address: str = ""
     wanted.clean_fields()
     if wanted.address == by.email:
         raise ValidationError({"address": _("This is your own address: you have all rights already.")})
-    _lock(wanted.address)
+    locks.wait(locks.SHARE, wanted.address)  # and whoever confirms it: one of them sees what the other did
     key = {"content_type": wanted.content_type, "object_id": thing.pk, "address": wanted.address}
     found = Share.objects.select_for_update(no_key=True).filter(**key).first()
     if found is not None and found.level == wanted.level:
@@ -105,7 +102,7 @@ def receive(user: User) -> None:
     """Give a user what waits for their address; nothing while they are blocked or have not confirmed it. Idempotent."""
     if not (user.is_active and user.is_confirmed):
         return
-    _lock(user.email)
+    locks.wait(locks.SHARE, user.email)
     waiting = Share.objects.select_for_update().filter(address=user.email, user=None).exclude(owner=user)
     things: dict[ContentType, list[int]] = {}
     taken = []
@@ -153,11 +150,6 @@ def _refuse_too_many(by: User, new: bool) -> None:
 def _refuse_others(thing: Any, by: User) -> None:
     if not access.may_share(by, thing):
         raise ValidationError(_("Only its owner says with whom it is shared."))
-
-
-def _lock(address: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(LOCK, [address])
 
 
 def _grant(user_id: int, content_type: ContentType, ids: Collection[int]) -> None:

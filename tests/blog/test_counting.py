@@ -19,6 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from local.servers import ValkeyServer
 from tests import embedded
+from vestnik import redis_client
 from vestnik.blog import verbs, view_counter
 from vestnik.blog.models import Post, ViewBatch
 from vestnik.blog.view_counter import BATCH, ID, VIEWS, count_view, flush
@@ -54,7 +55,7 @@ def views(*slugs):
 
 
 def broker():
-    return view_counter._redis()
+    return redis_client.impatient_redis(once=True)
 
 
 def pending():
@@ -216,7 +217,7 @@ def own_valkey(tmp_path, settings, monkeypatch):
     server = ValkeyServer(tmp_path / "valkey", durable=True)
     server.start()
     settings.REDIS_URL = server.url(0)
-    monkeypatch.setattr(view_counter, "_redis", lambda: clients.setdefault("one", redis_of(server)))
+    monkeypatch.setattr(view_counter, "impatient_redis", lambda **_: clients.setdefault("one", redis_of(server)))
     monkeypatch.setattr(view_counter, "PAUSE_SECONDS", 0.0)
     clients: dict[str, redis.Redis] = {}
     yield server
@@ -224,7 +225,7 @@ def own_valkey(tmp_path, settings, monkeypatch):
 
 
 def redis_of(server):
-    return redis.Redis.from_url(view_counter.impatient(server.url(0)))
+    return redis_client.new_client(server.url(0))
 
 
 def test_a_crash_of_valkey_loses_no_view_that_was_counted(posts, own_valkey):
@@ -261,10 +262,10 @@ def test_a_crash_of_valkey_loses_no_view_that_was_counted(posts, own_valkey):
 
 
 def test_where_redis_is_away_readers_wait_once_and_views_are_lost(posts, monkeypatch, caplog):
-    away = redis.Redis.from_url(view_counter.impatient("unix:///nowhere/valkey.sock"))
+    away = redis_client.new_client("unix:///nowhere/valkey.sock")
     monkeypatch.setattr(view_counter, "_silent_since", -1000.0)
     with monkeypatch.context() as patch:
-        patch.setattr(view_counter, "_redis", lambda: away)
+        patch.setattr(view_counter, "impatient_redis", lambda **_: away)
         assert not any(count_view("post-a") for _ in range(100))
         with pytest.raises(redis.RedisError):
             flush()
@@ -282,7 +283,7 @@ def test_a_count_that_may_have_been_made_is_not_repeated(posts, monkeypatch):
     )
     monkeypatch.setattr(view_counter, "_silent_since", -1000.0)
     with monkeypatch.context() as patch:
-        patch.setattr(view_counter, "_redis", lambda: slow)
+        patch.setattr(view_counter, "impatient_redis", lambda **_: slow)
         broker().client_pause(200)
         assert not count_view("post-a")
     monkeypatch.setattr(view_counter, "_silent_since", -1000.0)
@@ -365,8 +366,8 @@ def test_a_change_that_is_undone_loses_and_doubles_no_views(posts):
 
 
 def test_a_post_is_saved_while_redis_is_away(posts, monkeypatch):
-    away = redis.Redis.from_url(view_counter.impatient("unix:///nowhere/valkey.sock"))
-    monkeypatch.setattr(view_counter, "_redis", lambda: away)
+    away = redis_client.new_client("unix:///nowhere/valkey.sock")
+    monkeypatch.setattr(view_counter, "impatient_redis", lambda **_: away)
     posts[0].title = "Another"
     verbs.save_post(posts[0])
     assert Post.objects.filter(title="Another").exists()

@@ -54,7 +54,7 @@ def lane(engine, monkeypatch):
 
     def run_slice(owner):
         lanes.run_slice(owner.pk, 0, secrets.token_hex(8))
-        lanes._redis().delete(lanes._slot(owner.pk, 0))
+        lanes.impatient_redis().delete(lanes._slot(owner.pk, 0))
 
     return run_slice
 
@@ -297,22 +297,22 @@ def test_a_probe_that_is_put_off_within_its_second_has_its_tick(engine):
 def test_a_lane_that_begins_while_redis_is_away_comes_again(alice, engine, monkeypatch):
     monkeypatch.setattr(engines, "_engine", engine)
     run = launched(make_mailing(alice, 3))
-    token, client = secrets.token_hex(8), lanes._redis()
+    token, client = secrets.token_hex(8), lanes.impatient_redis()
     nowhere = redis.Redis.from_url("unix:///nowhere/valkey.sock")
-    monkeypatch.setattr(lanes, "_redis", lambda: nowhere)
+    monkeypatch.setattr(lanes, "impatient_redis", lambda: nowhere)
     with pytest.raises(lanes.SlotUnknown) as unknown:
         lanes.run_slice(alice.pk, 0, token)
     assert lanes.may_come_again(0, unknown.value)
     assert not lanes.may_come_again(lanes.SLOT_RETRIES, unknown.value)
     assert not lanes.may_come_again(0, RuntimeError("what had begun"))
-    monkeypatch.setattr(lanes, "_redis", lambda: client)
+    monkeypatch.setattr(lanes, "impatient_redis", lambda: client)
     lanes.run_slice(alice.pk, 0, token)
     assert states(run) == ["sent"] * 3
 
 
 def test_a_heartbeat_does_not_take_a_slot_for_a_lane_that_has_ended(alice, engine, monkeypatch):
     key, token, hold = lanes._slot(alice.pk, 0), secrets.token_hex(8), lanes._hold
-    lanes._redis().set(key, token, px=10_000)
+    lanes.impatient_redis().set(key, token, px=10_000)
     monkeypatch.setattr(engines, "_engine", engine)
     monkeypatch.setitem(lanes._running, key, token)
     beating, ending = threading.Event(), threading.Event()
@@ -328,7 +328,7 @@ def test_a_heartbeat_does_not_take_a_slot_for_a_lane_that_has_ended(alice, engin
     lanes._end(alice.pk, 0, token, 0, None)
     ending.set()
     assert heartbeat.over(5)
-    assert not lanes._redis().exists(key), "for ten seconds nobody can be woken in this slot"
+    assert not lanes.impatient_redis().exists(key), "for ten seconds nobody can be woken in this slot"
 
 
 def test_a_database_that_goes_away_as_a_lane_ends_makes_no_dead_job(alice, engine, monkeypatch):
@@ -449,7 +449,7 @@ def test_sending_in_the_foreground_goes_on_when_others_find_the_service_back(ali
     sender = InBackground(lambda: foreground.send(engine, [run.pk]))
     try:
         time.sleep(0.5)
-        lanes._redis().delete(outages.KEY)
+        lanes.impatient_redis().delete(outages.KEY)
         assert sender.over(5), "it sleeps for the hour that the service asked for first"
         assert states(run) == ["sent"]
     finally:
@@ -491,7 +491,7 @@ def test_the_heart_beats_while_redis_hangs(alice, engine, monkeypatch):
     monkeypatch.setattr(engines, "_engine", engine)
     monkeypatch.setattr(engine, "_on_beat", lanes._renew)
     monkeypatch.setitem(lanes._running, lanes._slot(alice.pk, 0), "token")
-    lanes._redis().ping()
+    lanes.impatient_redis().ping()
     client = redis.Redis.from_url(configured.REDIS_URL)
     process = client.info("server")["process_id"]
     stale = 0

@@ -40,7 +40,7 @@ def lane(engine, monkeypatch):
 
     def run_slice(owner):
         lanes.run_slice(owner.pk, 0, secrets.token_hex(8))
-        lanes._redis().delete(lanes._slot(owner.pk, 0))
+        lanes.impatient_redis().delete(lanes._slot(owner.pk, 0))
 
     return run_slice
 
@@ -276,7 +276,7 @@ def test_letters_that_wait_for_their_retry_are_woken_though_the_breaker_is_open(
     Delivery.objects.filter(run=run).update(due_at=timezone.now() + timedelta(seconds=20), attempts=1)
     opened(others)
     lane(alice)
-    assert list(lanes._redis().scan_iter(f"vestnik:wake:{alice.pk}:*")), "nobody comes when they are due"
+    assert list(lanes.impatient_redis().scan_iter(f"vestnik:wake:{alice.pk}:*")), "nobody comes when they are due"
 
 
 def test_what_is_misconfigured_stays_so_probe_after_probe(alice, provider, lane, settings):
@@ -361,7 +361,7 @@ def test_a_database_that_is_away_is_no_fault_of_the_service(alice, provider, lan
 def test_without_redis_there_is_no_breaker_and_letters_go_out(alice, engine, settings, monkeypatch):
     nowhere = redis.Redis.from_url("unix:///nowhere/valkey.sock")
     monkeypatch.setattr(engine.pace.breaker, "_redis", nowhere)
-    monkeypatch.setattr(outages, "_redis", lambda: nowhere)
+    monkeypatch.setattr(outages, "impatient_redis", lambda: nowhere)
     monkeypatch.setattr(outages, "_silent_since", -outages.PAUSE_SECONDS)  # the next test's Redis does answer
     run = launched(make_mailing(alice, 3))
     assert engine.pace.breaker.failed(AWAY) is None
@@ -404,6 +404,6 @@ def test_no_recipient_is_named_by_what_is_kept_of_an_outage(engine, quoted, retr
         engine.pace.breaker.tell()
     words = outages.current().message
     assert "relay.internal:587" in words
-    kept = f"{lanes._redis().hgetall(outages.KEY)} {caplog.text} {words}".lower()
+    kept = f"{lanes.impatient_redis().hgetall(outages.KEY)} {caplog.text} {words}".lower()
     assert "bob" not in kept
     assert "baker" not in kept

@@ -42,7 +42,7 @@ def lane(engine, monkeypatch, quick):
 
     def run_slice(owner):
         lanes.run_slice(owner.pk, 0, secrets.token_hex(8))
-        lanes._redis().delete(lanes._slot(owner.pk, 0))
+        lanes.impatient_redis().delete(lanes._slot(owner.pk, 0))
 
     return run_slice
 

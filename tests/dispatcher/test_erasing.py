@@ -239,7 +239,7 @@ def test_one_account_is_erased_at_a_time_and_the_next_is_hinted_at(alice, bob, v
     for user in (alice, bob):
         core.delete_account(user)
     before = hints("control")
-    with locks.alone("vestnik.erase") as alone:
+    with locks.held(locks.ERASURE) as alone:
         assert alone
         elsewhere(lambda: account_erasure.erase(alice.pk)).join()
         assert core.deleted_accounts() == [alice.pk, bob.pk]

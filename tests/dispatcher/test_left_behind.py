@@ -60,7 +60,7 @@ def test_a_late_receipt_that_asks_for_another_try_leaves_a_wake_up(alice, engine
     provider.release()
     engine.settler.drain()
     assert states(run) == ["queued"]
-    assert list(lanes._redis().scan_iter(f"vestnik:wake:{alice.pk}:*"))
+    assert list(lanes.impatient_redis().scan_iter(f"vestnik:wake:{alice.pk}:*"))
 
 
 def test_without_a_free_connection_a_lane_waits_no_longer_than_its_slice(alice, bob, engine, provider):

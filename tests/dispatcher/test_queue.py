@@ -118,7 +118,7 @@ def test_a_lane_whose_message_did_not_reach_the_queue_leaves_its_slot_within_sec
     client = redis.Redis.from_url(settings.REDIS_URL)
 
     def gone(*args, **kwargs):
-        monkeypatch.setattr(lanes, "_redis", lambda: redis.Redis(port=1))
+        monkeypatch.setattr(lanes, "impatient_redis", lambda: redis.Redis(port=1))
         return False
 
     monkeypatch.setattr(jobs.Job, "enqueue", gone)

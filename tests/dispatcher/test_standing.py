@@ -15,10 +15,9 @@ from hypothesis import strategies as st
 from dispatcher.ledger import closing, statements
 from dispatcher.runs import launching, ticking
 from tests.dispatcher.test_races import elsewhere
-from vestnik import jobs, supervision
+from vestnik import jobs, locks, supervision
 from vestnik.accounts.models import User
 from vestnik.mailings import mailing_status, verbs
-from vestnik.mailings.ledger import runs
 from vestnik.mailings.ledger.models import Delivery, Run, RunState, Worker
 from vestnik.mailings.mailing_status import Stage
 from vestnik.mailings.models import Mailing
@@ -289,7 +288,7 @@ def test_letters_that_are_being_written_are_said_to_be(alice, valkey, transactio
     assert mailing_status.of(fresh(mailing)).sentence == "It starts this very second."
     said = []
     with transaction.atomic():
-        assert runs.lock_launches(mailing.pk, wait=False)
+        assert locks.take(locks.LAUNCH, mailing.pk)
         elsewhere(lambda: said.append(mailing_status.of(fresh(mailing)).sentence))
     assert said == ["It starts: its letters are being prepared."]
     assert mailing_status.of(fresh(mailing)).sentence == "It starts this very second."

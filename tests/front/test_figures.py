@@ -296,7 +296,7 @@ def test_without_redis_nobody_waits_and_the_tick_has_them_counted(
     alice, transactional_db, valkey, settings, monkeypatch
 ):
     with monkeypatch.context() as patch:
-        patch.setattr(homepage_stats, "_redis", lambda: redis.Redis.from_url(impatient(NOWHERE)))
+        patch.setattr(homepage_stats, "impatient_redis", lambda: redis.Redis.from_url(impatient(NOWHERE)))
         clients.create_client(alice, "ann@example.org")
         assert waiting(settings) == []
     ticking.tick()

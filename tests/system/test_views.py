@@ -16,6 +16,7 @@ from tests.system.processes import wait_until
 from vestnik import jobs
 from vestnik.blog import view_counter
 from vestnik.blog.models import Post
+from vestnik.redis_client import impatient_redis
 
 FLUSHING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%%UPDATE blog_post%%'"
 
@@ -29,6 +30,10 @@ def posts(transactional_db, valkey, monkeypatch):
     ]
 
 
+def redis():
+    return impatient_redis(once=True)
+
+
 def views():
     return dict(Post.objects.values_list("slug", "views"))
 
@@ -39,7 +44,7 @@ def read(slug, times=1):
 
 
 def left():
-    return view_counter._redis().exists(view_counter.VIEWS, view_counter.BATCH)
+    return redis().exists(view_counter.VIEWS, view_counter.BATCH)
 
 
 @contextmanager
@@ -99,12 +104,12 @@ def test_a_worker_that_is_killed_after_it_committed_has_not_added_twice(posts, r
     dispatcher = run_dispatcher("control")
     read("post-a", 3)
     with in_the_middle_of_a_flush() as go_on:
-        view_counter._redis().client_pause(60_000, all=False)  # no writing: the batch cannot be dropped
+        redis().client_pause(60_000, all=False)  # no writing: the batch cannot be dropped
         go_on.set()
         wait_until(lambda: views()["post-a"] == 3)
         dispatcher.kill("control")
-        wait_until(lambda: not any("b" in client["flags"] for client in view_counter._redis().client_list()))
-        view_counter._redis().client_unpause()
+        wait_until(lambda: not any("b" in client["flags"] for client in redis().client_list()))
+        redis().client_unpause()
     assert left()
     read("post-b")
     dispatcher.restart("control")

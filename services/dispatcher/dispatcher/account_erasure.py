@@ -31,13 +31,6 @@ MAILINGS_AT_ONCE = 100
 AGAIN = timedelta(seconds=10)
 """When to come back for an account of which letters are still in hand."""
 
-# The same locks as vestnik.mailings.ledger.runs.lock_launches takes: a launch under way is waited for, the next finds
-# nothing.
-LOCK_LAUNCHES = """
-    SELECT pg_advisory_xact_lock(hashtextextended('vestnik.launch', id))
-    FROM (SELECT unnest(%(mailings)s::bigint[]) AS id) AS mailing
-"""
-
 # A run whose content is still there is one whose letters may still say whom they went to: it is emptied last.
 RUNS_TO_EMPTY = """
     SELECT id FROM mailings_run
@@ -64,7 +57,7 @@ def erase(user_id: int) -> None:
 
     One account at a time in the whole installation; whoever has erased one hints at those that wait. Idempotent.
     """
-    with locks.alone("vestnik.erase") as alone:
+    with locks.held(locks.ERASURE) as alone:
         if not alone or user_id not in account_deletion.deleted_accounts() or not _erase(user_id):
             return
     logger.info("account %d is erased", user_id)
@@ -113,8 +106,8 @@ def _delete_mailings(user_id: int) -> None:
     _delete_belongings(user_id, account_deletion.OF_MAILINGS)
     mailings = Mailing.objects.filter(owner=user_id).order_by("pk")
     while chosen := list(mailings.values_list("pk", flat=True)[:MAILINGS_AT_ONCE]):
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(LOCK_LAUNCHES, {"mailings": chosen})
+        with transaction.atomic():
+            locks.wait_for_each(locks.LAUNCH, chosen)  # a launch under way is waited for, the next finds nothing
             Run.objects.filter(mailing__in=chosen).update(mailing=None)
             _delete(Mailing.objects.filter(pk__in=chosen))
     Mailing.objects.filter(switched_off_by=user_id).update(switched_off_by=None)

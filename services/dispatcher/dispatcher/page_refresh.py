@@ -54,7 +54,7 @@ def refresh() -> None:
     faults: dict[str, str] = {}
     away = again = False
     while not away and _due(faults).exists():
-        with locks.alone("vestnik.refresh") as alone:
+        with locks.held(locks.PAGE_REFRESH) as alone:
             if not alone:
                 break
             new, failed, away = _refresh(_due(faults))

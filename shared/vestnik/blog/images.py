@@ -19,12 +19,13 @@ from typing import IO, Any, Protocol
 from django.core.exceptions import ValidationError
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
-from django.db import connection, transaction
+from django.db import transaction
 from django.template.defaultfilters import filesizeformat
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from PIL import ExifTags, Image, ImageCms, ImageOps
 
+from vestnik import locks
 from vestnik.blog.models import WIDTHS, Picture, file_name, widths
 
 MOST_BYTES = 20 << 20
@@ -57,8 +58,6 @@ PATIENCE_SECONDS = 5
 
 _one_at_a_time = threading.Lock()  # forty million pixels are hundreds of megabytes while they are looked at
 
-LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('vestnik.picture:' || %s, 0))"
-
 
 class Upload(Protocol):
     """What Django's forms call a file."""
@@ -88,7 +87,7 @@ def store(upload: Upload | IO[bytes]) -> Picture:
 def _kept(files: dict[tuple[int, str], bytes], width: int, height: int) -> Picture:
     """The picture with its files; neither it nor they, if one cannot be written."""
     key = hashlib.sha256(files[width, "webp"]).hexdigest()[:32]
-    _lock(key)
+    locks.wait(locks.PICTURE + key)
     picture, new = Picture.objects.get_or_create(key=key, defaults={"width": width, "height": height})
     if new:
         remove_files(picture)  # of somebody who was stopped in the middle
@@ -104,7 +103,7 @@ def _kept(files: dict[tuple[int, str], bytes], width: int, height: int) -> Pictu
 def remove_files_unless_kept(picture: Picture) -> None:
     """Remove the files of a picture that was deleted, unless it was uploaded again meanwhile."""
     with transaction.atomic():
-        _lock(picture.key)
+        locks.wait(locks.PICTURE + picture.key)
         if not Picture.objects.filter(key=picture.key).exists():
             remove_files(picture)
 
@@ -115,11 +114,6 @@ def remove_files(picture: Picture) -> None:
             default_storage.delete(file_name(picture.key, width, kind))
     with suppress(OSError, NotImplementedError):  # the folder; not every storage has any
         default_storage.delete(str(PurePath(file_name(picture.key, 0, "jpg")).parent))
-
-
-def _lock(key: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(LOCK, [key])
 
 
 def _opened(upload: Any) -> Image.Image:

@@ -13,8 +13,8 @@ from django.db.models import F, Q, QuerySet, Value
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext as _
 
-from vestnik import clock, versions
-from vestnik.blog import affected_pages, html, images, turns, view_counter
+from vestnik import clock, locks, versions
+from vestnik.blog import affected_pages, html, images, view_counter
 from vestnik.blog.models import Picture, Post
 from vestnik.front import invalidation
 
@@ -29,7 +29,7 @@ def save_post(post: Post, seen: datetime | None = None) -> Post:
     """Clean the post's HTML, and save it. Raises ValidationError, keyed by field; and without a key, where `seen` is
     given and the post was saved since then (its `updated_at`).
     """
-    turns.wait()
+    locks.wait(locks.BLOG)
     before = Post.objects.select_for_update().filter(pk=post.pk).first() if post.pk else None
     if before:
         versions.refuse_if_changed(before, seen)
@@ -57,7 +57,7 @@ def unpublish(posts: Iterable[Post]) -> int:
 @transaction.atomic
 def delete_posts(posts: Iterable[Post]) -> int:
     """Delete them; how many. Their pictures stay, for other posts may show them."""
-    turns.wait()
+    locks.wait(locks.BLOG)
     gone = list(Post.objects.select_for_update().filter(pk__in=[post.pk for post in posts]).order_by("pk"))
     Post.objects.filter(pk__in=[post.pk for post in gone]).delete()
     invalidation.mark(affected_pages.touched((post, None) for post in gone))
@@ -67,7 +67,7 @@ def delete_posts(posts: Iterable[Post]) -> int:
 @transaction.atomic
 def save_picture(picture: Picture) -> Picture:
     """Save what it is described by. Raises ValidationError, keyed by field."""
-    turns.wait()
+    locks.wait(locks.BLOG)
     picture.full_clean()
     picture.save(update_fields=["alt"])
     invalidation.mark(affected_pages.touched((post, post) for post in picture.posts.all()))
@@ -113,7 +113,7 @@ def _text(post: Post) -> str:
 
 @transaction.atomic
 def _set_draft(posts: Iterable[Post], draft: bool) -> int:
-    turns.wait()
+    locks.wait(locks.BLOG)
     view_counter.catch_up()
     found = Post.objects.select_for_update().filter(pk__in=[post.pk for post in posts], draft=not draft)
     changes: list[affected_pages.Change] = []

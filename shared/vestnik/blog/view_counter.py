@@ -13,19 +13,15 @@ import re
 import time
 import uuid
 from datetime import timedelta
-from functools import cache, partial
-from typing import Any
+from functools import partial
 
 import redis
-from django.conf import settings
 from django.db import connection, transaction
 from django.db.models.functions import Now
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
-from vestnik.blog import turns
+from vestnik import locks
 from vestnik.blog.models import ViewBatch
-from vestnik.settings import impatient
+from vestnik.redis_client import impatient_redis
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +72,7 @@ def count_view(slug: str) -> bool:
     if not SLUG.fullmatch(slug) or time.monotonic() - _silent_since < PAUSE_SECONDS:
         return False
     try:
-        return bool(_redis().eval(COUNT, 1, VIEWS, slug, str(uuid.uuid4())))
+        return bool(impatient_redis(once=True).eval(COUNT, 1, VIEWS, slug, str(uuid.uuid4())))
     except (redis.RedisError, OSError) as error:
         _silent_since = time.monotonic()
         logger.warning("views are not counted for %.0f s, beginning with one of %s: %s", PAUSE_SECONDS, slug, error)
@@ -104,12 +100,12 @@ def catch_up() -> None:
 
 @transaction.atomic
 def _flush() -> int:
-    turns.wait()
-    batch = _redis().eval(TAKE, 2, VIEWS, BATCH)
+    locks.wait(locks.BLOG)
+    batch = impatient_redis(once=True).eval(TAKE, 2, VIEWS, BATCH)
     if batch is None:
         return 0
     # Piece by piece: nobody changes a batch, and nobody takes the next before this transaction ends.
-    found = dict(_redis().hscan_iter(BATCH, count=1000))
+    found = dict(impatient_redis(once=True).hscan_iter(BATCH, count=1000))
     added = _add(batch.decode(), {slug.decode(): int(times) for slug, times in found.items() if slug != ID.encode()})
     transaction.on_commit(partial(_drop, batch))
     return added
@@ -130,14 +126,9 @@ def _add(batch: str, counts: dict[str, int]) -> int:
 
 def _drop(batch: bytes) -> None:
     try:
-        _redis().eval(DROP, 1, BATCH, batch)
+        impatient_redis(once=True).eval(DROP, 1, BATCH, batch)
     except (redis.RedisError, OSError) as error:
         logger.warning("views that were added are still in Redis; the next flush drops them: %s", error)
-
-
-@cache
-def _redis() -> Any:
-    return redis.Redis.from_url(impatient(settings.REDIS_URL), retry=Retry(NoBackoff(), 0))
 
 
 _silent_since = -PAUSE_SECONDS

@@ -26,14 +26,13 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 from dramatiq.middleware import Shutdown
 
-from vestnik import access, jobs
+from vestnik import access, jobs, locks
 from vestnik.accounts.models import User
 from vestnik.clients import csv_files, encodings, uploads
 from vestnik.clients.csv_files import ImportRefused, Look
 from vestnik.clients.import_files import Rejected, import_file
 from vestnik.clients.models import ClientList
 from vestnik.clients.uploads import UNFINISHED, ClientImport, ImportPiece, ImportState, PieceKind
-from vestnik.locks import alone
 
 logger = logging.getLogger(__name__)
 
@@ -136,9 +135,9 @@ def run_import(import_id: int) -> None:
     if owner_id is None:
         return
     with ExitStack() as held:  # while they are, others are told that the import is running
-        if not held.enter_context(alone("vestnik.import", owner_id)):
+        if not held.enter_context(locks.held(locks.IMPORT, owner_id)):
             return
-        if not any(held.enter_context(alone("vestnik.import.slot", slot)) for slot in range(AT_ONCE)):
+        if not any(held.enter_context(locks.held(locks.IMPORT_SLOT, slot)) for slot in range(AT_ONCE)):
             return
         if not works.update(state=ImportState.RUNNING, tries=F("tries") + 1):
             return

@@ -9,20 +9,18 @@ from __future__ import annotations
 import logging
 import time
 from datetime import timedelta
-from functools import cache, partial
-from typing import Any
+from functools import partial
 
 import redis
-from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Count
 
-from vestnik import clock, jobs
+from vestnik import clock, jobs, locks
 from vestnik.clients.models import Client
 from vestnik.front import invalidation, page_cache, public_urls
 from vestnik.front.models import Figures
 from vestnik.mailings.models import Mailing
-from vestnik.settings import impatient
+from vestnik.redis_client import impatient_redis
 
 logger = logging.getLogger(__name__)
 
@@ -37,8 +35,6 @@ MOST = timedelta(minutes=10)
 
 ASKED = "vestnik:figures:asked"
 """In the broker's Redis, not in the cache: where that alone is away, each hint would become a job."""
-
-LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended('vestnik.figures', 0))"
 
 # All rows are read, and often are new: an index leads nowhere faster, whatever the dispatcher's sessions prefer.
 READ_ALL = "SET LOCAL enable_seqscan = on"
@@ -57,7 +53,7 @@ def changed() -> None:
 def request_count(wait: timedelta) -> None:
     """Have them counted after `wait`; a request that waits already is enough. Without Redis it is left to the tick."""
     try:
-        alone = _redis().set(ASKED, 1, nx=True, ex=int(wait.total_seconds()) + 60)
+        alone = impatient_redis().set(ASKED, 1, nx=True, ex=int(wait.total_seconds()) + 60)
     except (redis.RedisError, OSError) as error:
         logger.warning("figures are counted by the tick: %s", error)
         return
@@ -67,7 +63,7 @@ def request_count(wait: timedelta) -> None:
 
 def count() -> None:
     """Count anew; or, soon after another count, ask for it again later. Raises redis.RedisError."""
-    _redis().delete(ASKED)  # first: what changes from now on may be missed, and asks again
+    impatient_redis().delete(ASKED)  # first: what changes from now on may be missed, and asks again
     if wait := _recount():
         request_count(wait)
 
@@ -75,10 +71,9 @@ def count() -> None:
 @transaction.atomic
 def _recount() -> timedelta | None:
     """Count; how long to wait before that, if it is too soon or another is at it."""
+    if not locks.take(locks.HOMEPAGE_STATS):
+        return LEAST
     with connection.cursor() as cursor:
-        cursor.execute(LOCK)
-        if not cursor.fetchone()[0]:
-            return LEAST
         cursor.execute(READ_ALL)
     last = current()
     pause = max(LEAST, min(MOST, SHARE * timedelta(seconds=last.seconds)))
@@ -96,8 +91,3 @@ def _recount() -> timedelta | None:
     if any(getattr(last, name) != number for name, number in counted.items()):
         invalidation.mark([public_urls.home(language) for language in public_urls.languages()], page_cache.FIGURES)
     return None
-
-
-@cache
-def _redis() -> Any:
-    return redis.Redis.from_url(impatient(settings.REDIS_URL))

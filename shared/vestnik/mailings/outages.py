@@ -11,15 +11,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import Any
 
 import redis
-from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from vestnik.settings import impatient
+from vestnik.redis_client import impatient_redis
 
 KEY = "vestnik:breaker"
 """A hash; what its fields mean is said in dispatcher/breaker.py."""
@@ -53,7 +51,7 @@ class Outage:
 
 def current() -> Outage | None:
     """Why nothing can be handed over at the moment; None if something can, as far as is known. Never raises."""
-    found = _ask(lambda: _redis().hmget(KEY, ["trouble", "words", "since", "next"]))
+    found = _ask(lambda: impatient_redis().hmget(KEY, ["trouble", "words", "since", "next"]))
     if found is None or None in found:
         return None
     trouble, words, since, next_probe = (each or b"" for each in found)
@@ -63,23 +61,23 @@ def current() -> Outage | None:
 def note_limit(owner_id: int | None, wait: timedelta) -> None:
     """A limit holds up this owner's letters, or everybody's (None), for so long. Raises redis.RedisError."""
     at = round((time.time() + wait.total_seconds()) * 1000)
-    _redis().set(_limit_key(owner_id), at, px=max(1, round(wait.total_seconds() * 1000)))
+    impatient_redis().set(_limit_key(owner_id), at, px=max(1, round(wait.total_seconds() * 1000)))
 
 
 def limited_until(owner_id: int) -> datetime | None:
     """When the limit that holds up this owner's letters lets one go again, if one does. Never raises."""
-    found = _ask(lambda: _redis().mget(_limit_key(owner_id), _limit_key(None))) or []
+    found = _ask(lambda: impatient_redis().mget(_limit_key(owner_id), _limit_key(None))) or []
     return max((_moment(each) for each in found if each), default=None)
 
 
 def note_domain_limit(domain: str, wait: timedelta) -> None:
     """The limit of this domain holds up letters to it, for so long. Raises redis.RedisError."""
-    _redis().set(_domain_key(domain), 1, px=max(1, round(wait.total_seconds() * 1000)))
+    impatient_redis().set(_domain_key(domain), 1, px=max(1, round(wait.total_seconds() * 1000)))
 
 
 def is_limited(domain: str) -> bool:
     """Whether the limit of this domain holds up letters to it. Never raises."""
-    return (_ask(lambda: _redis().mget(_domain_key(domain))) or [None])[0] is not None
+    return (_ask(lambda: impatient_redis().mget(_domain_key(domain))) or [None])[0] is not None
 
 
 def _domain_key(domain: str) -> str:
@@ -106,8 +104,3 @@ _silent_since = -PAUSE_SECONDS
 
 def _moment(milliseconds: bytes) -> datetime:
     return datetime.fromtimestamp(int(milliseconds) / 1000, UTC)
-
-
-@cache
-def _redis() -> redis.Redis:
-    return redis.Redis.from_url(impatient(settings.REDIS_URL))

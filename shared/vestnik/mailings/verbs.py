@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
-from vestnik import access, clock, jobs, versions
+from vestnik import access, clock, jobs, locks, versions
 from vestnik.accounts import idempotency
 from vestnik.accounts.models import User
 from vestnik.clients.models import Client, ClientList
@@ -137,7 +137,7 @@ def save_mailing(
 def delete_mailing(mailing: Mailing) -> None:
     """Delete a mailing; its runs stay in the ledger. Refused while one is open, or being opened."""
     with transaction.atomic():
-        runs.lock_launches(mailing.pk, wait=True)
+        locks.wait(locks.LAUNCH, mailing.pk)
         if not Mailing.objects.select_for_update(no_key=True).filter(pk=mailing.pk).exists():
             return  # somebody was faster
         if mailing.runs.filter(state=RunState.OPEN).exists():
@@ -281,7 +281,7 @@ def _lock(mailing_id: int) -> Mailing:
     """The mailing, kept from launches, edits and deletion until the transaction ends. Launches come first: one that is
     at it opens a run, and then asks for the mailing's row.
     """
-    runs.lock_launches(mailing_id, wait=True)
+    locks.wait(locks.LAUNCH, mailing_id)
     mailings = Mailing.objects.select_related("owner", "message").select_for_update(of=("self",), no_key=True)
     mailing = mailings.filter(pk=mailing_id).first()
     if mailing is None:

@@ -12,7 +12,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, TypeVar
 
 import psycopg
@@ -25,12 +24,12 @@ from django.db.models.functions import Now
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from vestnik import clock, heartbeats, jobs, writing
+from vestnik import clock, heartbeats, jobs, redis_client
 from vestnik.bounded_calls import BoundedCall
 from vestnik.mailings import outages
 from vestnik.mailings.ledger.models import Delivery, DeliveryState, Run, RunState
 from vestnik.mailings.models import Mailing
-from vestnik.settings import impatient
+from vestnik.redis_client import impatient_redis
 
 logger = logging.getLogger(__name__)
 
@@ -210,7 +209,7 @@ def _oldest_due_seconds() -> float:
 
 
 def _ask_broker() -> Broker | None:
-    client = _redis(settings.REDIS_URL)
+    client = impatient_redis(settings.REDIS_URL)
     try:
         pipeline = client.pipeline(transaction=False)
         for queue in QUEUES:
@@ -227,7 +226,7 @@ def _ask_broker() -> Broker | None:
             for (queue, (waiting, _, dead)), message in zip(answers.items(), messages, strict=True)
         }
         processes = Counter(each.part for each in heartbeats.fresh(client))
-        return Broker(queues, {queue: processes[queue] for queue in QUEUES}, writing.fault(client))
+        return Broker(queues, {queue: processes[queue] for queue in QUEUES}, redis_client.fault(client))
     except (redis.RedisError, OSError) as error:
         logger.warning("metrics of the queue are left out: %s", error)
         return None
@@ -244,7 +243,7 @@ def _age(message: bytes | None) -> float:
 
 def _ask_ticks() -> list[float] | None:
     """When the last tick was, if there was one; None if the cache takes nothing, which hides that otherwise."""
-    if writing.fault(_redis(settings.CACHE_URL)):
+    if redis_client.fault(impatient_redis(settings.CACHE_URL)):
         return None
     ticked = django_cache.get("vestnik:tick")
     return [] if ticked is None else [ticked]
@@ -294,8 +293,3 @@ def _gauge(
         for value in values or ():
             family.add_metric([], float(value))
     return family
-
-
-@cache
-def _redis(url: str) -> redis.Redis:
-    return redis.Redis.from_url(impatient(url))

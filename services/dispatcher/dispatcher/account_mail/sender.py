@@ -56,7 +56,7 @@ class AccountMailSender:
         """Hand over everything that is due, unless somebody is at it, who will look for it once more when done."""
         try:
             while not self._halted and statements.something_is_due(self._in_hand):
-                with locks.alone("vestnik.account_mail") as alone:
+                with locks.held(locks.ACCOUNT_MAIL) as alone:
                     if not alone:
                         return
                     self._at_rest.clear()

@@ -24,6 +24,7 @@ from django.conf import settings
 from django.db import connection
 
 from dispatcher.ledger.rows import Bound, Claimed, Key, NextRun, Settlement
+from vestnik import locks
 from vestnik.mailings.ledger.tallies import COUNT, NOT_ENDED, NOT_TRIED
 
 CHUNK = 20_000
@@ -248,7 +249,7 @@ CLOSE_OUT = f"""
         SELECT cancelled_at FROM mailings_run
         WHERE id = %(run)s AND (cancelled_at IS NOT NULL OR window_end <= statement_timestamp())
     ), alone AS MATERIALIZED (
-        SELECT cancelled_at FROM over WHERE pg_try_advisory_xact_lock(hashtextextended('vestnik.close', %(run)s))
+        SELECT cancelled_at FROM over WHERE pg_try_advisory_xact_lock(hashtextextended('{locks.CLOSE}', %(run)s))
     ), chosen AS MATERIALIZED (
         SELECT id FROM mailings_delivery
         WHERE run_id = %(run)s AND state = 'queued' AND EXISTS (SELECT FROM alone)

@@ -37,7 +37,7 @@ from dispatcher.providers.errors import ConnectionLimitReached, LoginRefused, Mi
 from vestnik import addresses, error_tracking, jobs
 from vestnik.mailings import outages
 from vestnik.mailings.outages import OutageReason
-from vestnik.settings import impatient
+from vestnik.redis_client import new_client
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class Breaker:
         login = salted_hmac("vestnik.breaker", settings.MAIL_SERVICE_URL, algorithm="sha256").hexdigest()[:16]
         self._service = f"{service_name} {login}"
         self._worker = secrets.token_hex(8)
-        self._redis = redis.Redis.from_url(impatient(settings.REDIS_URL))
+        self._redis = new_client()
         self._lock = threading.Lock()
         self._open = False
         self._failures = 0

@@ -8,9 +8,8 @@ import json
 from typing import Any, cast
 
 import redis
-from django.conf import settings
 
-from vestnik.settings import impatient
+from vestnik.redis_client import new_client
 
 TIME = "local time = redis.call('TIME'); local now = time[1] * 1000000 + time[2]"
 """How a script comes to know the time: `now`, in microseconds."""
@@ -24,7 +23,7 @@ class Scripts:
 
         `vouching`: the key that goes after a restart. `clock`: the Lua that says what time it is, for tests.
         """
-        self.client = redis.Redis.from_url(impatient(url or settings.REDIS_URL))
+        self.client = new_client(url or "")
         self._vouching = vouching
         prelude = f"{clock}\nlocal spec = cjson.decode(ARGV[1])\n"
         self._scripts = {name: self.client.register_script(prelude + source) for name, source in sources.items()}

@@ -19,6 +19,7 @@ from dramatiq.middleware import Middleware, Shutdown, SkipMessage
 
 from dispatcher.queue.broker import patiently
 from vestnik import dead_jobs, error_tracking
+from vestnik.redis_client import impatient_redis
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class DeadJobMiddleware(Middleware):
         """Raises SkipMessage for a job that its workers died of."""
         starts = 0
         with _queue_may_be_away():
-            pipeline = dead_jobs.client().pipeline()
+            pipeline = impatient_redis().pipeline()
             pipeline.incr(_starts(message))
             pipeline.expire(_starts(message), REMEMBERED)
             starts = pipeline.execute()[0]
@@ -59,7 +60,7 @@ class DeadJobMiddleware(Middleware):
         exception: BaseException | None = None,
     ) -> None:
         with _queue_may_be_away():
-            dead_jobs.client().delete(_starts(message))
+            impatient_redis().delete(_starts(message))
         if isinstance(exception, Shutdown):
             message.failed = False  # stopped with its process, and begun again by the tick: nothing to look at
         elif exception is not None and not message.failed:

@@ -2,17 +2,15 @@
 
 import logging
 import queue
-from functools import cache
 from typing import Any
 
 import periodiq
 import redis
-from django.conf import settings
 from dramatiq.errors import BrokerError
 
 from dispatcher.sending import lanes
-from vestnik import jobs, writing
-from vestnik.settings import impatient
+from vestnik import jobs, redis_client
+from vestnik.redis_client import impatient_redis
 
 logger = logging.getLogger(__name__)
 
@@ -52,8 +50,8 @@ class Scheduler(periodiq.Scheduler):  # type: ignore[misc]
         time: everything that is due is looked for anew.
         """
         try:
-            writing.try_it(_redis())
-            server: str = _redis().info("server")["run_id"]
+            redis_client.write(impatient_redis())
+            server: str = impatient_redis().info("server")["run_id"]
             if server != self._server:
                 lanes.free_waiting_slots()
                 if jobs.TICK.enqueue():
@@ -68,8 +66,3 @@ class Scheduler(periodiq.Scheduler):  # type: ignore[misc]
         if not self._is_lost:
             logger.warning("the queue takes no jobs; nothing is scheduled until it does: %s", error)
         self._server, self._is_lost = "", True
-
-
-@cache
-def _redis() -> redis.Redis:
-    return redis.Redis.from_url(impatient(settings.REDIS_URL))

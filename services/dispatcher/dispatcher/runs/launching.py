@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from django.db import connection, transaction
 
 from dispatcher.ledger import closing
-from vestnik import clock, jobs
+from vestnik import clock, jobs, locks
 from vestnik.front import homepage_stats
 from vestnik.mailings import audience, calendar
 from vestnik.mailings.ledger import runs
@@ -49,7 +49,7 @@ def launch(mailing_id: int) -> list[Run]:
     """
     _make_room(mailing_id)
     with transaction.atomic():
-        if not runs.lock_launches(mailing_id, wait=False):
+        if not locks.take(locks.LAUNCH, mailing_id):
             return []  # whoever is at it does it all
         mailing = Mailing.objects.select_related("owner", "message").filter(pk=mailing_id).first()
         if mailing is None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.core.cache import cache
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models.functions import Now
 from dramatiq.middleware import CurrentMessage
 
@@ -15,7 +15,7 @@ from dispatcher.account_mail import settling as account_mail
 from dispatcher.ledger import closing, statements
 from dispatcher.runs import launching
 from dispatcher.sending import alerts, lanes
-from vestnik import account_deletion, clock, error_tracking, jobs
+from vestnik import account_deletion, clock, error_tracking, jobs, locks
 from vestnik.accounts import idempotency, sessions
 from vestnik.clients import import_jobs
 from vestnik.mailings.ledger import runs
@@ -26,8 +26,6 @@ logger = logging.getLogger(__name__)
 
 HINTED_WITHIN = timedelta(seconds=10)
 """An import that is older and not over has lost its hint or its worker, or waits; one hint more does no harm."""
-
-LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended('vestnik.tick', 0))"
 
 
 def tick() -> None:
@@ -42,9 +40,8 @@ def tick() -> None:
 
 def do_what_is_due() -> None:
     """Do what is due: recover, close, launch, hint at what is due soon, wake lanes. One at a time, in any process."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(LOCK)
-        if not cursor.fetchone()[0]:
+    with transaction.atomic():
+        if not locks.take(locks.TICK):
             return
         for mailing_id in due_mailings():
             jobs.LAUNCH.enqueue(mailing_id)

@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Collection
 from contextlib import suppress
 from datetime import timedelta
-from functools import cache
 
 import redis
 from django.conf import settings
@@ -25,7 +24,7 @@ from dispatcher.providers.errors import ConnectionLimitReached, ProviderError, U
 from dispatcher.sending import backoff, engine, slices
 from vestnik import addresses, jobs
 from vestnik.mailings.ledger.models import Run
-from vestnik.settings import impatient
+from vestnik.redis_client import impatient_redis
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +69,7 @@ def wake(owner_id: int) -> None:
     try:
         for slot in range(settings.LANES_PER_OWNER):
             token = secrets.token_hex(8)
-            if _redis().set(_slot(owner_id, slot), token, nx=True, px=RUNNING):
+            if impatient_redis().set(_slot(owner_id, slot), token, nx=True, px=RUNNING):
                 _queue_up(owner_id, slot, token)
     except redis.RedisError as error:
         raise SlotUnknown(str(error)) from None
@@ -81,8 +80,8 @@ def free_waiting_slots() -> None:
     less than it had. Messages that are there all the same find their slots taken by others, and end. Lanes that work
     keep theirs. Raises redis.RedisError.
     """
-    for key in _redis().scan_iter(match="vestnik:lane:*", count=1000):
-        _redis().eval(FORGET, 1, key, _ms(RUNNING))
+    for key in impatient_redis().scan_iter(match="vestnik:lane:*", count=1000):
+        impatient_redis().eval(FORGET, 1, key, _ms(RUNNING))
 
 
 def may_come_again(retries: int, error: BaseException) -> bool:
@@ -133,10 +132,10 @@ def sleep_until_due(owner_id: int, wake_now: bool = True) -> None:
     at = math.ceil((time.time() + seconds) * 10) / 10
     wait = at - time.time()
     hinted = f"vestnik:wake:{owner_id}:{at:.1f}"
-    if _redis().set(hinted, 1, nx=True, px=round(wait * 1000) + 5000) and not jobs.WAKE.enqueue(
+    if impatient_redis().set(hinted, 1, nx=True, px=round(wait * 1000) + 5000) and not jobs.WAKE.enqueue(
         owner_id, delay=timedelta(seconds=wait)
     ):
-        _redis().delete(hinted)
+        impatient_redis().delete(hinted)
 
 
 def _end(owner_id: int, slot: int, token: str, setbacks: int, due: float | None) -> None:
@@ -158,7 +157,7 @@ def _end(owner_id: int, slot: int, token: str, setbacks: int, due: float | None)
 
 def _leave(owner_id: int, key: str, token: str) -> None:
     """Give the slot back, and have lanes woken when there is something for them."""
-    _redis().eval(RELEASE, 1, key, token)
+    impatient_redis().eval(RELEASE, 1, key, token)
     sleep_until_due(owner_id, wake_now=_engine().pace.breaker.passes)
 
 
@@ -172,7 +171,7 @@ _renewing = threading.Lock()  # a slot that was given back is not to be held aga
 
 
 def _hold(key: str, token: str, lives: timedelta) -> bool:
-    return bool(_redis().eval(HOLD, 1, key, token, _ms(lives)))
+    return bool(impatient_redis().eval(HOLD, 1, key, token, _ms(lives)))
 
 
 def _queue_up(owner_id: int, slot: int, token: str, setbacks: int = 0, delay: timedelta | None = None) -> None:
@@ -182,9 +181,9 @@ def _queue_up(owner_id: int, slot: int, token: str, setbacks: int = 0, delay: ti
     key = _slot(owner_id, slot)
     if jobs.send(owner_id, slot, token, setbacks, delay):
         with suppress(redis.RedisError):  # it is in the queue, and works whether its slot is free or its own
-            _redis().eval(EXTEND, 1, key, token, _ms(WAITING))
+            impatient_redis().eval(EXTEND, 1, key, token, _ms(WAITING))
     else:
-        _redis().eval(RELEASE, 1, key, token)
+        impatient_redis().eval(RELEASE, 1, key, token)
 
 
 def _look_after(run_ids: Collection[int]) -> None:
@@ -213,8 +212,3 @@ def _slot(owner_id: int, slot: int) -> str:
 
 def _ms(duration: timedelta) -> int:
     return duration // timedelta(milliseconds=1)
-
-
-@cache
-def _redis() -> "redis.Redis":
-    return redis.Redis.from_url(impatient(settings.REDIS_URL))

@@ -3,15 +3,14 @@
 import time
 from functools import cache
 
-import redis
 from django.conf import settings
 from django.db import Error, connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
-from vestnik import writing
+from vestnik import redis_client
 from vestnik.bounded_calls import BoundedCall
-from vestnik.settings import impatient
+from vestnik.redis_client import impatient_redis
 
 SECONDS = 1.0
 """How long the parts are waited for, all together."""
@@ -25,7 +24,7 @@ def ready() -> dict[str, str]:
     waiting = [(names, question.start()) for names, question in QUESTIONS.items()]
     parts: dict[str, str] = {}
     for names, wait in waiting:
-        parts |= wait(until) or dict.fromkeys(names, writing.SILENT)
+        parts |= wait(until) or dict.fromkeys(names, redis_client.SILENT)
     return parts
 
 
@@ -35,7 +34,7 @@ def _ask_database() -> dict[str, str]:
             cursor.execute("SELECT 1")
         return {"database": OK, "migrations": _migrations()}
     except Error:
-        return {"database": writing.SILENT, "migrations": "unknown"}
+        return {"database": redis_client.SILENT, "migrations": "unknown"}
     finally:
         connection.close()
 
@@ -61,16 +60,11 @@ def _newest_migrations() -> list[tuple[str, str]]:
 
 
 def _ask_queue() -> dict[str, str]:
-    return {"queue": writing.fault(_redis(settings.REDIS_URL)) or OK}
+    return {"queue": redis_client.fault(impatient_redis(settings.REDIS_URL)) or OK}
 
 
 def _ask_cache() -> dict[str, str]:
-    return {"cache": writing.fault(_redis(settings.CACHE_URL)) or OK}
-
-
-@cache
-def _redis(url: str) -> redis.Redis:
-    return redis.Redis.from_url(impatient(url))
+    return {"cache": redis_client.fault(impatient_redis(settings.CACHE_URL)) or OK}
 
 
 QUESTIONS = {

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from vestnik import jobs, writing
+from vestnik import jobs, redis_client
 from vestnik.mailings import outages
 from vestnik.mailings.ledger.models import Run, RunState, Worker
 
@@ -46,9 +46,9 @@ def _database() -> Part:
 
 
 def _queue() -> Part:
-    fault = writing.fault(dramatiq.get_broker().client)  # type: ignore[attr-defined]
+    fault = redis_client.fault(dramatiq.get_broker().client)  # type: ignore[attr-defined]
     if fault:
-        return Part(_("Queue"), False, _("does not answer") if fault == writing.SILENT else _("takes no jobs"))
+        return Part(_("Queue"), False, _("does not answer") if fault == redis_client.SILENT else _("takes no jobs"))
     return Part(_("Queue"), True, _("answers"))
 
 

@@ -8,11 +8,10 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
-from django.db import connection
 from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
 from django.db.models.functions import Now
 
-from vestnik import access, clock, jobs
+from vestnik import access, clock, jobs, locks
 from vestnik.accounts.models import User
 from vestnik.mailings import calendar
 from vestnik.mailings.ledger.models import Run, RunState, Tally
@@ -89,27 +88,9 @@ def own_or_shared(user: User | AnonymousUser) -> QuerySet[Run]:
     return Run.objects.filter(Q(mailing__in=mailings) | own)
 
 
-def lock_launches(mailing_id: int, *, wait: bool) -> bool:
-    """Keep everybody else from launching the mailing until the transaction ends; False if somebody is at it (unless
-    told to `wait`).
-    """
-    function = "pg_advisory_xact_lock" if wait else "pg_try_advisory_xact_lock"
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {function}(hashtextextended('vestnik.launch', %s))", [mailing_id])
-        return wait or bool(cursor.fetchone()[0])
-
-
 def is_being_launched(mailing_id: int) -> bool:
     """Whether somebody is launching the mailing: nothing of a run is to be seen before all its letters are written."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT EXISTS (SELECT FROM pg_locks, (SELECT hashtextextended('vestnik.launch', %s) AS key) AS launch"
-            " WHERE locktype = 'advisory' AND objsubid = 1 AND granted"
-            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-            " AND classid::bigint = (key >> 32) & 4294967295 AND objid::bigint = key & 4294967295)",
-            [mailing_id],
-        )
-        return bool(cursor.fetchone()[0])
+    return locks.is_taken(locks.LAUNCH, mailing_id)
 
 
 def end_pause_if_over(mailing_id: int) -> None:
