@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.timing import in_time
 from vestnik import addresses
 from vestnik.addresses import InvalidAddress, normalise
 
@@ -118,7 +119,7 @@ def test_an_endless_address_is_refused_at_once() -> None:
     for character in ("a", "й", "\u0301", "@", "."):
         assert outcome(f"{character * 1_000_000}@example.com") == outcome(f"bob@{character * 1_000_000}") == "refused"
         assert len(addresses.sought(character * 1_000_000)[0]) <= 2 * addresses.MAX_LENGTH
-    assert time.process_time() - began < 1
+    in_time(time.process_time() - began, 1)
 
 
 @pytest.mark.parametrize(

@@ -120,9 +120,10 @@ def test_without_redis_the_middleware_lets_jobs_be_done(monkeypatch: pytest.Monk
     import redis
     from dramatiq.broker import MessageProxy
 
+    from dispatcher.queue import middleware
     from dispatcher.queue.middleware import DeadJobMiddleware
 
-    monkeypatch.setattr(dead_jobs, "client", lambda: redis.Redis.from_url("redis://127.0.0.1:1/0"))
+    monkeypatch.setattr(middleware, "impatient_redis", lambda: redis.Redis.from_url("redis://127.0.0.1:1/0"))
     message = MessageProxy(dramatiq.Message("control", "fail", (), {}, {"redis_message_id": "x", "retries": 1}))
     message.stuff_exception(ValueError("no"))
     middleware, broker = DeadJobMiddleware(), dramatiq.get_broker()
@@ -230,7 +231,7 @@ def test_a_queue_that_is_away_is_said_and_nothing_is_noted(root: User, monkeypat
 
     dead = bury("launch", 7)
     with monkeypatch.context() as away:
-        away.setattr(dead_jobs, "client", lambda: redis.Redis.from_url("redis://127.0.0.1:1/0"))
+        away.setattr(dead_jobs, "impatient_redis", lambda: redis.Redis.from_url("redis://127.0.0.1:1/0"))
         for ask in (dead_jobs.count, dead_jobs.listed, lambda: supervision.discard(dead, root)):
             with pytest.raises(dead_jobs.QueueAway):
                 ask()

@@ -208,6 +208,6 @@ def test_a_connection_that_was_closed_while_it_was_read_is_the_same(message, cap
         def delete(self, *names):
             raise ValueError("I/O operation on closed file")
 
-    monkeypatch.setattr(dead_jobs, "client", Closed)
+    monkeypatch.setattr(dead_jobs, "impatient_redis", Closed)
     noted(message)
     assert [(record.levelname, record.exc_info) for record in caplog.records] == [("WARNING", None)]

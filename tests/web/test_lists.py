@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 from guardian.shortcuts import assign_perm
 
+from tests.timing import in_time
 from vestnik.accounts.models import User
 from vestnik.clients import verbs
 from vestnik.clients.models import Client, ClientList
@@ -165,7 +166,7 @@ def test_of_many_unknown_addresses_only_the_first_are_named(browser: Browser, fr
 def test_addresses_that_take_long_to_read_hold_no_thread(browser: Browser, friends: ClientList) -> None:
     began = time.process_time()
     added(browser, friends, "\n".join(f"x{number}@пример{number}.рф" for number in range(3000)))
-    assert time.process_time() - began < 1.5  # half a second, on a machine with nothing else to do
+    in_time(time.process_time() - began, 1.5)  # half a second, on a machine with nothing else to do
 
     answer = added(browser, friends, "\n".join(f"x{number}@example.org" for number in range(3001)))
     assert "3001 addresses; at most 3000" in " ".join(answer.context["form"].errors["addresses"])

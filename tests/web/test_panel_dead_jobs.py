@@ -125,7 +125,7 @@ def test_who_lands_on_a_lever_by_signing_in_does_nothing(root: User, dead: DeadJ
 
 def test_a_queue_that_is_away_is_said_on_every_page(root: User, dead: DeadJob, monkeypatch: pytest.MonkeyPatch) -> None:
     browser = browser_of(root)
-    monkeypatch.setattr(dead_jobs, "client", lambda: redis.Redis.from_url("redis://127.0.0.1:1/0"))
+    monkeypatch.setattr(dead_jobs, "impatient_redis", lambda: redis.Redis.from_url("redis://127.0.0.1:1/0"))
     answers: list[Any] = [browser.get(LIST), browser.get(at("dead-job", dead)), browser.post(at("discard", dead))]
 
     for answer in answers:

@@ -77,6 +77,20 @@ def test_every_role_gets_at_every_address_what_the_table_says(
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("method", ["DELETE", "PATCH", "PUT", "TRACE", "UPDATE"])
+def test_nothing_is_done_by_methods_that_no_page_asks_for(
+    browser: Browser, sessions: dict[str, str], ids: dict[str, int], run: Run, method: str
+) -> None:
+    for role in ("visitor", "owner", "superuser"):
+        browser.cookies = SimpleCookie({django_settings.SESSION_COOKIE_NAME: sessions[role]})
+        for route in dict.fromkeys(routes()):
+            path = address(route, ids, run)
+            assert browser.generic(method, path).status_code == 405, (role, path)
+    assert run.mailing is not None
+    assert run.mailing.message.mailings.exists()
+
+
+@pytest.mark.django_db
 def test_the_admin_site_opens_to_superusers_and_the_blog_in_it_to_content_managers(
     browser: Browser, sessions: dict[str, str]
 ) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import BadRequest, RequestDataTooBig
-from django.http import HttpRequest, HttpResponse, UnreadablePostError
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, UnreadablePostError
 from django.utils import timezone, translation
 from django.utils.cache import patch_cache_control, patch_vary_headers
 from django_htmx.http import HttpResponseClientRefresh
@@ -20,6 +20,8 @@ from vestnik.mailings.models import LONGEST_TEXT
 
 LONGEST_FIELD = 2 * LONGEST_TEXT + 100_000
 """Characters: a message's text is the longest that is taken, and its line ends are sent as two."""
+
+METHODS = ("GET", "HEAD", "OPTIONS", "POST")
 
 UNWANTED = (
     *("accelerometer", "camera", "display-capture", "geolocation", "gyroscope", "magnetometer", "microphone", "midi"),
@@ -41,6 +43,20 @@ class EncodingMiddleware:
             if codecs.lookup(request.encoding).name != "utf-8":
                 raise BadRequest("What is sent has to be UTF-8.")
             request.encoding = "utf-8"  # in Django's own spelling
+        return self.get_response(request)
+
+
+class MethodsMiddleware:
+    """Answers 405 to methods that no page asks for: Django's class-based views do something for most of them, by ways
+    of their own.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.method not in METHODS:
+            return HttpResponseNotAllowed(METHODS)
         return self.get_response(request)
 
 

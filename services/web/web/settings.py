@@ -34,6 +34,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "web.health.middleware.HealthMiddleware",
     "web.request_metrics.ObservingMiddleware",
+    "web.middleware.MethodsMiddleware",
     "web.middleware.EncodingMiddleware",
     "web.front.middleware.FrontMiddleware",
     "web.middleware.BrowserRulesMiddleware",

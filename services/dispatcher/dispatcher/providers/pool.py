@@ -37,8 +37,7 @@ LONGEST_REST = 30.0
 PARTING = 2.0
 """Seconds for parting politely from all connections."""
 SECOND_TRY = 0.05
-"""Seconds after a letter was pulled up to which it is tried once more: so much longer than their names are the windows
-of the limits, which count it when it is pulled."""
+"""Seconds after its pull in which a letter is tried once more. The limits' windows are that much longer."""
 STEPS = 5
 """A whole letter, and a whole dial, take at most so many times the time limit of one step."""
 
@@ -198,8 +197,7 @@ class Pool:
         self._flush_soon()
 
     def again(self, work: HandOver, why: str) -> None:
-        """The connection was given up before the service heard of the letter: once more on another, if at once. The
-        second time it is the letter's receipt."""
+        """The connection was given up before the service heard of the letter: once more on another, if at once."""
         if self._closed is not None:
             self.answered(work.lane, work.receipt(Outcome.RETURNED, None, str(self._closed)))
         elif work.given_up:

@@ -1,1 +1,1 @@
-"""The panel: what managers see of everybody's mailings and people, their two levers, and the log of who pulled them."""
+"""The panel: what managers see of everybody's mailings and people, what they may do, and the log of who did it."""

@@ -49,7 +49,7 @@ class DeadJobList(DeadJobs, TemplateView):
 
 
 class DeadJobPage(DeadJobs, TemplateView):
-    """One of them, what it died of, and the levers."""
+    """One of them, what it died of, and what can be done with it."""
 
     template_name = "panel/dead_job.html"
 
@@ -66,13 +66,13 @@ class DeadJobAction(DeadJobs, ReasonedAction):
 
 
 class Requeue(DeadJobAction):
-    def pull(self, by: Any, address: str, **_reason: str) -> str:
+    def apply(self, by: Any, address: str, **_reason: str) -> str:
         supervision.requeue(self.object, by, address)
         return _("The job is in the queue again.")
 
 
 class Discard(DeadJobAction):
-    def pull(self, by: Any, address: str, **_reason: str) -> str:
+    def apply(self, by: Any, address: str, **_reason: str) -> str:
         supervision.discard(self.object, by, address)
         return _("The job is discarded.")
 

@@ -1,4 +1,4 @@
-"""What the panel asks: why a lever is pulled, and which mailings are to be seen."""
+"""What the panel asks: why something is done, and which mailings are to be seen."""
 
 from datetime import date
 

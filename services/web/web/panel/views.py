@@ -192,7 +192,7 @@ class UserList(TablePage, People):
 
 
 class UserPage(DetailPage, People):
-    """A person's account, their mailings, and the lever that blocks."""
+    """A person's account, their mailings, and blocking them."""
 
     template_name = "panel/user.html"
     context_object_name = "person"  # not Django's choice, `user`: that is who looks
@@ -213,8 +213,8 @@ class UserPage(DetailPage, People):
 
 
 class ReasonedAction(Supervisors, View):
-    """Pulls a lever when its button is pressed, and goes back to the page it stands on. What is refused is said there,
-    with what was typed.
+    """Does something, with its reason, when its button is pressed, and goes back to the page it stands on. What is
+    refused is said there, with what was typed.
     """
 
     http_method_names = ["post", "get"]
@@ -250,13 +250,13 @@ class ReasonedAction(Supervisors, View):
 class SwitchOff(ReasonedAction, MailingPage):
     form_class = ReasonForm
 
-    def pull(self, by: Any, address: str, **reason: str) -> str:
+    def apply(self, by: Any, address: str, **reason: str) -> str:
         supervision.switch_off(self.object, by, reason["reason"], address)
         return _("Switched off: nothing more of it is sent. Its owner is told.")
 
 
 class SwitchOn(ReasonedAction, MailingPage):
-    def pull(self, by: Any, address: str, **_reason: str) -> str:
+    def apply(self, by: Any, address: str, **_reason: str) -> str:
         supervision.switch_on(self.object, by, address)
         self.object.refresh_from_db()
         return " ".join([_("Switched on. Its owner is told."), mailing_status.of(self.object).sentence])
@@ -265,13 +265,13 @@ class SwitchOn(ReasonedAction, MailingPage):
 class Block(ReasonedAction, UserPage):
     form_class = ReasonForm
 
-    def pull(self, by: Any, address: str, **reason: str) -> str:
+    def apply(self, by: Any, address: str, **reason: str) -> str:
         supervision.block(self.object, by, reason["reason"], address)
         return _("Blocked: signed out everywhere, and nothing more of theirs is sent. They are told.")
 
 
 class Unblock(ReasonedAction, UserPage):
-    def pull(self, by: Any, address: str, **_reason: str) -> str:
+    def apply(self, by: Any, address: str, **_reason: str) -> str:
         supervision.unblock(self.object, by, address)
         return _(
             "Unblocked: they can sign in again, and are told. Their mailings go on, unless something else stops them."
