@@ -7,8 +7,7 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from tests.dispatcher.test_races import elsewhere
-from vestnik import access, account_deletion, sharing
-from vestnik.accounts import verbs as accounts
+from vestnik import access, account_deletion, confirmation, sharing
 from vestnik.accounts.models import AccountLetter, AuditEntry, Share, User
 from vestnik.clients import verbs as clients
 from vestnik.mailings import verbs
@@ -62,10 +61,10 @@ def test_what_waits_for_an_address_is_given_when_it_is_confirmed(alice, carol, m
     sharing.share(message, alice, carol.email, "edit")
     sharing.share(friends, alice, carol.email, "view")
     assert rights(carol, message) == []
-    accounts.confirm(carol)
+    confirmation.confirm(carol)
     assert rights(carol, message) == ["view", "change"]
     assert rights(carol, friends) == ["view"]
-    accounts.confirm(carol)
+    confirmation.confirm(carol)
     assert rights(carol, message) == ["view", "change"]
 
 
@@ -73,14 +72,14 @@ def test_what_waits_for_an_address_is_given_by_a_handful_of_statements(alice, ca
     for number in range(10):
         sharing.share(make_message(alice, subject=str(number)), alice, carol.email, "view")
     with django_assert_max_num_queries(12):
-        accounts.confirm(carol)
+        confirmation.confirm(carol)
     assert Message.objects.own_or_shared(carol).count() == 10
 
 
 def test_the_blocked_get_nothing_while_they_are(alice, bob, message):
     User.objects.filter(pk=bob.pk).update(is_active=False)
     sharing.share(message, alice, bob.email, "view")
-    accounts.confirm(User.objects.get(pk=bob.pk))
+    confirmation.confirm(User.objects.get(pk=bob.pk))
     User.objects.filter(pk=bob.pk).update(is_active=True)
     assert rights(bob, message) == []
     sharing.receive(User.objects.get(pk=bob.pk))
@@ -133,7 +132,7 @@ def test_who_changes_their_address_keeps_what_was_shared_with_them(alice, bob, m
     share = sharing.share(message, alice, bob.email, "view")
     bob.email = "robert@example.org"
     bob.save()
-    accounts.confirm(bob)
+    confirmation.confirm(bob)
     other = User.objects.create_user("bob@example.org", "a long password")
     sharing.receive(other)
     assert (rights(bob, message), rights(other, message)) == (["view"], [])
@@ -146,7 +145,7 @@ def test_of_two_shares_with_one_person_the_stronger_counts(alice, bob, message):
     strong = sharing.share(message, alice, "robert@example.org", "edit")
     bob.email = "robert@example.org"
     bob.save()
-    accounts.confirm(bob)
+    confirmation.confirm(bob)
     assert rights(bob, message) == ["view", "change"]
     sharing.unshare(strong, alice)
     assert rights(bob, message) == ["view"]
@@ -156,7 +155,7 @@ def test_an_owner_who_takes_over_an_address_keeps_their_rights(alice, message):
     share = sharing.share(message, alice, "other@example.org", "view")
     alice.email = "other@example.org"
     alice.save()
-    accounts.confirm(alice)
+    confirmation.confirm(alice)
     sharing.unshare(share, alice)
     assert rights(alice, message) == ["view", "change", "delete"]
 

@@ -7,6 +7,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 
+from vestnik import client_deletion
 from vestnik.clients import verbs
 from vestnik.clients.models import Client, ClientList, Membership
 from vestnik.testing import factories
@@ -86,7 +87,7 @@ def test_a_client_who_is_being_deleted_is_put_on_no_list(alice):
     friends = verbs.create_list(alice, "Friends")
     ann, bob = factories.make_clients(alice, 2)
     with transaction.atomic():
-        verbs.delete_clients(alice, [ann])
+        client_deletion.delete_clients(alice, [ann])
         adding = meanwhile(lambda: verbs.add_to_list(friends, [ann, bob]))
     assert adding.result(10) == 1
     assert list(friends.clients.all()) == [bob]

@@ -13,7 +13,7 @@ from django.utils import timezone
 from dispatcher.ledger import closing, statements
 from dispatcher.runs import launching, ticking
 from tests.dispatcher.test_sending import lane, launched, slice_of, states
-from vestnik.clients import verbs as clients
+from vestnik import client_deletion
 from vestnik.clients.models import Client
 from vestnik.mailings import verbs
 from vestnik.mailings.ledger import retries, runs
@@ -110,7 +110,7 @@ def test_deleting_clients_counts_what_it_cancels(alice, engine, provider, monkey
         return cancelled
 
     monkeypatch.setattr(retries, "cancel_to", given_back_meanwhile)
-    clients.delete_clients(alice, list(Client.objects.filter(pk__in=[first.client_id, second.client_id])))
+    client_deletion.delete_clients(alice, list(Client.objects.filter(pk__in=[first.client_id, second.client_id])))
     first.refresh_from_db()
     assert first.state == "queued"
     slice_of(engine, alice)

@@ -13,8 +13,8 @@ from dispatcher.providers.errors import Unavailable
 from dispatcher.runs import launching
 from dispatcher.sending import slices
 from tests.system.processes import wait_until
+from vestnik import client_deletion
 from vestnik.accounts.models import User
-from vestnik.clients import verbs as clients
 from vestnik.clients.models import Client
 from vestnik.mailings import verbs
 from vestnik.mailings.ledger import runs
@@ -156,7 +156,7 @@ def test_an_unavailable_service_costs_no_attempt(alice, engine, provider):
 def test_letters_to_a_deleted_client_are_cancelled(alice, engine, provider):
     run = launched(make_mailing(alice, 3))
     gone, lost, _ = Client.objects.order_by("pk")
-    clients.delete_clients(alice, [gone])
+    client_deletion.delete_clients(alice, [gone])
     assert states(run) == ["cancelled", "queued", "queued"]
     Client.objects.filter(pk=lost.pk).delete()  # not by the verb: the claim sees to it
     slice_of(engine, alice)

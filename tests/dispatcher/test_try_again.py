@@ -18,6 +18,7 @@ from tests.dispatcher.test_races import elsewhere
 from tests.dispatcher.test_sending import lane, launched, slice_of, states
 from tests.quarters import quarter
 from tests.system.processes import wait_until
+from vestnik import client_deletion
 from vestnik.accounts.models import User
 from vestnik.clients import verbs as clients
 from vestnik.clients.models import Client
@@ -234,12 +235,12 @@ def test_letters_to_deleted_clients_stay_failed(failed, alice, after):
     if after:
         window_over(failed)
     gone, still_there = failed.deliveries.filter(state="failed").order_by("pk")
-    clients.delete_clients(alice, [Client.objects.get(pk=gone.client_id)])
+    client_deletion.delete_clients(alice, [Client.objects.get(pk=gone.client_id)])
     again = verbs.try_again(failed)
     gone.refresh_from_db()
     assert gone.state == "failed"
     assert list(again.deliveries.filter(state="queued").values_list("client_id", flat=True)) == [still_there.client_id]
-    clients.delete_clients(alice, [Client.objects.get(pk=still_there.client_id)])
+    client_deletion.delete_clients(alice, [Client.objects.get(pk=still_there.client_id)])
     closing.close(again.pk)
     with pytest.raises(ValidationError, match="no letters"):
         verbs.try_again(failed)

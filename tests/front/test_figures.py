@@ -17,7 +17,7 @@ from dispatcher.ledger import closing
 from dispatcher.runs import launching, ticking
 from tests.dispatcher.test_races import elsewhere
 from vestnik import account_deletion as accounts
-from vestnik import supervision
+from vestnik import client_deletion, homepage_hint, supervision
 from vestnik.clients import import_jobs
 from vestnik.clients import verbs as clients
 from vestnik.clients.importing import import_clients
@@ -159,7 +159,7 @@ DEEDS = {
     "a client gets another address": (lambda alice: make_clients(alice, 1)[0], clients.save_client),
     "clients are deleted": (
         lambda alice: make_clients(alice, 3),
-        lambda made: clients.delete_clients(made[0].owner, made),
+        lambda made: client_deletion.delete_clients(made[0].owner, made),
     ),
     "clients are imported": (lambda alice: alice, import_three),
     "a mailing is made": (lambda alice: alice, make_mailing),
@@ -220,7 +220,7 @@ def test_what_is_refused_hints_at_nothing(alice, valkey, settings, django_captur
 
 def test_a_thousand_hints_are_one_job(transactional_db, valkey, settings):
     for _ in range(1000):
-        homepage_stats.changed()
+        homepage_hint.changed()
     assert waiting(settings) == [0]
 
 
@@ -228,7 +228,7 @@ def test_who_comes_too_soon_comes_again_in_time_and_once(transactional_db, valke
     Figures.objects.create(counted_at=timezone.now(), seconds=0.5)
     for _ in range(5):
         homepage_stats.count()
-        homepage_stats.changed()
+        homepage_hint.changed()
     delays = waiting(settings)
     assert delays
     assert all(9 <= delay <= 10 for delay in delays)
@@ -309,10 +309,10 @@ def test_a_cache_that_is_away_makes_no_flood_of_jobs(transactional_db, valkey, s
     settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": impatient(NOWHERE)}}
     Figures.objects.create(counted_at=timezone.now(), seconds=1)
     for _ in range(50):
-        homepage_stats.changed()
+        homepage_hint.changed()
     homepage_stats.count()
     for _ in range(50):
-        homepage_stats.changed()
+        homepage_hint.changed()
     assert len(waiting(settings)) == 2  # the first is the one at work
     cache.close()
     connections.close_all()

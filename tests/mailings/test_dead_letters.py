@@ -11,9 +11,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from tests.web.ledger import make_run
-from vestnik import access
+from vestnik import access, client_deletion
 from vestnik.accounts.models import User
-from vestnik.clients import verbs as clients
 from vestnik.clients.models import Client
 from vestnik.mailings import verbs
 from vestnik.mailings.ledger import dead_letters
@@ -319,7 +318,7 @@ def test_one_key_tries_them_once_in_each_run(alice: User) -> None:
 
 def test_letters_to_deleted_clients_are_told_and_stay(alice: User) -> None:
     run = make_run(alice, failed=1)
-    clients.delete_clients(alice, list(Client.objects.filter(pk=run.deliveries.get().client_id)))
+    client_deletion.delete_clients(alice, list(Client.objects.filter(pk=run.deliveries.get().client_id)))
     tried = try_all(alice, REFUSED)
     assert list(tried.refused) == ["There are no letters to try again."]
     assert states(run) == ["failed"]

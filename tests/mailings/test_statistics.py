@@ -20,7 +20,7 @@ from dispatcher.providers.base import Outcome
 from dispatcher.providers.errors import Misconfigured
 from dispatcher.runs import launching
 from tests.quarters import quarter
-from vestnik import clock, zones
+from vestnik import client_deletion, clock, zones
 from vestnik.clients import verbs as clients
 from vestnik.clients.models import Client
 from vestnik.mailings import outages, verbs
@@ -391,7 +391,7 @@ def test_an_export_tells_every_letter_with_its_last_answer(alice, worker):
     run = launched(alice, 4)
     gone, *_ = run.deliveries.order_by("pk")
     settle(run, worker, REFUSED, LATER)
-    clients.delete_clients(alice, [Client.objects.get(pk=gone.client_id)])
+    client_deletion.delete_clients(alice, [Client.objects.get(pk=gone.client_id)])
     given_back = statements.claim(run.pk, worker, 1, None)
     statements.give_back([letter.key for letter in given_back])
     with queries(1):

@@ -4,8 +4,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from vestnik import access
-from vestnik.clients import verbs as clients
+from vestnik import access, client_deletion
 from vestnik.mailings import verbs
 from vestnik.mailings.ledger import runs
 from vestnik.mailings.ledger.models import Run
@@ -184,5 +183,5 @@ def test_a_deleted_client_is_no_longer_in_the_audience(alice):
     from vestnik.mailings import audience
 
     mailing = make_mailing(alice, 2)
-    clients.delete_clients(alice, mailing.lists.get().clients.all()[:1])
+    client_deletion.delete_clients(alice, mailing.lists.get().clients.all()[:1])
     assert audience.of(mailing).count() == 1

@@ -9,11 +9,10 @@ from tests.nginx.client import Front
 from tests.nginx.conftest import SECRET
 from tests.nginx.site import LANGUAGES, LISTS, ask_directly, insert_posts, keep, seconds_until, wait_until_quiet, write
 from tests.timing import in_time
-from vestnik import clock
+from vestnik import client_deletion, clock, homepage_hint
 from vestnik.blog import verbs
 from vestnik.blog.models import Post
 from vestnik.clients import verbs as clients
-from vestnik.front import homepage_stats
 from vestnik.mailings import verbs as mailings
 from vestnik.testing.factories import make_mailing
 
@@ -121,14 +120,14 @@ def test_the_figures_are_right_a_moment_after_changes(site, alice, bob):
         return seconds_until(lambda: all(shown(site, page) == [mailings, active, clients] for page in pages)) < 3
 
     mailing = make_mailing(alice, 3)
-    homepage_stats.changed()  # the factory makes clients without a verb
+    homepage_hint.changed()  # the factory makes clients without a verb
     assert become(1, 1, 3)
     of_bob = clients.create_client(bob, "of-both@example.org")
     assert become(1, 1, 4)
     clients.create_client(alice, "of-both@example.org")
     clients.create_client(alice, "of-alice@example.org")
     assert become(1, 1, 5)  # by address
-    clients.delete_clients(bob, [of_bob])
+    client_deletion.delete_clients(bob, [of_bob])
     mailings.cancel(mailing)
     assert become(1, 0, 5)
     mailings.delete_mailing(mailing)

@@ -486,7 +486,7 @@ def test_nobody_holds_up_the_web_by_the_name_of_their_browser(rf):
 def test_the_front_s_secret_goes_no_further_than_the_door(client, monkeypatch):
     seen = []
     monkeypatch.setattr(reading, "some", lambda _language: [])
-    monkeypatch.setattr(reading, "upcoming", lambda: None)
+    monkeypatch.setattr(reading, "next_appearance", lambda: None)
     from web.home import views as home
 
     render = home.render

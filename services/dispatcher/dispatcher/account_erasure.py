@@ -14,9 +14,8 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from dispatcher.ledger import closing
-from vestnik import account_deletion, jobs, locks
+from vestnik import account_deletion, homepage_hint, jobs, locks
 from vestnik.accounts.models import User
-from vestnik.front import homepage_stats
 from vestnik.mailings.ledger.models import Run, RunState
 from vestnik.mailings.models import Mailing
 
@@ -61,7 +60,7 @@ def erase(user_id: int) -> None:
         if not alone or user_id not in account_deletion.deleted_accounts() or not _erase(user_id):
             return
     logger.info("account %d is erased", user_id)
-    homepage_stats.changed()
+    homepage_hint.changed()
     for waiting in account_deletion.deleted_accounts():
         jobs.erase(waiting)
 

@@ -6,7 +6,6 @@ from django.contrib.auth.models import Group
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from vestnik import clock, sharing
 from vestnik.accounts.models import User
 
 SEEN_EVERY = timedelta(minutes=5)
@@ -21,16 +20,6 @@ def save_profile(user: User, *, full_name: str, language: str, time_zone: str) -
     user.clean_fields(exclude={field.name for field in User._meta.fields} - said.keys())
     user.save(update_fields=[*said])
     return user
-
-
-def confirm(user: User) -> None:
-    """Note that the user's mailbox is theirs, and give them what was shared with its address; when it was noted first
-    stays.
-    """
-    if user.confirmed_at is None:
-        user.confirmed_at = clock.now()
-        user.save(update_fields=["confirmed_at"])
-    sharing.receive(user)
 
 
 def note_seen(user: User) -> None:

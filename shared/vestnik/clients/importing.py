@@ -21,13 +21,12 @@ from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
-from vestnik import addresses, fields
+from vestnik import addresses, fields, homepage_hint
 from vestnik.accounts.models import User
 from vestnik.clients import attributes, csv_files
 from vestnik.clients.csv_files import ImportRefused, Row, Sheet
 from vestnik.clients.headers import Columns, first_of, listed
 from vestnik.clients.models import COMMENT_LENGTH, NAME_LENGTH, ClientList, name_key
-from vestnik.front import homepage_stats
 
 __all__ = ["ImportRefused", "ImportReport", "import_clients"]
 
@@ -126,7 +125,7 @@ def import_clients(
             cursor.execute(ANALYZE_GROWN)
     refused_late = _refuse(too_much, source, sheet, on_refused) if too_much else 0
     if created:
-        homepage_stats.changed()
+        homepage_hint.changed()
     return ImportReport(
         created=created,
         updated=updated,

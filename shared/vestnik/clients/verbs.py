@@ -9,11 +9,10 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
 from django.utils.translation import gettext as _
 
-from vestnik import access, addresses, versions
+from vestnik import access, addresses, homepage_hint, versions
 from vestnik.accounts.models import User
 from vestnik.clients import attributes
 from vestnik.clients.models import Client, ClientList, Membership
-from vestnik.front import homepage_stats
 
 NAMED = 10
 """How many of the addresses that cannot be taken a refusal names."""
@@ -43,19 +42,8 @@ def save_client(client: Client, lists: Iterable[ClientList] | None = None, seen:
         chosen = [client_list.pk for client_list in lists]
         Membership.objects.filter(client=client).exclude(client_list__in=chosen).delete()
         _put(chosen, [client.pk])
-    homepage_stats.changed()
+    homepage_hint.changed()
     return client
-
-
-@transaction.atomic
-def delete_clients(owner: User, clients: Iterable[Client]) -> None:
-    """Delete clients of one owner. What is still queued to them is cancelled; the ledger keeps what was sent."""
-    from vestnik.mailings import verbs as mailings  # clients are what mailings are made of, but for this one verb
-
-    ids = [client.pk for client in clients]
-    mailings.cancel_letters_to(owner.pk, ids)
-    Client.objects.filter(owner=owner, pk__in=ids).delete()
-    homepage_stats.changed()
 
 
 def create_list(owner: User, name: str) -> ClientList:

@@ -1,7 +1,7 @@
 """The home page's figures: counted beforehand, so that nobody waits for a count over millions.
 
-`changed` hints that they may be others; the dispatcher counts anew, the next moment where that is quick, and never more
-than a twentieth of the time. The tick has them counted too, whatever hints were lost.
+`vestnik.homepage_hint` says that they may have changed; the dispatcher counts anew, the next moment where that is quick,
+and never more than a twentieth of the time. The tick has them counted too, whatever hints were lost.
 """
 
 from __future__ import annotations
@@ -9,18 +9,15 @@ from __future__ import annotations
 import logging
 import time
 from datetime import timedelta
-from functools import partial
 
-import redis
 from django.db import connection, transaction
 from django.db.models import Count
 
-from vestnik import clock, jobs, locks
+from vestnik import clock, homepage_hint, locks
 from vestnik.clients.models import Client
 from vestnik.front import invalidation, page_cache, public_urls
 from vestnik.front.models import Figures
 from vestnik.mailings.models import Mailing
-from vestnik.redis_client import impatient_redis
 
 logger = logging.getLogger(__name__)
 
@@ -33,9 +30,6 @@ SHARE = 20
 MOST = timedelta(minutes=10)
 """However long that was: the database may have been busy with something else."""
 
-ASKED = "vestnik:figures:asked"
-"""In the broker's Redis, not in the cache: where that alone is away, each hint would become a job."""
-
 # All rows are read, and often are new: an index leads nowhere faster, whatever the dispatcher's sessions prefer.
 READ_ALL = "SET LOCAL enable_seqscan = on"
 
@@ -45,27 +39,11 @@ def current() -> Figures:
     return Figures.objects.first() or Figures()
 
 
-def changed() -> None:
-    """What is counted may be other once the transaction is committed."""
-    transaction.on_commit(partial(request_count, timedelta(0)))
-
-
-def request_count(wait: timedelta) -> None:
-    """Have them counted after `wait`; a request that waits already is enough. Without Redis it is left to the tick."""
-    try:
-        alone = impatient_redis().set(ASKED, 1, nx=True, ex=int(wait.total_seconds()) + 60)
-    except (redis.RedisError, OSError) as error:
-        logger.warning("figures are counted by the tick: %s", error)
-        return
-    if alone:
-        jobs.count_figures(delay=wait or None)
-
-
 def count() -> None:
     """Count anew; or, soon after another count, ask for it again later. Raises redis.RedisError."""
-    impatient_redis().delete(ASKED)  # first: what changes from now on may be missed, and asks again
+    homepage_hint.forget()  # first: what changes from now on may be missed, and asks again
     if wait := _recount():
-        request_count(wait)
+        homepage_hint.request_count(wait)
 
 
 @transaction.atomic

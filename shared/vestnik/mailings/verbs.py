@@ -15,11 +15,10 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
-from vestnik import access, clock, jobs, locks, versions
+from vestnik import access, clock, homepage_hint, jobs, locks, versions
 from vestnik.accounts import idempotency
 from vestnik.accounts.models import User
 from vestnik.clients.models import Client, ClientList
-from vestnik.front import homepage_stats
 from vestnik.mailings import calendar, message_copies
 from vestnik.mailings.ledger import retries, runs
 from vestnik.mailings.ledger.causes import Cause
@@ -130,7 +129,7 @@ def save_mailing(
             runs.move_window(run, mailing)
         runs.end_pause_if_over(mailing.pk)
     hint(mailing, now)
-    homepage_stats.changed()
+    homepage_hint.changed()
     return mailing
 
 
@@ -143,13 +142,13 @@ def delete_mailing(mailing: Mailing) -> None:
         if mailing.runs.filter(state=RunState.OPEN).exists():
             raise ValidationError(_("A run of this mailing is not over; cancel it first."))
         mailing.delete()
-        homepage_stats.changed()
+        homepage_hint.changed()
 
 
 def pause(mailing: Mailing) -> None:
     """Keep what is queued, launch nothing. Twice is once."""
     Mailing.objects.filter(pk=mailing.pk, paused_at=None).update(paused_at=Now())
-    homepage_stats.changed()
+    homepage_hint.changed()
 
 
 def resume(mailing: Mailing) -> None:
@@ -163,7 +162,7 @@ def switch_off(mailing: Mailing, by: User, reason: str) -> None:
     Mailing.objects.filter(pk=mailing.pk, switched_off_at=None).update(
         switched_off_at=Now(), switched_off_by=by, switched_off_reason=reason
     )
-    homepage_stats.changed()
+    homepage_hint.changed()
 
 
 def switch_on(mailing: Mailing) -> None:
@@ -183,7 +182,7 @@ def cancel(mailing: Mailing) -> None:
         if Run.objects.filter(pk=run.pk, cancelled_at=None).update(cancelled_at=Now()):
             runs.end_pause_if_over(mailing.pk)
             jobs.close(run.pk)
-            homepage_stats.changed()
+            homepage_hint.changed()
 
 
 def send_now(mailing: Mailing, request_id: uuid.UUID | None = None) -> Run:
@@ -199,7 +198,7 @@ def send_now(mailing: Mailing, request_id: uuid.UUID | None = None) -> Run:
         window_end = calendar.window_end(mailing.schedule, now)
         run = runs.open_run(mailing, window_end, request_id=request_id or uuid.uuid4())
         jobs.launch(mailing.pk)
-        homepage_stats.changed()
+        homepage_hint.changed()
         return run
 
 
@@ -272,7 +271,7 @@ def _try_again(
         raise ValidationError(_("There are no letters to try again."))
     jobs.wake(run.owner_id)
     runs.hint_end(run)
-    homepage_stats.changed()
+    homepage_hint.changed()
     run.refresh_from_db()
     return run
 
@@ -312,7 +311,7 @@ def _go_on(mailing: Mailing) -> None:
     mailing.refresh_from_db()
     hint(mailing, clock.now())
     jobs.wake(mailing.owner_id)
-    homepage_stats.changed()
+    homepage_hint.changed()
 
 
 def _check_message(mailing: Mailing, by: User) -> None:

@@ -5,8 +5,7 @@ from datetime import timedelta
 from django.db import connection, transaction
 
 from dispatcher.ledger import statements
-from vestnik import clock, jobs
-from vestnik.front import homepage_stats
+from vestnik import clock, homepage_hint, jobs
 from vestnik.mailings.ledger import runs
 from vestnik.mailings.ledger.models import Run, RunState
 
@@ -40,7 +39,7 @@ def finish(run_id: int) -> bool:
         cursor.execute(statements.FINISH, {"run": run_id})
         over = cursor.fetchone()
         if over:
-            homepage_stats.changed()
+            homepage_hint.changed()
         if over and over[0] is not None:
             runs.end_pause_if_over(over[0])
             jobs.launch(over[0])

@@ -6,8 +6,7 @@ from datetime import datetime, timedelta
 from django.db import connection, transaction
 
 from dispatcher.ledger import closing
-from vestnik import clock, jobs, locks
-from vestnik.front import homepage_stats
+from vestnik import clock, homepage_hint, jobs, locks
 from vestnik.mailings import audience, calendar
 from vestnik.mailings.ledger import runs
 from vestnik.mailings.ledger.models import Run, RunState
@@ -55,7 +54,7 @@ def launch(mailing_id: int) -> list[Run]:
         if mailing is None:
             return []
         started = [run for run in (_fill_asked(mailing), _launch_occurrence(mailing)) if run]
-        homepage_stats.changed()
+        homepage_hint.changed()
     for run in started:
         if run.total >= ANALYZE_FROM:
             with connection.cursor() as cursor:

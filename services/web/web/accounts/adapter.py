@@ -21,8 +21,7 @@ from django.urls import reverse, translate_url
 from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 
-from vestnik import addresses, demo
-from vestnik.accounts import verbs
+from vestnik import addresses, confirmation, demo
 from vestnik.accounts.models import User
 from web.accounts.email_sync import align
 
@@ -80,7 +79,7 @@ class AccountAdapter(DefaultAccountAdapter):
         try:
             with transaction.atomic():
                 if not outdated and super().confirm_email(request, email_address):
-                    verbs.confirm(user)
+                    confirmation.confirm(user)
                     return True
         except IntegrityError:  # User.email is unique
             outdated = True

@@ -14,8 +14,7 @@ from django.http import HttpRequest
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
-from vestnik import addresses, zones
-from vestnik.accounts import verbs
+from vestnik import addresses, confirmation, zones
 from vestnik.accounts.models import User
 from web.accounts.email_sync import align
 from web.forms import cut_what_is_far_too_long
@@ -136,7 +135,7 @@ class ResetPasswordKeyForm(Worded, allauth.ResetPasswordKeyForm):
     def save(self) -> None:
         """The link was in a letter: whoever has it has the mailbox."""
         super().save()
-        verbs.confirm(self.user)
+        confirmation.confirm(self.user)
         align(self.user)
 
 

@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from vestnik import client_deletion
 from vestnik.clients import verbs
 from vestnik.clients.models import Client, ClientImport, ClientList, Membership, name_key
 from vestnik.mailings.models import Mailing
@@ -75,12 +76,12 @@ class ClientAdmin(VerbAdmin):
         verbs.save_client(obj)
 
     def delete_model(self, request: HttpRequest, obj: Client) -> None:
-        verbs.delete_clients(obj.owner, [obj])
+        client_deletion.delete_clients(obj.owner, [obj])
 
     def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
         chosen = queryset.select_related("owner").order_by("owner_id")
         for owner, clients in groupby(chosen, key=lambda client: client.owner):
-            verbs.delete_clients(owner, clients)
+            client_deletion.delete_clients(owner, clients)
 
 
 @admin.register(ClientList)

@@ -15,11 +15,11 @@ from typing import TypeVar
 from django.db import connection
 from django.db.models import QuerySet
 from django.db.models.functions import Left
-from django.utils import timezone
 
 from vestnik.blog import html
 from vestnik.blog.affected_pages import ON_A_PAGE
 from vestnik.blog.models import Picture, Post
+from vestnik.blog.upcoming import next_appearance
 from vestnik.front import public_urls
 from vestnik.front.page_cache import cached
 from web.blog.texts import summary
@@ -62,14 +62,6 @@ class Card:
     updated_at: datetime
     summary: str
     picture: Picture | None
-
-
-def upcoming() -> datetime | None:
-    """When the next post appears by itself, if one waits."""
-    (moment,) = cached("upcoming", SECONDS, _upcoming)
-    if moment and moment <= timezone.now():
-        (moment,) = _upcoming()
-    return moment
 
 
 def count() -> int:
@@ -115,12 +107,8 @@ def _made(post: Post) -> Post:
 
 
 def _kept(name: str, make: Callable[[], Kept]) -> Kept:
-    moment = upcoming()
+    moment = next_appearance()
     return cached(f"{name}:{moment.timestamp() if moment else 0}", SECONDS, make)
-
-
-def _upcoming() -> tuple[datetime | None]:
-    return (Post.objects.waiting().values_list("publish_at", flat=True).first(),)
 
 
 def _cards(posts: QuerySet[Post]) -> list[Card]:

@@ -10,7 +10,7 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from vestnik import addresses
+from vestnik import addresses, client_deletion
 from vestnik.clients import verbs
 from vestnik.clients.models import Client, ClientList, name_key
 from vestnik.mailings import history
@@ -132,7 +132,7 @@ class DeleteClient(DeletePage):
     )
 
     def delete_by_verb(self, obj: Client) -> str:
-        verbs.delete_clients(obj.owner, [obj])
+        client_deletion.delete_clients(obj.owner, [obj])
         return _("The client is deleted.")
 
 
@@ -178,7 +178,7 @@ class DeleteClients(SelectedPage):
             context = {"clients": clients, "named": clients[:NAMED], "more": len(clients[NAMED:]), "back": back}
             context["table"] = back_to(reverse("clients:list"), back)
             return render(request, "clients/delete_many.html", context)
-        verbs.delete_clients(clients[0].owner, clients)
+        client_deletion.delete_clients(clients[0].owner, clients)
         said = ngettext("%(count)d client is deleted.", "%(count)d clients are deleted.", len(clients))
         messages.success(request, said % {"count": len(clients)})
         return self.back()

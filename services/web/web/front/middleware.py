@@ -15,8 +15,8 @@ from django.utils.cache import get_conditional_response, set_response_etag
 from django.utils.crypto import constant_time_compare
 
 from vestnik.blog import view_counter
+from vestnik.blog.upcoming import next_appearance
 from vestnik.front import page_cache
-from web.blog import reading
 from web.front import readers
 from web.front.public import Public, drop_query, make_impersonal, public_view
 
@@ -59,7 +59,7 @@ class FrontMiddleware:
     def _impersonal(self, request: HttpRequest, public: Public, by_front: bool, refreshes: bool) -> HttpResponseBase:
         make_impersonal(request)
         generations = page_cache.versions()
-        upcoming = reading.upcoming()  # asked first: what appears while the page is made may not be on it
+        upcoming = next_appearance()  # asked first: what appears while the page is made may not be on it
         response = self.get_response(request)
         response.cookies.clear()
         response.headers.pop("Vary", None)  # it came without cookies, in the language of its address
