@@ -14,6 +14,42 @@ ROOMS = {
     "web": ROOT / "services" / "web" / "web",
     "dispatcher": ROOT / "services" / "dispatcher" / "dispatcher",
 }
+FLOORS = {
+    "vestnik": (
+        "addresses bounded_calls cache clock first_start heartbeats jobs locks logs mail mode names spreadsheets versions"
+        " zones",
+        "fields installation settings",
+        "accounts error_tracking redis_client",
+        "access dead_jobs homepage_hint sharing_letters",
+        "clients command_line",
+        "mailings",
+        "client_deletion front metrics sharing testing",
+        "account_deletion blog confirmation supervision",
+        "demo",
+    ),
+    "dispatcher": (
+        "health page_refresh providers",
+        "ledger metrics",
+        "account_erasure pace",
+        "sending settings",
+        "account_mail",
+        "runs",
+        "actors management",
+        "queue",
+        "main",
+    ),
+    "web": (
+        "admin_config form_renderer formats forms front gunicorn_config health management middleware onboarding paging"
+        " request_metrics responses settings tables wsgi",
+        "accounts admin_site blog pages",
+        "admin clients dead_letters home messages profile sharing",
+        "lists runs urls",
+        "mailings overview templatetags",
+        "panel",
+    ),
+}
+"""The rooms of each package, from the ground up: a room knows those below it, and none beside or above it."""
+
 FOREIGN = {"vestnik": {"web", "dispatcher"}, "web": {"dispatcher"}, "dispatcher": {"web"}}
 EVERYWHERE_FOREIGN = {"local", "tests", "bench", "tools", "ops"}
 
@@ -39,6 +75,35 @@ def test_imports_run_web_to_vestnik_and_dispatcher_to_vestnik(room):
         if (crossed := imports(path) & (FOREIGN[room] | EVERYWHERE_FOREIGN))
     }
     assert not wrong
+
+
+def rooms_within(package: str, path: Path) -> set[str]:
+    """The rooms of its own package that a module imports from."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == package:
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{package}."):
+            found.add((node.module or "").split(".")[1])
+        elif isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith(f"{package}.")}
+    return found
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_within_a_package_imports_run_down(package):
+    floor_of = {room: floor for floor, rooms in enumerate(FLOORS[package]) for room in rooms.split()}
+    wrong = []
+    for path in ROOMS[package].rglob("*.py"):
+        room = path.relative_to(ROOMS[package]).with_suffix("").parts[0]
+        if room in ("__init__", "__main__") or "migrations" in path.parts:
+            continue
+        assert room in floor_of, f"{room} has no floor yet (FLOORS)"
+        above = {other for other in rooms_within(package, path) if other != room}
+        above = {other for other in above if floor_of.get(other, -1) >= floor_of[room]}
+        wrong += [(str(path.relative_to(ROOT)), other) for other in above]
+    assert not wrong
+    assert all((ROOMS[package] / room).is_dir() or (ROOMS[package] / f"{room}.py").exists() for room in floor_of)
 
 
 def test_no_room_has_grown_too_large():

@@ -1,0 +1,1 @@
+"""Clients and their lists, and reading them from files."""

@@ -1,7 +1,7 @@
 """The home page's figures: counted beforehand, so that nobody waits for a count over millions.
 
-`vestnik.homepage_hint` says that they may have changed; the dispatcher counts anew, the next moment where that is quick,
-and never more than a twentieth of the time. The tick has them counted too, whatever hints were lost.
+`vestnik.homepage_hint` says that they may have changed; the dispatcher counts anew, the next moment where that is
+quick, and never more than a twentieth of the time. The tick has them counted too, whatever hints were lost.
 """
 
 from __future__ import annotations

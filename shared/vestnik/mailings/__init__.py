@@ -1,0 +1,1 @@
+"""Messages and mailings, and under `ledger` what became of them."""
