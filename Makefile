@@ -67,12 +67,14 @@ trial-servers: $(READY) ## Send through servers of others: Postfix, and Exim and
 	@$(BIN)/python -m tests.trial_servers.others
 	@TRIAL_SERVERS=1 $(BIN)/pytest tests/trial_servers
 
-lint: $(STAMP) ## Check style and types
+lint: $(READY) ## Check style, types, migrations and workflows
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(NOWHERE) $(BIN)/mypy
 	@$(BIN)/python -m tools.variables --check
 	@$(NOWHERE) $(BIN)/python -m tools.migrations
+	@$(BIN)/zizmor --offline --quiet .github
+	@PATH="$(CURDIR)/$(BIN):$$PATH" node tools/workflows.mjs
 
 format: $(STAMP) ## Bring the code into its form
 	@$(BIN)/ruff check --fix

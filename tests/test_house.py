@@ -2,8 +2,11 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
+import tokenize
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,8 +19,8 @@ ROOMS = {
 }
 FLOORS = {
     "vestnik": (
-        "addresses bounded_calls cache clock first_start heartbeats jobs locks logs mail mode names spreadsheets versions"
-        " zones",
+        "addresses bounded_calls cache clock first_start heartbeats jobs locks logs mail mode names"
+        " spreadsheets versions zones",
         "fields installation settings",
         "accounts error_tracking redis_client",
         "access dead_jobs homepage_hint sharing_letters",
@@ -52,6 +55,12 @@ FLOORS = {
 
 FOREIGN = {"vestnik": {"web", "dispatcher"}, "web": {"dispatcher"}, "dispatcher": {"web"}}
 EVERYWHERE_FOREIGN = {"local", "tests", "bench", "tools", "ops"}
+
+
+def files_of_ours() -> list[Path]:
+    """The files of the repository, without what is installed or made."""
+    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True)
+    return [ROOT / line for line in listed.stdout.decode().splitlines() if (ROOT / line).is_file()]
 
 
 def imports(path: Path) -> set[str]:
@@ -133,3 +142,53 @@ def test_the_models_have_their_migrations(db):
     call_command(
         "makemigrations", "--check", "--dry-run", "accounts", "blog", "clients", "front", "installation", "mailings"
     )
+
+
+NAMED = re.compile(r"(?<![\w./*{-])((?:[\w-]+/)*[\w-]+\.(?:py|md|sh|toml))\b(?![(*/])")
+"""A file that a comment, a docstring or a page names."""
+
+OTHERS = {"README.md", "manage.py", "models.py", "settings.py", "ADDING_ESPS.md"}
+
+
+def prose(path: Path) -> Iterator[str]:
+    """The comments and docstrings of a module, or the text of a page."""
+    if path.suffix == ".md":
+        yield path.read_text()
+        return
+    with path.open("rb") as file:
+        yield from (token.string for token in tokenize.tokenize(file.readline) if token.type == tokenize.COMMENT)
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            yield node.value.value
+
+
+def test_files_that_comments_and_pages_name_are_there():
+    known = [path.relative_to(ROOT).as_posix() for path in files_of_ours()]
+    gone = set()
+    for path in files_of_ours():
+        if path.suffix not in (".py", ".md") or "decisions" in path.parts or path.name == "CHANGELOG.md":
+            continue
+        for text in prose(path):
+            for name in NAMED.findall(text):
+                if name not in OTHERS and not any(f"/{each}".endswith(f"/{name}") for each in known):
+                    gone.add((path.relative_to(ROOT).as_posix(), name))
+    assert not gone
+
+
+def test_the_page_of_rooms_names_every_file_that_is_there():
+    named, base = {}, None
+    for line in (ROOT / "docs" / "rooms.md").read_text().splitlines():
+        if line.startswith("## "):
+            found = re.search(r"`([\w/]+)/`", line)
+            base = ROOT / found[1] if found else ROOT
+            named.setdefault(base, set())
+        elif line.startswith("| `"):
+            named[base] |= set(re.findall(r"`([\w./-]+)`", line.split("|")[1]))
+    for package, path in ROOMS.items():
+        names = named[path]
+        for file in path.rglob("*.py"):
+            place = file.relative_to(path)
+            if "migrations" in place.parts or place.name in ("__init__.py", "apps.py", "urls.py"):
+                continue
+            folders = {f"{folder.as_posix()}/" for folder in place.parents}
+            assert place.as_posix() in names or folders & names, f"{package}: {place} is not in docs/rooms.md"

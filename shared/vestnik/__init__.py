@@ -1,3 +1,3 @@
 """The core of Vestnik: its data, its rules, and the contract between its services."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

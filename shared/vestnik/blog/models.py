@@ -116,7 +116,7 @@ class Post(models.Model):
             "Left empty: when it is published. A moment to come: the post, if no draft, appears then by itself."
         ),
     )
-    views = models.PositiveBigIntegerField(_("views"), default=0, editable=False)  # to the last flush: counting.py
+    views = models.PositiveBigIntegerField(_("views"), default=0, editable=False)  # to the last flush: view_counter.py
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     updated_at = models.DateTimeField(_("changed at"), auto_now=True)
 

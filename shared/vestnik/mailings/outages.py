@@ -1,7 +1,7 @@
 """Why nothing is handed over now, though much is due: kept in Redis by whoever sends, for pages.
 
-The dispatcher's circuit breaker says what is the matter with the external service (dispatcher/breaker.py), and its
-pace, what limit is reached (dispatcher/pace.py). A hint, like all that Redis carries: where Redis is
+The dispatcher's circuit breaker says what is the matter with the external service (pace/breaker.py), and its
+pace, what limit is reached (pace/pace.py). A hint, like all that Redis carries: where Redis is
 away nothing is known, and nobody minds.
 """
 
@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from vestnik.redis_client import impatient_redis
 
 KEY = "vestnik:breaker"
-"""A hash; what its fields mean is said in dispatcher/breaker.py."""
+"""A hash; what its fields mean is said in pace/breaker.py."""
 
 PAUSE_SECONDS = 2.0
 """How long a Redis that did not answer is not asked again: no page waits for it twice."""

@@ -33,7 +33,7 @@ CHUNK = 20_000
 # A letter that may be claimed, where its run may send.
 DUE = "state = 'queued' AND due_at <= statement_timestamp()"
 
-# A run that may send, by the database's word. The same conditions make the gate (pacing.py).
+# A run that may send, by the database's word. The same conditions make the gate (sending/gate.py).
 MAY_SEND = """
     run.state = 'open' AND run.cancelled_at IS NULL AND run.filled_at IS NOT NULL
     AND run.window_end > statement_timestamp()
@@ -91,7 +91,7 @@ SOMETHING_IS_DUE = f"SELECT EXISTS (SELECT FROM mailings_delivery WHERE run_id =
 # to the first settlement was lost) writes nothing again. A receipt of a worker that was only believed dead corrects the
 # `unknown` attempt that recovery wrote for it, and settles the letter if nobody has claimed it since; one that was set
 # aside only by a receipt that says for good what became of it, one that has expired or was cancelled only by one that
-# says it was taken. Where the address was erased (erasing.py), the answer is not kept either: it may quote it.
+# says it was taken. Where the address was erased (account_erasure.py), the answer is not kept either: it may quote it.
 SETTLE = f"""
     WITH receipt AS MATERIALIZED (
         SELECT r.*, d.run_id, d.state AS was, d.settled_at AS was_at, d.attempts, d.address, d.claim = r.claim AS counts

@@ -1,7 +1,7 @@
 """Whom a refusal is about: by its enhanced status code (RFC 3463, RFC 5248, RFC 7505), the step, and its words.
 
 A refusal that is certainly of the letter ends the letter; one that may be of us does not, unless others are taken
-meanwhile (dispatcher/doubts.py). So what is not certain is UNCLEAR: a mistake to that side costs time, and one to the
+meanwhile (sending/doubts.py). So what is not certain is UNCLEAR: a mistake to that side costs time, and one to the
 other side costs letters. No network here.
 """
 
