@@ -17,7 +17,7 @@ COMPILE := .local/uv/bin/uv pip compile --quiet --universal --python-version 3.1
 	--no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo up down logs shell backup restore smoke test test-fast trial-servers lint format messages \
+.PHONY: help setup run demo pictures up down logs shell backup restore smoke test test-fast trial-servers lint format messages \
 	variables audit bench soak lock clean
 
 help: ## Say what there is
@@ -30,6 +30,9 @@ run: $(READY) ## Set up and start everything; Ctrl-C stops it
 
 demo: $(READY) ## Make the demo in the data of `make run`, which has to be running, and say who can sign in
 	@$(BIN)/python -m local.demo
+
+pictures: $(READY) ## Take the README's pictures of the running `make run` (wants Chromium)
+	@$(BIN)/python -m local.pictures
 
 up: ## Start an installation for real use in containers, with a private .env made at the first time
 	@$(PYTHON) -m ops.up $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))

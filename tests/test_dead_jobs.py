@@ -126,12 +126,12 @@ def test_without_redis_the_middleware_lets_jobs_be_done(monkeypatch: pytest.Monk
     monkeypatch.setattr(middleware, "impatient_redis", lambda: redis.Redis.from_url("redis://127.0.0.1:1/0"))
     message = MessageProxy(dramatiq.Message("control", "fail", (), {}, {"redis_message_id": "x", "retries": 1}))
     message.stuff_exception(ValueError("no"))
-    middleware, broker = DeadJobMiddleware(), dramatiq.get_broker()
-    middleware.before_process_message(broker, message)
-    middleware.after_process_message(broker, message, exception=ValueError("no"))
-    middleware.after_skip_message(broker, message)
-    middleware.before_nack(broker, message)
-    middleware.after_nack(broker, message)
+    kept, broker = DeadJobMiddleware(), dramatiq.get_broker()
+    kept.before_process_message(broker, message)
+    kept.after_process_message(broker, message, exception=ValueError("no"))
+    kept.after_skip_message(broker, message)
+    kept.before_nack(broker, message)
+    kept.after_nack(broker, message)
 
     assert not message.failed
     assert {record.levelname for record in caplog.records} == {"WARNING"}

@@ -21,7 +21,7 @@ from tests.dead_jobs import bury
 from tests.local.helpers import eventually
 from tests.redis_in_trouble import memory_full, read_only
 from tests.web.ledger import make_run
-from vestnik import clock, heartbeats, jobs
+from vestnik import __version__, clock, heartbeats, jobs
 from vestnik.mailings.ledger.models import Delivery, Worker
 from vestnik.mailings.models import Mailing
 from vestnik.mailings.outages import OutageReason
@@ -70,6 +70,7 @@ def broker() -> redis.Redis:
 def test_an_installation_where_nothing_happened_has_zeros_and_no_tick(figures):
     queues = {"control": 0, "bulk": 0}
     assert told(figures) == {
+        "info": {__version__: 1},
         "up": {"database": 1, "queue": 1, "cache": 1},
         "breaker_open": {"unavailable": 0, "misconfigured": 0, "refused": 0, "throttled": 0},
         "letters": {"sent": 0, "failed": 0, "expired": 0, "cancelled": 0, "unknown": 0},

@@ -9,6 +9,7 @@ from itertools import count
 
 import pytest
 import redis
+from django.conf import settings as django_settings
 from django.db import OperationalError, connection, connections, transaction
 from django.db.models import Sum
 from django.utils import timezone
@@ -16,6 +17,8 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from local.servers import ValkeyServer
 from tests import embedded
@@ -278,9 +281,7 @@ def test_where_redis_is_away_readers_wait_once_and_views_are_lost(posts, monkeyp
 def test_a_count_that_may_have_been_made_is_not_repeated(posts, monkeypatch):
     """Redis is slow to answer: it has counted when nobody listens any more."""
     broker().config_set("busy-reply-threshold", 5000)
-    slow = redis.Redis.from_url(
-        view_counter.settings.REDIS_URL, socket_timeout=0.05, retry=view_counter.Retry(view_counter.NoBackoff(), 0)
-    )
+    slow = redis.Redis.from_url(django_settings.REDIS_URL, socket_timeout=0.05, retry=Retry(NoBackoff(), 0))
     monkeypatch.setattr(view_counter, "_silent_since", -1000.0)
     with monkeypatch.context() as patch:
         patch.setattr(view_counter, "impatient_redis", lambda **_: slow)

@@ -236,13 +236,13 @@ def test_who_comes_too_soon_comes_again_in_time_and_once(transactional_db, valke
 
 
 def test_a_hint_that_comes_while_it_is_counted_is_a_count_more(alice, transactional_db, valkey, settings, monkeypatch):
-    mark = homepage_stats.stale.mark
+    mark = homepage_stats.invalidation.mark
 
     def meanwhile(paths, room):
         elsewhere(lambda: clients.create_client(alice, "bea@example.org"))
         mark(paths, room)
 
-    monkeypatch.setattr(homepage_stats.stale, "mark", meanwhile)
+    monkeypatch.setattr(homepage_stats.invalidation, "mark", meanwhile)
     clients.create_client(alice, "ann@example.org")
     redis.Redis.from_url(settings.REDIS_URL).delete("vestnik:control.msgs")  # the job is at work
     homepage_stats.count()
@@ -296,7 +296,7 @@ def test_without_redis_nobody_waits_and_the_tick_has_them_counted(
     alice, transactional_db, valkey, settings, monkeypatch
 ):
     with monkeypatch.context() as patch:
-        patch.setattr(homepage_stats, "impatient_redis", lambda: redis.Redis.from_url(impatient(NOWHERE)))
+        patch.setattr(homepage_hint, "impatient_redis", lambda: redis.Redis.from_url(impatient(NOWHERE)))
         clients.create_client(alice, "ann@example.org")
         assert waiting(settings) == []
     ticking.tick()

@@ -21,6 +21,7 @@ from tests.local import helpers
 from tests.nginx.site import Gunicorn
 from tests.redis_in_trouble import memory_full, read_only
 from tests.system.processes import of_tests
+from vestnik import __version__
 from web.health import checks
 from web.home import status
 
@@ -53,7 +54,11 @@ def test_it_is_alive_by_any_name_without_database_and_queue(browser, settings, m
 
     answer = browser.get("/healthz")
 
-    assert (answer.status_code, answer.content, answer["Cache-Control"]) == (200, b"ok", "no-store")
+    assert (answer.status_code, answer.content, answer["Cache-Control"]) == (
+        200,
+        f"ok {__version__}".encode(),
+        "no-store",
+    )
     assert not answer.cookies
 
 

@@ -11,6 +11,7 @@ from django.utils import timezone
 from dispatcher.pace.breaker import Breaker
 from dispatcher.providers.errors import Misconfigured
 from tests.web.ledger import make_run
+from vestnik import __version__
 from vestnik.mailings.ledger.models import Run, Tally
 from vestnik.mailings.models import Mailing
 from vestnik.testing.factories import make_clients, make_mailing, make_message
@@ -218,3 +219,7 @@ def test_the_overview_asks_as_much_of_the_database_for_many_runs_as_for_one(as_a
 def test_the_overview_is_for_those_who_signed_in(client):
     for name in ("overview", "overview-under-way", "overview-csv"):
         assert client.get(reverse(name)).status_code == 302
+
+
+def test_the_foot_of_a_page_says_which_version_serves_it(as_alice):
+    assert f"Vestnik {__version__}" in text(overview(as_alice))

@@ -24,7 +24,7 @@ from django.db.models.functions import Now
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from vestnik import clock, heartbeats, jobs, redis_client
+from vestnik import __version__, clock, heartbeats, jobs, redis_client
 from vestnik.bounded_calls import BoundedCall
 from vestnik.mailings import outages
 from vestnik.mailings.ledger.models import Delivery, DeliveryState, Run, RunState
@@ -121,6 +121,7 @@ class InstallationCollector(Collector):
             "queue": broker is not None and not broker.fault,
             "cache": ticks is not None,
         }
+        yield _gauge("info", "The version that tells this.", "version", {__version__: 1})
         yield _gauge("up", "Whether it answered, and takes what is written.", "part", up)
         yield _gauge("tick_timestamp_seconds", "When the last tick was.", values=ticks)
         outage = outages.current()

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
 
+from vestnik import __version__
 from web.health import checks
 
 
@@ -28,7 +29,7 @@ class HealthMiddleware:
 
 
 def _alive() -> HttpResponse:
-    return HttpResponse("ok", content_type="text/plain")
+    return HttpResponse(f"ok {__version__}", content_type="text/plain")
 
 
 def _ready() -> HttpResponse:

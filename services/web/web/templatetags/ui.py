@@ -19,7 +19,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from vestnik import access, addresses, clock, demo, mode
+from vestnik import __version__, access, addresses, clock, demo, mode
 from vestnik.mailings import outages
 from vestnik.mailings.ledger import dead_letters as waiting
 from vestnik.mailings.models import Mailing
@@ -31,6 +31,13 @@ from web.runs import tiles
 register = template.Library()
 register.filter("has_pictures", has_pictures)
 register.filter("as_written", addresses.shown)
+
+
+@register.simple_tag
+def version() -> str:
+    """The version that serves the page."""
+    return __version__
+
 
 COLOURS = {
     # of mailings
