@@ -116,6 +116,6 @@ def count_figures(delay: timedelta | None = None) -> None:
     transaction.on_commit(partial(COUNT_FIGURES.enqueue, delay=delay))
 
 
-def send(owner_id: int, slot: int, token: str, setbacks: int = 0, delay: timedelta | None = None) -> bool:
-    """One slice of the lane that holds `slot` by `token`; `setbacks` counts refusals of the service in a row."""
-    return SEND.enqueue(owner_id, slot, token, setbacks, delay=delay)
+def send(owner_id: int, slot: int, token: str, failures: int = 0, delay: timedelta | None = None) -> bool:
+    """One slice of the lane that holds `slot` by `token`; `failures` counts refusals of the service in a row."""
+    return SEND.enqueue(owner_id, slot, token, failures, delay=delay)

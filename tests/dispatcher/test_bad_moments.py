@@ -237,7 +237,7 @@ def test_a_probe_that_comes_back_when_its_lane_has_left_is_left_to_others(
     assert engine.pace.breaker.trying
     provider.release()
     time.sleep(4)  # the heart beats on
-    others.ask()
+    others.check()
     assert others.probing
 
 
@@ -279,7 +279,7 @@ def test_letters_due_twice_in_a_second_wake_their_owner_twice(alice, engine):
     lanes.sleep_until_due(alice.pk)
     assert len(hints("wake")) == 1
     time.sleep(0.25)
-    assert slice_of(engine, alice, 0.3) is None
+    assert slice_of(engine, alice, 0.3) == slices.NOTHING_DUE
     assert states(run) == ["queued", "sent"]
     lanes.sleep_until_due(alice.pk)
     second.refresh_from_db()
@@ -424,7 +424,7 @@ def test_sending_in_the_foreground_ends_where_others_find_the_service_away(
     def probe():
         while not over.is_set():
             with suppress(CircuitOpen):
-                others.ask()
+                others.check()
                 others.renew()
             time.sleep(0.01)
 
@@ -444,8 +444,8 @@ def test_sending_in_the_foreground_ends_where_others_find_the_service_away(
 def test_sending_in_the_foreground_goes_on_when_others_find_the_service_back(alice, engine, provider, others):
     run = launched(make_mailing(alice, 1))
     letter = Letter(1, 1, "1@example.org", "", "client@example.org", b"")
-    others.heard(Receipt(letter, Outcome.TEMPORARY, 429, "slower", 0.0, 0.0, 3600), 10)
-    others.tell()
+    others.record(Receipt(letter, Outcome.TEMPORARY, 429, "slower", 0.0, 0.0, 3600), 10)
+    others.publish()
     sender = InBackground(lambda: foreground.send(engine, [run.pk]))
     try:
         time.sleep(0.5)

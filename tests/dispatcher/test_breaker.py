@@ -78,7 +78,7 @@ def test_three_failures_in_a_row_open_it_for_everybody(alice, engine, provider, 
     lane(alice)
     lane(alice)
     assert (outages.current(), on_the_home_page()) == (None, [])
-    others.ask()
+    others.check()
     before = timezone.now()
     lane(alice)
     outage = outages.current()
@@ -86,7 +86,7 @@ def test_three_failures_in_a_row_open_it_for_everybody(alice, engine, provider, 
     assert timedelta(seconds=4.5) <= outage.next_probe - before < timedelta(seconds=6)
     assert on_the_home_page() == [(False, "takes nothing at the moment")]
     with pytest.raises(CircuitOpen) as refusal:
-        others.ask()
+        others.check()
     assert 4 < refusal.value.wait <= 5
     assert states(run) == ["queued"] * 3
     assert not Attempt.objects.exists()
@@ -128,13 +128,13 @@ def test_one_letter_at_a_time_tries_and_the_first_that_is_taken_closes_it(alice,
     assert len(provider.letters) == 1
     assert engine.pace.breaker.trying
     with pytest.raises(CircuitOpen):
-        others.ask()
+        others.check()
     lane(alice)
     assert len(provider.letters) == 1, "a second probe beside the first"
     provider.release()
     engine.pace.renew()
     assert outages.current() is None
-    others.ask()
+    others.check()
     assert "tick" in hints(), "the others are not woken"
     lane(alice)
     assert states(run) == ["sent"] * 5
@@ -143,11 +143,11 @@ def test_one_letter_at_a_time_tries_and_the_first_that_is_taken_closes_it(alice,
 def test_what_was_answered_after_others_opened_it_closes_it(alice, engine, provider, lane, others, settings):
     settings.PROBE_BACKOFF = [50]
     launched(make_mailing(alice, 1))
-    engine.pace.breaker.ask()
+    engine.pace.breaker.check()
     opened(others)
     time.sleep(0.05)
     receipt = Receipt(Letter(1, 1, "1@example.org", "", "client@example.org", b""), Outcome.ACCEPTED, 250, "", 0.0, 0.0)
-    engine.pace.breaker.heard(receipt, 10)
+    engine.pace.breaker.record(receipt, 10)
     engine.pace.renew()
     assert outages.current() is None
     opened(others)
@@ -160,11 +160,11 @@ def test_a_probe_that_fails_makes_the_next_one_wait_longer(others, settings):
     settings.PROBE_BACKOFF = [0.05, 5]
     opened(others)
     time.sleep(0.06)
-    others.ask()
+    others.check()
     assert others.probing
     assert others.failed(AWAY) == pytest.approx(5, abs=0.1)
     with pytest.raises(CircuitOpen):
-        others.ask()
+        others.check()
 
 
 def test_a_lane_whose_probe_finds_no_connection_makes_the_next_one_wait_longer(alice, provider, lane, settings):
@@ -191,7 +191,7 @@ def test_a_probe_with_nothing_to_try_is_left_to_others(alice, bob, provider, lan
     time.sleep(0.12)
     lane(bob)
     assert outages.current() is not None
-    others.ask()
+    others.check()
     assert others.probing
 
 
@@ -199,11 +199,11 @@ def test_a_probe_whose_process_died_is_left_to_others(others, engine, brief, mon
     monkeypatch.setattr(breakers, "PROBE_LEASE", timedelta(seconds=0.3))
     opened(others)
     time.sleep(0.12)
-    others.ask()
+    others.check()
     with pytest.raises(CircuitOpen):
-        engine.pace.breaker.ask()
+        engine.pace.breaker.check()
     time.sleep(0.35)
-    engine.pace.breaker.ask()
+    engine.pace.breaker.check()
     assert engine.pace.breaker.probing
 
 
@@ -400,8 +400,8 @@ def test_no_recipient_is_named_by_what_is_kept_of_an_outage(engine, quoted, retr
     answer = f"451 mail for {quoted} from relay.internal:587 is refused"
     for n in range(20):
         letter = Letter(n, 1, f"{n}@example.org", "", f"bob.baker@example{n}.com", b"")
-        engine.pace.breaker.heard(Receipt(letter, Outcome.TEMPORARY, None, answer, 0.0, 0.0, retry_after), 1)
-        engine.pace.breaker.tell()
+        engine.pace.breaker.record(Receipt(letter, Outcome.TEMPORARY, None, answer, 0.0, 0.0, retry_after), 1)
+        engine.pace.breaker.publish()
     words = outages.current().message
     assert "relay.internal:587" in words
     kept = f"{lanes.impatient_redis().hgetall(outages.KEY)} {caplog.text} {words}".lower()

@@ -113,7 +113,7 @@ def test_a_run_whose_window_ends_in_the_middle_of_a_slice_is_over_with_it(alice,
             yield receipt
 
     provider.deliver = slow
-    assert slices.send_slice(engine, alice.pk, time.monotonic() + 5) is None
+    assert slices.send_slice(engine, alice.pk, time.monotonic() + 5) == slices.NOTHING_DUE
     run.refresh_from_db()
     assert run.state == "finished", "it stays open until the next tick"
     assert set(states(run)) == {"sent", "expired"}

@@ -249,7 +249,7 @@ def test_operators_are_told_once_of_refusals_that_differ_in_names_alone(engine, 
 def test_another_login_is_another_service(alice, engine, provider, settings):
     engine.pace.breaker._fail(outages.OutageReason.MISCONFIGURED, "535 no", 99, [900])
     with pytest.raises(CircuitOpen):
-        engine.pace.breaker.ask()
+        engine.pace.breaker.check()
     settings.MAIL_SERVICE_URL = "smtp://vestnik:another@127.0.0.1:9"
     Breaker("memory://").check()
 

@@ -55,7 +55,7 @@ def send(throttle, clock, service, seconds, connections=40):
         began = clock.now
         clock.now += ROUND_TRIP if granted else min(wait, 0.05)
         for _ in range(granted):
-            throttle.heard(service.answer(began))
+            throttle.record(service.answer(began))
 
 
 @pytest.mark.parametrize("code", [421, 429, 450, 451, 452, 454])

@@ -285,7 +285,7 @@ def _limits(sheet: Sheet, chance: random.Random) -> None:
     sheet.disc((1540, 288), 16, AMBER)
 
 
-def _setbacks(sheet: Sheet, chance: random.Random) -> None:
+def _backoff(sheet: Sheet, chance: random.Random) -> None:
     """Tries that lie further and further apart."""
     sheet.ground("#f2f6fe", "#dbe6fb")
     sheet.line([(90, 640), (1360, 640)], "#9db8f2", 6)
@@ -355,7 +355,7 @@ DRAWINGS: dict[str, Callable[[Sheet, random.Random], None]] = {
     "million": _million,
     "switches": _switches,
     "limits": _limits,
-    "setbacks": _setbacks,
+    "backoff": _backoff,
     "turns": _turns,
     "rack": _rack,
 }

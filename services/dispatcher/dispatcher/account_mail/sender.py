@@ -92,24 +92,22 @@ class AccountMailSender:
         wait: timedelta | None = None
         try:
             self._look_around()
-            with self._beating():
-                self._pace.breaker.check()
+            with self._beating(), self._pace.circuit() as check:
+                check()
                 for receipt in self._provider.deliver(self._letters(claimed)):
                     self._failures = 0
                     self._pace.record(receipt)
                     self._settle(receipt)
                     self._pace.breaker.publish()
-                self._pace.breaker.check()
+                check()
             wait = self._held
         except CircuitOpen as error:
             wait = timedelta(seconds=error.wait)
         except ConnectionLimitReached:
             wait = NO_ROOM
         except ProviderError as error:
-            opened = self._pace.breaker.failed(error)
-            wait = self._back_off(error) if opened is None else timedelta(seconds=opened)
+            wait = self._back_off(error)
         finally:
-            self._pace.breaker.release_probe()
             self._in_hand -= claimed
         if wait is not None:
             statements.execute(statements.PUT_OFF, wait=wait)

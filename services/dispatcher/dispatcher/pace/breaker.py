@@ -281,12 +281,12 @@ class Breaker:
         trouble: OutageReason,
         words: str,
         weight: int,
-        setbacks: Sequence[float] | None = None,
+        backoff: Sequence[float] | None = None,
         said: str | None = None,
     ) -> float | None:
         """`said`: operators are told only if they have not been of such words lately."""
         words = addresses.masked(words)  # whatever it quotes: pages show it, and so does the log
-        waits = [round(seconds * 1000) for seconds in setbacks or settings.PROBE_BACKOFF]
+        waits = [round(seconds * 1000) for seconds in backoff or settings.PROBE_BACKOFF]
         answer = self._call(
             FAIL,
             self._worker,

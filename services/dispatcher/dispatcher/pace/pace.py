@@ -2,16 +2,18 @@
 
 import logging
 import time
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 
 import redis
 
 from dispatcher import metrics
-from dispatcher.pace.breaker import Breaker
+from dispatcher.pace.breaker import Breaker, CircuitOpen
 from dispatcher.pace.limits import Permit, RateLimits
 from dispatcher.pace.throttle import Throttle
 from dispatcher.providers.base import Receipt
+from dispatcher.providers.errors import ProviderError
 from vestnik import addresses
 from vestnik.mailings import outages
 
@@ -41,6 +43,23 @@ class Pace:
         self._connections = connections
         self._noted: dict[str, float] = {}
         """Until when (time.monotonic()) pages have been told that a domain is limited."""
+
+    @contextmanager
+    def circuit(self) -> Iterator[Callable[[], None]]:
+        """Hand letters over in this block. What it gives is called before each run or delivery, and raises CircuitOpen
+        while nothing may be handed over.
+
+        A ProviderError that comes out of the block is recorded; if the breaker is open by it, CircuitOpen is raised
+        from it instead. Whatever ends the block, a probe that found nothing to try is left to others.
+        """
+        try:
+            yield self.breaker.check
+        except ProviderError as error:
+            if (wait := self.breaker.failed(error)) is not None:
+                raise CircuitOpen(wait) from error
+            raise
+        finally:
+            self.breaker.release_probe()
 
     def take(self, owner_id: int | None, most: int, urgent: bool = False) -> Permit:
         """Tokens for at most so many letters of the owner, before they are claimed; None is account mail."""

@@ -61,17 +61,17 @@ def launch(mailing_ids: Sequence[int] | None) -> list[Run]:
 def send(engine: Engine, run_ids: Sequence[int]) -> None:
     """Send what is due of these runs, until nothing is due now and nothing is in anybody's hand, or the engine halts.
 
-    Raises Away.
+    Raises ServiceDown.
     """
     breaker = engine.pace.breaker
-    setbacks, away_since = 0, time.monotonic()
+    failures, away_since = 0, time.monotonic()
     while not engine.gate.shut:
         proofs, trouble = breaker.proofs, ""
         try:
             wait = _send_slices(engine, run_ids)
             if wait is None:
                 break
-            setbacks = 0
+            failures = 0
             if breaker.refuses:  # and what it refused is not due yet
                 trouble = _words("letter after letter is refused")
         except CircuitOpen as error:
@@ -79,8 +79,8 @@ def send(engine: Engine, run_ids: Sequence[int]) -> None:
         except ConnectionLimitReached as error:
             wait, trouble = LOOK_AGAIN_SECONDS, str(error)
         except (ProviderError, Error) as error:
-            setbacks += 1
-            wait, trouble = backoff.probe_backoff(setbacks), str(error)
+            failures += 1
+            wait, trouble = backoff.probe_backoff(failures), str(error)
             logger.warning("nothing can be handed over for %.0f s: %s", wait, addresses.masked(trouble))
         if breaker.proofs > proofs or (wait and not trouble):  # a limit is no trouble
             away_since = time.monotonic()
@@ -101,7 +101,7 @@ def _send_slices(engine: Engine, run_ids: Sequence[int]) -> float | None:
     waits = []
     for owner_id in statements.owners_with_letters_due(run_ids):
         until = time.monotonic() + settings.SLICE_SECONDS
-        waits.append(slices.send_slice(engine, owner_id, until, run_ids) or 0.0)
+        waits.append(slices.send_slice(engine, owner_id, until, run_ids).wait)
     if waits:
         return min(waits)
     if Delivery.objects.filter(run__in=run_ids, state=DeliveryState.SENDING).exists():

@@ -22,6 +22,7 @@ from dispatcher.ledger import statements
 from dispatcher.pace.breaker import CircuitOpen
 from dispatcher.providers.errors import ConnectionLimitReached, ProviderError, Unavailable
 from dispatcher.sending import backoff, engine, slices
+from dispatcher.sending.slices import SliceResult
 from vestnik import addresses, jobs
 from vestnik.mailings.ledger.models import Run
 from vestnik.redis_client import impatient_redis
@@ -89,7 +90,7 @@ def may_come_again(retries: int, error: BaseException) -> bool:
     return isinstance(error, SlotUnknown) and retries < SLOT_RETRIES
 
 
-def run_slice(owner_id: int, slot: int, token: str, setbacks: int = 0) -> None:
+def run_slice(owner_id: int, slot: int, token: str, failures: int = 0) -> None:
     """Work one slice for the owner, then queue up behind the other lanes, or end if nothing is due.
 
     Raises SlotUnknown before it has done anything.
@@ -101,21 +102,21 @@ def run_slice(owner_id: int, slot: int, token: str, setbacks: int = 0) -> None:
     except redis.RedisError as error:
         raise SlotUnknown(str(error)) from None
     _running[key] = token
-    due: float | None = 0.0
+    left = slices.AGAIN
     try:
         until = time.monotonic() + settings.SLICE_SECONDS
-        due, setbacks = slices.send_slice(_engine(), owner_id, until), 0
+        left, failures = slices.send_slice(_engine(), owner_id, until), 0
     except CircuitOpen:
-        due = None  # a tick wakes it (breaker.py)
+        left = slices.NOTHING_DUE  # a tick wakes it (breaker.py)
     except ConnectionLimitReached:
-        due = NO_ROOM_SECONDS
+        left = SliceResult(something_is_due=True, wait=NO_ROOM_SECONDS)
     except (ProviderError, Error) as error:
-        setbacks += 1
-        due = backoff.probe_backoff(setbacks)
+        failures += 1
+        left = SliceResult(something_is_due=True, wait=backoff.probe_backoff(failures))
         log = logger.warning if isinstance(error, Unavailable) else logger.error
-        log("nothing can be handed over for %.0f s: %s", due, addresses.masked(str(error)))
+        log("nothing can be handed over for %.0f s: %s", left.wait, addresses.masked(str(error)))
     finally:
-        _end(owner_id, slot, token, setbacks, due)
+        _end(owner_id, slot, token, failures, left)
 
 
 def sleep_until_due(owner_id: int, wake_now: bool = True) -> None:
@@ -138,18 +139,19 @@ def sleep_until_due(owner_id: int, wake_now: bool = True) -> None:
         impatient_redis().delete(hinted)
 
 
-def _end(owner_id: int, slot: int, token: str, setbacks: int, due: float | None) -> None:
-    """The slice is over: come again when something is `due`, or give the slot back; with a later heartbeat, if Redis
+def _end(owner_id: int, slot: int, token: str, failures: int, left: SliceResult) -> None:
+    """The slice is over: come again when something may go, or give the slot back; with a later heartbeat, if Redis
     does not let that be done now.
     """
     key = _slot(owner_id, slot)
     with _renewing:
         del _running[key]
     try:
-        if due is None:
+        if not left.something_is_due:
             _leave(owner_id, key, token)
         elif _hold(key, token, RUNNING):
-            _queue_up(owner_id, slot, token, setbacks, timedelta(seconds=min(due, LONGEST_WAIT)) if due else None)
+            wait = timedelta(seconds=min(left.wait, LONGEST_WAIT)) if left.wait else None
+            _queue_up(owner_id, slot, token, failures, wait)
     except FAULTS as error:
         logger.warning("a lane gives its slot back later: %s", error)
         _leaving.append((owner_id, key, token))
@@ -174,12 +176,12 @@ def _hold(key: str, token: str, lives: timedelta) -> bool:
     return bool(impatient_redis().eval(HOLD, 1, key, token, _ms(lives)))
 
 
-def _queue_up(owner_id: int, slot: int, token: str, setbacks: int = 0, delay: timedelta | None = None) -> None:
+def _queue_up(owner_id: int, slot: int, token: str, failures: int = 0, delay: timedelta | None = None) -> None:
     """Enqueue the lane that holds this slot by this token. The token lives for as long as turns take only from when its
     message is in the queue.
     """
     key = _slot(owner_id, slot)
-    if jobs.send(owner_id, slot, token, setbacks, delay):
+    if jobs.send(owner_id, slot, token, failures, delay):
         with suppress(redis.RedisError):  # it is in the queue, and works whether its slot is free or its own
             impatient_redis().eval(EXTEND, 1, key, token, _ms(WAITING))
     else:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from dispatcher.ledger import closing, rows, statements
 from dispatcher.pace.breaker import CircuitOpen
@@ -17,50 +18,67 @@ SHORT_WAIT = 0.2
 """Seconds that a lane waits for its owner's limit before it lets others work."""
 
 
-def send_slice(engine: Engine, owner_id: int, until: float, only: Sequence[int] | None = None) -> float | None:
-    """Work off the owner's runs, in turns, until `until` (time.monotonic()); in how many seconds something may be due
-    and free to go, 0 for now, None if nothing is due.
+@dataclass(frozen=True, slots=True)
+class SliceResult:
+    """What a slice leaves to the owner's lanes."""
+
+    something_is_due: bool
+    wait: float = 0.0
+    """Seconds until some of it may go."""
+
+
+AGAIN = SliceResult(something_is_due=True)
+"""The slice's time was over."""
+
+NOTHING_DUE = SliceResult(something_is_due=False)
+
+
+def send_slice(engine: Engine, owner_id: int, until: float, only: Sequence[int] | None = None) -> SliceResult:
+    """Work off the owner's runs (`only` these), in turns, until `until` (time.monotonic()); what is left.
 
     Raises CircuitOpen while the breaker is open, and ProviderError if the service takes nothing and that has not opened
     it; no letter pays for that.
     """
     idle: list[int] = []
-    turn: rows.NextRun | None = None
+    run: rows.NextRun | None = None
     try:
-        while not engine.gate.shut and engine.lease.wait_until_fresh(until - time.monotonic()):
-            if (asked := time.monotonic()) >= until:
-                break
-            engine.pace.breaker.check()
-            turn = statements.next_run(owner_id, idle, only)
-            if turn is None:
-                return None
-            with logs.context(run_id=turn.run_id), engine.gate.admitting(turn.run_id, asked, turn.window_seconds):
-                claim = _send_run(engine, owner_id, turn, until)
-                is_over = not engine.gate.is_open(turn.run_id)  # its window closed: what was in hand may have been all
-            if claim.exhausted or is_over:
-                closing.finish(turn.run_id)
-            if claim.exhausted:
-                idle.append(turn.run_id)
-            elif claim.held:
-                left = SHORT_WAIT if claim.held.of_owner else until - time.monotonic()
-                if claim.held.wait > left:
-                    return claim.held.wait
-                engine.halted.wait(claim.held.wait)
-    except (CircuitOpen, ProviderError) as error:
-        if turn:
-            closing.finish(turn.run_id)
-        if isinstance(error, ProviderError) and (wait := engine.pace.breaker.failed(error)) is not None:
-            raise CircuitOpen(wait) from error
+        with engine.pace.circuit() as check:
+            while not engine.gate.shut and engine.lease.wait_until_fresh(until - time.monotonic()):
+                if (asked := time.monotonic()) >= until:
+                    break
+                check()
+                run = statements.next_run(owner_id, idle, only)
+                if run is None:
+                    return NOTHING_DUE
+                claim = _work_on(engine, owner_id, run, asked, until)
+                if claim.exhausted:
+                    idle.append(run.run_id)
+                elif claim.held:
+                    left = SHORT_WAIT if claim.held.of_owner else until - time.monotonic()
+                    if claim.held.wait > left:
+                        return SliceResult(something_is_due=True, wait=claim.held.wait)
+                    engine.halted.wait(claim.held.wait)
+    except (CircuitOpen, ProviderError):
+        if run:
+            closing.finish(run.run_id)
         raise
-    finally:
-        engine.pace.breaker.release_probe()
-    return 0.0
+    return AGAIN
 
 
-def _send_run(engine: Engine, owner_id: int, turn: rows.NextRun, until: float) -> claims.Claims:
+def _work_on(engine: Engine, owner_id: int, run: rows.NextRun, asked: float, until: float) -> claims.Claims:
+    """Send what can be claimed of a run that may send, by the database's word of `asked`; finish it if it is over."""
+    with logs.context(run_id=run.run_id), engine.gate.admitting(run.run_id, asked, run.window_seconds):
+        claim = _send_run(engine, owner_id, run, until)
+        is_over = not engine.gate.is_open(run.run_id)  # its window closed: what was in hand may have been all
+    if claim.exhausted or is_over:
+        closing.finish(run.run_id)
+    return claim
+
+
+def _send_run(engine: Engine, owner_id: int, run: rows.NextRun, until: float) -> claims.Claims:
     """Hand over what can be claimed of the run until then; how far that came."""
-    claim = claims.Claims(engine, owner_id, turn.run_id)
-    letters = _letters(engine, turn, claim, until, letter_writer(turn, attributes.spellings(owner_id)))
+    claim = claims.Claims(engine, owner_id, run.run_id)
+    letters = _letters(engine, run, claim, until, letter_writer(run, attributes.spellings(owner_id)))
     try:
         for receipt in engine.provider.deliver(letters, until, claim.answered_late):
             claim.answered(receipt)
@@ -72,7 +90,7 @@ def _send_run(engine: Engine, owner_id: int, turn: rows.NextRun, until: float) -
 
 def _letters(
     engine: Engine,
-    turn: rows.NextRun,
+    run: rows.NextRun,
     claim: claims.Claims,
     until: float,
     write: Callable[[rows.Claimed], Letter],
@@ -91,7 +109,7 @@ def _letters(
             except ValueError as error:
                 claim.unwritable(error)
                 continue
-            if not engine.gate.is_open(turn.run_id):
+            if not engine.gate.is_open(run.run_id):
                 return
             if wait := engine.pace.domain_wait(claimed.address):
                 claim.put_off(wait)
