@@ -13,7 +13,8 @@ from local.demo import prepare
 from local.run import ROOT, WRONG_CONFIGURATION
 
 FOLDER = ROOT / "docs" / "pictures"
-SIZE = {"width": 1280, "height": 800}
+WIDTH, HEIGHT = 1280, 800
+OWNER = "demo@vestnik.test"
 
 
 def addresses() -> tuple[str, str, str]:
@@ -26,9 +27,11 @@ def addresses() -> tuple[str, str, str]:
     from django.urls import reverse
 
     from vestnik import demo
+    from vestnik.accounts.models import User
     from vestnik.mailings.ledger.models import Run
 
-    run = Run.objects.filter(owner__email="demo@vestnik.test").order_by("-total", "-pk").first()
+    owners = list(User.objects.filter(email=OWNER).values_list("pk", flat=True))
+    run = Run.objects.filter(owner_id__in=owners).order_by("-total", "-pk").first()
     if run is None:
         raise LocalError("There is no demo in the data of `make run`: `make demo` makes one.")
     return settings.SITE_URL, reverse("runs:detail", args=[run.pk]), demo.password()
@@ -47,13 +50,15 @@ def take(folder: Path) -> list[Path]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-dev-shm-usage"])
         for scheme in ("light", "dark"):
-            context = browser.new_context(base_url=site, color_scheme=scheme, locale="en-GB", viewport=SIZE)
+            context = browser.new_context(
+                base_url=site, color_scheme=scheme, locale="en-GB", viewport={"width": WIDTH, "height": HEIGHT}
+            )
             page = context.new_page()
             page.goto("/en/")
             taken.append(folder / f"home-{scheme}.png")
             page.screenshot(path=taken[-1])
             page.goto("/en/accounts/login/")
-            page.get_by_label("E-mail").fill("demo@vestnik.test")
+            page.get_by_label("E-mail").fill(OWNER)
             page.get_by_label("Password").fill(password)
             page.get_by_role("button", name="Sign in").click()
             page.wait_for_url("**/overview/**")
