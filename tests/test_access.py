@@ -2,6 +2,7 @@
 
 import pytest
 from django.contrib.auth.models import AnonymousUser, Group
+from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from vestnik import access, sharing
@@ -210,7 +211,7 @@ def test_an_editor_changes_a_mailings_settings_and_leaves_its_audience(alice, bo
     mailing.refresh_from_db()
     assert mailing.name == "Renamed"
     for audience in ({"lists": [make_list(bob)]}, {"lists": []}, {"clients": make_clients(alice, 1)}):
-        with pytest.raises(verbs.ValidationError):
+        with pytest.raises(ValidationError):
             verbs.save_mailing(mailing, by=bob, **audience)
     assert mailing.lists.count() == 1
     verbs.save_mailing(mailing, by=alice, lists=[])
@@ -223,7 +224,7 @@ def test_an_editor_chooses_among_messages_that_both_may_see(alice, bob, mailing)
     sharing.share(both, alice, bob.email, "view")
     for message in (hers, his):
         mailing.message = message
-        with pytest.raises(verbs.ValidationError) as refusal:
+        with pytest.raises(ValidationError) as refusal:
             verbs.save_mailing(mailing, by=bob)
         assert set(refusal.value.message_dict) == {"message"}
     mailing.message = both

@@ -134,8 +134,8 @@ def test_there_is_a_mailing_in_every_state(owner):
         "Welcome to the fair": ("finished", 0),
     }
     assert launched["Welcome to the fair"].reason == "the audience is empty"
-    assert mailings["Welcome to the fair"].status == "completed"
-    assert mailings["Winter newsletter"].status == "created"
+    assert mailings["Welcome to the fair"].status == "completed"  # type: ignore[attr-defined]
+    assert mailings["Winter newsletter"].status == "created"  # type: ignore[attr-defined]
     assert mailings["Подтверждения заказов"].hold == "paused"
     assert mailings["Half price this weekend"].hold == "switched off"
     assert mailings["Half price this weekend"].switched_off_by.email == demo.MANAGER.email

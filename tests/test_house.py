@@ -144,6 +144,25 @@ def test_the_models_have_their_migrations(db):
     )
 
 
+def assigned(node: ast.AST) -> Iterator[ast.AST]:
+    """What a statement assigns to, with its parts."""
+    targets = node.targets if isinstance(node, ast.Assign) else []
+    targets = [node.target] if isinstance(node, (ast.AugAssign, ast.AnnAssign)) else targets
+    return (part for target in targets for part in ast.walk(target))
+
+
+def test_no_test_assigns_a_private_name_of_the_product():
+    """`monkeypatch.setattr` says when the name is gone; an assignment makes one up, and tests nothing from then on."""
+    found = [
+        f"{path.relative_to(ROOT)}:{part.lineno}"
+        for path in (ROOT / "tests").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        for part in assigned(node)
+        if isinstance(part, ast.Attribute) and re.match("_[^_]", part.attr) and ast.unparse(part.value) != "self"
+    ]
+    assert not found
+
+
 NAMED = re.compile(r"(?<![\w./*{-])((?:[\w-]+/)*[\w-]+\.(?:py|md|sh|toml))\b(?![(*/])")
 """A file that a comment, a docstring or a page names."""
 

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from tests.dispatcher.test_races import elsewhere
 from vestnik import access, account_deletion, confirmation, sharing
+from vestnik.accounts import audit
 from vestnik.accounts.models import AccountLetter, AuditEntry, Share, User
 from vestnik.clients import verbs as clients
 from vestnik.mailings import verbs
@@ -214,14 +215,14 @@ def test_who_registers_anew_does_not_get_what_was_shared_before(alice, bob, mess
 @pytest.mark.django_db(transaction=True)
 def test_sharing_and_confirming_at_once_lose_nothing(alice, carol, message, monkeypatch):
     """The owner's transaction is open, its share not yet to be seen, when the other confirms."""
-    began, finish, grant = threading.Event(), threading.Event(), sharing.audit.write
+    began, finish, grant = threading.Event(), threading.Event(), audit.write
 
     def slow_write(*args, **kwargs):
         began.set()
         finish.wait(10)
         return grant(*args, **kwargs)
 
-    monkeypatch.setattr(sharing.audit, "write", slow_write)
+    monkeypatch.setattr(audit, "write", slow_write)
     sharer = elsewhere(lambda: sharing.share(message, alice, carol.email, "view"), 0)
     began.wait(10)
     carol.confirmed_at = timezone.now()

@@ -420,7 +420,7 @@ def test_where_no_file_can_be_put_nothing_is_imported(alice, monkeypatch):
         raise OSError(28, "No space left on device")
 
     work = upload(alice, GOOD + "bad;;\n")
-    monkeypatch.setattr(import_jobs.Rejected, "add", full)
+    monkeypatch.setattr(import_jobs.Rejected, "add", full)  # type: ignore[attr-defined]
     with pytest.raises(OSError, match="No space"):
         run_import(work.pk)
     assert not Client.objects.exists()

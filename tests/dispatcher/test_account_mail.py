@@ -21,7 +21,7 @@ from dispatcher.runs import ticking
 from tests.smtp_servers import Drop, RecordingServer, Say
 from tests.system.processes import wait_until
 from vestnik import account_deletion, clock
-from vestnik.accounts.letters import AccountLetter
+from vestnik.accounts.letters import GIVE_UP_AFTER, AccountLetter
 
 SECRET = "https://vestnik.test/reset/secret"
 
@@ -199,7 +199,7 @@ def test_a_letter_is_claimed_once_even_by_two_who_lost_the_lock(service):
     write()
 
     def claim():
-        return statements.execute(statements.CLAIM, give_up_after=statements.GIVE_UP_AFTER)
+        return statements.execute(statements.CLAIM, give_up_after=GIVE_UP_AFTER)
 
     claimed = []
     with transaction.atomic():
@@ -258,7 +258,7 @@ def test_a_letter_stored_at_the_last_moment_is_not_forgotten():
 
 def test_what_a_dead_process_left_is_sent_again_with_the_same_id(service, post_office, caplog):
     write()
-    statements.execute(statements.CLAIM, give_up_after=statements.GIVE_UP_AFTER)
+    statements.execute(statements.CLAIM, give_up_after=GIVE_UP_AFTER)
     redis.Redis.from_url(configured.REDIS_URL).flushdb()
     ticking.tick()
     post_office.work()

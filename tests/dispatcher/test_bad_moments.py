@@ -38,6 +38,7 @@ from vestnik.accounts.letters import AccountLetter
 from vestnik.clients.models import Client
 from vestnik.mailings import outages
 from vestnik.mailings.ledger.models import Delivery, Run, Worker
+from vestnik.redis_client import impatient_redis
 from vestnik.testing.factories import make_mailing
 
 AWAY = Unavailable("smtp://mail.example:25 cannot be reached: Connection refused")
@@ -54,7 +55,7 @@ def lane(engine, monkeypatch):
 
     def run_slice(owner):
         lanes.run_slice(owner.pk, 0, secrets.token_hex(8))
-        lanes.impatient_redis().delete(lanes._slot(owner.pk, 0))
+        impatient_redis().delete(lanes._slot(owner.pk, 0))
 
     return run_slice
 
@@ -76,7 +77,7 @@ def slice_of(engine, owner, seconds=0.1):
 
 def hints(name):
     """The jobs of that name that wait, with when they are due (ms), if they are delayed."""
-    client = dramatiq.get_broker().client
+    client = dramatiq.get_broker().client  # type: ignore[attr-defined]
     queues = ["vestnik:control.msgs", "vestnik:control.DQ.msgs"]
     messages = [dramatiq.Message.decode(each) for queue in queues for each in client.hvals(queue)]
     return [message.options.get("eta") for message in messages if message.actor_name == name]
@@ -297,7 +298,7 @@ def test_a_probe_that_is_put_off_within_its_second_has_its_tick(engine):
 def test_a_lane_that_begins_while_redis_is_away_comes_again(alice, engine, monkeypatch):
     monkeypatch.setattr(engines, "_engine", engine)
     run = launched(make_mailing(alice, 3))
-    token, client = secrets.token_hex(8), lanes.impatient_redis()
+    token, client = secrets.token_hex(8), impatient_redis()
     nowhere = redis.Redis.from_url("unix:///nowhere/valkey.sock")
     monkeypatch.setattr(lanes, "impatient_redis", lambda: nowhere)
     with pytest.raises(lanes.SlotUnknown) as unknown:
@@ -312,7 +313,7 @@ def test_a_lane_that_begins_while_redis_is_away_comes_again(alice, engine, monke
 
 def test_a_heartbeat_does_not_take_a_slot_for_a_lane_that_has_ended(alice, engine, monkeypatch):
     key, token, hold = lanes._slot(alice.pk, 0), secrets.token_hex(8), lanes._hold
-    lanes.impatient_redis().set(key, token, px=10_000)
+    impatient_redis().set(key, token, px=10_000)
     monkeypatch.setattr(engines, "_engine", engine)
     monkeypatch.setitem(lanes._running, key, token)
     beating, ending = threading.Event(), threading.Event()
@@ -328,7 +329,7 @@ def test_a_heartbeat_does_not_take_a_slot_for_a_lane_that_has_ended(alice, engin
     lanes._end(alice.pk, 0, token, 0, None)
     ending.set()
     assert heartbeat.over(5)
-    assert not lanes.impatient_redis().exists(key), "for ten seconds nobody can be woken in this slot"
+    assert not impatient_redis().exists(key), "for ten seconds nobody can be woken in this slot"
 
 
 def test_a_database_that_goes_away_as_a_lane_ends_makes_no_dead_job(alice, engine, monkeypatch):
@@ -449,7 +450,7 @@ def test_sending_in_the_foreground_goes_on_when_others_find_the_service_back(ali
     sender = InBackground(lambda: foreground.send(engine, [run.pk]))
     try:
         time.sleep(0.5)
-        lanes.impatient_redis().delete(outages.KEY)
+        impatient_redis().delete(outages.KEY)
         assert sender.over(5), "it sleeps for the hour that the service asked for first"
         assert states(run) == ["sent"]
     finally:
@@ -474,10 +475,10 @@ def test_sending_in_the_foreground_waits_for_the_limits_of_domains(alice, transa
 # The heartbeat
 
 
-def test_the_heart_beats_while_a_claim_takes_long(alice, engine):
+def test_the_heart_beats_while_a_claim_takes_long(alice, engine, monkeypatch):
     """A claim takes tokens first, and those may have to be refilled from the ledger."""
     run = launched(make_mailing(alice, 1))
-    engine.in_flight._doubt_until = time.monotonic() + 10  # a statement failed a moment ago
+    monkeypatch.setattr(engine.in_flight, "_doubtful_until", time.monotonic() + 10)  # a statement failed just now
     claiming = InBackground(lambda: engine.in_flight.claim(1, lambda room: time.sleep(9) or []))
     time.sleep(8)
     try:
@@ -491,7 +492,7 @@ def test_the_heart_beats_while_redis_hangs(alice, engine, monkeypatch):
     monkeypatch.setattr(engines, "_engine", engine)
     monkeypatch.setattr(engine, "_on_beat", lanes._renew)
     monkeypatch.setitem(lanes._running, lanes._slot(alice.pk, 0), "token")
-    lanes.impatient_redis().ping()
+    impatient_redis().ping()
     client = redis.Redis.from_url(configured.REDIS_URL)
     process = client.info("server")["process_id"]
     stale = 0

@@ -24,6 +24,7 @@ from dispatcher.sending.engine import Engine
 from tests.dispatcher.test_sending import launched, states
 from vestnik.mailings import outages
 from vestnik.mailings.ledger.models import Attempt, Delivery
+from vestnik.redis_client import impatient_redis
 from vestnik.testing.factories import make_mailing
 from web.home import status
 
@@ -40,7 +41,7 @@ def lane(engine, monkeypatch):
 
     def run_slice(owner):
         lanes.run_slice(owner.pk, 0, secrets.token_hex(8))
-        lanes.impatient_redis().delete(lanes._slot(owner.pk, 0))
+        impatient_redis().delete(lanes._slot(owner.pk, 0))
 
     return run_slice
 
@@ -61,7 +62,7 @@ def on_the_home_page():
 
 
 def hints(queue="control"):
-    client = dramatiq.get_broker().client
+    client = dramatiq.get_broker().client  # type: ignore[attr-defined]
     names = [f"vestnik:{queue}.msgs", f"vestnik:{queue}.DQ.msgs"]
     return [dramatiq.Message.decode(each).actor_name for name in names for each in client.hvals(name)]
 
@@ -276,7 +277,7 @@ def test_letters_that_wait_for_their_retry_are_woken_though_the_breaker_is_open(
     Delivery.objects.filter(run=run).update(due_at=timezone.now() + timedelta(seconds=20), attempts=1)
     opened(others)
     lane(alice)
-    assert list(lanes.impatient_redis().scan_iter(f"vestnik:wake:{alice.pk}:*")), "nobody comes when they are due"
+    assert list(impatient_redis().scan_iter(f"vestnik:wake:{alice.pk}:*")), "nobody comes when they are due"
 
 
 def test_what_is_misconfigured_stays_so_probe_after_probe(alice, provider, lane, settings):
@@ -377,7 +378,7 @@ def test_two_processes_send_one_probe_between_them(alice, engine, provider, othe
         opened(others)
         time.sleep(0.12)
         provider.hold()
-        second.provider.hold()
+        second.provider.hold()  # type: ignore[attr-defined]
         outcomes = []
         for each in (engine, second):
             try:
@@ -385,7 +386,7 @@ def test_two_processes_send_one_probe_between_them(alice, engine, provider, othe
             except CircuitOpen:
                 outcomes.append("open")
         assert outcomes.count("open") == 1
-        assert len(provider.letters) + len(second.provider.letters) == 1
+        assert len(provider.letters) + len(second.provider.letters) == 1  # type: ignore[attr-defined]
         provider.release()
     finally:
         second.stop()
@@ -404,6 +405,6 @@ def test_no_recipient_is_named_by_what_is_kept_of_an_outage(engine, quoted, retr
         engine.pace.breaker.publish()
     words = outages.current().message
     assert "relay.internal:587" in words
-    kept = f"{lanes.impatient_redis().hgetall(outages.KEY)} {caplog.text} {words}".lower()
+    kept = f"{impatient_redis().hgetall(outages.KEY)} {caplog.text} {words}".lower()
     assert "bob" not in kept
     assert "baker" not in kept

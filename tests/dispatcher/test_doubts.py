@@ -18,6 +18,7 @@ from tests.dispatcher.test_sending import launched, states
 from tests.system.processes import wait_until
 from vestnik.mailings import outages
 from vestnik.mailings.ledger.models import Attempt, Delivery
+from vestnik.redis_client import impatient_redis
 from vestnik.testing.factories import make_mailing
 
 RELAY = Answer(Outcome.PERMANENT, 554, "5.7.1 Relay access denied")
@@ -42,7 +43,7 @@ def lane(engine, monkeypatch, quick):
 
     def run_slice(owner):
         lanes.run_slice(owner.pk, 0, secrets.token_hex(8))
-        lanes.impatient_redis().delete(lanes._slot(owner.pk, 0))
+        impatient_redis().delete(lanes._slot(owner.pk, 0))
 
     return run_slice
 
@@ -198,15 +199,15 @@ def test_while_another_process_is_taken_from_nothing_halts(alice, bob, engine, p
 
         while not over.is_set():
             try:
-                second.provider.hold()
-                second.provider.release()
+                second.provider.hold()  # type: ignore[attr-defined]
+                second.provider.release()  # type: ignore[attr-defined]
                 slices.send_slice(second, bob.pk, time.monotonic() + 0.02)
             except CircuitOpen:
                 pass
             over.wait(0.1)
         connections.close_all()
 
-    second.pace.throttle._most = 20
+    monkeypatch.setattr(second.pace.throttle, "_most", 20)
     thread = threading.Thread(target=send_his)
     thread.start()
     halted = []

@@ -50,7 +50,7 @@ def state(work):
 def at_work(monkeypatch, *works):
     """In another thread each, these imports are in the middle of it; they go on when the block ends."""
     go_on, begun = threading.Event(), threading.Semaphore(0)
-    import_file = import_jobs.import_file
+    import_file = import_jobs.import_file  # type: ignore[attr-defined]
 
     def slow_import_file(*args):
         begun.release()

@@ -11,6 +11,7 @@ from dispatcher.sending.engine import Engine
 from tests.dispatcher.test_sending import launched, states
 from tests.timing import in_time
 from vestnik.mailings.ledger.models import Attempt, Delivery, Run
+from vestnik.redis_client import impatient_redis
 from vestnik.testing.factories import make_mailing
 
 SLICE = 0.1
@@ -60,7 +61,7 @@ def test_a_late_receipt_that_asks_for_another_try_leaves_a_wake_up(alice, engine
     provider.release()
     engine.settler.drain()
     assert states(run) == ["queued"]
-    assert list(lanes.impatient_redis().scan_iter(f"vestnik:wake:{alice.pk}:*"))
+    assert list(impatient_redis().scan_iter(f"vestnik:wake:{alice.pk}:*"))
 
 
 def test_without_a_free_connection_a_lane_waits_no_longer_than_its_slice(alice, bob, engine, provider):

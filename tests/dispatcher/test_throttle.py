@@ -15,7 +15,7 @@ ROUND_TRIP = 0.05
 
 @pytest.fixture
 def clock(monkeypatch):
-    clock = SimpleNamespace(now=1000.0, monotonic=lambda: clock.now)
+    clock = SimpleNamespace(now=1000.0, monotonic=lambda: clock.now)  # type: ignore[attr-defined]
     monkeypatch.setattr(throttling, "time", clock)
     return clock
 

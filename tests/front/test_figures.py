@@ -22,7 +22,7 @@ from vestnik.clients import import_jobs
 from vestnik.clients import verbs as clients
 from vestnik.clients.importing import import_clients
 from vestnik.clients.models import Client
-from vestnik.front import homepage_stats
+from vestnik.front import homepage_stats, invalidation
 from vestnik.front.models import Figures, StalePage
 from vestnik.mailings import verbs
 from vestnik.mailings.ledger import runs
@@ -236,13 +236,13 @@ def test_who_comes_too_soon_comes_again_in_time_and_once(transactional_db, valke
 
 
 def test_a_hint_that_comes_while_it_is_counted_is_a_count_more(alice, transactional_db, valkey, settings, monkeypatch):
-    mark = homepage_stats.invalidation.mark
+    mark = invalidation.mark
 
     def meanwhile(paths, room):
         elsewhere(lambda: clients.create_client(alice, "bea@example.org"))
         mark(paths, room)
 
-    monkeypatch.setattr(homepage_stats.invalidation, "mark", meanwhile)
+    monkeypatch.setattr(invalidation, "mark", meanwhile)
     clients.create_client(alice, "ann@example.org")
     redis.Redis.from_url(settings.REDIS_URL).delete("vestnik:control.msgs")  # the job is at work
     homepage_stats.count()

@@ -9,9 +9,10 @@ from django.core.exceptions import ValidationError
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from guardian.shortcuts import assign_perm
 
 from tests.web.ledger import make_run
-from vestnik import access, client_deletion
+from vestnik import client_deletion
 from vestnik.accounts.models import User
 from vestnik.clients.models import Client
 from vestnik.mailings import verbs
@@ -93,9 +94,9 @@ def test_the_dead_letters_of_a_deleted_mailing_stay(alice: User) -> None:
 def test_nothing_of_others_is_among_them_but_of_mailings_shared_to_edit(alice: User, bob: User) -> None:
     shown, edited = make_run(alice, failed=1), make_run(alice, failed=2)
     assert of(bob) == []
-    access.assign_perm("mailings.view_mailing", bob, shown.mailing)
-    access.assign_perm("mailings.view_mailing", bob, edited.mailing)
-    access.assign_perm("mailings.change_mailing", bob, edited.mailing)
+    assign_perm("mailings.view_mailing", bob, shown.mailing)
+    assign_perm("mailings.view_mailing", bob, edited.mailing)
+    assign_perm("mailings.change_mailing", bob, edited.mailing)
     assert of(bob) == [("failed-permanent-550", 2)]
     assert of(alice) == [("failed-permanent-550", 3)]
 

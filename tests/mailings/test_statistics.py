@@ -57,7 +57,7 @@ def settle(run, worker, *answers, retry_after=600.0):
     now = time.monotonic()
     statements.settle(
         [
-            rows.Settlement(letter.delivery_id, letter.claim, worker, *answer, now, 0.1, retry_after)
+            rows.Settlement(letter.delivery_id, letter.claim, worker, *answer, now, 0.1, retry_after)  # type: ignore[call-arg]
             for letter, answer in zip(letters, answers, strict=True)
         ],
         now,
@@ -411,7 +411,7 @@ def test_an_export_streams_outside_a_transaction_and_can_be_left(transactional_d
     run = launched(alice, 30)
     exported = statistics.export(run)
     assert next(exported).state == "queued"
-    exported.close()
+    exported.close()  # type: ignore[attr-defined]
     assert len(list(statistics.export(run))) == 30
 
 

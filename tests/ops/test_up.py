@@ -26,7 +26,7 @@ def written(file: Path, given: dict[str, str]) -> dict[str, str]:
 
 def test_two_values_are_enough(tmp_path):
     added = written(tmp_path / ".env", ASKED)
-    secrets = [added.pop(name) for name in up.MADE]
+    secrets = [added.pop(name) for name in up.MADE]  # type: ignore[attr-defined]
     assert len(set(secrets)) == 3
     assert min(map(len, secrets)) >= 40
     assert added == {

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -29,7 +30,7 @@ def as_root() -> None:
         missing("only root can start this server")
 
 
-def missing(why: str) -> "pytest.NoReturn":
+def missing(why: str) -> "NoReturn":
     if os.environ.get("CI"):
         pytest.fail(why)
     pytest.skip(why)

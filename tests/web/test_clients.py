@@ -16,6 +16,7 @@ from vestnik.clients import verbs
 from vestnik.clients.importing import import_clients
 from vestnik.clients.models import Client, ClientList
 from vestnik.mailings.ledger import runs
+from vestnik.mailings.ledger.models import Run
 from vestnik.mailings.models import Delivery
 from vestnik.testing import factories
 from vestnik.testing.factories import make_import
@@ -308,7 +309,7 @@ def test_a_clients_page_shows_the_last_letters_to_them(browser: Browser, alice: 
     mailing = factories.make_mailing(alice, 2, name="Spring news")
     anna, boris = Client.objects.order_by("pk")
     run = runs.open_run(mailing, mailing.end)
-    runs.Run.objects.filter(pk=run.pk).update(total=1)
+    Run.objects.filter(pk=run.pk).update(total=1)
     letter = Delivery.objects.create(run=run, client_id=anna.pk, address=anna.email, state="failed")
 
     page = browser.get(reverse("clients:detail", args=[anna.pk])).content.decode()

@@ -10,9 +10,9 @@ from django.test import Client as Browser
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
+from guardian.shortcuts import assign_perm
 
 from tests.web.ledger import make_run
-from vestnik import access
 from vestnik.accounts.models import User
 from vestnik.mailings import verbs
 from vestnik.mailings.ledger import dead_letters
@@ -130,7 +130,7 @@ def test_whoever_may_edit_a_mailing_sees_its_dead_letters_without_whole_addresse
     local = letter.address.partition("@")[0]
     Attempt.objects.filter(delivery=letter).update(answer=f"{local}: unknown, <{letter.address}> refused")
     for permission in ("view_mailing", "change_mailing"):
-        access.assign_perm(f"mailings.{permission}", bob, run.mailing)
+        assign_perm(f"mailings.{permission}", bob, run.mailing)
     for address in (LIST, LETTERS):
         page = read(browser_of(bob), address)
         assert local not in page
@@ -278,7 +278,7 @@ def test_nothing_ticked_is_nothing_done(browser: Browser, alice: User, deed: str
 def test_nobody_does_anything_to_others_letters(alice: User, bob: User, deed: str) -> None:
     run = make_run(alice, failed=1)
     shown = make_run(alice, failed=1)
-    access.assign_perm("mailings.view_mailing", bob, shown.mailing)
+    assign_perm("mailings.view_mailing", bob, shown.mailing)
     for data in ({"all": 1}, {"letter": [*ids(run), *ids(shown)]}):
         press(browser_of(bob), deed, **data)
     assert (states(run), states(shown), dead_letters.count(alice)) == (["failed"], ["failed"], 2)

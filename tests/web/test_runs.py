@@ -10,11 +10,12 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
+from guardian.shortcuts import assign_perm
 
 from dispatcher.ledger.rows import Claimed, NextRun
 from dispatcher.sending.compose import letter_writer
 from tests.web.ledger import make_run
-from vestnik import access, sharing
+from vestnik import sharing
 from vestnik.clients.models import Client
 from vestnik.mailings import verbs
 from vestnik.mailings.ledger import runs
@@ -132,7 +133,7 @@ def test_a_manager_cannot_search_for_an_address(as_maria, alice):
 
 def test_with_whom_a_mailing_is_shared_sees_its_runs_but_no_address(client, alice, bob):
     run = make_run(alice, sent=1)
-    access.assign_perm("mailings.view_mailing", bob, run.mailing)
+    assign_perm("mailings.view_mailing", bob, run.mailing)
     client.force_login(bob)
     page = text(client.get(at("detail", run)))
     assert "c…@example.org" in page
