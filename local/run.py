@@ -27,6 +27,11 @@ GUNICORN_OPTIONS = [
 WRONG_CONFIGURATION = 2
 
 
+def is_worked_on() -> bool:
+    """Whether somebody works on Vestnik itself (DEBUG): what they change is to be seen at once."""
+    return os.environ["DEBUG"].strip().lower() not in ("0", "no", "false", "off", "")
+
+
 class LocalVestnik:
     """The parts of one `make run`, and what is said when they are ready."""
 
@@ -105,7 +110,7 @@ class LocalVestnik:
             )
         yield Part(
             "web",
-            [sys.executable, "-m", "gunicorn", "web.wsgi", *GUNICORN_OPTIONS, "--bind", f"127.0.0.1:{chosen.web_port}"],
+            [sys.executable, "-m", "gunicorn", "web.wsgi", *self._gunicorn_options()],
             environment={"DJANGO_SETTINGS_MODULE": "web.settings", **static},
             directory=ROOT,
             after=["migrate", "static", "valkey"],
@@ -115,11 +120,16 @@ class LocalVestnik:
         yield _dispatcher_part("bulk", ready_line="ready for action", BULK_PROCESSES=str(chosen.bulk_processes))
         yield _dispatcher_part("scheduler")
 
+    def _gunicorn_options(self) -> list[str]:
+        """Loaded once for all workers; by each worker anew at every change where somebody works on it (DEBUG)."""
+        options = [option if option != "--preload" or not is_worked_on() else "--reload" for option in GUNICORN_OPTIONS]
+        return [*options, "--bind", f"127.0.0.1:{self.configuration.web_port}"]
+
     def _static(self) -> dict[str, str]:
         """Where what pages load is gathered, packed as nginx would send it. Nowhere where somebody works on it (DEBUG)
         or has a place of their own.
         """
-        if given("STATIC_ROOT") or os.environ["DEBUG"].strip().lower() not in ("0", "no", "false", "off", ""):
+        if given("STATIC_ROOT") or is_worked_on():
             return {}
         return {"STATIC_ROOT": str(self.configuration.data / "static")}
 

@@ -1,13 +1,14 @@
 """The web service's settings: the common ones, and what pages need."""
 
 from pathlib import Path
+from typing import Any
 
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from vestnik import error_tracking, mode
 from vestnik.settings import *  # noqa: F403
-from vestnik.settings import ALLOWED_HOSTS, DATABASES, INSTALLED_APPS, LOCALE_PATHS, MODE, SITE_URL, read
+from vestnik.settings import ALLOWED_HOSTS, DATABASES, DEBUG, INSTALLED_APPS, LOCALE_PATHS, MODE, SITE_URL, read
 
 # A page shows a few rows of what may be millions: it finds them by an index, and what belongs to them one by one. So it
 # is told to PostgreSQL, for by statistics from before a large import it would read, sort or hash whole tables for it.
@@ -60,12 +61,16 @@ FORMAT_MODULE_PATH = "web.formats"
 ROOT_URLCONF = "web.urls"
 WSGI_APPLICATION = "web.wsgi.application"
 
+LOADERS: list[Any] = ["django.template.loaders.filesystem.Loader", "django.template.loaders.app_directories.Loader"]
+
+CACHED: list[Any] = [("django.template.loaders.cached.Loader", LOADERS)]
+
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "DIRS": [Path(__file__).parent / "templates"],  # before those of other apps, which some of them stand in for
-        "APP_DIRS": True,
         "OPTIONS": {
+            "loaders": LOADERS if DEBUG else CACHED,
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
