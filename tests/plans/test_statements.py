@@ -122,4 +122,4 @@ def test_a_statement_finds_its_rows_by_index_whatever_is_known_of_them(known: di
 def test_the_statements_of_all_rooms_are_looked_at() -> None:
     rooms = {name.rpartition(".")[0].rpartition(".")[2] for name in named_statements()}
 
-    assert {"letters", "dead_letters", "reporting", "erasing", "refill", "pacing", "account_mail", "importing"} <= rooms
+    assert {"retries", "dead_letters", "alerts", "account_erasure", "refill", "gate", "leases", "importing"} <= rooms
