@@ -116,6 +116,22 @@ def test_every_status_has_its_meaning(statuses: list[int], expected: Outcome, ab
         assert (verdict.outcome, verdict.about, verdict.code) == (expected, about, status)
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("You can only send testing emails to your own email address (news@our.example).", Outcome.PERMANENT),
+        ("To send emails to other recipients, please verify a domain at resend.com/domains", Outcome.PERMANENT),
+        ("Trial accounts can only send emails to the administrator's email.", Outcome.PERMANENT),
+        ("API key is invalid", Outcome.RETURNED),
+        ("Forbidden", Outcome.RETURNED),
+    ],
+)
+def test_a_letter_that_is_forbidden_for_its_recipient_is_no_refused_token(words: str, expected: Outcome) -> None:
+    verdict = judged(403, "Forbidden", {}, json.dumps({"error": {"message": words}}).encode())
+    assert verdict.outcome is expected
+    assert verdict.about is (About.US if expected is Outcome.PERMANENT else About.UNCLEAR)
+
+
 @pytest.mark.parametrize("status", [100, 101, 199, 600, 999])
 def test_a_status_that_is_no_final_one_is_unknown(status: int) -> None:
     assert judged(status, "", {}, ACCEPTED).outcome is Outcome.UNKNOWN

@@ -97,9 +97,36 @@ def test_a_code_of_the_sender_is_never_the_recipients_affair(code: str, words: s
     assert about("RCPT", 550, f"5.{code} {words}") is not About.LETTER
 
 
-@given(st.sampled_from(["1.1", "1.2", "1.3", "1.6", "1.10", "2.1"]), st.text(max_size=80))
-def test_a_code_of_the_address_is_never_ours_whatever_is_said(code: str, words: str) -> None:
+OF_THE_ADDRESS = ["1.1", "1.2", "1.3", "1.6", "1.10", "2.1"]
+
+
+@given(st.sampled_from(OF_THE_ADDRESS), st.from_regex("[a-df-z ]{0,80}", fullmatch=True))
+def test_a_code_of_the_address_is_the_recipients_affair_where_no_sender_is_spoken_of(code: str, words: str) -> None:
     assert about("RCPT", 550, f"5.{code} {words}") is About.LETTER
+
+
+@pytest.mark.parametrize("step", ["RCPT", "DATA", "the content"])
+@given(
+    st.sampled_from(OF_THE_ADDRESS),
+    st.sampled_from(
+        [
+            "Sender address rejected",
+            "sender rejected",
+            "sending account is suspended",
+            "invalid sender",
+            "sender verify",
+        ]
+    ),
+    st.from_regex("[a-z <>.]{0,40}", fullmatch=True),
+)
+def test_words_of_the_sender_beat_a_code_of_the_address(step: str, code: str, words: str, before: str) -> None:
+    assert about(step, 550, f"5.{code} {before} {words}: user unknown") is About.US
+
+
+@pytest.mark.parametrize("code", ["4.1.1", "5.1.1", "5.2.1", "5.2.2"])
+@given(st.from_regex("[a-z :/]{1,40}", fullmatch=True))
+def test_a_code_that_is_quoted_further_on_is_not_this_servers(code: str, before: str) -> None:
+    assert enhanced_code(f"x{before} 550 {code} no", code[0]) == ""
 
 
 @given(st.sampled_from(["MAIL", "RCPT", "DATA", "the content", "HTTP"]), st.integers(400, 599), st.text())
@@ -119,7 +146,11 @@ def test_a_very_long_answer_is_read_at_once() -> None:
         ("5.1.1 no", "1.1"),
         ("#5.1.0 no", "1.0"),
         ("[5.7.1] no", "7.1"),
-        ("4.1.1 then 5.2.2", "2.2"),
+        ("4.1.1 then 5.2.2", ""),
+        ("Response: 550 5.1.1 no", ""),
+        ("550 5.1.1 no", "1.1"),
+        ("sorry, no mailbox here (#5.1.1) / really", "1.1"),
+        ("sorry / no mailbox here (#5.1.1)", ""),
         ("no", ""),
         ("from 5.1.1.7", ""),
         ("version 15.1.1", ""),

@@ -25,6 +25,8 @@ TEMPORARY = frozenset({408, 425, 429})
 """4xx that mean "later" (RFC 9110, 15.5.9; RFC 8470, 5.2; RFC 6585, 4); so does every 5xx."""
 TOO_MANY = 429
 TOKEN_REFUSED = frozenset({401, 403, 407})
+FORBIDDEN = 403
+"""Of the token, or of letters to others than the account's own address (a trial, a domain that is not verified)."""
 WAITING = frozenset({429, 503})
 """Statuses with which Retry-After is obeyed."""
 
@@ -49,7 +51,8 @@ def judged(status: int, reason: str, headers: Mapping[str, str], body: bytes, tr
             return Verdict(Outcome.UNKNOWN, None, f"{status} was answered, but {error}")
         text = "" if headers.get("Content-Encoding") else body.decode("utf-8", "backslashreplace")
     words = _words_of_refusal(text) or reason or "no words"
-    if status in TOKEN_REFUSED or 300 <= status < 400:
+    of_us = status in TOKEN_REFUSED and not (status == FORBIDDEN and refusals.is_of_one_recipient(words))
+    if of_us or 300 <= status < 400:
         place = headers.get("Location", "")
         return Verdict(Outcome.RETURNED, status, f"{words}: {place}" if place and status < 400 else words)
     if 400 <= status < 500 and status not in TEMPORARY:

@@ -204,7 +204,7 @@ class Session(asyncio.Protocol):
             self._settle(Outcome.RETURNED, reply)
             self.end("the service wants another login")
             return
-        about = refusals.about(step, reply.code, reply.words)
+        about = refusals.about(step, reply.code, reply.words, self._letter)
         self._settle(Outcome.PERMANENT if reply.code >= 500 else Outcome.TEMPORARY, reply, about)
         if reply.code == CLOSING:
             self.end("the service is closing the connection")
