@@ -156,3 +156,20 @@ def test_what_refuses_everything_for_now_and_does_not_say_why_is_not_crept_up_to
         clock.now += 0.05
         throttle.record(refusal(clock.now, 451))
     assert throttle.rate == throttling.SLOWEST_IN_DOUBT
+
+
+@pytest.mark.parametrize("about", [About.UNCLEAR, About.PACE])
+@pytest.mark.parametrize("code", [421, 450, 451, 452, 454])
+def test_no_complaint_ever_speeds_it_up(clock, about, code):
+    throttle = Throttle()
+    for _ in range(100):
+        throttle.take(1)
+        clock.now += 1
+        throttle.record(refusal(clock.now, 429))
+    assert throttle.rate == throttling.SLOWEST
+    for _ in range(60):
+        before = throttle.rate
+        throttle.take(5)
+        clock.now += 1.1
+        throttle.record(replace(refusal(clock.now, code), about=about))
+        assert throttle.rate <= before

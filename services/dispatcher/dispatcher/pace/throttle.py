@@ -96,7 +96,8 @@ class Throttle:
         accepted = max(self._last_accepted, float(self._accepted))
         self._growth = SEARCH if self.rate is None and not self._last_accepted else GROWTH
         before = self.rate if self.rate is not None else max(self._last_rate, float(self._taken))
-        self.rate = max(least, min(accepted, before) * WITHIN if accepted else before / 2)
+        slower = max(least, min(accepted, before) * WITHIN if accepted else before / 2)
+        self.rate = slower if self.rate is None else min(self.rate, slower)
         self._tokens = 0.0
         self._slowed_at = self._at = self._grown_at = now
 
