@@ -7,10 +7,12 @@ Its state is a hash in Redis, shared by all processes and read by pages (vestnik
     since      when it opened
     times      how many probes in a row were in vain: each waits longer (PROBE_BACKOFF)
     trouble, words   what it was; no word of it names anybody
+    refused          whether letter after letter was refused, whatever came after: only one that is taken closes it
     service          whose name; what is known of another service counts for nothing
     prober, until    who tries now, and until when others leave it to them
 
-Beside it stands when a letter was begun that the service took, the latest of all processes (doubts.py).
+Beside it stands when a letter was begun that this service took from this login, the latest of all processes
+(sending/doubts.py); never later than it was, whatever the way to Redis takes.
 Redis is asked once a slice, and when something happened; never for a letter. Where Redis does not answer there is no
 breaker: each lane then stays away by itself.
 """
@@ -83,6 +85,7 @@ class Breaker:
         """time.monotonic() when a letter was begun that was taken, the latest of all processes, as far as is known."""
         login = salted_hmac("vestnik.breaker", settings.MAIL_SERVICE_URL, algorithm="sha256").hexdigest()[:16]
         self._service = f"{service_name} {login}"
+        self._taken_key = f"{outages.KEY}:taken:{self._service}"
         self._worker = secrets.token_hex(8)
         self._redis = new_client()
         self._lock = threading.Lock()
@@ -98,6 +101,8 @@ class Breaker:
         self._proved_at = -PROVED_SECONDS
         self._accepted_at = self._told_at = -math.inf
         """When the last letter was begun that was taken here, and when the last of which others have been told."""
+        self._clock: float | None = None
+        """Seconds from time.monotonic() to Redis's clock, or a little less; None until it was asked."""
         self._returned: Receipt | None = None
         # What is to be told.
         self._works = self._took = False
@@ -260,21 +265,34 @@ class Breaker:
         if returned and self.probing:  # its lane had left, and nobody said why
             words = addresses.masked(returned.answer, returned.letter.recipient)
             self._fail(OutageReason.UNAVAILABLE, words, settings.BREAKER_FAILURES)
+        accepted = self._accepted_at
+        news = -1 if accepted <= self._told_at else self._by_redis(accepted)
         now = time.monotonic()
-        accepted_ago = -1 if self._accepted_at <= self._told_at else round((now - self._accepted_at) * 1000)
-        known = self._call(RENEW, self._worker, _ms(PROBE_LEASE), accepted_ago, _ms(FORGET_AFTER))
+        known = self._call(RENEW, self._worker, _ms(PROBE_LEASE), news, _ms(FORGET_AFTER))
         open_for = -1
         if known is None:
             self._open = now < self._alone_until
         else:
-            self._told_at = self._accepted_at
-            open_for, trouble, taken_ago = known
+            open_for, trouble, taken_ago, their_now = known
+            self._clock = their_now / 1000 - time.monotonic()
+            self._told_at = accepted if news >= 0 else self._told_at
             self._open, self.refuses = open_for >= 0, trouble == REFUSED
-            self.taken_at = now - taken_ago / 1000 if taken_ago >= 0 else -math.inf
+            others = now - (taken_ago + 1) / 1000 if taken_ago >= 0 else -math.inf
+            self.taken_at = max(accepted, others)
         if not self._open:
             self.probing = False
         elif (now - self._proved_at) * 1000 < open_for:  # answered here after others found it away
             self._close(took=(now - self._accepted_at) * 1000 < open_for)
+
+    def _by_redis(self, moment: float) -> int:
+        """When that was by Redis's clock, in ms, or a little before; -1 while that cannot be known."""
+        if self._clock is None:
+            try:
+                seconds, microseconds = self._redis.time()
+            except redis.RedisError:
+                return -1
+            self._clock = seconds + microseconds / 1e6 - time.monotonic()
+        return math.floor((moment + self._clock) * 1000)
 
     def _fail(
         self,
@@ -305,7 +323,8 @@ class Breaker:
         self._failures += 1
         if not is_open:
             return None
-        self._open, self.probing, self.refuses = True, False, trouble == OutageReason.REFUSED
+        self._open, self.probing = True, False
+        self.refuses = self.refuses or trouble == OutageReason.REFUSED
         self._hint(wait)
         if news and (said is None or self.is_news(said)):
             ours = trouble in (OutageReason.MISCONFIGURED, OutageReason.REFUSED)
@@ -361,7 +380,7 @@ class Breaker:
     def _call(self, script: str, *arguments: str | int) -> Any:
         """The script's answer; None without Redis."""
         try:
-            return self._redis.eval(script, 2, outages.KEY, f"{outages.KEY}:taken", *arguments)
+            return self._redis.eval(script, 2, outages.KEY, self._taken_key, *arguments)
         except redis.RedisError as error:
             logger.debug("no breaker without Redis: %s", error)
             return None

@@ -6,8 +6,9 @@ _NOW = "local time = redis.call('TIME'); local now = time[1] * 1000 + math.floor
 # the matter}: 0 no, 1 yes, 2 yes, as a probe. What is known of another service is forgotten.
 ASK = f"""
     {_NOW}
-    local failures, next_at, till, prober, name, trouble =
-        unpack(redis.call('HMGET', KEYS[1], 'failures', 'next', 'until', 'prober', 'service', 'trouble'))
+    local failures, next_at, till, prober, name, trouble, refused =
+        unpack(redis.call('HMGET', KEYS[1], 'failures', 'next', 'until', 'prober', 'service', 'trouble', 'refused'))
+    trouble = refused and 'refused' or trouble
     if name and name ~= ARGV[3] then
         redis.call('DEL', KEYS[1])
         failures, next_at = 0, nil
@@ -38,6 +39,7 @@ FAIL = f"""
     local times = redis.call('HINCRBY', KEYS[1], 'times', 1)
     local wait = tonumber(ARGV[7 + math.min(times, #ARGV - 7)])
     redis.call('HSET', KEYS[1], 'next', now + wait, 'trouble', trouble, 'words', words, 'service', name)
+    if trouble == 'refused' then redis.call('HSET', KEYS[1], 'refused', 1) end
     redis.call('HDEL', KEYS[1], 'prober', 'until', 'failures')
     redis.call('PEXPIRE', KEYS[1], wait + forget)
     return {{1, wait, was == trouble and 0 or 1}}
@@ -59,8 +61,9 @@ HOLD = f"""
 # refused letter after letter, and took none (ARGV 2).
 CLOSE = f"""
     {_NOW}
-    local next_at, trouble, prober = unpack(redis.call('HMGET', KEYS[1], 'next', 'trouble', 'prober'))
-    if next_at and trouble == 'refused' and ARGV[2] == '0' then return -1 end
+    local next_at, trouble, prober, refused =
+        unpack(redis.call('HMGET', KEYS[1], 'next', 'trouble', 'prober', 'refused'))
+    if next_at and refused and ARGV[2] == '0' then return -1 end
     if next_at and trouble == 'throttled' and tonumber(next_at) > now and prober ~= ARGV[1] then return -1 end
     redis.call('DEL', KEYS[1])
     return next_at and 1 or 0
@@ -79,16 +82,19 @@ AGAIN = f"""
 # A probe that had nothing to try.
 LEAVE = "if redis.call('HGET', KEYS[1], 'prober') == ARGV[1] then redis.call('HDEL', KEYS[1], 'prober', 'until') end"
 
-# Keep the probe, if it is this worker's; say how many milliseconds ago a letter was begun that was taken (-1: none
-# lately). {for how many milliseconds it has been open, -1 if it is not; what is the matter; the same of all workers}
+# Keep the probe, if it is this worker's; say when a letter was begun that was taken (ms by this clock; -1: none).
+# {for how many milliseconds it has been open, -1 if it is not; what is the matter; how many milliseconds ago a letter
+# was begun that was taken, the latest of all workers, -1 for none lately; what time it is}
 RENEW = f"""
     {_NOW}
-    local next_at, prober, since, trouble = unpack(redis.call('HMGET', KEYS[1], 'next', 'prober', 'since', 'trouble'))
+    local next_at, prober, since, trouble, refused =
+        unpack(redis.call('HMGET', KEYS[1], 'next', 'prober', 'since', 'trouble', 'refused'))
+    trouble = refused and 'refused' or trouble
     if prober == ARGV[1] then redis.call('HSET', KEYS[1], 'until', now + ARGV[2]) end
     local taken = tonumber(redis.call('GET', KEYS[2]) or 0)
-    if tonumber(ARGV[3]) >= 0 and now - ARGV[3] > taken then
-        taken = now - ARGV[3]
-        redis.call('SET', KEYS[2], taken, 'PX', ARGV[4])
+    if tonumber(ARGV[3]) > taken then
+        taken = math.min(now, tonumber(ARGV[3]))
+        redis.call('SET', KEYS[2], string.format('%.0f', taken), 'PX', ARGV[4])
     end
-    return {{next_at and now - since or -1, next_at and trouble or '', taken > 0 and now - taken or -1}}
+    return {{next_at and now - since or -1, next_at and trouble or '', taken > 0 and now - taken or -1, now}}
 """
