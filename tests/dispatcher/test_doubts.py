@@ -8,11 +8,12 @@ import time
 import pytest
 
 from dispatcher.pace.breaker import Breaker, CircuitOpen
-from dispatcher.providers.base import Outcome
+from dispatcher.providers.base import About, Letter, Outcome, Receipt
 from dispatcher.providers.memory import ACCEPTED, PERMANENT, Answer, MemoryProvider
 from dispatcher.runs import foreground
 from dispatcher.sending import doubts, lanes, slices
 from dispatcher.sending import engine as engines
+from dispatcher.sending.doubts import Doubts
 from dispatcher.sending.engine import Engine
 from tests.dispatcher.test_sending import launched, states
 from tests.system.processes import wait_until
@@ -25,6 +26,22 @@ RELAY = Answer(Outcome.PERMANENT, 554, "5.7.1 Relay access denied")
 LATER = Answer(Outcome.TEMPORARY, 454, "4.7.1 Relay access denied")
 POLICY = Answer(Outcome.PERMANENT, 554, "5.7.1 this message is not wanted here")
 BAD_REQUEST = Answer(Outcome.PERMANENT, 400, "bad request")
+DOWN = [
+    Answer(Outcome.TEMPORARY, 451, words)
+    for words in (
+        "4.7.1 Service unavailable - try again later",
+        "4.7.0 Temporary System Problem. Try again later (10).",
+        "4.4.0 Temporary server error. Please try again later. PRX2",
+        "4.7.500 Server busy. Please try again later from [192.0.2.1].",
+        "Temporary local problem - please try later",
+    )
+]
+NOT_NOW = [
+    Answer(Outcome.TEMPORARY, 451, "4.7.1 Please try again later"),
+    Answer(Outcome.TEMPORARY, 450, "4.2.1 The user you are trying to contact is receiving mail too quickly."),
+    Answer(Outcome.TEMPORARY, 451, "4.7.1 hourly limit exceeded"),
+    Answer(Outcome.TEMPORARY, 450, "later"),
+]
 
 
 @pytest.fixture
@@ -68,7 +85,7 @@ def uncharged(run):
     return letters <= {("queued", 0), ("sending", 0)} and not Attempt.objects.filter(delivery__run=run).exists()
 
 
-@pytest.mark.parametrize("answer", [RELAY, LATER, POLICY, BAD_REQUEST], ids=lambda answer: answer.words)
+@pytest.mark.parametrize("answer", [RELAY, LATER, POLICY, BAD_REQUEST, *DOWN], ids=lambda answer: answer.words)
 def test_a_refusal_that_meets_every_letter_halts_sending_and_no_letter_pays(
     alice, engine, provider, lane, answer, caplog
 ):
@@ -266,3 +283,114 @@ def test_in_the_foreground_nobody_waits_for_letters_that_are_refused_again_and_a
         foreground.send(engine, [run.pk])
     assert time.monotonic() - began < 30
     assert uncharged(run)
+
+
+@pytest.mark.parametrize("answer", NOT_NOW, ids=lambda answer: answer.words)
+def test_a_refusal_for_now_that_meets_every_letter_again_halts_before_any_is_dead(
+    alice, engine, provider, lane, answer, caplog
+):
+    """The first time it may be a greylist, whatever it says; the second time nobody is taken, either."""
+    run = launched(make_mailing(alice, 60))
+    provider.always(answer)
+    work(lane, alice, until=refused, seconds=60)
+    assert set(Delivery.objects.filter(run=run).values_list("attempts", flat=True)) <= {0, 1}
+    assert len([record for record in caplog.records if record.levelno >= logging.ERROR]) == 1
+    provider.always(ACCEPTED)
+    work(lane, alice, until=lambda: states(run) == ["sent"] * 60, seconds=60)
+    assert outages.current() is None
+
+
+@pytest.mark.parametrize(
+    "words", ["4.2.0 Greylisted, see http://postgrey.example", "4.7.1 try again later", "4.2.0 come back", "greylisted"]
+)
+def test_greylisting_neither_halts_nor_slows_down(alice, engine, provider, lane, words):
+    run = launched(make_mailing(alice, 120))
+    for address in run.deliveries.values_list("address", flat=True):
+        provider.answers(address, Answer(Outcome.TEMPORARY, 450, words))
+    halted = []
+    work(lane, alice, until=lambda: halted.append(refused()) or states(run) == ["sent"] * 120)
+    assert not any(halted)
+    assert engine.pace.throttle.rate is None
+    assert set(run.deliveries.values_list("attempts", flat=True)) == {2}
+
+
+def test_mailboxes_that_are_full_again_and_again_end_and_halt_nothing(alice, engine, provider, lane, settings):
+    settings.MAX_ATTEMPTS = 3
+    run = launched(make_mailing(alice, 40))
+    provider.always(Answer(Outcome.TEMPORARY, 452, "4.2.2 mailbox full"))
+    work(lane, alice, until=lambda: states(run) == ["failed"] * 40)
+    assert outages.current() is None
+
+
+@pytest.mark.parametrize("count", [doubts.FEW, doubts.FEW + 1, doubts.MANY - 1])
+def test_the_last_letters_of_a_run_that_was_taken_end_when_refused_for_themselves(
+    alice, engine, provider, lane, caplog, count
+):
+    run = launched(make_mailing(alice, 100))
+    last = list(run.deliveries.order_by("due_at", "pk").values_list("address", flat=True))[-count:]
+    for address in last:
+        provider.answers(address, *[POLICY] * 10)
+    halted = []
+    work(lane, alice, until=lambda: halted.append(refused()) or states(run).count("failed") == count, seconds=40)
+    assert states(run).count("sent") == 100 - count
+    assert not any(halted)
+    assert len(provider.letters) <= 100 + 3 * count, "they are tried again and again"
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR and "nothing is" in record.msg] == []
+    wait_until(lambda: not type(run).objects.filter(pk=run.pk, state="open").exists())
+
+
+def test_letters_in_hand_may_yet_be_taken_so_the_refusals_of_a_few_do_not_stand(alice, transactional_db, valkey, quick):
+    """Four at a time, each answered later than it is quiet."""
+    run = launched(make_mailing(alice, 40))
+    engine = Engine(MemoryProvider(connections=4)).start()
+    engine.provider.always(POLICY)
+    engine.provider.hold()
+    over = threading.Event()
+
+    def answer():
+        while not over.wait(1.0):
+            engine.provider.release(4)
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    try:
+        end = time.monotonic() + 30
+        while not refused() and time.monotonic() < end:
+            try:
+                slices.send_slice(engine, alice.pk, time.monotonic() + 0.3)
+            except CircuitOpen:
+                over.wait(0.05)
+        assert refused()
+        assert states(run).count("failed") == 0
+    finally:
+        over.set()
+        thread.join()
+        engine.provider.release()
+        engine.stop()
+
+
+def test_letters_that_wait_for_a_limit_may_yet_be_taken(alice, engine, provider, lane):
+    run = launched(make_mailing(alice, 40))
+    provider.always(POLICY)
+    engine.pace.throttle._most = 1.5
+    work(lane, alice, until=refused, seconds=40)
+    assert states(run).count("failed") == 0
+
+
+def test_nobody_who_hands_letters_over_waits_for_redis_to_tell_operators(engine, monkeypatch):
+    def asked(words):
+        raise AssertionError("Redis is asked")
+
+    monkeypatch.setattr(engine.pace.breaker, "is_news", asked)
+    refusals, stood = Doubts(engine.pace.breaker, lambda: None), []
+    now = time.monotonic()
+    for number in range(3):
+        letter = Letter(number, 1, f"{number}@example.org", "", f"client{number}@example.org", b"")
+        refusals.refused(Receipt(letter, Outcome.PERMANENT, 554, RELAY.words, now, 0.0, about=About.US), stood.append)
+    refusals.taken(Receipt(letter, Outcome.ACCEPTED, 250, "", now + 1, 0.0))
+    assert stood == [Outcome.TEMPORARY] * 3
+    told = []
+    monkeypatch.setattr(engine.pace.breaker, "is_news", told.append)
+    refusals.decide()
+    refusals.decide()
+    assert told == [RELAY.words]

@@ -21,7 +21,7 @@ from dispatcher.pace.pace import Pace
 from dispatcher.providers import registry
 from dispatcher.providers.base import Letter, Outcome, Provider, Receipt, Slots
 from dispatcher.providers.errors import ConnectionLimitReached, ProviderError, Unavailable
-from dispatcher.sending import backoff
+from dispatcher.sending import backoff, doubts
 from dispatcher.sending.doubts import Doubts
 from vestnik import addresses, jobs, locks
 from vestnik.accounts.letters import GIVE_UP_AFTER
@@ -44,7 +44,7 @@ class AccountMailSender:
         self._slots = connection_slots.for_service()
         self._provider = provider or _provider(self._slots)
         self._pace = Pace(self._provider.name, self._provider.connections)
-        self._doubts = Doubts(self._pace.breaker, self._provider.part)
+        self._doubts = Doubts(self._pace.breaker, self._provider.part, few=doubts.MANY)
         self._failures = 0
         self._held: timedelta | None = None
         self._halted = False

@@ -111,6 +111,8 @@ class Receipt:
     """Seconds for which the service asked to be left alone."""
     about: About = About.UNCLEAR
     """Whom it refuses, if it does."""
+    in_doubt: bool = False
+    """Whether it refuses for now a letter that it refused before, and may do so to everybody."""
 
     @property
     def throttled(self) -> bool:
@@ -127,7 +129,7 @@ class Receipt:
         """Is it a refusal that may be of us, and not of the letter?"""
         if self.outcome is Outcome.PERMANENT:
             return self.about is not About.LETTER
-        return self.outcome is Outcome.TEMPORARY and self.about is About.US
+        return self.outcome is Outcome.TEMPORARY and (self.about is About.US or self.in_doubt)
 
     @property
     def silent(self) -> bool:

@@ -10,6 +10,7 @@ from django.conf import settings
 from dispatcher import metrics
 from dispatcher.ledger import rows, statements
 from dispatcher.pace.limits import Permit
+from dispatcher.providers import refusals
 from dispatcher.providers.base import Outcome, Receipt, visible
 from dispatcher.sending import backoff, doubts
 from dispatcher.sending.engine import Engine
@@ -62,6 +63,7 @@ class Claims:
         """A receipt came: have it written down."""
         self._settle(receipt, late=False)
         self._engine.pace.breaker.publish()
+        self._engine.doubts.tell()
 
     def answered_late(self, receipt: Receipt) -> None:
         """The same, after the lane has left; in a thread of the provider's, which must not be kept waiting."""
@@ -69,6 +71,8 @@ class Claims:
 
     def _settle(self, receipt: Receipt, late: bool) -> None:
         attempts = self._handed_over.pop(receipt.letter.delivery_id)
+        if attempts and receipt.outcome is Outcome.TEMPORARY and receipt.code and refusals.may_meet_everybody(receipt):
+            receipt = replace(receipt, in_doubt=True)
         self._engine.pace.record(receipt)
         settlement = rows.Settlement(
             delivery_id=receipt.letter.delivery_id,

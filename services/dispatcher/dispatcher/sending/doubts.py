@@ -6,7 +6,8 @@ refusal is kept in mind here, and its letter given back to the ledger, due a lit
 
 - a letter that was begun after the refusal is taken, by any process: the refusal was about its letter, and is settled;
 - or letters to many recipients are refused, and none is taken: the breaker opens, and nobody pays;
-- or there are only few letters, and no more come: the refusals stand.
+- or no more letters come, and there were only few: the refusals stand, or, if there were a few more and others were
+  taken just before, those stand that were refused in doubt before.
 
 A letter that was refused before sending halted, and is again after others have been taken, was refused for itself, too.
 
@@ -20,7 +21,8 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from dispatcher.pace.breaker import Breaker
+from dispatcher.pace.breaker import TOLD_FOR, Breaker
+from dispatcher.providers import refusals
 from dispatcher.providers.base import About, Outcome, Receipt
 from vestnik import addresses
 
@@ -33,11 +35,17 @@ FEW = 5
 OTHERS_SPEAK = 2.0
 """Seconds within which each process says what it has seen taken: a heartbeat, and time to be late."""
 QUIET = 3.0
-"""Seconds without a further refusal after which no more letters come; no fewer than OTHERS_SPEAK."""
+"""Seconds without a further refusal before it is asked if more letters come; no fewer than OTHERS_SPEAK."""
 LEAST_WAIT = 5.0
 """Seconds after which a letter that was refused in doubt is due again, at the earliest: by then it is decided."""
+JUST_BEFORE = 300.0
+"""Seconds from the last letter that was taken to the first refusal, within which the service does take our letters."""
+COUNTED = 3600.0
+"""Seconds for which a recipient that was refused counts, though nothing is taken."""
 REMEMBERED = 10_000
-"""Letters of which it is known that they were refused before sending halted; of more it is forgotten."""
+"""Letters and recipients of which it is known that they were refused; of more it is forgotten."""
+KINDS = 100
+"""Kinds of refusals of which it is known that operators were told; of more it is forgotten."""
 
 
 class _Refusal(NamedTuple):
@@ -49,76 +57,122 @@ class _Refusal(NamedTuple):
 class Doubts:
     """One process's doubtful refusals since the service took a letter. Safe from any thread."""
 
-    def __init__(self, breaker: Breaker, part: Callable[[], None]) -> None:
-        """`part` gives up all connections: who mends a service leaves sessions that are open as they are, often."""
+    def __init__(
+        self,
+        breaker: Breaker,
+        part: Callable[[], None],
+        nothing_comes: Callable[[], bool] = lambda: True,
+        few: int = FEW,
+    ) -> None:
+        """`part` gives up all connections: who mends a service leaves sessions that are open as they are, often.
+
+        `nothing_comes`: whether no letter is in hand or due. It may ask the database; `decide` asks it.
+        """
         self._breaker = breaker
         self._part = part
+        self._nothing_comes = nothing_comes
+        self._few = few
         self._parted = False
         self._refusals: dict[int, _Refusal] = {}  # delivery → its last refusal
+        self._recipients: dict[str, float] = {}  # refused since a letter was taken → when last
+        self._refused_since = math.inf
+        """When the first of them was."""
         self._halted: dict[int, float] = {}  # delivery → when it was refused before sending halted
+        self._once: dict[int, float] = {}  # delivery → when it was refused where no more letters came
+        self._news: list[Receipt] = []  # of what operators may have to be told
+        self._kinds: dict[str, float] = {}  # gist → until when they need not be
         self._taken_at = -math.inf
         self._many_since: float | None = None
         self._lock = threading.Lock()
 
     def taken(self, receipt: Receipt) -> None:
-        """A letter was taken: what was refused before it was begun was refused for itself."""
+        """A letter was taken: what was refused before it was begun was refused for itself. Waits for nobody."""
         self._taken_at = max(self._taken_at, receipt.began)
-        if self._refusals:
+        if self._refusals or self._recipients:
             self._taken(receipt.began)
 
     def refused(self, receipt: Receipt, stands: Callable[[Outcome], None]) -> None:
-        """A doubtful refusal: `stands` is called if it turns out to be of its letter, with what it then comes to."""
+        """A doubtful refusal: `stands` is called if it turns out to be of its letter, with what it then comes to.
+        Waits for nobody."""
         refusal = _Refusal(receipt, stands, receipt.began + receipt.duration)
         with self._lock:
             before = self._halted.pop(receipt.letter.delivery_id, math.inf)
         if before < max(self._taken_at, self._breaker.taken_at):
             self._stand([refusal])
         elif self._breaker.refuses:
-            self._note_halted([refusal])
+            self._note(self._halted, [refusal])
             self._part()
         else:
             self._remember(refusal)
 
     def decide(self) -> None:
         """Once a second, when the breaker knows what others have seen. Never raises."""
+        self.tell()
         if self._breaker.refuses and not self._parted:
             self._part()
         self._parted = self._breaker.refuses
-        if not self._refusals:
+        if not (self._refusals or self._recipients):
             return
         self._taken(self._breaker.taken_at)
+        self._forget_recipients(time.monotonic() - COUNTED, though_none_was_taken=True)
         now = time.monotonic()
         with self._lock:
             if not self._refusals:
                 return
             last = max(self._refusals.values(), key=lambda refusal: refusal.ended)
-            recipients = self._recipients()
-            quiet = now - last.ended >= QUIET
             waited = self._many_since is not None and now - self._many_since >= OTHERS_SPEAK
-            halted = self._breaker.refuses
-            if not (halted or waited or quiet):
-                return
+        halted = self._breaker.refuses
+        if not (halted or waited or (now - last.ended >= QUIET and self._nothing_comes())):
+            return
+        with self._lock:
+            count = len(self._recipients)
+            just_before = self._refused_since - max(self._taken_at, self._breaker.taken_at) < JUST_BEFORE
             decided = self._forget(last.ended)
-        if not halted and (waited or recipients >= FEW):
-            self._note_halted(decided)
-            self._breaker.refused(last.receipt)
-            self._part()
-        elif not halted:
+        if halted:
+            pass
+        elif waited or (count >= self._few and not just_before):
+            self._halt(decided, last.receipt)
+        elif count < self._few:
             self._stand(decided)
+        else:
+            self._stand([each for each in decided if each.receipt.letter.delivery_id in self._once])
+            self._note(self._once, decided)
         self._breaker.deciding = False
+
+    def tell(self) -> None:
+        """Tell operators what is new of refusals of us. Waits for Redis where there is something new: not for a thread
+        that hands letters over. Never raises."""
+        if not self._news:
+            return
+        with self._lock:
+            news, self._news = self._news, []
+        for receipt in news:
+            if self._breaker.is_news(receipt.answer):
+                words = addresses.masked(receipt.answer, receipt.letter.recipient)
+                logger.error("some letters are refused for what the service thinks of us: %s %s", receipt.code, words)
+
+    def _halt(self, decided: list[_Refusal], last: Receipt) -> None:
+        self._note(self._halted, decided)
+        self._breaker.refused(last)
+        with self._lock:
+            self._recipients.clear()
+            self._refused_since = math.inf
+        self._part()
 
     def _remember(self, refusal: _Refusal) -> None:
         with self._lock:
             self._refusals[refusal.receipt.letter.delivery_id] = refusal
-            if self._many_since is None and self._recipients() >= MANY:
+            if len(self._recipients) < REMEMBERED:
+                self._recipients[refusal.receipt.letter.recipient] = refusal.ended
+            self._refused_since = min(self._refused_since, refusal.ended)
+            if self._many_since is None and len(self._recipients) >= MANY:
                 self._many_since = time.monotonic()
                 self._breaker.deciding = True
 
     def _taken(self, began: float) -> None:
         with self._lock:
             decided = self._forget(began)
-            if self._recipients() < MANY:
-                self._many_since, self._breaker.deciding = None, False
+        self._forget_recipients(began)
         self._stand(decided)
 
     def _forget(self, until: float) -> list[_Refusal]:
@@ -130,20 +184,37 @@ class Doubts:
             self._many_since = None
         return decided
 
-    def _note_halted(self, refusals: list[_Refusal]) -> None:
+    def _forget_recipients(self, until: float, though_none_was_taken: bool = False) -> None:
+        """Count no more who was refused until then."""
         with self._lock:
-            self._halted.update((refusal.receipt.letter.delivery_id, refusal.ended) for refusal in refusals)
-            while len(self._halted) > REMEMBERED:
-                del self._halted[next(iter(self._halted))]
+            if self._refused_since <= until:
+                self._recipients = {each: ended for each, ended in self._recipients.items() if ended > until}
+                if not though_none_was_taken or not self._recipients:
+                    self._refused_since = min(self._recipients.values(), default=math.inf)
+                if not self._recipients:
+                    self._once.clear()
+            if len(self._recipients) < MANY:
+                self._many_since, self._breaker.deciding = None, False
 
-    def _recipients(self) -> int:
-        return len({refusal.receipt.letter.recipient for refusal in self._refusals.values()})
+    def _note(self, where: dict[int, float], decided: list[_Refusal]) -> None:
+        with self._lock:
+            where.update((refusal.receipt.letter.delivery_id, refusal.ended) for refusal in decided)
+            while len(where) > REMEMBERED:
+                del where[next(iter(where))]
 
-    def _stand(self, refusals: list[_Refusal]) -> None:
+    def _stand(self, decided: list[_Refusal]) -> None:
         """Settle them. One that is certainly of us, though others are taken, is no letter's end but by its last try."""
-        for receipt, stands, _ in refusals:
+        for receipt, stands, _ in decided:
             outcome = receipt.outcome if receipt.about is About.UNCLEAR else Outcome.TEMPORARY
-            if outcome is not receipt.outcome and self._breaker.is_news(receipt.answer):
-                words = addresses.masked(receipt.answer, receipt.letter.recipient)
-                logger.error("some letters are refused for what the service thinks of us: %s %s", receipt.code, words)
+            if outcome is not receipt.outcome:
+                self._note_news(receipt)
             stands(outcome)
+
+    def _note_news(self, receipt: Receipt) -> None:
+        kind, now = refusals.gist(receipt.answer), time.monotonic()
+        with self._lock:
+            if self._kinds.get(kind, -math.inf) <= now:
+                self._kinds[kind] = now + TOLD_FOR.total_seconds()
+                self._news.append(receipt)
+            while len(self._kinds) > KINDS:
+                del self._kinds[next(iter(self._kinds))]

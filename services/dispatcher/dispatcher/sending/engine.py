@@ -8,6 +8,7 @@ from typing import Any
 
 import dramatiq
 from django.conf import settings
+from django.db import Error
 from dramatiq.middleware import Middleware
 
 from dispatcher.ledger import closing
@@ -41,7 +42,7 @@ class Engine:
         self.in_flight = in_flight.InFlight(2 * self.provider.connections)
         self.pace = Pace(self.provider.name, self.provider.connections)
         self.settler = settling.Settler(self.in_flight, self._after_late)
-        self.doubts = Doubts(self.pace.breaker, self.provider.part)
+        self.doubts = Doubts(self.pace.breaker, self.provider.part, self._nothing_comes)
         self.lease = leases.Lease(self.provider.name, on_beat=self._beat, in_any_case=self._renew)
         self.halted = threading.Event()
         self._on_beat = on_beat
@@ -67,6 +68,7 @@ class Engine:
         self.halt()
         self.in_flight.wait_until_empty(STOP_SECONDS)
         with ExitStack() as stack:  # whatever goes wrong with one of them, the last first
+            stack.callback(self.doubts.tell)
             for part in (self.lease.stop, self.slots.close, self.pace.close, self.settler.stop, self.provider.close):
                 stack.callback(part)
 
@@ -78,6 +80,14 @@ class Engine:
     def _renew(self) -> None:
         self.pace.renew()
         self.doubts.decide()
+
+    def _nothing_comes(self) -> bool:
+        """Whether no letter is in hand or due: asked where refusals are in doubt, and no further ones come."""
+        try:
+            return self.in_flight.empty and not gate.something_comes()
+        except Error as error:
+            logger.warning("refusals stay in doubt until the database answers: %s", error)
+            return False
 
     def _after_late(self, run_ids: Collection[int]) -> None:
         for run_id in run_ids:

@@ -15,6 +15,24 @@ OPEN_RUNS = f"""
     FROM {statements.RUN_IN_CONTEXT} WHERE run.id = ANY(%(runs)s::bigint[]) AND {statements.MAY_SEND}
 """
 
+# Where refusals are in doubt: do other letters come, which may be taken? One in hand, or one that is due and may go.
+SOMETHING_COMES = f"""
+    SELECT EXISTS (
+        SELECT FROM {statements.RUN_IN_CONTEXT}
+        WHERE {statements.MAY_SEND} AND (
+            EXISTS (SELECT FROM mailings_delivery WHERE run_id = run.id AND state = 'sending' OFFSET 0)
+            OR EXISTS (SELECT FROM mailings_delivery WHERE run_id = run.id AND {statements.DUE} OFFSET 0)
+        )
+    )
+"""
+
+
+def something_comes() -> bool:
+    """Whether a letter of any run is in hand, or due and may be sent. Raises django.db.Error."""
+    with connection.cursor() as cursor:
+        cursor.execute(SOMETHING_COMES)
+        return bool(cursor.fetchone()[0])
+
 
 class Gate:
     """Which runs may hand letters over: by PostgreSQL's word of at most two seconds ago.

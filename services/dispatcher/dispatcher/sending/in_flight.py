@@ -63,6 +63,11 @@ class InFlight:
         with self._changed:
             self._changed.wait_for(lambda: self.size - len(self._letters) >= self._least, timeout)
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is in hand."""
+        return not self._letters
+
     def wait_until_empty(self, timeout: float) -> None:
         """Wait until nothing is in hand, at most `timeout` seconds."""
         with self._changed:
