@@ -268,6 +268,39 @@ def test_a_user_logs_in(server: RecordingServer, provider_of: Make, methods: str
     assert [receipt.outcome for receipt in provider.deliver(letters(3))] == [Outcome.ACCEPTED] * 3
 
 
+@pytest.mark.parametrize("security", [Security.STARTTLS, Security.TLS])
+@pytest.mark.parametrize("methods", ["CRAM-MD5 PLAIN LOGIN", "DIGEST-MD5 CRAM-MD5 PLAIN", "LOGIN CRAM-MD5"])
+def test_under_tls_a_user_logs_in_where_cram_md5_is_offered_and_refuses_everybody(
+    certificate: Certificate, provider_of: Make, methods: str, security: Security
+) -> None:
+    implicit = security is Security.TLS
+    login = ("alice", "p:ä@ss")
+    with RecordingServer(certificate=certificate, implicit_tls=implicit, login=login, auth_methods=methods) as server:
+        provider = provider_of(server, certificate, security=security, user=login[0], password=login[1], timeout=5)
+        assert [receipt.outcome for receipt in provider.deliver(letters(1))] == [Outcome.ACCEPTED]
+        assert server.commands["AUTH"] == 1
+
+
+@pytest.mark.parametrize("encrypted", [True, False])
+def test_where_there_is_only_cram_md5_a_user_logs_in_by_it(
+    certificate: Certificate, provider_of: Make, encrypted: bool
+) -> None:
+    tls, security = (certificate, Security.STARTTLS) if encrypted else (None, Security.NONE)
+    with RecordingServer(
+        certificate=tls, login=("alice", "right"), auth_methods="CRAM-MD5", cram_secrets=True
+    ) as server:
+        provider = provider_of(server, tls, security=security, user="alice", password="right", timeout=5)
+        assert [receipt.outcome for receipt in provider.deliver(letters(1))] == [Outcome.ACCEPTED]
+
+
+def test_in_the_clear_a_password_is_not_shown_where_it_need_not_be(server: RecordingServer, provider_of: Make) -> None:
+    server.login, server.auth_methods, server.cram_secrets = ("alice", "right"), "PLAIN LOGIN CRAM-MD5", True
+    server.once("auth", Say(535, "5.7.8 wrong"))
+    with pytest.raises(LoginRefused):
+        list(provider_of(server, user="alice", password="right").deliver(letters(1)))
+    assert server.commands["AUTH"] == server.commands["AUTH CRAM-MD5"] == 1
+
+
 def test_a_refused_login_is_a_misconfiguration_that_does_not_tell_the_password(
     server: RecordingServer, provider_of: Make
 ) -> None:

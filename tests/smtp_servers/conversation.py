@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import hmac
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 LONGEST_COMMAND = 512 + 64
 LONGEST_LINE = 1000
+CHALLENGE = b"<1896.697170952@mail.example.net>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,8 +255,11 @@ class Conversation(asyncio.Protocol):
 
     def on_auth(self, rest: str) -> None:
         method, _, initial = rest.partition(" ")
+        self.server.commands[f"AUTH {method.upper()}"] += 1
         if method.upper() == "PLAIN":
             self.ask(initial.encode(), "", lambda said: self.judge(tuple(said.split("\0")[1:])))
+        elif method.upper() == "CRAM-MD5":
+            self.ask(b"", base64.b64encode(CHALLENGE).decode(), lambda said: self.judge(self.by_digest(said)))
         else:
             user = lambda name: self.ask(b"", "UGFzc3dvcmQ6", lambda word: self.judge((name, word)))  # noqa: E731
             self.ask(initial.encode(), "VXNlcm5hbWU6", user)
@@ -268,6 +273,11 @@ class Conversation(asyncio.Protocol):
         else:
             self.say(334, prompt)
             self.waiting_for = answered
+
+    def by_digest(self, said: str) -> tuple[str, ...]:
+        user, password = self.server.login or ("", "")
+        digest = hmac.digest(password.encode(), CHALLENGE, "md5").hex()
+        return (user, password) if self.server.cram_secrets and said == f"{user} {digest}" else ()
 
     def judge(self, login: tuple[str, ...]) -> None:
         def usual() -> None:

@@ -40,6 +40,8 @@ class RecordingServer:
     login: tuple[str, str] | None = None
     """User and password demanded before MAIL."""
     auth_methods: str = "PLAIN LOGIN"
+    cram_secrets: bool = False
+    """Whether it keeps passwords as CRAM-MD5 (RFC 2195) wants them; without it that refuses everybody."""
     certificate: Certificate | None = None
     implicit_tls: bool = False
     """TLS from the first byte; otherwise STARTTLS is offered where there is a certificate."""

@@ -31,7 +31,10 @@ CROWDED = re.compile(r"too many|connections|\bbusy\b|(?:at|over) capacity|max(?:
 FOREIGN = (aiosmtplib.SMTPException, OSError, ValueError, EOFError)
 """What a dial may raise that is not ours; TimeoutError, ssl.SSLError and UnicodeError are among them."""
 
-_LOGINS = {"cram-md5": "auth_crammd5", "plain": "auth_plain", "login": "auth_login"}
+_LOGINS = {"plain": "auth_plain", "login": "auth_login", "cram-md5": "auth_crammd5"}
+_LOGINS_IN_THE_CLEAR = ("cram-md5", "plain", "login")
+"""What does not show the password first, where anybody could read it. Under TLS it comes last: servers offer it by
+default, and refuse everybody where they keep no passwords in the form that it wants (Cyrus SASL)."""
 _EHLO_UNKNOWN = {500, 502, 504}
 _FULL_NAME = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.[A-Za-z][A-Za-z0-9-]*")
 _NOBODYS = re.compile(r"(?:^|\.)(?:localhost|localdomain|arpa)$", re.IGNORECASE)
@@ -62,7 +65,7 @@ async def dial(config: SmtpConfig, tls: ssl.SSLContext | None) -> tuple[asyncio.
             if config.security == Security.STARTTLS:
                 await _start_tls(client, config)
             if config.user is not None:
-                await _log_in(client, config.user, config.password or "")
+                await _log_in(client, config.user, config.password or "", config.security != Security.NONE)
         transport = client.transport
         if transport is None or transport.is_closing():
             raise Unavailable(f"{config.name} closed the connection before the first letter")
@@ -92,10 +95,11 @@ async def _start_tls(client: aiosmtplib.SMTP, config: SmtpConfig) -> None:
     await _greet(client, config.ehlo_name)
 
 
-async def _log_in(client: aiosmtplib.SMTP, user: str, password: str) -> None:
+async def _log_in(client: aiosmtplib.SMTP, user: str, password: str, encrypted: bool) -> None:
     """By the first method that the service has: some offer one that they do not. A refused password is not tried by
     another, for services shut out who guesses."""
-    methods = [method for method in _LOGINS if method in client.server_auth_methods]
+    known = _LOGINS if encrypted else _LOGINS_IN_THE_CLEAR
+    methods = [method for method in known if method in client.server_auth_methods]
     if not methods:
         raise Misconfigured("a user is given, but the service offers no login here that we know (perhaps only by TLS)")
     refusal: aiosmtplib.SMTPAuthenticationError | None = None
