@@ -83,6 +83,44 @@ def test_a_connection_that_is_refused_while_another_process_has_some_is_a_lack_o
     assert other.take(), "it is never tried again"
 
 
+def test_a_connection_that_breaks_off_once_keeps_nobody_to_what_there_is_for_long(monkeypatch):
+    monkeypatch.setattr(connection_slots, "FIRST_ROOM_SECONDS", 0.3)
+    one, other = process(None), process(None)
+    holds(one, 1)
+    assert refused(other)
+    assert not other.take()
+    time.sleep(0.35)
+    assert take(other, 20) == 20
+
+
+def test_a_lack_of_room_that_is_found_again_and_again_is_remembered_longer_each_time(monkeypatch):
+    monkeypatch.setattr(connection_slots, "FIRST_ROOM_SECONDS", 0.3)
+    monkeypatch.setattr(connection_slots, "ROOM_SECONDS", 1.2)
+    one, other = process(None), process(None)
+    holds(one, 3)
+    for seconds in (0.3, 0.6, 1.2, 1.2):
+        assert refused(other)
+        time.sleep(seconds - 0.15)
+        assert not other.take()
+        time.sleep(0.2)
+    time.sleep(1.2)
+    assert refused(other)
+    time.sleep(0.35)
+    assert other.take(), "what was long ago is no sign any more"
+
+
+def test_several_that_are_refused_at_once_are_one_sign_of_a_lack_of_room(monkeypatch):
+    monkeypatch.setattr(connection_slots, "FIRST_ROOM_SECONDS", 0.3)
+    one, others = process(None), [process(None) for _ in range(5)]
+    holds(one, 3)
+    assert all(other.take() for other in others)
+    assert all(other.crowded() for other in others)
+    for other in others:
+        other.release()
+    time.sleep(0.4)
+    assert others[0].take()
+
+
 def test_one_s_own_connections_show_a_lack_of_room_too():
     one = process(None)
     holds(one, 2)

@@ -3,12 +3,14 @@
 vestnik:slots:SERVICE   worker → "held until wanted live wanting since": how many slots it has, until when it is
                         believed to live, and to want more; how many of its connections are open; since when it wants
                         more and has none (0: it does not), and since when it has any (µs by Redis's clock)
-                        room: "most until": how many connections the service took when it refused one more
+                        room: "most until for": how many connections the service took when it refused one more, until
+                        when that is believed, and for how long it was
                         opens: from when on slots are given. A process that finds nothing here does not know what
                         others hold, for Redis may have forgotten it; they all say so within a second.
 
 Where nobody said how many there may be (`total`), everybody takes what they like, until the service refuses one: then
-it is known, and remembered for a while (decision 0030).
+it is known, and remembered for a while (decision 0030): a moment at first, for it may just have broken off; longer
+each time that is found again.
 """
 
 import logging
@@ -38,7 +40,10 @@ TURN_SECONDS = 5.0
 """For so long a process may keep its connection to itself while another has none and wants one."""
 
 ROOM_SECONDS = 300.0
-"""For so long it is remembered how many connections the service takes; then one more is tried."""
+"""For so long it is remembered how many connections the service takes, at most; then one more is tried."""
+
+FIRST_ROOM_SECONDS = 5.0
+"""The same at first; twice as long where one more is refused again before as much time has passed once more."""
 
 # A worker says how many it holds, and may take one more: if there is one, and it has less than its even share or nobody
 # wants what is his; who has none comes before who has some, and who has waited longer for their first before others.
@@ -47,16 +52,17 @@ ROOM_SECONDS = 300.0
 EXCHANGE = """
     local total, live, sharing, rivals, mine = spec.held, 0, 1, {}, {wanted = 0, wanting = 0, since = 0}
     local entries = redis.call('HGETALL', KEYS[1])
-    local room, opens = spec.limit or math.huge, nil
+    local room, opens, remembered, until_then = spec.limit or math.huge, nil, 0, 0
     for i = 1, #entries, 2 do
         local name, value = entries[i], entries[i + 1]
-        local most, known_until = string.match(value, '^(%d+) (%d+)$')
+        local most, known_until, known_for = string.match(value, '^(%d+) (%d+) (%d+)$')
         local held, lease_end, wanted, open, wanting, since =
             string.match(value, '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+)$')
         if name == 'opens' then
             opens = tonumber(value)
         elseif name == 'room' and most then
-            if tonumber(known_until) > now then room = math.min(room, tonumber(most)) end
+            remembered, until_then = tonumber(known_for), tonumber(known_until)
+            if until_then > now then room = math.min(room, tonumber(most)) end
         elseif held and name == spec.worker then
             mine = {wanted = tonumber(wanted), wanting = tonumber(wanting), since = tonumber(since)}
         elseif held and tonumber(lease_end) <= now then
@@ -75,7 +81,10 @@ EXCHANGE = """
     if spec.crowded then
         local others = live + math.min(spec.live, spec.held - 1)
         if others > 0 then
-            redis.call('HSET', KEYS[1], 'room', string.format('%d %.0f', others, now + spec.remembered))
+            local again = remembered > 0 and now < until_then + remembered
+            local known_for = math.min(again and 2 * remembered or spec.at_first, spec.remembered)
+            if until_then > now then known_for = math.max(remembered, spec.at_first) end
+            redis.call('HSET', KEYS[1], 'room', string.format('%d %.0f %.0f', others, now + known_for, known_for))
         end
         return {others > 0 and 1 or 0, 0, 1}
     end
@@ -140,6 +149,7 @@ class RedisSlots:
             "wanted": int(WANTED_SECONDS * 1e6),
             "turn": int(TURN_SECONDS * 1e6),
             "remembered": int(ROOM_SECONDS * 1e6),
+            "at_first": int(min(FIRST_ROOM_SECONDS, ROOM_SECONDS) * 1e6),
         }
         self._scripts = Scripts(redis_url, key, {"exchange": EXCHANGE})
         self._lock = threading.Lock()
