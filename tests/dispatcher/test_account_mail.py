@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -18,10 +19,12 @@ from dispatcher.providers.memory import MemoryProvider
 from dispatcher.providers.smtp import SmtpProvider
 from dispatcher.providers.url import SmtpConfig
 from dispatcher.runs import ticking
+from dispatcher.sending import doubts
 from tests.smtp_servers import Drop, RecordingServer, Say
 from tests.system.processes import wait_until
 from vestnik import account_deletion, clock
 from vestnik.accounts.letters import GIVE_UP_AFTER, AccountLetter
+from vestnik.mailings import outages
 
 SECRET = "https://vestnik.test/reset/secret"
 
@@ -441,3 +444,20 @@ def test_what_was_queued_for_a_deleted_account_is_never_sent(service, post_offic
     letter = AccountLetter.objects.get()
     assert service.letters == []
     assert (letter.state, letter.recipient, letter.subject, bytes(letter.content)) == ("expired", alice.email, "", b"")
+
+
+def test_some_addresses_that_are_refused_in_doubt_halt_nobody_at_the_next_job(service, post_office, monkeypatch):
+    """People sign up with addresses whose servers do not want us; the next letter comes hours later."""
+    monkeypatch.setattr(doubts, "QUIET", 0.1)
+    wrong = [f"user{number}@example.org" for number in range(doubts.FEW + 3)]
+    for address in wrong:
+        service.always("rcpt", Say(550, "5.7.1 this person wants no mail"), recipient=address)
+    write(*wrong)
+    post_office.work()
+    refused = time.monotonic()
+    shift(timedelta(hours=-5), "due_at")
+    write()
+    wait_until(lambda: time.monotonic() > refused + 2 * doubts.QUIET)
+    post_office.work()
+    assert outages.current() is None
+    assert states() == ["queued"] * len(wrong) + ["sent"]
