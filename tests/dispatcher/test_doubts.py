@@ -322,6 +322,14 @@ def test_mailboxes_that_are_full_again_and_again_end_and_halt_nothing(alice, eng
     assert outages.current() is None
 
 
+def test_letters_to_one_domain_that_is_away_end_and_halt_nothing(alice, engine, provider, lane, settings):
+    settings.MAX_ATTEMPTS = 3
+    run = launched(make_mailing(alice, 40))
+    provider.always(Answer(Outcome.TEMPORARY, 450, "4.4.1 no answer from host"))
+    work(lane, alice, until=lambda: states(run) == ["failed"] * 40, seconds=60)
+    assert outages.current() is None
+
+
 @pytest.mark.parametrize("count", [doubts.FEW, doubts.FEW + 1, doubts.MANY - 1])
 def test_the_last_letters_of_a_run_that_was_taken_end_when_refused_for_themselves(
     alice, engine, provider, lane, caplog, count

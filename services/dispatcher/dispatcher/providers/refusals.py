@@ -34,6 +34,7 @@ _OF_ONE = frozenset({*_ADDRESS, "2.2", "2.3", "2.4", "3.4", "6.7"})
 """For now, these still are about one mailbox; others may be how a service in trouble answers everybody."""
 _BEFORE_A_RECIPIENT = frozenset({"2.3", "3.4", "6.7"})
 """The letter's affairs that can be known at MAIL."""
+_ON_THE_WAY = frozenset(f"4.{detail}" for detail in range(1, 8))
 _OTHER_ADDRESS, _CLOSED_LIST = "1.0", "7.2"
 _TAKES_NO_MAIL, _TOO_LARGE_OVER_HTTP = 556, 413
 _LEAVE_ALONE = frozenset({421, 429})
@@ -146,6 +147,15 @@ def may_meet_everybody(receipt: Receipt) -> bool:
         return True
     of_one = enhanced_code(said, "4") in _OF_ONE or _GREYLISTED.search(said) or _TOO_LARGE.search(said)
     return not of_one and not _is_of_the_recipient("RCPT", _VARYING.sub(" ", said))
+
+
+def party(receipt: Receipt) -> str:
+    """Who is refused: the recipient; or all of its domain, where the way to that is (RFC 3463, X.4.1 to X.4.7)."""
+    recipient = receipt.letter.recipient
+    code = enhanced_code(receipt.answer[:ANSWER_LIMIT].lower(), "4")
+    if receipt.about is About.LETTER and code in _ON_THE_WAY:
+        return recipient.rpartition("@")[2]
+    return recipient
 
 
 def is_of_one_recipient(words: str) -> bool:

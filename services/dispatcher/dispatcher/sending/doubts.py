@@ -29,7 +29,8 @@ from vestnik import addresses
 logger = logging.getLogger(__name__)
 
 MANY = 20
-"""Recipients refused, and nothing taken since: nothing more is handed over before it is known why."""
+"""Recipients refused (or domains: refusals.party), and nothing taken since: nothing more is handed over before it is
+known why."""
 FEW = 5
 """Fewer than these are not many where no more letters come."""
 OTHERS_SPEAK = 2.0
@@ -163,7 +164,7 @@ class Doubts:
         with self._lock:
             self._refusals[refusal.receipt.letter.delivery_id] = refusal
             if len(self._recipients) < REMEMBERED:
-                self._recipients[refusal.receipt.letter.recipient] = refusal.ended
+                self._recipients[refusals.party(refusal.receipt)] = refusal.ended
             self._refused_since = min(self._refused_since, refusal.ended)
             if self._many_since is None and len(self._recipients) >= MANY:
                 self._many_since = time.monotonic()
