@@ -36,7 +36,7 @@ _BEFORE_A_RECIPIENT = frozenset({"2.3", "3.4", "6.7"})
 """The letter's affairs that can be known at MAIL."""
 _ON_THE_WAY = frozenset(f"4.{detail}" for detail in range(1, 8))
 _OTHER_ADDRESS, _CLOSED_LIST = "1.0", "7.2"
-_TAKES_NO_MAIL, _TOO_LARGE_OVER_HTTP = 556, 413
+_STORAGE, _TAKES_NO_MAIL, _TOO_LARGE_OVER_HTTP = 552, 556, 413
 _LEAVE_ALONE = frozenset({421, 429})
 
 _SENDER = re.compile(
@@ -44,9 +44,12 @@ _SENDER = re.compile(
     r"(?: is| was| has been)?(?: currently| temporarily)? "
     r"(?:reject|refus|denied|not |suspend|disabl|block|invalid|unknown|unauthori|verif|does)"
     r"|(?:domain|address) of (?:the )?sender|(?:invalid|unknown|bad|unverified|unauthori[sz]ed) (?:envelope )?sender"
-    r"|(?:from|return[- ]path|reverse[- ]path|envelope[- ]from) address\b|(?:client host|helo command) rejected"
+    r"|from address\b|(?:return|reverse)[- ]path\b|envelope[- ]from\b|(?:client host|helo command) rejected"
+    r"|verify (?:the |your )?sender"
 )
-"""What beats a code of the address, which a server takes for a sender's, too."""
+"""What beats a code of the address, which a server takes for a sender's, too …"""
+_OURS = re.compile(r"\bmail from\b|\bsending\b")
+"""… and so do these, and what else is said of us."""
 _PACE = re.compile(
     r"too (?:many|much|fast|frequent|quickly)|\brate\b|throttl|slow(?:er| down)|exceed\w* .{0,40}(?:limit|quota|number)"
     r"|(?:limit|quota|number) .{0,60}exceed|(?:hourly|daily|monthly|sending|relay\w*|connections?|messages?)"
@@ -57,6 +60,8 @@ _OF_SENDING = re.compile(
     r"\b(?:send\w*|sent|submi\w+|outgoing|outbound|daily|hourly|monthly|rate|your|you've|you have|connections?|messages"
     r"|recipients|relay\w*)\b|\bper (?:day|hour|minute|second)\b"
 )
+_HOW_MANY = re.compile(rf"{_OF_SENDING.pattern}|too (?:many|much|fast)|throttl")
+"""What a quota has to be of where 552 may mean the mailbox's (RFC 5321, 4.2.3)."""
 _RECEIVES_TOO_MUCH = re.compile(r"receiving (?:mail|messages|e-?mail) (?:at a rate|too (?:quickly|fast))")
 _FULL = re.compile(
     r"(?:mailbox|inbox|maildir|user|recipient)(?:'s)?\b.{0,60}"
@@ -101,7 +106,7 @@ _RECIPIENT = re.compile(
 _NOT_THE_RECIPIENT = re.compile(
     r"\b(?:you|your|you're|send\w*|client|host|server|ip|reverse|dns|lookup|relay\w*|spam\w*|block\w*|polic\w*"
     r"|auth\w*|log(?:ged)? ?(?:in|on)\w*|sign(?:ed)? ?in\w*|from|api|keys?|tokens?|credentials?|password|verif\w*"
-    r"|callout)\b"
+    r"|callout|templates?|variables?|param\w*|fields?|headers?)\b"
 )
 _RECIPIENT_OVER_HTTP = re.compile(r"recipient|mailbox|inbox|addressee")
 """A user or an account is ours there as often."""
@@ -190,6 +195,8 @@ def _by_code(step: str, enhanced: str, said: str, plain: str, for_now: bool) -> 
     found = _BY_CODE.get(enhanced)
     if found is About.LETTER and step == "MAIL" and enhanced not in _BEFORE_A_RECIPIENT:
         return About.UNCLEAR  # nobody has named a recipient yet
+    if found is About.LETTER and subject in ("1", "2") and (_US.search(said) or _OURS.search(plain)):
+        return About.US
     if found is not None:
         return found
     return About.US if for_now and subject == "3" else None
@@ -201,7 +208,7 @@ def _by_words(step: str, code: int, enhanced: str, said: str, plain: str) -> Abo
         return About.LETTER
     if step != "MAIL" and enhanced != _OTHER_ADDRESS and (_is_of_the_recipient(step, plain) or code == _TAKES_NO_MAIL):
         return About.LETTER
-    if _PACE.search(said):
+    if _PACE.search(said) and not (code == _STORAGE and not enhanced and not _HOW_MANY.search(plain)):
         return About.PACE
     if _US.search(said) or (for_now and _TROUBLE.search(plain)):
         return About.US
