@@ -334,7 +334,7 @@ def test_no_room_for_a_connection_is_no_fault_of_the_service(alice, provider, la
 
 
 def test_letters_that_are_sent_in_the_foreground_go_by_it_too(alice, engine, provider, settings):
-    settings.PROBE_BACKOFF = [0.05, 0.05]
+    settings.PROBE_BACKOFF = [0.05, 0.05, 1]
     run = launched(make_mailing(alice, 1))
     provider.fail(AWAY)
     with pytest.raises(foreground.ServiceDown):

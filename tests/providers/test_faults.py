@@ -312,7 +312,7 @@ HANDING_OVER = [
             for code in (421, 450, 451, 452, 454, 499)
         ),
         *(
-            Case(step, Say(code), P, code, options=options, doubtful=code != 552)
+            Case(step, Say(code), P, code, options=options, doubtful=True)
             for step in ("mail", "rcpt", "data", "content")
             for code in (500, 501, 550, 552, 554, 571)
         ),

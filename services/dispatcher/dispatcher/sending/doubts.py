@@ -41,7 +41,7 @@ LEAST_WAIT = 5.0
 """Seconds after which a letter that was refused in doubt is due again, at the earliest: by then it is decided."""
 JUST_BEFORE = 300.0
 """Seconds from the last letter that was taken to the first refusal, within which the service does take our letters."""
-COUNTED = 3600.0
+COUNTED = 6 * 3600.0
 """Seconds for which a recipient that was refused counts, though nothing is taken."""
 REMEMBERED = 10_000
 """Letters and recipients of which it is known that they were refused; of more it is forgotten."""
