@@ -211,7 +211,7 @@ def test_a_wrong_certificate_and_a_refused_login_are_told_once_and_cost_nothing(
             assert "certificate" in outage.message
             assert uncharged(mailing)
             post.certificate = right
-            wait_until(lambda: "login" in getattr(outages.current(), "words", ""))
+            wait_until(lambda: "login" in getattr(outages.current(), "message", ""))
             tried = post.connections_made
             wait_until(lambda: post.connections_made >= tried + 3)
             assert uncharged(mailing)

@@ -136,7 +136,7 @@ def test_retry_after_is_obeyed_by_all(alice, bob, api, dispatcher):
     wait_until(lambda: api.letters)
     asked = time.monotonic()
     his = make_mailing(bob, 5)
-    assert comes_about(lambda: getattr(outages.current(), "trouble", None) == OutageReason.THROTTLED, 1)
+    assert comes_about(lambda: getattr(outages.current(), "reason", None) == OutageReason.THROTTLED, 1)
     wait_until(over(hers), 20)
     wait_until(over(his), 20)
     arrived = sorted(letter.arrived for letter in api.letters)
