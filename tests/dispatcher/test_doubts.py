@@ -351,13 +351,13 @@ def test_letters_in_hand_may_yet_be_taken_so_the_refusals_of_a_few_do_not_stand(
     """Four at a time, each answered later than it is quiet."""
     run = launched(make_mailing(alice, 40))
     engine = Engine(MemoryProvider(connections=4)).start()
-    engine.provider.always(POLICY)
-    engine.provider.hold()
+    engine.provider.always(POLICY)  # type: ignore[attr-defined]
+    engine.provider.hold()  # type: ignore[attr-defined]
     over = threading.Event()
 
     def answer():
         while not over.wait(1.0):
-            engine.provider.release(4)
+            engine.provider.release(4)  # type: ignore[attr-defined]
 
     thread = threading.Thread(target=answer)
     thread.start()
@@ -373,7 +373,7 @@ def test_letters_in_hand_may_yet_be_taken_so_the_refusals_of_a_few_do_not_stand(
     finally:
         over.set()
         thread.join()
-        engine.provider.release()
+        engine.provider.release()  # type: ignore[attr-defined]
         engine.stop()
 
 
