@@ -50,7 +50,10 @@ def main() -> None:
             multiprocessing.set_start_method("fork")
         argv = ["dispatcher.main", "--processes", processes, "--threads", threads, "--queues", part]
         argv += ["--worker-shutdown-timeout", SHUTDOWN]
-        sys.argv = [str(Path(cli.__file__).with_name("__main__.py")), *argv]  # by that name it begins anew after SIGHUP
+        sys.argv = [
+            str(Path(cli.__file__).with_name("__main__.py")),
+            *argv,
+        ]  # by that name it begins again after SIGHUP
         sys.exit(cli.main())  # type: ignore[no-untyped-call]
     else:
         sys.stderr.write("usage: python -m dispatcher [health] control|bulk|scheduler\n")

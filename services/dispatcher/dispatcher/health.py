@@ -71,15 +71,15 @@ def _workers(part: str, processes: int) -> str:
 
 
 def _scheduler() -> str:
-    ticked, started = cache.get("vestnik:tick"), cache.get(SCHEDULER_STARTED)
+    last_tick, started = cache.get("vestnik:tick"), cache.get(SCHEDULER_STARTED)
     now = time.time()
-    if ticked is not None and now < _latest_after(ticked):
-        return f"the last tick was {now - ticked:.0f} s ago"
+    if last_tick is not None and now < _latest_after(last_tick):
+        return f"the last tick was {now - last_tick:.0f} s ago"
     if started is not None and now < _latest_after(started):
         return f"started {now - started:.0f} s ago"
-    if ticked is None:
+    if last_tick is None:
         raise Unhealthy("There was no tick as far as is known. Is the cache away?")
-    raise Unhealthy(f"The last tick was {now - ticked:.0f} s ago.")
+    raise Unhealthy(f"The last tick was {now - last_tick:.0f} s ago.")
 
 
 def _latest_after(at: float) -> float:
@@ -88,7 +88,7 @@ def _latest_after(at: float) -> float:
 
 
 def _lives(pid: int) -> bool:
-    """Not so, if it is of the container's life before this one, or only waits to be buried."""
+    """Not so, if it is of the container's life before this one, or only waits to be reaped."""
     try:
         os.kill(pid, 0)
         return not Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].startswith(" Z")

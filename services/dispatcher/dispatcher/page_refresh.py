@@ -1,4 +1,4 @@
-"""Has nginx fetch anew the public pages that changed: a request with the front's secret passes its copy by, and the
+"""Has nginx fetch again the public pages that changed: a request with the front's secret passes its copy by, and the
 answer takes the copy's place.
 
 One job does it at a time in the whole installation, so that a front that hangs keeps one thread of the control process,
@@ -64,7 +64,7 @@ def refresh() -> None:
         jobs.refresh_pages(delay=AGAIN_AFTER * 1.1)
     if faults:
         named = ", ".join(f"{path} ({fault})" for path, fault in list(faults.items())[:NAMED])
-        logger.warning("public pages were not fetched anew, they are tried again: %s", named)
+        logger.warning("public pages were not fetched again, they are tried again: %s", named)
         _try_again()
 
 
@@ -113,7 +113,7 @@ def _refresh(due: QuerySet[StalePage]) -> tuple[bool, dict[str, str], bool]:
 
 
 async def _fetch(paths: list[str]) -> tuple[set[str], dict[str, str], bool]:
-    """Those of the paths that nginx has anew; the others that were tried; whether it was given up."""
+    """Those of the paths that nginx has again; the others that were tried; whether it was given up."""
     fetched: set[str] = set()
     faults: dict[str, str] = {}
     in_a_row = 0
@@ -140,7 +140,7 @@ async def _fetch(paths: list[str]) -> tuple[set[str], dict[str, str], bool]:
 
 
 async def _get(session: aiohttp.ClientSession, path: str) -> str:
-    """Fetch the page; why it is not kept anew, or nothing."""
+    """Fetch the page; why it is not kept again, or nothing."""
     try:
         async with session.get(f"{settings.FRONT_URL}/{path.lstrip('/')}", allow_redirects=False) as answer:
             await answer.read()

@@ -14,8 +14,8 @@ from vestnik.settings import DATABASES, DEAD_JOB_TTL, INSTALLED_APPS, MODE, REDI
 
 INSTALLED_APPS = [*INSTALLED_APPS, "dispatcher"]
 
-# The ledger's statements are prepared by name (ledger.py): planning them anew costs more than running them. Django
-# turns preparing off; this threshold allows it, and is too high for anything to be prepared that did not ask for it.
+# The ledger's statements are prepared by name (ledger/statements.py): planning them again costs more than running them.
+# Django turns preparing off; this threshold allows it, and is too high for what did not ask to be prepared.
 # Their plans are generic ones that walk the indexes made for them, whatever the statistics of a table that was empty
 # when the plan was made.
 PLANNING = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off"

@@ -5,7 +5,7 @@ Its state is a hash in Redis, shared by all processes and read by pages (vestnik
     failures   how many there were in a row, while it is closed
     next       when the next probe may begin (ms by Redis's clock); there is no such field while it is closed
     since      when it opened
-    times      how many probes in a row were in vain: each waits longer (PROBE_BACKOFF)
+    times      how many probes in a row failed: each waits longer (PROBE_BACKOFF)
     trouble, words   what it was; no word of it names anybody
     refused          whether letter after letter was refused, whatever came after: only one that is taken closes it
     service          whose name; what is known of another service counts for nothing
@@ -211,7 +211,7 @@ class Breaker:
             self._silent_domains.clear()
 
     def publish(self) -> None:
-        """Tell the others what was heard. Cheap where there is nothing to tell."""
+        """Publish what was recorded. Cheap where there is nothing new."""
         if not (self._works or self._silence or self._hold or self._refusal or self._again):
             return
         with self._lock:
@@ -259,7 +259,7 @@ class Breaker:
         return self._fail(OutageReason.MISCONFIGURED, str(error), settings.BREAKER_FAILURES, waits)
 
     def renew(self) -> None:
-        """Once a second: keep a probe that is out, tell what was heard, see what others found. Never raises."""
+        """Once a second: keep a probe that is out, publish what was recorded, see what others found. Never raises."""
         self.publish()
         returned, self._returned = self._returned, None
         if returned and self.probing:  # its lane had left, and nobody said why

@@ -27,7 +27,7 @@ PATIENCE = 0.5
 class Lane:
     """One call of `deliver`: what it has in hand and what came back."""
 
-    __slots__ = ("answered", "changed", "heir", "last_turn", "receipts", "taken", "trouble", "yielded")
+    __slots__ = ("answered", "changed", "last_turn", "on_late", "receipts", "taken", "trouble", "yielded")
 
     def __init__(self, lock: threading.Lock) -> None:
         self.receipts: deque[Receipt] = deque()
@@ -37,7 +37,7 @@ class Lane:
         self.yielded = 0
         self.last_turn = 0
         self.trouble: ProviderError | None = None
-        self.heir: Callable[[Receipt], None] | None = None
+        self.on_late: Callable[[Receipt], None] | None = None
         """Who is told of further receipts, once the lane's thread has left."""
         self.changed = threading.Condition(lock)
 
@@ -64,8 +64,8 @@ class Lanes(Generic[Connection]):
         wanted: Callable[[], ProviderError | None],
     ) -> None:
         """`hand_over` gets each letter with its connection. `wanted` hears that a lane waits and nothing is free, and
-        returns why it waits in vain, if that is known. Both are called in the lane's thread, `wanted` under the lock:
-        it must not call back."""
+        returns why it waits for nothing, if that is known. Both are called in the lane's thread, `wanted` under the
+        lock: it must not call back."""
         self._hand_over = hand_over
         self._wanted = wanted
         self._lock = threading.Lock()
@@ -197,7 +197,7 @@ class Lanes(Generic[Connection]):
     def _leave(self, lane: Lane, late: Callable[[Receipt], None]) -> None:
         """Leave what is in hand behind: `late` hears of it."""
         with self._lock:
-            lane.heir = late
+            lane.on_late = late
             left = _drained(lane)
         for receipt in left:
             late(receipt)
@@ -257,19 +257,19 @@ class Lanes(Generic[Connection]):
         self._answered.add(lane)
 
     def flush(self) -> None:
-        """Wake the lanes for which something changed; tell the heirs of those that have left."""
+        """Wake the lanes for which something changed; give receipts to the callbacks of those that have left."""
         inherited: list[tuple[Callable[[Receipt], None], list[Receipt]]] = []
         with self._lock:
             while self._answered:
                 lane = self._answered.pop()
-                if lane.heir is None:
+                if lane.on_late is None:
                     lane.changed.notify()
                 else:
-                    inherited.append((lane.heir, _drained(lane)))
+                    inherited.append((lane.on_late, _drained(lane)))
             self._wake_for_free()
-        for heir, receipts in inherited:
+        for on_late, receipts in inherited:
             for receipt in receipts:
-                heir(receipt)
+                on_late(receipt)
 
     def fail(self, error: ProviderError) -> None:
         """No connection can be had: every lane that waits for one ends with this error."""

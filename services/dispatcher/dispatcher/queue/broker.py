@@ -153,7 +153,7 @@ _hands: dict[tuple[str, str], dict[str, None]] = {}
 
 def _in_hand(broker: Broker, queue_name: str) -> dict[str, None]:
     """The ids of what this process's threads have of a queue. It outlives consumers: threads work on while one is made
-    anew. What waits for its time does not, for Dramatiq lets go of it then.
+    again. What waits for its time does not, for Dramatiq lets go of it then.
     """
     hand = _hands.setdefault((broker.broker_id, queue_name), {})
     if queue_name != q_name(queue_name):

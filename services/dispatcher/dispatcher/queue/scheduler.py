@@ -47,7 +47,7 @@ class Scheduler(periodiq.Scheduler):  # type: ignore[misc]
 
     def look(self) -> bool:
         """Whether the queue takes what is written. What it had may be gone when it does so again, or for the first
-        time: everything that is due is looked for anew.
+        time: everything that is due is looked for again.
         """
         try:
             redis_client.write(impatient_redis())

@@ -96,7 +96,7 @@ def close() -> None:
 
 
 def imports() -> None:
-    """Hint at imports that were left lying, and forget what is kept of old ones."""
+    """Hint at imports that are overdue, and prune what is kept of old ones."""
     for import_id in import_jobs.to_do(older_than=HINTED_WITHIN):
         jobs.IMPORT_CLIENTS.enqueue(import_id)
     import_jobs.prune_files()

@@ -1,6 +1,6 @@
 """Lanes: an owner's slots, each held by an expiring token in Redis, so that however many messages arrive, as many work.
 
-All of this is a hint: were Redis to forget it, the tick would wake every lane that should be awake.
+All of this is a hint: were Redis to lose it, the tick would wake every lane that should be awake.
 """
 
 import logging
@@ -58,7 +58,7 @@ FAULTS = (redis.RedisError, OSError, Retry, Error)
 
 RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
 EXTEND = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0"
-FORGET = "if redis.call('PTTL', KEYS[1]) > tonumber(ARGV[1]) then return redis.call('DEL', KEYS[1]) end return 0"
+FREE = "if redis.call('PTTL', KEYS[1]) > tonumber(ARGV[1]) then return redis.call('DEL', KEYS[1]) end return 0"
 
 
 class SlotUnknown(Retry):
@@ -82,7 +82,7 @@ def free_waiting_slots() -> None:
     keep theirs. Raises redis.RedisError.
     """
     for key in impatient_redis().scan_iter(match="vestnik:lane:*", count=1000):
-        impatient_redis().eval(FORGET, 1, key, _ms(RUNNING))
+        impatient_redis().eval(FREE, 1, key, _ms(RUNNING))
 
 
 def may_come_again(retries: int, error: BaseException) -> bool:

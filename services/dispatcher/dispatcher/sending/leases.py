@@ -14,7 +14,7 @@ from vestnik.mailings.ledger.models import Worker
 
 logger = logging.getLogger(__name__)
 
-# A worker that was declared dead stays so: it enlists anew.
+# A worker that was declared dead stays so: it enlists again.
 BEAT = "UPDATE mailings_worker SET beat_at = clock_timestamp() WHERE id = %s AND ended_at IS NULL"
 END = "UPDATE mailings_worker SET ended_at = clock_timestamp() WHERE id = %s AND ended_at IS NULL"
 

@@ -25,23 +25,23 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        deeds = parser.add_subparsers(dest="deed", required=True, metavar="list | show | requeue | discard")
-        deeds.add_parser("list", help="all of them, the newest first")
-        deeds.add_parser("show", help="one, and what it died of").add_argument("ids", metavar="ID", nargs=1)
+        actions = parser.add_subparsers(dest="action", required=True, metavar="list | show | requeue | discard")
+        actions.add_parser("list", help="all of them, the newest first")
+        actions.add_parser("show", help="one, and what it died of").add_argument("ids", metavar="ID", nargs=1)
         for name, what in (("requeue", "try them again"), ("discard", "take them out for good")):
-            deed = deeds.add_parser(name, help=what)
-            deed.add_argument("ids", metavar="ID", nargs="*")
-            deed.add_argument("--all", action="store_true", help="all that are there")
+            action = actions.add_parser(name, help=what)
+            action.add_argument("ids", metavar="ID", nargs="*")
+            action.add_argument("--all", action="store_true", help="all that are there")
 
-    def handle(self, *, deed: str, ids: list[str] | None = None, all: bool = False, **_options: Any) -> None:  # noqa: A002
+    def handle(self, *, action: str, ids: list[str] | None = None, all: bool = False, **_options: Any) -> None:  # noqa: A002
         try:
-            if deed == "list":
+            if action == "list":
                 self._list(dead_jobs.listed())
-            elif deed == "show":
+            elif action == "show":
                 self._show(self._found(ids or [])[0])
             elif bool(ids) == all:
                 raise bad_usage("Which ones? Name their ids, or say --all.")
-            elif deed == "requeue":
+            elif action == "requeue":
                 self._each(dead_jobs.requeue, ids, "tried again")
             else:
                 self._each(dead_jobs.discard, ids, "discarded")

@@ -101,11 +101,11 @@ def refill(counter: Counter, rules: Rules) -> bool:
         return False
     try:
         if not counter.vouched_for():
-            counter.forget()
+            counter.clear()
             _load(counter, rules, lambda: lock.extend(LOCK_SECONDS, replace_ttl=True))
             lock.extend(LOCK_SECONDS, replace_ttl=True)
             counter.vouch(PAUSE)
-    except LockError:  # it took too long: another has begun anew
+    except LockError:  # it took too long: another has begun again
         return False
     finally:
         with suppress(LockError):

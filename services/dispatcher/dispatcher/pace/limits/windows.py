@@ -270,7 +270,7 @@ class Counter:
         """From now on Redis knows everything; tokens are granted after `pause` seconds."""
         self._run("vouch", [READY], pause=int(pause * 1e6))
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Empty all windows; what is outstanding stays so."""
         self.client.delete(READY)
         names = (name for name in self.client.scan_iter(match=f"{PREFIX}*:*", count=1000))

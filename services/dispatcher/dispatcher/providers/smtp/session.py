@@ -24,7 +24,7 @@ NO_UTF8 = "The mail service does not take addresses with letters outside ASCII (
 
 MOST_REFUSALS = 4
 """Letters refused in a row after which a session is left: servers count what they refuse (RCPT, and DATA after it), and
-answer more and more slowly, or hang up. The next session counts anew."""
+answer more and more slowly, or hang up. The next session counts again."""
 
 KEPT_AFTER = 1.0
 """Seconds unused after which even a new connection may have been closed at the other end without our knowing."""
