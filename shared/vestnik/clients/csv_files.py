@@ -103,7 +103,8 @@ class Sheet:
         sample = list(self._lines.ahead(_SAMPLE_LINES, _SAMPLE))
         if not any(line.strip() for line in sample):
             raise ImportRefused(_("The file is empty."))
-        if hint := _SEPARATOR_LINE.fullmatch(sample[0]):
+        hint = _SEPARATOR_LINE.fullmatch(sample[0])
+        if hint:
             delimiter = delimiter or (hint[1] if hint[1] in SEPARATORS else "")
         self.delimiter, self._has_blanks, rows, place = _layout(sample, delimiter)
         self._lines.drop(rows[place.row].line - 1)
@@ -112,15 +113,22 @@ class Sheet:
         self.header = [name.strip() for name in first_row.cells]
         self._first_line += len(self._lines.taken)
         below = [row.cells for row in rows[place.row + 1 :] if not row.fault]
-        self.columns = headers.understand(self.header, place.column, below)
+        above = [row.cells for row in rows[1 if hint else 0 : place.row]]
+        self.columns = headers.understand(self.header, place, above, below)
 
     def rows(self) -> Iterator[Row]:
         """The rows that are not blank, in their order."""
-        rows = self._all_rows()
+        rows = map(self._if_not_the_header, self._all_rows())
         return map(self._checked, rows) if self.found.may_have_bad_bytes else rows
 
     def _all_rows(self) -> Iterator[Row]:
         return _rows(self._lines, self.delimiter, self._has_blanks, self._first_line)
+
+    def _if_not_the_header(self, row: Row) -> Row:
+        """The row, with a fault if it names the columns again, as where one file is pasted below another."""
+        if row.cells[0].strip() != self.header[0] or [cell.strip() for cell in row.cells] != self.header:
+            return row
+        return Row(row.line, row.cells, row.fault or _("The line names the columns once more; it is no client."))
 
     def _checked(self, row: Row) -> Row:
         """The row, with a fault if some of its bytes mean nothing in the file's encoding."""
@@ -182,7 +190,8 @@ def _layout(sample: list[str], said: str) -> tuple[str, bool, list[Row], headers
             rows = list(_rows(_Lines(iter(sample)), separator, True, 1))
         readings.append((separator, has_blanks, rows))
         cells = [[] if row.fault else row.cells for row in rows]
-        found += [(place, len(readings) - 1) for place in headers.places(cells)]
+        if place := headers.place_of_names(cells):
+            found.append((place, len(readings) - 1))
     if found:
         place, index = max(found, key=lambda one: (one[0], -one[1]))
         return *readings[index], place
@@ -206,7 +215,9 @@ def _rows(lines: "_Lines", delimiter: str, has_blanks: bool, number: int) -> Ite
         lines.begin()
         try:
             cells = next(reader)
-            if len(lines.taken) > 1 and max(map(len, cells)) > MAX_CELL:
+            if len(lines.taken) > 1 and any(
+                len(cell) > MAX_CELL and len(as_written(cell)) > MAX_CELL for cell in cells
+            ):
                 raise _TooLong
         except StopIteration:
             return

@@ -6,8 +6,8 @@ rows decides. Nothing but a missing column of addresses sinks a file.
 """
 
 import re
-import unicodedata
-from collections.abc import Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
@@ -16,69 +16,18 @@ from django.conf import settings
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from vestnik.clients import attributes
+from vestnik.clients import attributes, column_names
 from vestnik.clients.encodings import ImportRefused
 
-MAX_COLUMNS = 1_000
+MAX_COLUMNS = attributes.MOST_NAMES + 5
+"""As many as an export of an owner's clients may have, or a file of its refused rows."""
 _TITLES = 40
 """Rows within which the columns' names are looked for."""
-_KEY_LENGTH = 200
+_NEARLY_ALL = 0.9
+"""Of the cells of a column that is called otherwise: so many are addresses where it is taken for that of addresses."""
+_OWN = ("email", "full_name", "comment")
+"""How Vestnik's own tables begin, but for the columns of refused rows."""
 
-
-def _plain(text: str) -> str:
-    """Without case and accents, so that ё is е and й is и."""
-    decomposed = unicodedata.normalize("NFKD", text).casefold()
-    return "".join(letter for letter in decomposed if unicodedata.category(letter) != "Mn")
-
-
-def _key(name: str) -> str:
-    """By what headers are compared: letters and digits alone."""
-    return "".join(letter for letter in _plain(name[:_KEY_LENGTH]) if letter.isalnum())
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(map(_key, text.split()))
-
-
-def _pattern(text: str) -> re.Pattern[str]:
-    return re.compile(_plain(text))
-
-
-# The second “еmail” begins with a Cyrillic letter.
-_EMAIL = _words(
-    "email еmail mail emailaddress mailaddress почта элпочта электроннаяпочта емейл емаил имейл мейл email1 "
-    "адресэлектроннойпочты адресэлпочты электронныйадрес emailvalue useremail"
-)
-_LIKE_EMAIL = _pattern(
-    "e?mail|почт|пошт|мейл|меил|маил|имеил|електроннаадреса|correo|courriel|posta|poczt|epost|posti|pastas|epasts"
-    "|邮箱|邮件|郵箱|郵件|信箱|メール|이메일|메일|ταχυδρομ|بريد|دואל|דואל"
-)
-# What is called so holds addresses only if some stand there: an “address” is a street, a “mail type” a word.
-_PERHAPS = _pattern(
-    "^(address|адрес|adresse|direccion|indirizzo|endereco)$|mailing|label|type|domain|status|consent|verif|confirm|optin"
-    "|optout|date|time|count|open|click|bounce|subscri|source|тип|статус|дата|подтвержд|соглас|открыт|клик|подпис"
-    "|почтовый|индекс|postal|количеств"
-)
-_FULL_NAME = _words(
-    "fullname фио полноеимя имяифамилия имяфамилия фамилияимя фамилияиимя фамилияимяотчество имяотчествофамилия "
-    "displayname полноеимяконтакта фиоклиента фиоконтакта піб nombrecompleto nomcomplet vollstandigername каквасзовут "
-    "вашеимя вашефио contactname clientname customername yourname"
-)
-_FIRST_NAME = _words("firstname givenname fname")
-_LAST_NAME = _words("lastname surname familyname lname фамилия фамилія прізвище")
-_OTHER_PARTS = _words(
-    "middlename additionalname patronymic отчество побатькові vorname nachname prenom apellido apellidos imię imie "
-    "nazwisko jmeno prijmeni cognome sobrenome secondname"
-)
-_NAME_PERHAPS = _words("name имя імя nombre nom nome imia")
-_NAME_AT_LAST = _words("наименование контрагент клиент контакт подписчик получатель client customer contact recipient")
-_COMMENT = _words("comment comments note notes комментарий комментарии примечание примечания заметки заметка коментар")
-_WHOSE = re.compile("^(billing|customer|contact|user|subscriber|client)(?=.)")
-_STATUS = _pattern(
-    "^(status|статус|subscribed|подписан|подписка|emailstatus|statusemail|availability|emailavailability)$"
-    "|unsub|optout|optedout|отпис|bounce|suppress|complain|blacklist|donotmail|donotcontact|donotemail|subscriptionstatus"
-    "|subscriberstatus|marketingstatus|статусподпис|статусemail|жалоб|чернысписок"
-)
 # One address and nothing else. No separator may stand in it, or a row that is not split yet would be one.
 _ADDRESS = re.compile(r"[^\s@,;|<>\"]{1,80}@[^\s@,;|<>\"]{1,250}")
 
@@ -103,26 +52,34 @@ def _ignored() -> frozenset[str]:
 class Columns:
     """Where in a row things stand.
 
-    A full name may be put together from several cells, in the file's order; where those are empty, from the cells of
-    `instead`. `statuses` are the columns that may say who does not want letters any more.
+    Where there is no address, the first of `other_emails` that has one is taken. A full name may be put together from
+    several cells, in the file's order; where those are empty, from the cells of `instead`. `statuses` are the columns
+    that may say who does not want letters any more. `by_content`: no name says that the addresses stand there.
+    `above` is how many rows stand above the names, and what the first of them says.
     """
 
     count: int
     email: int
+    other_emails: tuple[int, ...]
+    by_content: bool
     full_name: tuple[int, ...]
     instead: tuple[int, ...]
     comment: int | None
     attributes: dict[int, str]
     statuses: tuple[int, ...]
+    above: tuple[int, str]
 
 
 class Place(NamedTuple):
     """A row that may name the columns, and its column of addresses; the greater of two is the likelier."""
 
-    has_addresses: bool
+    is_own: bool
+    holds_addresses: bool
+    is_clients: bool
+    known_names: int
+    names: int
     likeness: int
     share: float
-    width: int
     row_from_below: int
     column_from_right: int
 
@@ -135,28 +92,104 @@ class Place(NamedTuple):
         return -self.column_from_right
 
 
-def places(rows: Sequence[list[str]]) -> Iterable[Place]:
-    """Where the columns could be named, in a file that begins with these rows."""
+def place_of_names(rows: Sequence[list[str]]) -> Place | None:
+    """Where the columns are named, in a file that begins with these rows; None where they are named nowhere.
+
+    What stands below a name and its addresses is data, whatever it looks like: a second file pasted below the first has
+    names, too, and some write “no e-mail” into a cell.
+    """
+    columns = _Addresses(rows)
+    found: list[Place] = []
+    data_from = len(rows)
     for number, names in enumerate(rows[:_TITLES]):
+        if number >= data_from:
+            break
+        if number in columns.rows:
+            continue
+        of_row = columns.places(number, names)
+        if of_row:
+            found.append(max(of_row, key=_as_column))
+        data_from = min([data_from, *(columns.first_below(number, place.column) for place in of_row)])
+    return max(found, default=None)
+
+
+def _as_column(place: Place) -> tuple[bool, bool, bool, bool, int, float, int]:
+    """Of the columns in one row, the greater is likelier. One that is called exactly so may be empty; somebody else's
+    address, such as a manager's, is that of clients only where there is no other.
+    """
+    is_exact = place.holds_addresses and place.likeness == 3
+    is_clients = place.holds_addresses and place.is_clients
+    has_some = place.share > 0
+    return place.is_own, is_exact, is_clients, has_some, place.likeness, place.share, place.column_from_right
+
+
+def _own_column(names: list[str]) -> int | None:
+    """The column of addresses of Vestnik's own tables, whose attributes may be called anything."""
+    for start in (0, len(of_refused())):
+        if tuple(name.strip() for name in names[start : start + len(_OWN)]) == _OWN:
+            return start
+    return None
+
+
+class _Addresses:
+    """Where addresses stand in a file's first rows."""
+
+    def __init__(self, rows: Sequence[list[str]]) -> None:
+        self._count = len(rows)
+        self._widths = list(map(_filled, rows))
+        self._filled: dict[int, list[int]] = {}
+        self._addresses: dict[int, list[int]] = {}
+        for number, row in enumerate(rows):
+            for column, cell in enumerate(row):
+                if cell.strip():
+                    self._filled.setdefault(column, []).append(number)
+                    if _is_address(cell):
+                        self._addresses.setdefault(column, []).append(number)
+        self.rows = {number for numbers in self._addresses.values() for number in numbers}
+        """Those with an address, which names nothing."""
+
+    def first_below(self, row: int, column: int) -> int:
+        """The first row below with an address in that column, or the number of rows."""
+        numbers = self._addresses.get(column, [])
+        at = bisect_right(numbers, row)
+        return numbers[at] if at < len(numbers) else self._count
+
+    def places(self, row: int, names: list[str]) -> list[Place]:
+        """Each column that might be that of addresses, if this row names the columns."""
+        own, found = _own_column(names), []
+        known, filled = sum(map(column_names.is_known, names)), _filled(names)
         for column, name in enumerate(names):
-            likeness = _likeness(name)
-            if not likeness:
-                continue
-            below = rows[number + 1 :]
-            share = sum(len(row) > column and _is_address(row[column]) for row in below) / max(1, len(below))
-            if share or likeness > 1 or number + 1 == len(rows):
-                yield Place(share > 0, likeness, share, len(names), -number, -column)
+            likeness = column_names.likeness(name)
+            addresses, cells = self._below(self._addresses, row, column), self._below(self._filled, row, column)
+            if likeness == 0:
+                is_one = addresses > 0 and addresses >= _NEARLY_ALL * cells and _may_be_a_name(name)
+            else:
+                may_be_empty = likeness > 1 or row + 1 == self._count
+                is_one = addresses > 0 or (may_be_empty and (known > 1 or row == 0 or likeness == 3))
+            if is_one and (known > 1 or not self._is_below_an_address(row, column, filled)):
+                holds = addresses > 0 or (likeness > 1 and cells == 0)
+                share = addresses / max(1, self._count - row - 1)
+                is_clients = not column_names.is_somebody_elses(name)
+                found.append(Place(column == own, holds, is_clients, known, filled, likeness, share, -row, -column))
+        return found
+
+    def _is_below_an_address(self, row: int, column: int, filled: int) -> bool:
+        """Whether an address stands above in that column, in a row as full, so that this one is data, too."""
+        numbers = self._addresses.get(column, [])
+        return any(self._widths[number] >= filled for number in numbers[: bisect_right(numbers, row)])
+
+    @staticmethod
+    def _below(numbers: dict[int, list[int]], row: int, column: int) -> int:
+        of_column = numbers.get(column, [])
+        return len(of_column) - bisect_right(of_column, row)
 
 
-def _likeness(name: str) -> int:
-    """How much a header looks like one of addresses: 3 exactly, 2 as one among others, 1 perhaps, 0 not at all."""
-    key = _key(name)
-    if "@" in name:
-        return 0
-    if key in _EMAIL:
-        return 3
-    is_like, is_perhaps = bool(_LIKE_EMAIL.search(key)), bool(_PERHAPS.search(key))
-    return 1 if is_perhaps and (is_like or key in ("address", "адрес")) else 2 if is_like else 0
+def _filled(row: list[str]) -> int:
+    return sum(bool(cell.strip()) for cell in row)
+
+
+def _may_be_a_name(cell: str) -> bool:
+    return "@" not in cell and any(map(str.isalpha, cell))
 
 
 def _is_address(cell: str) -> bool:
@@ -168,20 +201,38 @@ def first_of(cell: str) -> str:
     return cell.partition(":::")[0].strip() if ":::" in cell else cell.strip()
 
 
-def understand(header: list[str], email: int, rows: Sequence[list[str]]) -> Columns:
-    """What each column means, where it is known which holds the addresses and what the first rows hold."""
+def understand(header: list[str], place: Place, above: Sequence[list[str]], rows: Sequence[list[str]]) -> Columns:
+    """What each column means, where it is known which holds the addresses, and what the rows above and below hold."""
     if len(header) > MAX_COLUMNS:
         raise ImportRefused(
             _("The file has %(number)d columns; at most %(limit)d can be read.")
             % {"number": len(header), "limit": MAX_COLUMNS}
         )
-    keys = [_key(name) if index != email else "" for index, name in enumerate(header)]
-    names, instead = _names(keys, rows) or _names([_WHOSE.sub("", key) for key in keys], rows) or ((), ())
-    comment = next((index for index, key in enumerate(keys) if key in _COMMENT and index not in names), None)
+    email = place.column
+    keys = [column_names.key(name) if index != email else "" for index, name in enumerate(header)]
+    names, instead = _names(keys, rows) or _names(list(map(column_names.without_whom, keys)), rows) or ((), ())
+    comment = next((at for at, key in enumerate(keys) if key in column_names.COMMENT and at not in names), None)
     taken = {email, *names, comment}
     others = [index for index, name in enumerate(header) if index not in taken and name.strip() not in _ignored()]
-    statuses = tuple(index for index in others if _STATUS.search(keys[index]))
-    return Columns(len(header), email, names, instead, comment, _attribute_names(header, others), statuses)
+    statuses = tuple(index for index in others if column_names.STATUS.search(keys[index]))
+    emails = tuple(index for index in others if index not in statuses and column_names.likeness(header[index]) > 1)
+    return Columns(
+        count=len(header),
+        email=email,
+        other_emails=() if place.is_own else tuple(index for index in emails if _may_hold_addresses(rows, index)),
+        by_content=place.likeness == 0,
+        full_name=names,
+        instead=instead,
+        comment=comment,
+        attributes=_attribute_names(header, others),
+        statuses=statuses,
+        above=(len(above), " ".join(cell.strip() for row in above[:1] for cell in row).strip()),
+    )
+
+
+def _may_hold_addresses(rows: Sequence[list[str]], column: int) -> bool:
+    filled = [row[column] for row in rows if row[column : column + 1] and row[column].strip()]
+    return not filled or any(map(_is_address, filled))
 
 
 def _names(keys: list[str], rows: Sequence[list[str]]) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
@@ -190,18 +241,36 @@ def _names(keys: list[str], rows: Sequence[list[str]]) -> tuple[tuple[int, ...],
     def find(known: frozenset[str]) -> tuple[int, ...]:
         return tuple(index for index, key in enumerate(keys) if key in known)
 
-    parts = find(_FIRST_NAME | _LAST_NAME | _OTHER_PARTS)
-    if whole := find(_FULL_NAME):
+    beside = frozenset(name for name, others in column_names.BESIDE.items() if others & set(keys))
+    parts = find(column_names.FIRST_NAME | column_names.LAST_NAME | column_names.OTHER_PARTS | beside)
+    name, first = find(column_names.NAME_PERHAPS), find(column_names.FIRST_NAME)
+    all_parts = tuple(sorted({*parts, *name[:1]}))
+    if whole := find(column_names.FULL_NAME):
         # Vestnik's own tables say full_name, and mean nobody's name where it is empty.
-        return whole[:1], () if keys[whole[0]] == "fullname" else parts
-    name, first = find(_NAME_PERHAPS), find(_FIRST_NAME)
-    is_whole = not parts or (first and (find(_LAST_NAME) or (name and _holds(rows, name[0], first[0]))))
+        return whole[:1], () if keys[whole[0]] == "fullname" else all_parts
+    if shown := find(column_names.DISPLAY_NAME)[:1]:
+        logins = find(column_names.LOGIN)
+        if not all_parts or _shows_names(rows, shown[0], all_parts, unless_known=not logins):
+            return shown, all_parts
+        return all_parts, () if logins else shown
+    is_whole = not parts or (first and (find(column_names.LAST_NAME) or (name and _holds(rows, name[0], first[0]))))
     if name and is_whole:
         return name[:1], parts
     if parts:
-        return tuple(sorted({*parts, *name[:1]})), ()
-    at_last = find(_NAME_AT_LAST)
+        return all_parts, ()
+    at_last = find(column_names.NAME_AT_LAST)
     return (at_last[:1], ()) if at_last else None
+
+
+def _shows_names(rows: Sequence[list[str]], shown: int, parts: Sequence[int], *, unless_known: bool) -> bool:
+    """Whether what is shown of people is mostly their names, which are there in parts, too, and not what they log in
+    by; `unless_known` is said where no row has both.
+    """
+    both = [row for row in rows if row[shown : shown + 1] and row[shown].strip()]
+    named = [row for row in both if any(cell.strip() for part in parts for cell in row[part : part + 1])]
+    if not named:
+        return unless_known
+    return 2 * sum(all(_holds([row], shown, part) for part in parts) for row in named) > len(named)
 
 
 def _holds(rows: Sequence[list[str]], whole: int, part: int) -> bool:
@@ -214,12 +283,12 @@ def _attribute_names(header: list[str], columns: list[int]) -> dict[int, str]:
     """What the columns' attributes are called. Of equal ones the second is called NAME_2, and so on."""
     names: dict[int, str] = {}
     taken: set[str] = set()
+    numbers: dict[str, int] = {}
     for index in columns:
         plain = name = attributes.named(header[index]) or f"column_{index + 1}"
-        number = 1
         while attributes.key(name) in taken:
-            number += 1
-            name = f"{plain[: attributes.NAME_LENGTH - 5]}_{number}"
+            numbers[plain] = numbers.get(plain, 1) + 1
+            name = f"{plain[: attributes.NAME_LENGTH - 5]}_{numbers[plain]}"
         names[index] = name
         taken.add(attributes.key(name))
     return names
@@ -229,6 +298,10 @@ def meanings(header: list[str], columns: Columns) -> list[tuple[str, str]]:
     """The columns' names in the file, and what becomes of each."""
     known = {columns.email: _("e-mail address"), columns.comment: _("comment")}
     known |= {index: _("attribute %(name)s") % {"name": name} for index, name in columns.attributes.items()}
+    for index in columns.other_emails:
+        known[index] = _("attribute %(name)s; the e-mail address where there is no other") % {
+            "name": columns.attributes[index]
+        }
     whole = _("full name") if len(columns.full_name) == 1 else _("part of the full name")
     known |= dict.fromkeys(columns.full_name, whole)
     return [(name, known.get(index, _("passed over"))) for index, name in enumerate(header)]

@@ -25,8 +25,9 @@ from vestnik import addresses, fields, homepage_hint
 from vestnik.accounts.models import User
 from vestnik.clients import attributes, csv_files
 from vestnik.clients.csv_files import ImportRefused, Row, Sheet
-from vestnik.clients.headers import Columns, first_of, listed
+from vestnik.clients.headers import Columns, first_of
 from vestnik.clients.models import COMMENT_LENGTH, NAME_LENGTH, ClientList, name_key
+from vestnik.clients.remarks import remarks
 
 __all__ = ["ImportRefused", "ImportReport", "import_clients"]
 
@@ -133,22 +134,7 @@ def import_clients(
         refused=refused + refused_late,
         listed=listed,
         repeated=incoming.good - refused_late - total,
-        remarks=remarks(sheet.header, sheet.columns),
-    )
-
-
-def remarks(header: list[str], columns: Columns) -> tuple[str, ...]:
-    """What people should know of what is not done with a file's columns, in sentences."""
-    if not columns.statuses:
-        return ()
-    names = listed([header[index] for index in columns.statuses])
-    return (
-        _(
-            "Not understood as unsubscribing yet: %(columns)s. It becomes an attribute only, so whoever is marked there"
-            " as unsubscribed or bounced is a client like the others and would be written to. Take them out of the file"
-            " before you import it."
-        )
-        % {"columns": names},
+        remarks=remarks(sheet.header, sheet.columns, incoming.addresses_elsewhere),
     )
 
 
@@ -157,6 +143,7 @@ class _Incoming:
 
     def __init__(self, owner: User, sheet: Sheet) -> None:
         self.good = 0
+        self.addresses_elsewhere = 0
         self._owner = owner
         known = attributes.spellings(owner.pk)
         columns = sheet.columns
@@ -168,6 +155,8 @@ class _Incoming:
         """The row's address, full name, name key, comment and attributes. Raises what refuses it."""
         email, full_name, key, comment, own = _client(self._columns, row)
         self.good += 1
+        if self._columns.other_emails and not _has_address(row.cells[self._columns.email : self._columns.email + 1]):
+            self.addresses_elsewhere += 1
         self._used.update(own)
         return email, full_name, key, comment, _as_json(own) if own else "{}"
 
@@ -214,7 +203,10 @@ def _client(columns: Columns, row: Row) -> tuple[str, str, str, str, dict[str, s
             _("The row has %(cells)d cells, the header only %(columns)d.")
             % {"cells": len(cells), "columns": columns.count}
         )
-    if not cells[columns.email]:
+    written = cells[columns.email]
+    if columns.other_emails and not _has_address([written]):
+        written = next((cells[other] for other in columns.other_emails if "@" in cells[other]), written)
+    if not written:
         raise ValidationError(_("There is no e-mail address."))
     full_name = " ".join([cells[index] for index in columns.full_name if cells[index]])
     if not full_name and columns.instead:
@@ -237,8 +229,13 @@ def _client(columns: Columns, row: Row) -> tuple[str, str, str, str, dict[str, s
     own = {name: cells[index] for index, name in columns.attributes.items() if cells[index]}
     if len(own) > FEW or sum(map(len, own.values())) > FEW_CHARACTERS:
         attributes.validate(own)
-    email = addresses.normalise(first_of(cells[columns.email]))
+    email = addresses.normalise(first_of(written))
     return email, full_name, name_key(full_name), comment, own
+
+
+def _has_address(cells: list[str]) -> bool:
+    """Whether something is written there that is meant as an address, right or wrong, and not “no e-mail” or a dash."""
+    return any("@" in cell or "." in cell for cell in cells)
 
 
 def _sentence(fault: ValidationError | addresses.InvalidAddress) -> str:

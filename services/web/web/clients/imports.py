@@ -14,8 +14,8 @@ from django.utils.translation import gettext as _
 
 from vestnik.clients import import_jobs, uploads
 from vestnik.clients.headers import meanings
-from vestnik.clients.importing import remarks
 from vestnik.clients.models import ClientImport
+from vestnik.clients.remarks import remarks
 from vestnik.clients.uploads import UNFINISHED, ImportState, PieceKind
 from vestnik.spreadsheets import as_written
 from web.clients.forms import ImportForm, ReadingForm
