@@ -57,6 +57,7 @@ _BLANKS_BEFORE_QUOTES = {
     separator: re.compile(rf'(?:(?:"(?:[^"]|"")*+" *+|[^"{separator}]*+){re.escape(separator)})* +"')
     for separator in SEPARATORS
 }
+_LINE_END = re.compile("\r\n|\r|\n")
 _NOT_READ = re.compile("[\0\udc80-\udcff]")
 
 
@@ -215,20 +216,25 @@ def _rows(lines: "_Lines", delimiter: str, has_blanks: bool, number: int) -> Ite
         lines.begin()
         try:
             cells = next(reader)
-            if len(lines.taken) > 1 and any(
-                len(cell) > MAX_CELL and len(as_written(cell)) > MAX_CELL for cell in cells
-            ):
-                raise _TooLong
+            if len(lines.taken) > 1:
+                _refuse_long_cells(cells)
         except StopIteration:
             return
         except (csv.Error, _TooLong) as error:
-            first = lines.give_back_all_but_one()
+            first = lines.give_back_all_but_one(error)
             yield Row(number, first.rstrip("\r\n").split(delimiter), _say(error))
             number += 1
         else:
             if "".join(cells).strip():
                 yield Row(number, [as_written(cell) for cell in cells])
             number += len(lines.taken)
+
+
+def _refuse_long_cells(cells: list[str]) -> None:
+    """Raise _TooLong for a cell that is longer than any client's text, as Vestnik's own tables write it."""
+    for index in reversed(range(len(cells))):
+        if len(cells[index]) > MAX_CELL and len(as_written(cells[index])) > MAX_CELL:
+            raise _TooLong(lines=sum(len(_LINE_END.findall(cell)) for cell in cells[: index + 1]))
 
 
 def _say(error: Exception) -> str:
@@ -240,16 +246,28 @@ def _say(error: Exception) -> str:
 
 
 class _TooLong(Exception):
-    """A row goes on and on: most likely a quote that is not closed."""
+    """A row goes on and on: most likely a quote that is not closed. `lines` is how many end before that is seen."""
+
+    def __init__(self, said: str = "", lines: int = 0) -> None:
+        self.lines = lines
+        super().__init__(said)
 
 
 class _Lines(Iterator[str]):
-    """The lines of a text, remembering those of the row that is being read, which can be given back."""
+    """The lines of a text, remembering those of the row that is being read, which can be given back.
+
+    Of a row that cannot be read all lines but the first are read again. That takes no longer than to read them twice or
+    thrice: whatever row goes on behind a line's end within a quote goes on alike, for what is quoted there was opened
+    by the same quote. So where one of them led nowhere, the others are not followed.
+    """
 
     def __init__(self, text: Iterator[str]) -> None:
         self._text = text
         self._again: deque[str] = deque()
         self._room = MAX_ROW
+        self._begun = 0
+        self._nowhere = 0
+        self._why = ""
         self.taken: list[str] = []
         self.cleaned: re.Pattern[str] | None = None
 
@@ -269,19 +287,35 @@ class _Lines(Iterator[str]):
 
     def begin(self) -> None:
         """A row begins here."""
+        self._begun += len(self.taken)
         self.taken.clear()
         self._room = MAX_ROW
 
     def __next__(self) -> str:
         if self.taken:
             self._room -= len(self.taken[-1])
+            if self._begun + len(self.taken) <= self._nowhere:
+                raise _TooLong(self._why)
             if self._room < 0:
-                raise _TooLong
+                raise _TooLong(lines=self._lines_that_lead_nowhere())
         line = self._again.popleft() if self._again else next(self._text)
         self.taken.append(line)
         return self.cleaned.sub('"', line) if self.cleaned else line
 
-    def give_back_all_but_one(self) -> str:
+    def give_back_all_but_one(self, error: Exception) -> str:
+        """The first line of the row, which cannot be read for that reason."""
+        lines = error.lines if isinstance(error, _TooLong) else len(self.taken) - 1
+        if self._begun + lines > self._nowhere:
+            self._nowhere, self._why = self._begun + lines, str(error)
         first, *others = self.taken
         self._again.extendleft(reversed(others))
+        self.taken = [first]
         return first
+
+    def _lines_that_lead_nowhere(self) -> int:
+        """Behind how many lines so much follows without an end that no row can be behind them either."""
+        followed, number = 0, len(self.taken)
+        while number and followed < MAX_ROW // 2:
+            number -= 1
+            followed += len(self.taken[number])
+        return number
