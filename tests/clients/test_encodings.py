@@ -15,6 +15,7 @@ from vestnik.clients.encodings import ENCODINGS
 from vestnik.clients.importing import import_clients
 from vestnik.clients.models import Client
 
+COULD_BE_UTF8 = ["Её Ян", "Іі", "Пё", "Ёж", "Её", "Ю№", "Ўў", "ґ", "Ия", "Аё"]
 NAMES = {
     "Russian": "Иван Петров|Мария Сидорова|Анна Морозова|Пётр Щукин|Юрий Жданов|Эльвира Хасанова|Зоя|ООО Роза|Казань",
     "Ukrainian": "Іван Шевченко|Ганна Їжакевич|Євген Ґонта|Юлія Бойко|Київ|Львів|Тарас Мельник|Оксана Ткаченко",
@@ -26,6 +27,13 @@ NAMES = {
     "Spanish": "José Muñoz|María Núñez|Íñigo López|Sofía Ibáñez|Begoña Martínez|Raúl Gómez",
     "Portuguese": "João Gonçalves|Conceição Araújo|Inês Simões|Antônio Brandão|São Paulo|Brasília",
     "Swedish": "Åsa Öberg|Göran Sjöström|Märta Ångström|Björn Åkesson|Malmö",
+    "Kazakh": "Өмірбек Жұмағали|Қайрат Әбдіров|Гүлнар Сұлтанқызы|Ғани Мұратов|Айгүл Бөкенова|Жәнібек|Шыңғыс|Ақтөбе",
+    "Serbian": "Ђорђе Јовановић|Љиљана Њежић|Ћосић Џон|Београд|Никола Петровић",
+    "Romanian": "Ștefan Popescu|Țepeș Răzvan|Ioana Brătianu|Mihăiță Șerban|București|Iași|Constanța",
+    "Estonian": "Jüri Mägi|Õnne Pärn|Tõnu Kõiv|Šura Žukov|Põlva",
+    "Latvian": "Jānis Bērziņš|Līga Kalniņa|Ģirts Ķeniņš|Rēzekne|Āris Šķēle",
+    "Danish": "Søren Kjær|Åse Østergård|Næstved|Jørgen Bøgh",
+    "with dashes": "Казань|№ 5 – склад|Санкт-Петербург|Анна — мама|«Роза»|Иванов–Петров",
     "Turkish": "Ayşe Yılmaz|Gülşen Çağrı|Oğuz Şahin|Çiğdem Öztürk|Işıl Güneş|Iğdır",
     "Lithuanian": "Jūratė Žukauskienė|Šarūnas Čepaitis|Rūta Ąžuolas|Gintarė Vaičiūnaitė",
     "Greek": "Γιώργος Παπαδόπουλος|Ελένη Νικολάου|Αθήνα|Δημήτρης Αντωνίου",
@@ -37,11 +45,30 @@ NAMES = {
     "Korean": "김철수|박영희|이민호|홍길동|서울",
 }
 PAGES = {
-    "cp1251": ("Russian", "Ukrainian"),
+    "cp1251": ("Russian", "Ukrainian", "Serbian", "with dashes"),
+    "kz1048": ("Kazakh", "Russian"),
+    "ptcp154": ("Kazakh",),
+    "cp1125": ("Russian", "Ukrainian"),
+    "cp855": ("Russian", "Serbian"),
+    "iso8859-4": ("Latvian", "Estonian", "Lithuanian"),
+    "iso8859-13": ("Latvian", "Lithuanian"),
+    "iso8859-15": ("French", "German", "Estonian"),
+    "iso8859-16": ("Romanian", "Polish", "Hungarian"),
+    "mac-romanian": ("Romanian",),
+    "mac-croatian": ("Danish",),
+    "cp737": ("Greek",),
+    "mac-greek": ("Greek",),
+    "cp862": ("Hebrew",),
+    "iso8859-6": ("Arabic",),
+    "iso2022-jp": ("Japanese",),
+    "iso2022-kr": ("Korean",),
+    "hz": ("Chinese",),
+    "johab": ("Russian", "Korean"),
+    "shift-jis-2004": ("French", "Danish"),
     "koi8-r": ("Russian",),
     "koi8-u": ("Ukrainian",),
     "cp866": ("Russian",),
-    "mac-cyrillic": ("Russian", "Ukrainian"),
+    "mac-cyrillic": ("Russian", "Ukrainian", "with dashes"),
     "iso8859-5": ("Russian",),
     "cp1250": ("Polish", "Czech", "Hungarian", "German"),
     "iso8859-2": ("Polish", "Czech", "Hungarian"),
@@ -90,7 +117,8 @@ def test_a_file_of_names_is_read_rightly_or_asked_about(data, written):
     found = encodings.find(io.BytesIO(content))
     assert found.encoding in ENCODINGS
     assert found.is_certain or page not in ("utf-8", "utf-16-le", "utf-16-be")
-    assert names_read(content, "" if found.is_certain else page) == names
+    if found.is_certain or page in ENCODINGS:
+        assert names_read(content, "" if found.is_certain else page) == names
 
 
 @pytest.mark.parametrize(
@@ -142,6 +170,34 @@ def test_names_are_known_however_they_are_written():
         *("cp1251", "", "cp1251", "koi8-r", "iso8859-2", ""),
     ]
     assert [encodings.known(name) for name in ("", "rot13", "idna", "x" * 10_000, "a\0b", "ü")] == [""] * 6
+
+
+@pytest.mark.parametrize("page", ["koi8-r", "cp866", "mac-cyrillic", "utf-8"])
+@pytest.mark.parametrize(("first", "second"), [(11, 1), (10, 10), (2_000, 1), (2_000, 2_000), (30_000, 2)])
+def test_a_file_in_two_encodings_is_asked_about(page, first, second):
+    names = NAMES["Russian"].split("|")
+    content = table((names * 4_000)[:first]).encode("cp1251")
+    content += "".join(f"d{number}@example.org;Анна Ким\r\n" for number in range(second)).encode(page)
+    found = encodings.find(io.BytesIO(content))
+    assert not found.is_certain
+
+
+@pytest.mark.parametrize("encoding", ["cp1251", "koi8-r", "cp1252", "cp866", "mac-cyrillic"])
+def test_a_line_in_utf_8_is_not_read_in_a_code_page_even_where_that_was_said(alice, encoding):
+    import_clients(alice, io.BytesIO(table(["Анна Ким"]).encode()))
+    names = NAMES["German" if encoding == "cp1252" else "Russian"].split("|")
+    content = table(["Bob", *names]).encode(encoding) + "c0@example.org;Анна Ли\r\n".encode()
+    refused = []
+    report = import_clients(alice, io.BytesIO(content), encoding=encoding, on_refused=lambda *row: refused.append(row))
+    assert (report.refused, refused[0][0]) == (1, len(names) + 3)
+    assert "UTF-8" in refused[0][2] or encoding == "cp1252"  # in which some of the bytes are no letters at all
+    assert Client.objects.get(email="c1@example.org").full_name == names[0]
+
+
+@settings(max_examples=200, deadline=None)
+@given(names=st.lists(st.sampled_from(COULD_BE_UTF8), min_size=1, max_size=4))
+def test_what_was_said_is_believed_of_words_that_could_be_utf_8_as_well(names):
+    assert names_read(table(names).encode("cp1251"), "cp1251") == names
 
 
 # Bytes that mean nothing

@@ -19,7 +19,7 @@ from typing import BinaryIO, NamedTuple
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from vestnik.clients import encodings, headers
+from vestnik.clients import encodings, headers, mixed_encodings
 from vestnik.clients.encodings import ENCODINGS, Found, ImportRefused
 from vestnik.clients.headers import Columns
 from vestnik.spreadsheets import as_written
@@ -133,13 +133,21 @@ class Sheet:
 
     def _checked(self, row: Row) -> Row:
         """The row, with a fault if some of its bytes mean nothing in the file's encoding."""
+        encoding = self.found.encoding
         if not any(_NOT_READ.search(cell) for cell in row.cells):
-            return row
+            if (
+                encoding == "utf-8"
+                or encodings.is_replaced(encoding)
+                or not mixed_encodings.is_utf8(row.cells, encoding)
+            ):
+                return row
+            said = _("The line is written in UTF-8, and not in %(encoding)s like the rest of the file.")
+            return Row(row.line, row.cells, row.fault or said % {"encoding": ENCODINGS[encoding]})
         cells = [_NOT_READ.sub("\ufffd", cell) for cell in row.cells]
         place = next(cell for cell in cells if "\ufffd" in cell)
         at = max(0, place.index("\ufffd") - 20)
         fault = _("Some bytes are no letters in %(encoding)s; “�” stands for them here: “%(place)s”.") % {
-            "encoding": ENCODINGS[self.found.encoding],
+            "encoding": ENCODINGS[encoding],
             "place": place[at : at + 40],
         }
         return Row(row.line, cells, row.fault or fault)
@@ -169,7 +177,7 @@ def look(source: BinaryIO, encoding: str = "", delimiter: str = "", found: Found
 def _read(source: BinaryIO, found: Found, delimiter: str) -> Iterator[Sheet]:
     source.seek(0)
     # A byte that means nothing is marked, so that its row can be refused; in wide characters it costs its neighbours.
-    errors = "replace" if encodings.is_wide(found.encoding) else "surrogateescape"
+    errors = "replace" if encodings.is_replaced(found.encoding) else "surrogateescape"
     text = TextIOWrapper(source, found.encoding, errors=errors, newline="")
     try:
         yield Sheet(text, found, delimiter)

@@ -17,7 +17,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from vestnik.clients import plausibility
+from vestnik.clients import mixed_encodings, plausibility
 
 MAX_LINE = 1 << 20
 
@@ -29,6 +29,8 @@ ENCODINGS = {
     "cp866": gettext_lazy("DOS 866 (Cyrillic)"),
     "mac-cyrillic": gettext_lazy("Mac Cyrillic"),
     "iso8859-5": gettext_lazy("ISO 8859-5 (Cyrillic)"),
+    "cp855": gettext_lazy("DOS 855 (Cyrillic)"),
+    "cp1125": gettext_lazy("DOS 1125 (Ukrainian)"),
     "kz1048": gettext_lazy("KZ-1048 (Kazakh)"),
     "cp1252": gettext_lazy("Windows-1252 (Western Europe)"),
     "iso8859-15": gettext_lazy("ISO 8859-15 (Western Europe)"),
@@ -45,13 +47,17 @@ ENCODINGS = {
     "iso8859-4": gettext_lazy("ISO 8859-4 (Baltic)"),
     "cp1253": gettext_lazy("Windows-1253 (Greek)"),
     "iso8859-7": gettext_lazy("ISO 8859-7 (Greek)"),
+    "cp737": gettext_lazy("DOS 737 (Greek)"),
     "cp1255": gettext_lazy("Windows-1255 (Hebrew)"),
+    "cp862": gettext_lazy("DOS 862 (Hebrew)"),
     "cp1256": gettext_lazy("Windows-1256 (Arabic)"),
+    "iso8859-6": gettext_lazy("ISO 8859-6 (Arabic)"),
     "cp874": gettext_lazy("Windows-874 (Thai)"),
     "gb18030": gettext_lazy("GB 18030 (Chinese)"),
     "big5": gettext_lazy("Big5 (Chinese)"),
     "cp932": gettext_lazy("Shift JIS (Japanese)"),
     "euc-jp": gettext_lazy("EUC-JP (Japanese)"),
+    "iso2022-jp": gettext_lazy("ISO-2022-JP (Japanese)"),
     "cp949": gettext_lazy("EUC-KR (Korean)"),
     "utf-16-le": gettext_lazy("UTF-16, the low byte first"),
     "utf-16-be": gettext_lazy("UTF-16, the high byte first"),
@@ -61,8 +67,17 @@ ENCODINGS = {
 """What a file may be in, with the words for people."""
 
 _COMMON = ("utf-8", "cp1251", "cp1252", "cp1250", "koi8-r", "cp866")
-_RARE = ("kz1048", "iso8859-4", "iso8859-15", "iso8859-16")
-_SELDOM, _HARDLY_EVER = 4.0, 12.0
+_RARE = ("kz1048", "iso8859-4", "iso8859-15", "iso8859-16", "cp855", "cp1125", "cp737", "cp862", "iso8859-6")
+_NOT_OFFERED = (
+    *("cp720", "cp775", "cp857", "cp860", "cp861", "cp863", "cp864", "cp865", "cp869", "cp1006", "cp1258", "iso8859-3"),
+    *("iso8859-8", "iso8859-9", "iso8859-10", "iso8859-13", "iso8859-14", "koi8-t", "mac-croatian"),
+    *("mac-greek", "mac-iceland", "mac-romanian", "mac-turkish", "ptcp154", "tis-620", "johab"),
+    *("big5hkscs", "euc-jis-2004", "shift-jis-2004"),
+)
+"""What nobody chooses, but a file may be in: where it reads like that, somebody is asked."""
+_NO_RIVALS = ("mac-arabic", "mac-farsi", "utf-7", "utf-8-sig", "utf-16", "utf-32", "ascii")
+"""What charset-normalizer may find, too, and is the same as others, or of which half is ASCII twice."""
+_SELDOM, _HARDLY_EVER = 4.0, 8.0
 """Bits that the other code pages, and the rare ones, must be likelier by."""
 
 _CERTAIN = 8.0
@@ -82,6 +97,8 @@ _MARKS = (  # UTF-32's begins with UTF-16's
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_SHIFTS = re.compile(rb"\x1b\$\)?|\x1b\(|~\{(?=[!-}]{2,}~\})")
+_NOTHING = re.compile("[\x80-\x9f\udc80-\udcff]")
 _KNOWN = {codecs.lookup(encoding).name: encoding for encoding in ENCODINGS}
 
 
@@ -111,8 +128,16 @@ def is_wide(encoding: str) -> bool:
     return encoding.startswith(("utf-16", "utf-32"))
 
 
+def is_replaced(encoding: str) -> bool:
+    """Whether U+FFFD stands for what cannot be read in it, and possibly for its neighbours."""
+    return is_wide(encoding) or encoding == "iso2022-jp"
+
+
 def find(source: BinaryIO, asked_for: str = "") -> Found:
-    """Read the file through once. What was asked for is believed. Refuses what is no text, or has endless lines."""
+    """Read the file through once, or twice where it is no Unicode. What was asked for is believed.
+
+    Refuses what is no text, or has endless lines.
+    """
     source.seek(0)
     start = source.read(_CHUNK)
     has_mark = start.startswith(codecs.BOM_UTF8)
@@ -126,9 +151,10 @@ def find(source: BinaryIO, asked_for: str = "") -> Found:
     if wide:
         return Found(wide, True, True)
     if has_mark or look.is_utf8():
-        return Found("utf-8", True, not look.is_utf8())
-    encoding, is_certain = _likeliest(look.sample())
-    return Found(encoding, is_certain, True)
+        is_ascii = not has_mark and not look.sample()
+        return look.shifts if look.shifts and is_ascii else Found("utf-8", True, not look.is_utf8())
+    encoding, words, is_certain = _likeliest(look.sample())
+    return Found(encoding, is_certain and not mixed_encodings.is_mixed(source, encoding, words), True)
 
 
 def _wide(start: bytes) -> str:
@@ -154,6 +180,8 @@ class _Look:
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._utf8 = True
         self._unbroken = 0
+        self.shifts: Found | None = None
+        """What is found in a file of plain ASCII, some of which stands for other letters."""
         self._lines: list[bytes] = []
 
     def at(self, chunk: bytes) -> None:
@@ -165,6 +193,8 @@ class _Look:
         if self._unbroken > MAX_LINE:
             raise ImportRefused(_("The file has a line longer than a megabyte; is it a CSV file?"))
         self._utf8 = self._utf8 and self._decodes(chunk)
+        if shift := _SHIFTS.search(chunk):
+            self.shifts = Found("utf-8" if shift[0] in (b"\x1b$)", b"~{") else "iso2022-jp", False, True)
         if not chunk.isascii():
             self._lines.extend(_telling(chunk, _LATER_LOOKS if self._lines else _FIRST_LOOK))
 
@@ -192,28 +222,33 @@ def _telling(chunk: bytes, room: int) -> Iterator[bytes]:
                 return
 
 
-def _likeliest(sample: bytes) -> tuple[str, bool]:
-    """The likeliest encoding of the lines, and whether no other one is nearly as likely that would read otherwise."""
+def _likeliest(sample: bytes) -> tuple[str, tuple[str, ...], bool]:
+    """The likeliest encoding of the lines, their words in it, and whether that is certain: no other one is nearly as
+    likely that would read otherwise.
+    """
     costs: dict[tuple[str, ...], tuple[float, str]] = {}
     for encoding in _candidates(sample):
         words = tuple(plausibility.words(sample.decode(encoding, "surrogateescape")))
         cost = plausibility.cost(words) + _beforehand(encoding)
         costs[words] = min(costs.get(words, (cost, encoding)), (cost, encoding), key=lambda found: found[0])
     ranked = sorted((cost, encoding, words) for words, (cost, encoding) in costs.items())
-    best, encoding, words = ranked[0]
+    best, encoding, words = next(found for found in ranked if found[1] in ENCODINGS)
     letters = sum(not letter.isascii() for word in words for letter in word)
-    margin = min((cost - best for cost, _encoding, _words in ranked[1:]), default=_CERTAIN)
-    return encoding, margin >= _CERTAIN and letters >= _ENOUGH and best <= _DUBIOUS * letters
+    margin = min((cost - best for cost, other, _words in ranked if other != encoding), default=_CERTAIN)
+    is_likely = letters >= _ENOUGH and best <= _DUBIOUS * letters
+    has_bad_bytes = encoding != "utf-8" and any(map(_NOTHING.search, words))
+    return encoding, words, margin >= _CERTAIN and is_likely and not has_bad_bytes
 
 
 def _beforehand(encoding: str) -> float:
     if encoding in _COMMON:
         return 0.0
-    return _HARDLY_EVER if encoding in _RARE else _SELDOM
+    return _SELDOM if encoding in ENCODINGS and encoding not in _RARE else _HARDLY_EVER
 
 
 def _candidates(sample: bytes) -> list[str]:
-    """The code pages that may be meant: the usual ones, and whatever charset-normalizer finds legible."""
-    usual = [encoding for encoding in ENCODINGS if not is_wide(encoding)]
-    legible = [_KNOWN.get(codecs.lookup(match.encoding).name, "") for match in from_bytes(sample[:_ASKED])]
-    return list(dict.fromkeys([*usual, *filter(None, legible)]))
+    """The code pages that may be meant: those that are offered, and whatever else charset-normalizer finds legible."""
+    offered = [encoding for encoding in ENCODINGS if not is_replaced(encoding)]
+    names = [codecs.lookup(match.encoding).name for match in from_bytes(sample[:_ASKED])]
+    legible = [name for name in names if name not in _KNOWN and name not in _NO_RIVALS]
+    return list(dict.fromkeys([*offered, *_NOT_OFFERED, *legible]))

@@ -18,11 +18,15 @@ MAX_WORDS, LONGEST = 250, 60
 # What stands between words of a table, and in addresses and numbers.
 _WORD = re.compile(r"[^\s!-&(-,./:-@\[-`{-~0-9]*[^\x00-\x7f][^\s!-&(-,./:-@\[-`{-~0-9]*")
 _BEFORE = "«»„“”‘‚‹›№\xa0\u3000\uff08"
-_BEHIND = "«»“”’‘‹›…®™\xa0\u3000\u3001\u3002\uff0c\uff09"
-_INSIDE = "’"
+_BEHIND = "«»“”’‘‹›…\xa0\u3000\u3001\u3002\uff0c\uff09"
+_MARKS_OF_TRADE = "®™"
+_INSIDE = "’–—"
+_ALONE = "–—−•·…№§©®™°"
 
 _STRANGE = 12.0
-"""For what nobody writes: a control character, a box of a frame or a currency in a word, two scripts in one."""
+"""For what nobody writes: a control character, a box of a frame or a currency in a word, two scripts in one, or a
+letter that a language of another script than the Latin has not.
+"""
 _UNUSUAL = 8.0
 """For a capital behind a small letter, or a letter that the language has not."""
 _RARE = 4.0
@@ -96,8 +100,8 @@ def _readings(word: str) -> tuple[dict[str, float], float]:
     core = word.lstrip(_BEFORE + "'-").rstrip(_BEHIND + "'-")
     always = _SIGN * (len(word) - len(core))
     letters = [letter for letter in core if not letter.isascii()]
-    if not letters:
-        return {}, always
+    if not letters or all(letter in _ALONE for letter in core):
+        return {}, always + _SIGN * len(letters)
     scripts = {_script(letter) for letter in core if letter.isalpha() or unicodedata.category(letter) in _MARKS}
     scripts.discard("COMBINING")
     always += _STRANGE * max(0, len(scripts) - 1) + _of_case(core)
@@ -117,7 +121,7 @@ def _readings(word: str) -> tuple[dict[str, float], float]:
 
 def _of_letters(letters: list[str], alphabet: str, each: float) -> float:
     ranks = _ranks(alphabet)
-    unknown = _UNUSUAL + each
+    unknown = _UNUSUAL + each if each else _STRANGE
     return sum(ranks.get(letter.lower(), unknown - each) + each for letter in letters if letter.isalpha())
 
 
@@ -137,6 +141,8 @@ def _of_case(word: str) -> float:
 def _of_sign(sign: str) -> float:
     if sign in _INSIDE:
         return _RARE
+    if sign in _MARKS_OF_TRADE:
+        return _UNUSUAL
     if unicodedata.category(sign) in _MARKS:
         return _RARE if _script(sign) in ("THAI", "DEVANAGARI", "ARABIC", "HEBREW") else _UNUSUAL
     return _STRANGE
