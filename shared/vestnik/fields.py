@@ -16,17 +16,28 @@ if TYPE_CHECKING:
 else:
     _CharField = models.CharField
 
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 
 
 def validate_one_line(value: str) -> None:
     """Refuse line breaks and other control characters: the value may stand in a letter's header."""
+    validate_characters(value)
     if _CONTROL.search(value):
         raise ValidationError(_("Line breaks and control characters are not allowed here."), code="control_characters")
 
 
+def validate_characters(value: str) -> None:
+    """Refuse halves of characters, which JSON can hold and the command line can bring, but no encoding has."""
+    if _LONE_SURROGATE.search(value):
+        raise ValidationError(
+            _("The text contains half a character; is it cut, or in another encoding?"), code="surrogate"
+        )
+
+
 def validate_text(value: str) -> None:
-    """Refuse NUL, which PostgreSQL cannot store."""
+    """Refuse what PostgreSQL cannot store: NUL, and halves of characters."""
+    validate_characters(value)
     if "\x00" in value:
         raise ValidationError(_("The text contains a NUL character; is it a binary file?"), code="nul")
 
@@ -73,7 +84,8 @@ class AddressField(_CharField):
         try:
             return addresses.normalise(value)
         except addresses.InvalidAddress:
-            return value  # a search for what no row can have finds none; saving is guarded by full_clean
+            # A search for what no row can have finds none; saving is guarded by full_clean.
+            return _LONE_SURROGATE.sub("\ufffd", value)
 
     def formfield(self, *args: Any, **kwargs: Any) -> Any:
         # Browsers refuse in an <input type="email"> what we take, letters of other scripts before the @.

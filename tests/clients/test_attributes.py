@@ -8,6 +8,7 @@ from django.db import connection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vestnik.accounts.models import User
 from vestnik.clients import attributes, verbs
 from vestnik.clients.attributes import key, named, spellings
 from vestnik.clients.importing import import_clients
@@ -152,6 +153,60 @@ def test_an_owner_has_so_many_names_and_those_without_a_client_make_room(alice, 
     Client.objects.all().delete()
     imported(alice, "email,d\na@example.org,1\n")
     assert spellings(alice.pk) == {"d": "d"}
+
+
+def test_names_that_are_asked_for_are_not_forgotten(alice, monkeypatch):
+    monkeypatch.setattr(attributes, "MOST_NAMES", 3)
+    imported(alice, "email,a,b\na@example.org,1,2\n")
+    client = Client.objects.get(email="a@example.org")
+    client.attributes = {"a": "1"}
+    verbs.save_client(client)
+    imported(alice, "email,c\na@example.org,3\n")
+    other = verbs.create_client(alice, "b@example.org", attributes={"B": "known and unused", "a": "used"})
+    assert other.attributes == {"b": "known and unused", "a": "used"}
+    client.attributes = {}
+    verbs.save_client(client)  # now c is the one that nobody has
+    last = verbs.create_client(alice, "c@example.org", attributes={"d": "new", "B": "x"})
+    assert last.attributes == {"d": "new", "b": "x"}
+    assert set(spellings(alice.pk)) == {"a", "b", "d"}
+
+
+def test_forms_have_unused_names_forgotten_now_and_then_only(alice, monkeypatch, valkey):
+    monkeypatch.setattr(attributes, "MOST_NAMES", 1)
+    verbs.create_client(alice, "a@example.org", attributes={"a": "1"})
+    times = []
+    forget = attributes._forget_unused
+    monkeypatch.setattr(
+        attributes, "_forget_unused", lambda *args, **kwargs: (times.append(1), forget(*args, **kwargs))
+    )
+    for number in range(3):
+        with pytest.raises(ValidationError, match="more than 1 different"):
+            verbs.create_client(alice, "b@example.org", attributes={f"n{number}": "1"})
+    assert len(times) == 1
+
+
+HALVES = ["\ud800", "a\udfff", "\udc80b", "\ud83d \ude00"]
+
+
+@pytest.mark.parametrize("half", HALVES)
+@pytest.mark.parametrize("where", ["value", "name", "full_name", "comment", "email"])
+def test_half_a_character_is_refused_in_a_sentence_that_does_not_repeat_it(alice, half, where):
+    details = {"full_name": {"full_name": half}, "comment": {"comment": half}}.get(where, {})
+    details |= {"value": {"attributes": {"a": half}}, "name": {"attributes": {half: "x"}}}.get(where, {})
+    with pytest.raises(ValidationError) as refusal:
+        verbs.create_client(alice, f"a{half}@example.org" if where == "email" else "a@example.org", **details)
+    said = " ".join(refusal.value.messages)
+    said.encode()
+    assert "half a character" in said or where == "email"
+    assert not Client.objects.exists()
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_half_a_character_names_no_list_and_finds_nobody(alice, half):
+    with pytest.raises(ValidationError, match="half a character"):
+        verbs.create_list(alice, half)
+    assert not User.objects.filter(email=half).exists()
+    assert not Client.objects.filter(email=f"{half}@example.org").exists()
 
 
 def test_names_go_with_their_owner(alice):

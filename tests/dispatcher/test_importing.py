@@ -3,6 +3,7 @@
 import threading
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.db.models import F
@@ -12,7 +13,7 @@ from dispatcher.runs import ticking
 from tests.dispatcher.test_races import elsewhere
 from vestnik import jobs
 from vestnik.accounts.models import User
-from vestnik.clients import import_files, import_jobs, importing, verbs
+from vestnik.clients import attributes, import_files, import_jobs, importing, verbs
 from vestnik.clients.import_jobs import run_import
 from vestnik.clients.models import Client, ClientImport, ClientList
 from vestnik.testing.factories import make_import
@@ -234,3 +235,56 @@ def test_a_tick_asks_the_same_of_many_imports_as_of_one(alice, hints, django_ass
     older(11)
     with django_assert_num_queries(3):
         ticking.imports()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_whoever_saves_a_client_with_a_new_attribute_does_not_wait_for_an_import_that_brings_it(
+    alice, hints, monkeypatch
+):
+    make_list = import_files._find_or_make_list
+    waited = []
+
+    def while_it_is_imported(new):
+        save = partial(verbs.create_client, alice, "new@example.org", attributes={"CITY": "Rome", "size": "M"})
+        waited.append(elsewhere(save, 20).is_alive())
+        return make_list(new)
+
+    monkeypatch.setattr(import_files, "_find_or_make_list", while_it_is_imported)
+    work = make_import(
+        alice, [b"email,city,size\nann@example.org,Oslo,\nbob@example.org,,L\n"], "x.csv", list_name="All"
+    )
+    run_import(work.pk)
+    assert (state(work), waited) == ("done", [False])
+    own = dict(Client.objects.filter(owner=alice).values_list("email", "attributes"))
+    assert own["new@example.org"] == {"city": "Rome", "size": "M"}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("rows_for_names", [0, 50_000])
+def test_an_import_and_a_form_with_one_new_attribute_do_not_lock_each_other_out(
+    alice, hints, monkeypatch, rows_for_names
+):
+    """Both want the name and the client: the form is in the middle of it when the import begins, and after."""
+    monkeypatch.setattr(importing, "ROWS_FOR_NAMES", rows_for_names)
+    ann = verbs.create_client(alice, "ann@example.org")
+    learn, threads, saved = attributes.learn, [], threading.Event()
+
+    def save():
+        client = Client.objects.get(pk=ann.pk)
+        client.attributes = {"city": "Rome"}
+        verbs.save_client(client)
+        saved.set()
+
+    def learn_and_let_others_go_on(owner_id, names, **options):
+        known = learn(owner_id, names, **options)
+        if names and not options and not threads:  # the import has learnt the name; now it goes on to the client
+            threads.append(elsewhere(save, 1))
+        return known
+
+    monkeypatch.setattr(attributes, "learn", learn_and_let_others_go_on)
+    work = make_import(alice, [b"email,city\nann@example.org,Oslo\n"], "x.csv")
+    run_import(work.pk)
+    threads[0].join(20)
+    assert state(work) == "done"
+    assert saved.is_set()
+    assert Client.objects.get(pk=ann.pk).attributes["city"] in ("Rome", "Oslo")

@@ -10,10 +10,12 @@ from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
+from django.core.cache import cache
 from django.core.exceptions import ValidationError
 from django.db import connection, models
 from django.utils.translation import gettext_lazy as _
 
+from vestnik import fields
 from vestnik.names import same
 
 NAME_LENGTH = 100
@@ -24,6 +26,9 @@ MOST_BYTES = 32 << 10
 """Of one client's names and values together, in UTF-8."""
 MOST_NAMES = 2_000
 """Names of all attributes of an owner's clients."""
+
+FORGET_EVERY = 600
+"""Seconds after which a form may have an owner's unused names forgotten again."""
 
 _LOOKED_AT = 400
 
@@ -79,6 +84,7 @@ def validate(value: Any) -> None:
             params={"number": len(value), "limit": MOST},
         )
     for name, text in value.items():
+        fields.validate_characters(name)
         if not isinstance(text, str):
             raise ValidationError(_("The attribute “%(name)s” is not a text."), params={"name": _short(name)})
         if len(name) > NAME_LENGTH or not name.isidentifier():
@@ -91,8 +97,7 @@ def validate(value: Any) -> None:
                 _("The attribute “%(name)s” has %(length)d characters; at most %(limit)d are allowed."),
                 params={"name": _short(name), "length": len(text), "limit": VALUE_LENGTH},
             )
-        if "\x00" in text:
-            raise ValidationError(_("The text contains a NUL character; is it a binary file?"), code="nul")
+        fields.validate_text(text)
     if (size := size_of(value)) > MOST_BYTES:
         raise ValidationError(
             _("The attributes have %(size)d bytes together; at most %(limit)d are allowed for a client."),
@@ -102,7 +107,7 @@ def validate(value: Any) -> None:
 
 def size_of(attributes: Mapping[str, str]) -> int:
     """How many bytes a client's names and values have together."""
-    return sum(len(name.encode()) + len(text.encode("utf-8", "surrogatepass")) for name, text in attributes.items())
+    return sum(len(name.encode()) + len(text.encode()) for name, text in attributes.items())
 
 
 def _short(name: str) -> str:
@@ -114,25 +119,28 @@ def spellings(owner_id: int) -> dict[str, str]:
     return dict(AttributeName.objects.filter(owner=owner_id).values_list("key", "name"))
 
 
-def learn(owner_id: int, names: Iterable[str]) -> dict[str, str]:
+def learn(owner_id: int, names: Iterable[str], *, in_a_form: bool = False) -> dict[str, str]:
     """The owner's spellings by their keys; those of `names` that are new are spelled so from now on.
 
-    Raises ValidationError where the owner has too many. Wants a transaction.
+    Raises ValidationError where the owner has too many. Those that no client has make room, but where they are learnt
+    `in_a_form` only now and then. Wants a transaction, in which no client is locked yet: an import, too, learns names
+    first and locks clients then.
     """
     known = spellings(owner_id)
-    new: dict[str, str] = {}
+    asked: dict[str, str] = {}
     for name in names:
-        if key(name) not in known:
-            new.setdefault(key(name), named(name))
+        asked.setdefault(key(name), named(name))
+    new = {key: name for key, name in asked.items() if key not in known}
     if not new:
         return known
-    if len(known) + len(new) > MOST_NAMES:
-        _forget_unused(owner_id)
+    if len(known) + len(new) > MOST_NAMES and not (in_a_form and _was_just_done(owner_id)):
+        _forget_unused(owner_id, keep=list(asked))
         known = spellings(owner_id)
-        if len(known) + len(new) > MOST_NAMES:
-            raise ValidationError(
-                _("Your clients would have more than %(limit)d different attributes."), params={"limit": MOST_NAMES}
-            )
+        new = {key: name for key, name in asked.items() if key not in known}
+    if len(known) + len(new) > MOST_NAMES:
+        raise ValidationError(
+            _("Your clients would have more than %(limit)d different attributes."), params={"limit": MOST_NAMES}
+        )
     # In one order, so that two who learn at once wait for each other instead of locking each other out.
     rows = [AttributeName(owner_id=owner_id, key=key, name=name) for key, name in sorted(new.items())]
     AttributeName.objects.bulk_create(rows, ignore_conflicts=True)
@@ -155,18 +163,27 @@ def respelled(owner_id: int, attributes: dict[str, str]) -> dict[str, str]:
                 params={"first": _short(twin), "second": _short(name)},
             )
         written[name] = stripped
-    known = learn(owner_id, written)
+    known = learn(owner_id, written, in_a_form=True)
     return {known[key(name)]: text for name, text in written.items()}
 
 
-def _forget_unused(owner_id: int) -> None:
+def _was_just_done(owner_id: int) -> bool:
+    """Whether unused names were forgotten a moment ago, which reads all of the owner's clients; now they are."""
+    return not cache.add(f"vestnik:names:{owner_id}", 1, FORGET_EVERY)
+
+
+def _forget_unused(owner_id: int, keep: list[str]) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(FORGET_UNUSED, {"owner": owner_id})
+        cursor.execute(FORGET_UNUSED, {"owner": owner_id, "keep": keep})
 
 
 # Only where the names become too many: all of the owner's clients are read.
 FORGET_UNUSED = """
-    DELETE FROM clients_attributename WHERE owner_id = %(owner)s AND name NOT IN (
-        SELECT DISTINCT jsonb_object_keys(attributes) FROM clients_client WHERE owner_id = %(owner)s
-    )
+    DELETE FROM clients_attributename WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM clients_attributename
+        WHERE owner_id = %(owner)s AND key <> ALL (%(keep)s::text[]) AND name NOT IN (
+            SELECT DISTINCT jsonb_object_keys(attributes) FROM clients_client WHERE owner_id = %(owner)s
+        )
+        ORDER BY key FOR UPDATE
+    ))
 """

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
-from typing import Any
+from typing import IO, Any, BinaryIO
 
 from django.conf import settings
 from django.core.cache import cache
@@ -31,6 +31,7 @@ from vestnik.accounts.models import User
 from vestnik.clients import csv_files, encodings, uploads
 from vestnik.clients.csv_files import ImportRefused, Look
 from vestnik.clients.import_files import Rejected, import_file
+from vestnik.clients.importing import learn_names
 from vestnik.clients.models import ClientList
 from vestnik.clients.uploads import UNFINISHED, ClientImport, ImportPiece, ImportState, PieceKind
 
@@ -235,26 +236,31 @@ def _do(work: ClientImport) -> None:
             logger.info("import %d was refused: %s", work.pk, " ".join(refusal.messages))
 
 
-@transaction.atomic
 def _import(work: ClientImport) -> None:
-    """The whole import. Refused rows wait on the disk, for the connection belongs to the COPY of the good ones."""
-    with (
-        uploads.opened(work, PieceKind.SOURCE) as source,
-        tempfile.TemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR) as file,
-    ):
-        rejected = Rejected(lambda: file)
-        report, client_list = import_file(
-            work.owner,
-            source,
-            rejected,
-            work.client_list,
-            work.list_name or None,
-            _progress(work.pk),
-            work.encoding,
-            work.delimiter,
-        )
-        file.seek(0)
-        uploads.store(work, PieceKind.REFUSED, iter(lambda: file.read(uploads.PIECE), b""))
+    """The whole import, in a transaction; what the attributes are called is learnt in one before."""
+    with ExitStack() as stack:
+        with transaction.atomic():  # else the server would keep the pieces once more for a cursor of its own
+            source = stack.enter_context(uploads.opened(work, PieceKind.SOURCE))
+        learn_names(work.owner, source, work.encoding, work.delimiter)
+        file = stack.enter_context(tempfile.TemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR))
+        _import_from(work, source, file)
+
+
+@transaction.atomic
+def _import_from(work: ClientImport, source: BinaryIO, file: IO[bytes]) -> None:
+    """Refused rows wait in `file`, on the disk, for the connection belongs to the COPY of the good ones."""
+    report, client_list = import_file(
+        work.owner,
+        source,
+        Rejected(lambda: file),
+        work.client_list,
+        work.list_name or None,
+        _progress(work.pk),
+        work.encoding,
+        work.delimiter,
+    )
+    file.seek(0)
+    uploads.store(work, PieceKind.REFUSED, iter(lambda: file.read(uploads.PIECE), b""))
     _end(
         work,
         ImportState.DONE,

@@ -15,6 +15,7 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, BinaryIO
 
 from django.core.exceptions import ValidationError
@@ -38,6 +39,9 @@ MANY = 10_000
 
 SEEN = 1_000
 """Rows after which it matters by which index the client of each of them is looked up."""
+
+ROWS_FOR_NAMES = 50_000
+"""Rows in which new attributes are looked for beforehand."""
 
 FEW, FEW_CHARACTERS = 50, 1_000
 """Attributes of a row, and characters of them, that are not too much, whatever they are: most rows have no more."""
@@ -136,6 +140,25 @@ def import_clients(
         repeated=incoming.good - refused_late - total,
         remarks=remarks(sheet.header, sheet.columns, incoming.addresses_elsewhere),
     )
+
+
+def learn_names(owner: User, source: BinaryIO, encoding: str, delimiter: str) -> None:
+    """Have the owner spell the new attributes of a seekable file as it does, in a transaction of its own.
+
+    So nobody who saves a client with one of them waits until the file is imported. What its first rows do not hold is
+    learnt with the import. Raises what `import_clients` does.
+    """
+    used: dict[str, None] = {}
+    with csv_files.opened(source, encoding, delimiter) as sheet:
+        known = attributes.spellings(owner.pk)
+        new = {name for name in sheet.columns.attributes.values() if attributes.key(name) not in known}
+        for row in islice(sheet.rows(), ROWS_FOR_NAMES if new else 0):
+            with suppress(addresses.InvalidAddress, ValidationError):
+                used |= dict.fromkeys(name for name in _client(sheet.columns, row)[-1] if name in new)
+            if len(used) == len(new):
+                break
+    with transaction.atomic():
+        attributes.learn(owner.pk, used)
 
 
 class _Incoming:

@@ -30,13 +30,15 @@ def save_client(client: Client, lists: Iterable[ClientList] | None = None, seen:
     Texts are kept without blanks around them, and attributes as the owner spells them. Raises ValidationError also
     where `seen` is given and the client was saved since then (its `updated_at`).
     """
+    spelled, refusal = _spelled(
+        client
+    )  # before the client is locked: an import that learns names has them locked first
     versions.locked(client, seen)
     client.full_name, client.comment = client.full_name.strip(), client.comment.strip()
     client.full_clean()
-    try:
-        client.attributes = attributes.respelled(client.owner_id, client.attributes)
-    except ValidationError as refusal:
-        raise ValidationError({"attributes": refusal}) from None
+    if refusal:
+        raise ValidationError({"attributes": refusal})
+    client.attributes = spelled
     _store(client)
     if lists is not None:
         chosen = [client_list.pk for client_list in lists]
@@ -44,6 +46,15 @@ def save_client(client: Client, lists: Iterable[ClientList] | None = None, seen:
         _put(chosen, [client.pk])
     homepage_hint.changed()
     return client
+
+
+def _spelled(client: Client) -> tuple[dict[str, str], ValidationError | None]:
+    """The client's attributes as the owner spells them, or why they cannot be."""
+    try:
+        attributes.validate(client.attributes)
+        return attributes.respelled(client.owner_id, client.attributes), None
+    except ValidationError as refusal:
+        return {}, refusal
 
 
 def create_list(owner: User, name: str) -> ClientList:

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.core.management import BaseCommand, CommandError
 from django.core.management.base import OutputWrapper
 
-from vestnik.clients import csv_files, encodings, headers, import_files
+from vestnik.clients import csv_files, encodings, headers, import_files, importing
 from vestnik.clients.importing import ImportReport
 from vestnik.command_line import bad_usage, find_owner, refusals
 
@@ -61,6 +61,7 @@ class Command(BaseCommand):
             with refusals({"name": "--list"}), standard_input() if is_stdin else file.open("rb") as source:
                 progress = self._progress if self.stderr.isatty() else None
                 look = self._look(source, encoding, separator, self.stdout if is_stdin else self.stderr)
+                importing.learn_names(user, source, look.found.encoding, look.delimiter)
                 report, _list = import_files.import_file(
                     user,
                     source,
