@@ -223,6 +223,29 @@ def test_the_spoilt_row_left_as_it_is_does_not_overwrite_a_good_name_either(alic
     assert (report.updated, report.refused) == (0, 1)
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "iso2022-jp", "utf-8"])
+@pytest.mark.parametrize("column", ["full name", "comment", "city"])
+def test_letters_that_are_lost_overwrite_nothing_wherever_they_stood(alice, encoding, column):
+    good, bad, marked = (
+        f"email;{column}\nc0@example.org;{text}\nc1@example.org;B\n" for text in ("佐藤", "佐@藤", "佐\ufffd藤")
+    )
+    import_clients(alice, io.BytesIO(good.encode()))
+    before = list(Client.objects.order_by("email").values("full_name", "comment", "attributes"))
+    if encoding.startswith("utf"):
+        cut = bad.encode(encoding).replace("@藤".encode(encoding), _half(encoding) + "藤".encode(encoding))
+    else:
+        cut = bad.encode(encoding).replace("@藤".encode(encoding), b"\x1b$B\x7f\x7f\x1b(B")
+    for content, said in ((cut, encoding), (marked.encode(), "utf-8")):
+        report = import_clients(alice, io.BytesIO(content), encoding=said)
+        assert (report.refused, report.unchanged) == (1, 1)
+    assert list(Client.objects.order_by("email").values("full_name", "comment", "attributes")) == before
+
+
+def _half(encoding: str) -> bytes:
+    """What no character is written as."""
+    return {"utf-16-le": b"\x00\xdc", "utf-16-be": b"\xdc\x00", "utf-32-le": b"\x00\x00\x11\x00"}.get(encoding, b"\xff")
+
+
 @settings(max_examples=100, deadline=None)
 @given(
     bad=st.integers(0x80, 0xFF),

@@ -18,9 +18,9 @@ from vestnik.clients.models import Client
 
 FIELDS = ("email", "full_name", "name_key", "comment", "attributes")
 
-# Everything that PostgreSQL can hold; of a name, what may stand in a header. U+FFFD in a name says that it has lost
-# letters, and is refused in a file.
-TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=40)
+# Everything that PostgreSQL can hold; of a name, what may stand in a header. U+FFFD says that a text has lost letters,
+# and is refused in a file.
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0\ufffd"), max_size=40)
 TRICKY = st.text("=+-@＝＋－＠;,|\t\r\n\"' 1xЖ", max_size=16)
 NAME = st.text(
     st.characters(codec="utf-8", exclude_categories=["Cc", "Zl", "Zp"], exclude_characters="\ufffd"), max_size=40

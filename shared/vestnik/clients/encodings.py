@@ -17,7 +17,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from vestnik.clients import mixed_encodings, plausibility
+from vestnik.clients import mixed_encodings, other_files, plausibility
 
 MAX_LINE = 1 << 20
 
@@ -140,6 +140,14 @@ def find(source: BinaryIO, asked_for: str = "") -> Found:
     """
     source.seek(0)
     start = source.read(_CHUNK)
+    if kind := other_files.kind_of(start):
+        raise ImportRefused(
+            _(
+                "This is %(kind)s, and no CSV file. Have the program that made it export the clients as CSV, or open it"
+                " in a spreadsheet and save it as CSV."
+            )
+            % {"kind": kind}
+        )
     has_mark = start.startswith(codecs.BOM_UTF8)
     wide = asked_for if is_wide(asked_for) else _wide(start)
     look = _Look(wide_is_text=bool(wide))

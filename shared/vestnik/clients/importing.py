@@ -46,6 +46,9 @@ ROWS_FOR_NAMES = 50_000
 FEW, FEW_CHARACTERS = 50, 1_000
 """Attributes of a row, and characters of them, that are not too much, whatever they are: most rows have no more."""
 
+_LOST = "\ufffd"
+"""What stands for letters that could not be read, here or in a program before."""
+
 _as_json = json.JSONEncoder(ensure_ascii=False).encode
 
 
@@ -241,7 +244,7 @@ def _client(columns: Columns, row: Row) -> tuple[str, str, str, str, dict[str, s
         )
     if not full_name.isprintable():  # most are, and that is soon seen
         fields.validate_one_line(full_name)
-    if "\ufffd" in full_name:
+    if _LOST in full_name:
         raise ValidationError(_("Letters of the name are lost: “�” stands where they were."))
     comment = "" if columns.comment is None else cells[columns.comment]
     if len(comment) > COMMENT_LENGTH:
@@ -249,9 +252,16 @@ def _client(columns: Columns, row: Row) -> tuple[str, str, str, str, dict[str, s
             _("The comment is too long: %(length)d characters, at most %(limit)d.")
             % {"length": len(comment), "limit": COMMENT_LENGTH}
         )
+    if _LOST in comment:
+        raise ValidationError(_("Letters of the comment are lost: “�” stands where they were."))
     own = {name: cells[index] for index, name in columns.attributes.items() if cells[index]}
     if len(own) > FEW or sum(map(len, own.values())) > FEW_CHARACTERS:
         attributes.validate(own)
+    for name, text in own.items():
+        if _LOST in text:
+            raise ValidationError(
+                _("Letters of the attribute “%(name)s” are lost: “�” stands where they were.") % {"name": name}
+            )
     email = addresses.normalise(first_of(written))
     return email, full_name, name_key(full_name), comment, own
 
