@@ -89,7 +89,7 @@ def test_a_title_is_no_header_and_is_told(alice, title, header):
     report, found, refused = imported(alice, f"{title}\n;;\n{header}\nann@example.org;Ann;Rome\n")
     assert (list(found), refused) == (["ann@example.org"], [])
     [remark] = report.remarks
-    assert remark.startswith("Lines passed over above the columns’ names: 1.")
+    assert remark.startswith("Lines passed over above the names of the columns: 1.")
     assert title.replace(";", " ").split()[0] in remark
 
 

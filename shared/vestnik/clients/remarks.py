@@ -18,7 +18,7 @@ def remarks(header: list[str], columns: Columns, addresses_elsewhere: int | None
 def _remarks(header: list[str], columns: Columns, addresses_elsewhere: int | None) -> Iterator[str]:
     number, first = columns.above
     if number:
-        yield _("Lines passed over above the columns’ names: %(number)d. The first of them says: %(first)s.") % {
+        yield _("Lines passed over above the names of the columns: %(number)d. The first of them says: %(first)s.") % {
             "number": number,
             "first": listed([first]),
         }
