@@ -14,7 +14,7 @@ _BEGINNINGS = (
     (rb"(?i:begin:vcard\b)", gettext_lazy("a file of contacts (vCard)")),
     (rb"(?i:dn: \S+=)|(?i:version: 1\s+dn:)", gettext_lazy("a file of contacts (LDIF)")),
     (rb"(?i:mime-version:\s*1\.0\b)", gettext_lazy("a web archive (MHTML)")),
-    (rb"(?i:<(?:!doctype html|html|head|body|meta|table|style|div|script)\b|<!--)", gettext_lazy("a web page (HTML)")),
+    (rb"(?i:<(?:!doctype html|html|head|body|meta|table|style|div)\b|<!--)", gettext_lazy("a web page (HTML)")),
     (rb"(?i:<\?xml\b|<workbook\b)", gettext_lazy("an XML document")),
     (rb"\{\s*\"[^\"\r\n]*\"\s*:|\[\s*[\[{]|\[\s*\]\s*$|\{\s*\}\s*$", gettext_lazy("a JSON document")),
 )

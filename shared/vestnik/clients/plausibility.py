@@ -75,6 +75,18 @@ _OTHER = {
     "ARABIC": {"ar": "ايلمنورتبةعدسفهكقحجأشصىخطذضزثئغءإظآؤ", "fa": "ایرنمدهوتبسشکزگلفعقجخچپصحطظضغثذژآئ"},
 }
 
+# Letters where these languages have them not, and Kazakh has others, in a page that differs by few: гү is гї, нұ is нў.
+_CONSONANT = "[бвгґджзйклмнпрстфхцчшщ]"
+_NEVER = {
+    language: re.compile(pattern, re.IGNORECASE)
+    for language, pattern in {
+        "uk": f"{_CONSONANT}ї|ґ[бгґджзйкмпстфхцчшщь]|є[аоуиіы]",
+        "be": f"(?:^|{_CONSONANT})ў",
+        "sr": f"(?:^|{_CONSONANT})ј{_CONSONANT}",
+        "mk": f"(?:^|{_CONSONANT})ј{_CONSONANT}",
+    }.items()
+}
+
 
 def words(text: str) -> list[str]:
     """The different words of a text that have letters beyond ASCII, no more than are looked at."""
@@ -110,6 +122,8 @@ def _readings(word: str) -> tuple[dict[str, float], float]:
     for script in scripts & _OTHER.keys():
         for language, alphabet in _OTHER[script].items():
             by_language[language] = always + _of_letters(letters, alphabet, 0.0)
+    for language in by_language.keys() & _NEVER.keys():
+        by_language[language] += _UNUSUAL * len(_NEVER[language].findall(core))
     if not by_language and "LATIN" in scripts:
         neighbours = sum(not a.isascii() and not b.isascii() for a, b in pairwise(core))
         for language, alphabet in _LATIN.items():
