@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vestnik.clients import csv_files, verbs
+from vestnik.clients import csv_files, headers, verbs
 from vestnik.clients.attributes import named
 from vestnik.clients.csv_files import ImportRefused
 from vestnik.clients.importing import import_clients
@@ -184,7 +184,7 @@ def test_a_column_where_nearly_all_are_addresses_is_that_of_addresses_and_that_i
     report, found, _refused = imported(alice, f"Name;Kontaktpunkt;City\n{rows}Bob;-;Rome\n")
     assert (len(found), found["p0@example.org"].full_name) == (20, "Person 0")
     assert "“Kontaktpunkt”" in report.remarks[0]
-    assert ("Kontaktpunkt", "e-mail address") in csv_files.headers.meanings(
+    assert ("Kontaktpunkt", "e-mail address") in headers.meanings(
         ["Name", "Kontaktpunkt"], look(f"Name;Kontaktpunkt\n{rows.replace(';Oslo', '')}").columns
     )
 
