@@ -39,7 +39,7 @@ class Part:
     after: Sequence[str] = ()
     once: bool = False
     prepare: Callable[[], None] = lambda: None
-    tidy: Callable[[], None] = lambda: None  # when it is stopped for good
+    clean_up: Callable[[], None] = lambda: None  # when it is stopped for good
     ready: Callable[[], bool] | None = None
     ready_line: str = ""  # a part without `ready` is ready when it logs this, or has lived for SETTLED_SECONDS
     stop_signal: signal.Signals = signal.SIGTERM
@@ -173,7 +173,7 @@ class _Runner:
                 await self._end(process)
         if self._task:
             await asyncio.wait([self._task])
-        await asyncio.to_thread(self.part.tidy)
+        await asyncio.to_thread(self.part.clean_up)
         self.stopped.set()
 
     async def _keep_running(self) -> None:

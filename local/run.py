@@ -197,7 +197,7 @@ def _server_part(name: str, server: PostgresServer | ValkeyServer, ready: Callab
         server.command(),
         directory=Path("/"),
         prepare=server.prepare,
-        tidy=server.tidy,
+        clean_up=server.clean_up,
         ready=ready,
         stop_signal=server.stop_signal,
         user=server.user,

@@ -125,7 +125,7 @@ class Server(ABC):
             self._process.kill()
             self._process.wait()
         self._process = None
-        self.tidy()
+        self.clean_up()
 
     def crash(self) -> None:
         """Ends what `start` started as a power cut would, the server's own children with it."""
@@ -138,7 +138,7 @@ class Server(ABC):
         self._process.wait()
         self._process = None
 
-    def tidy(self) -> None:
+    def clean_up(self) -> None:
         """Removes what a stopped server has no use for."""
         shutil.rmtree(self.socket_directory, ignore_errors=True)
 

@@ -51,7 +51,7 @@ finally:
 """A worker of the dispatcher with its middleware and four jobs; it ends when nothing is left to do."""
 
 
-def bury(job: str = "launch", *args: Any, queue: str = "control", error: str = "", traceback: str = "") -> DeadJob:
+def dead_job(job: str = "launch", *args: Any, queue: str = "control", error: str = "", traceback: str = "") -> DeadJob:
     """A job that died, of `error` if that was noted."""
     broker = dramatiq.get_broker()
     broker.declare_queue(queue)

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from tests.dead_jobs import bury, waiting, work
+from tests.dead_jobs import dead_job, waiting, work
 from vestnik import dead_jobs, jobs, supervision
 from vestnik.accounts.audit import AuditEntry
 from vestnik.accounts.models import User
@@ -141,7 +141,11 @@ def test_without_redis_the_middleware_lets_jobs_be_done(monkeypatch: pytest.Monk
 
 
 def test_the_dead_of_both_queues_are_listed_the_newest_first() -> None:
-    died = [bury("launch", 1), bury("send", 5, 0, "token", 0, queue="bulk"), bury("close", 2)]
+    died = [
+        dead_job("launch", 1),
+        dead_job("send", 5, 0, "token", 0, queue="bulk"),
+        dead_job("close", 2),
+    ]
     for seconds, message in enumerate(died):
         impatient_redis().zadd(f"vestnik:{message.queue}.XQ", {message.id: 1_000_000 + seconds})
 
@@ -152,7 +156,7 @@ def test_the_dead_of_both_queues_are_listed_the_newest_first() -> None:
 
 
 def test_one_that_died_without_a_word_says_how_often_it_was_tried() -> None:
-    dead = bury("launch", 1)
+    dead = dead_job("launch", 1)
 
     assert (dead.error, dead.traceback, dead.tries) == ("", "", 1)
     assert dead_jobs.one(dead.id) == dead
@@ -161,7 +165,7 @@ def test_one_that_died_without_a_word_says_how_often_it_was_tried() -> None:
 
 def test_only_the_newest_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dead_jobs, "KEPT", 2)
-    died = [bury("launch", number, error="E") for number in range(4)]
+    died = [dead_job("launch", number, error="E") for number in range(4)]
     for seconds, message in enumerate(died):
         impatient_redis().zadd("vestnik:control.XQ", {message.id: 1_000_000 + seconds})
     dead_jobs.prune("control")
@@ -188,25 +192,25 @@ def test_a_job_tried_again_is_enqueued_as_if_for_the_first_time() -> None:
 
 
 def test_a_discarded_job_is_gone() -> None:
-    dead_jobs.discard(bury("launch", 7, error="E"))
+    dead_jobs.discard(dead_job("launch", 7, error="E"))
 
     assert dead_jobs.count() == 0
     assert waiting() == keys() == []
 
 
 def test_what_somebody_was_faster_with_is_refused() -> None:
-    dead = bury("launch", 7)
+    dead = dead_job("launch", 7)
     dead_jobs.requeue(dead)
 
-    for deed in (dead_jobs.requeue, dead_jobs.discard):
+    for action in (dead_jobs.requeue, dead_jobs.discard):
         with pytest.raises(ValidationError, match="somebody was faster"):
-            deed(dead)
+            action(dead)
     assert len(waiting()) == 1
 
 
-def test_a_superusers_deed_is_in_the_audit_log(root: User) -> None:
-    supervision.requeue(bury("launch", 7, error="ValueError: no"), root, "192.0.2.1")
-    supervision.discard(bury("close", 8), root)
+def test_a_superusers_action_is_in_the_audit_log(root: User) -> None:
+    supervision.requeue(dead_job("launch", 7, error="ValueError: no"), root, "192.0.2.1")
+    supervision.discard(dead_job("close", 8), root)
 
     first, second = AuditEntry.objects.order_by("pk")
     assert (first.actor_address, first.action, first.kind, first.label) == (root.email, "requeued", "job", "launch(7)")
@@ -215,11 +219,11 @@ def test_a_superusers_deed_is_in_the_audit_log(root: User) -> None:
 
 
 def test_whoever_is_no_superuser_is_refused(maria: User, alice: User) -> None:
-    dead = bury("launch", 7)
+    dead = dead_job("launch", 7)
     for person in (maria, alice):
-        for deed in (supervision.requeue, supervision.discard):
+        for action in (supervision.requeue, supervision.discard):
             with pytest.raises(ValidationError, match="Only administrators"):
-                deed(dead, person)
+                action(dead, person)
 
     assert dead_jobs.count() == 1
     assert waiting() == []
@@ -229,7 +233,7 @@ def test_whoever_is_no_superuser_is_refused(maria: User, alice: User) -> None:
 def test_a_queue_that_is_away_is_said_and_nothing_is_noted(root: User, monkeypatch: pytest.MonkeyPatch) -> None:
     import redis
 
-    dead = bury("launch", 7)
+    dead = dead_job("launch", 7)
     with monkeypatch.context() as away:
         away.setattr(dead_jobs, "impatient_redis", lambda: redis.Redis.from_url("redis://127.0.0.1:1/0"))
         for ask in (dead_jobs.count, dead_jobs.listed, lambda: supervision.discard(dead, root)):
@@ -244,7 +248,7 @@ def test_a_job_that_could_not_be_enqueued_stays_among_the_dead(monkeypatch: pyte
     import dramatiq
     from dramatiq.brokers.redis import RedisBroker
 
-    dead = bury("launch", 7)
+    dead = dead_job("launch", 7)
     monkeypatch.setattr(dramatiq.broker, "global_broker", RedisBroker(url="redis://127.0.0.1:1/0"))
     with pytest.raises(dead_jobs.QueueAway):
         dead_jobs.requeue(dead)
@@ -253,7 +257,7 @@ def test_a_job_that_could_not_be_enqueued_stays_among_the_dead(monkeypatch: pyte
 
 
 def test_two_who_requeue_a_job_at_once_put_it_into_the_queue_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    message = bury("launch", 7)
+    message = dead_job("launch", 7)
     both = threading.Barrier(2)
     looked = dead_jobs._refuse_gone
 

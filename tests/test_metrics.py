@@ -17,7 +17,7 @@ from prometheus_client import REGISTRY
 
 from dispatcher.health import HeartbeatMiddleware
 from dispatcher.pace import breaker
-from tests.dead_jobs import bury
+from tests.dead_jobs import dead_job
 from tests.local.helpers import eventually
 from tests.redis_in_trouble import memory_full, read_only
 from tests.web.ledger import make_run
@@ -127,7 +127,7 @@ def test_workers_that_died_are_told(figures):
 
 
 def test_a_queue_is_as_old_as_the_job_that_waits_longest(figures):
-    bury()
+    dead_job()
     jobs.CLOSE.enqueue(1)
     jobs.CLOSE.enqueue(2)
     dramatiq.get_broker().enqueue(message("bulk", age=90))

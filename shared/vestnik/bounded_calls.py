@@ -16,11 +16,11 @@ class BoundedCall(Generic[Answer]):
     that hangs is asked once, and not by more and more threads.
     """
 
-    def __init__(self, name: str, ask: Callable[[], Answer], tidy: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, name: str, ask: Callable[[], Answer], cleanup: Callable[[], None] = lambda: None) -> None:
         """`ask` catches what is to be expected; anything else goes to the log, and is no answer. It is always called by
-        the same thread, which may keep a connection; `tidy` by it at its end.
+        the same thread, which may keep a connection; `cleanup` by it at its end.
         """
-        self._name, self._ask, self._tidy = name, ask, tidy
+        self._name, self._ask, self._cleanup = name, ask, cleanup
         self._lock = threading.Lock()
         self._wanted: queue.SimpleQueue[_Asked[Answer] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -51,7 +51,7 @@ class BoundedCall(Generic[Answer]):
                 finally:
                     asked.over.set()
         finally:
-            self._tidy()
+            self._cleanup()
 
 
 class _Asked(Generic[Answer]):

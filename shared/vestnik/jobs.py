@@ -107,7 +107,7 @@ def erase(user_id: int, delay: timedelta | None = None) -> None:
 
 
 def refresh_pages(delay: timedelta | None = None) -> None:
-    """Have nginx fetch anew the public pages that are others now (after `delay`)."""
+    """Have nginx fetch the public pages that changed again (after `delay`)."""
     transaction.on_commit(partial(REFRESH_PAGES.enqueue, delay=delay))
 
 

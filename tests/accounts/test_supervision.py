@@ -124,7 +124,7 @@ def test_a_reason_is_wanted_and_not_a_novel(alice, maria, mailing, reason):
     supervision.switch_off(mailing, maria, "x" * 998 + "\r\n" + "x")
 
 
-def test_none_but_managers_and_superusers_pull_the_levers(alice, bob, mark, mailing, root):
+def test_none_but_managers_and_superusers_pull_the_actions(alice, bob, mark, mailing, root):
     User.objects.filter(pk=mark.pk).update(is_active=False)
     for nobody in (alice, bob, User.objects.get(pk=mark.pk)):
         for pull in (
@@ -222,15 +222,15 @@ def test_what_nobody_has_done_was_done_by_nobody(bob, maria, mailing):
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("lever", ["switch_off", "block"])
-def test_of_two_managers_at_once_one_does_it(alice, maria, mark, mailing, lever):
+@pytest.mark.parametrize("action", ["switch_off", "block"])
+def test_of_two_managers_at_once_one_does_it(alice, maria, mark, mailing, action):
     together = threading.Barrier(2)
-    what = {"switch_off": mailing, "block": alice}[lever]
+    what = {"switch_off": mailing, "block": alice}[action]
 
     def pull(by):
         together.wait(10)
         try:
-            getattr(supervision, lever)(what, by, f"{by.full_name} says so")
+            getattr(supervision, action)(what, by, f"{by.full_name} says so")
         except ValidationError as refusal:
             return refusal.messages[0]
         finally:
@@ -243,7 +243,7 @@ def test_of_two_managers_at_once_one_does_it(alice, maria, mark, mailing, lever)
     assert sorted(map(bool, said)) == [False, True]
     assert f"{entry.actor_address} has done this already" in max(said)
     assert AccountLetter.objects.count() == 1
-    if lever == "block":
+    if action == "block":
         alice.refresh_from_db()
         assert alice.sessions_from == 1
 

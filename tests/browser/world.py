@@ -14,7 +14,7 @@ from django.contrib.auth.models import Group
 from django.test import Client as Browser
 from django.utils import timezone
 
-from tests.dead_jobs import bury
+from tests.dead_jobs import dead_job
 from tests.web.addresses import PLACE, routes
 from tests.web.ledger import make_run
 from tests.web.posts import make_picture, make_post
@@ -125,7 +125,7 @@ def make() -> World:
         "sharing/list": [runs[0].mailing.lists.get().pk],
         "panel/mailings": [runs[0].mailing.pk, off.pk],
         "panel/users": [owner.pk, blocked.pk],
-        "panel/dead-jobs": [bury(error="ValueError: no", traceback="Traceback\n  here").id],
+        "panel/dead-jobs": [dead_job(error="ValueError: no", traceback="Traceback\n  here").id],
         "cause": ["failed-permanent-550", "unknown-unknown", "no-such-cause"],
         "key": ["a-key-that-is-not-good"],
         "uidb36": ["1"],

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.dead_jobs import bury, waiting
+from tests.dead_jobs import dead_job, waiting
 from vestnik import dead_jobs
 
 pytestmark = pytest.mark.usefixtures("valkey")
@@ -48,8 +48,8 @@ def run_on_a_terminal(*arguments: str) -> str:
 
 
 def test_the_dead_are_listed_in_lines_for_a_pipe() -> None:
-    first = bury("launch", 7, error="ValueError: [no] way", traceback="Traceback …")
-    bury("send", 5, 0, "token", 0, queue="bulk")
+    first = dead_job("launch", 7, error="ValueError: [no] way", traceback="Traceback …")
+    dead_job("send", 5, 0, "token", 0, queue="bulk")
     answer = run("list")
 
     assert answer.returncode == 0
@@ -61,7 +61,7 @@ def test_the_dead_are_listed_in_lines_for_a_pipe() -> None:
 
 def test_the_dead_are_a_table_on_a_terminal() -> None:
     assert "There are none." in run_on_a_terminal("list")
-    dead = bury("launch", 7, error="ValueError: [no] way")
+    dead = dead_job("launch", 7, error="ValueError: [no] way")
     shown = run_on_a_terminal("list")
 
     for words in ("what of", dead.id, "launch(7)", "ValueError: [no] way"):
@@ -73,7 +73,7 @@ def test_a_pipe_gets_nothing_where_nothing_is() -> None:
 
 
 def test_one_is_shown_with_what_it_died_of() -> None:
-    dead = bury("launch", 7, error="ValueError: no", traceback="Traceback …\nValueError: no")
+    dead = dead_job("launch", 7, error="ValueError: no", traceback="Traceback …\nValueError: no")
     answer = run("show", dead.id)
 
     assert answer.returncode == 0
@@ -82,7 +82,7 @@ def test_one_is_shown_with_what_it_died_of() -> None:
 
 
 def test_chosen_ones_are_tried_again() -> None:
-    died = [bury("launch", number) for number in range(3)]
+    died = [dead_job("launch", number) for number in range(3)]
     answer = run("requeue", died[0].id, died[2].id)
 
     assert (answer.returncode, answer.stdout) == (0, "2 tried again.\n")
@@ -92,17 +92,17 @@ def test_chosen_ones_are_tried_again() -> None:
 
 def test_all_are_discarded() -> None:
     for number in range(3):
-        bury("launch", number)
+        dead_job("launch", number)
     answer = run("discard", "--all")
 
     assert (answer.returncode, answer.stdout) == (0, "3 discarded.\n")
     assert (waiting(), dead_jobs.count()) == ([], 0)
 
 
-@pytest.mark.parametrize("deed", ["show", "requeue", "discard"])
-def test_an_unknown_id_ends_with_1_and_nothing_is_done(deed: str) -> None:
-    dead = bury("launch", 7)
-    answer = run(deed, *([NOBODY] if deed == "show" else [dead.id, NOBODY]))
+@pytest.mark.parametrize("action", ["show", "requeue", "discard"])
+def test_an_unknown_id_ends_with_1_and_nothing_is_done(action: str) -> None:
+    dead = dead_job("launch", 7)
+    answer = run(action, *([NOBODY] if action == "show" else [dead.id, NOBODY]))
 
     assert answer.returncode == 1
     assert NOBODY in answer.stderr
@@ -112,7 +112,8 @@ def test_an_unknown_id_ends_with_1_and_nothing_is_done(deed: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [(), ("bury",), ("show",), ("requeue",), ("discard",), ("discard", NOBODY, "--all"), ("list", NOBODY)]
+    "arguments",
+    [(), ("dead_job",), ("show",), ("requeue",), ("discard",), ("discard", NOBODY, "--all"), ("list", NOBODY)],
 )
 def test_what_makes_no_sense_ends_with_2(arguments: tuple[str, ...]) -> None:
     answer = run(*arguments)

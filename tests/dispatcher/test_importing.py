@@ -205,7 +205,7 @@ def test_after_a_failure_the_way_is_free(alice, hints, monkeypatch):
     assert (state(work), work.tries) == ("done", 2)
 
 
-def test_the_tick_hints_at_imports_that_were_left_lying(alice, bob, carol, hints):
+def test_the_tick_hints_at_imports_that_were_overdue(alice, bob, carol, hints):
     works = [upload(owner) for owner in (alice, bob, carol)]
     upload(alice, "her second waits for the first")
     hints.clear()

@@ -148,8 +148,8 @@ class LedgerMachine(RuleBasedStateMachine):
         """Silence of ten seconds: the worker may yet come back with receipts."""
         worker_id = self.workers[worker]
         Worker.objects.filter(pk=worker_id).update(beat_at="2020-01-01T00:00Z")
-        buried = [pk for pk, _ in statements.reap()]
-        assert buried == ([] if worker_id in self.dead else [worker_id])
+        reaped = [pk for pk, _ in statements.reap()]
+        assert reaped == ([] if worker_id in self.dead else [worker_id])
         self.dead.add(worker_id)
 
     @rule(worker=st.integers(0, 1))

@@ -239,7 +239,7 @@ def test_the_wait_is_until_the_window_has_room_again(settings, server):
 PROCESS = st.integers(0, 1)
 OWNER = st.sampled_from([1, 1, 2, None])
 MOST = st.sampled_from([20, 20, 3])
-DEEDS = st.one_of(
+ACTIONS = st.one_of(
     st.tuples(st.just("send"), PROCESS, OWNER, MOST),
     st.tuples(st.just("send"), PROCESS, OWNER, MOST),
     st.tuples(st.just("take"), PROCESS, OWNER, MOST),
@@ -257,37 +257,37 @@ DEEDS = st.one_of(
 @hypothesis_settings(
     max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
-@given(st.lists(DEEDS, max_size=60))
+@given(st.lists(ACTIONS, max_size=60))
 @example([("take", 0, 1, 20), ("wait", 11), ("send", 1, 1, 20), ("hand over", 0)])
 @example([("take", 0, 1, 20), ("wait", 11), ("send", 1, 1, 20), ("send", 0, 1, 20)])
 @example([("send", 0, 1, 20), ("wait", 11), ("die", 0), ("send", 1, 1, 20)])
 @example([("send", 0, 1, 20), ("wait", 0.004), ("renew", 0), ("wait", 0.99), ("wait", 0.004), ("send", 1, 1, 20)])
-def test_no_window_ever_holds_more_than_its_limit(settings, server, deeds):
+def test_no_window_ever_holds_more_than_its_limit(settings, server, actions):
     limit(settings, RATE_LIMITS="20/s, 25/min, 100/h", OWNER_RATE_LIMITS="9/s, 12/min")
     server.flushall()
     world = World(server)
     processes = [world.process(), world.process(12345.678)]
-    for deed, *arguments in deeds:
-        if deed == "wait":
+    for action, *arguments in actions:
+        if action == "wait":
             world.advance(*arguments)
             continue
         number, *rest = arguments
         limits = processes[number]
-        if deed == "send":
+        if action == "send":
             world.take(limits, *rest)
             world.hand_over(limits, rest[0], 20)
-        elif deed == "take":
+        elif action == "take":
             world.take(limits, *rest, urgent=rest[0] is None)
-        elif deed == "hand over":
+        elif action == "hand over":
             for owner in limits.tokens:
                 world.hand_over(limits, owner, 20)
-        elif deed == "give back":
+        elif action == "give back":
             for owner, count in limits.tokens.items():
                 limits.give_back(owner, count)
             limits.tokens.clear()
-        elif deed == "renew":
+        elif action == "renew":
             limits.renew()
-        elif deed == "die":
+        elif action == "die":
             processes[number] = world.process()
         else:
             lose_the_answer(limits)
@@ -611,8 +611,8 @@ def test_taking_tokens_costs_a_few_pings(settings, server):
     assert min(ratios) < 20
 
 
-def seconds_for(deed, times=200):
+def seconds_for(action, times=200):
     began = time.perf_counter()
     for _ in range(times):
-        deed()
+        action()
     return (time.perf_counter() - began) / times

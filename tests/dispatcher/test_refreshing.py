@@ -411,7 +411,7 @@ def enqueued(monkeypatch):
     return found
 
 
-def test_the_tick_asks_for_pages_that_were_left_lying(db, front, enqueued):
+def test_the_tick_asks_for_pages_that_were_overdue(db, front, enqueued):
     ticking.tick()
     assert enqueued == ["count_figures"]
     enqueued.clear()

@@ -154,7 +154,7 @@ def deleted(user):
 
 NOW = timezone.now()
 # By name: what has to be there before, and what is done then.
-DEEDS = {
+ACTIONS = {
     "a client is made": (lambda alice: alice, lambda alice: clients.create_client(alice, "ann@example.org")),
     "a client gets another address": (lambda alice: make_clients(alice, 1)[0], clients.save_client),
     "clients are deleted": (
@@ -179,9 +179,9 @@ DEEDS = {
 }
 
 
-@pytest.mark.parametrize("deed", DEEDS)
-def test_whatever_changes_them_hints_at_a_count(deed, alice, valkey, settings, django_capture_on_commit_callbacks):
-    prepare, do = DEEDS[deed]
+@pytest.mark.parametrize("action", ACTIONS)
+def test_whatever_changes_them_hints_at_a_count(action, alice, valkey, settings, django_capture_on_commit_callbacks):
+    prepare, do = ACTIONS[action]
     there = prepare(alice)
     with django_capture_on_commit_callbacks(execute=True):
         do(there)

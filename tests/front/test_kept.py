@@ -21,37 +21,37 @@ def test_what_is_kept_is_not_made_again():
     assert len(made) == 1
 
 
-def test_what_is_thrown_away_is_made_again():
+def test_what_is_invalidated_is_made_again():
     cached("title", 60, lambda: "Old")
     invalidate()
     assert cached("title", 60, lambda: "New") == "New"
     assert cached("title", 60, lambda: "Newer") == "New"
 
 
-def test_what_is_thrown_away_of_one_room_stays_in_another():
+def test_what_is_invalidated_of_one_room_stays_in_another():
     cached("title", 60, lambda: "Old")
     invalidate(FIGURES)
     assert cached("title", 60, lambda: "New") == "Old"
 
 
 def test_what_was_made_of_what_stood_before_the_change_is_not_met_after_it():
-    begun, thrown_away = threading.Event(), threading.Event()
+    begun, invalidated = threading.Event(), threading.Event()
 
     def make():
         begun.set()
-        assert thrown_away.wait(5)
+        assert invalidated.wait(5)
         return "Old"
 
     thread = threading.Thread(target=lambda: cached("title", 60, make))
     thread.start()
     assert begun.wait(5)
     invalidate()
-    thrown_away.set()
+    invalidated.set()
     thread.join()
     assert cached("title", 60, lambda: "New") == "New"
 
 
-def test_each_change_begins_a_generation_of_its_own():
+def test_each_change_begins_a_version_of_its_own():
     threads = [threading.Thread(target=invalidate) for _ in range(8)]
     seen = {cache.get(key_of(BLOG))}
     for thread in threads:
@@ -61,7 +61,7 @@ def test_each_change_begins_a_generation_of_its_own():
     assert len(seen) == 9
 
 
-def test_a_generation_that_the_cache_dropped_is_followed_by_one_that_all_agree_on():
+def test_a_version_that_the_cache_dropped_is_followed_by_one_that_all_agree_on():
     cached("title", 60, lambda: "Old")
     cache.delete(key_of(BLOG))
     start, answers = threading.Barrier(8), []

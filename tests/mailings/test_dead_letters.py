@@ -325,7 +325,7 @@ def test_letters_to_deleted_clients_are_told_and_stay(alice: User) -> None:
     assert states(run) == ["failed"]
 
 
-def test_a_deed_that_takes_too_long_says_that_there_is_more(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_action_that_takes_too_long_says_that_there_is_more(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     make_run(alice, failed=1)
     monkeypatch.setattr(dead_letters, "AT_MOST", -1.0)
     assert try_all(alice, REFUSED).more

@@ -31,7 +31,7 @@ JOBS: dict[str, Callable[[], Any]] = {
     "what is due": ticking.due_mailings,
     "what is due soon": lambda: launching.due_soon(timedelta(minutes=2)),
     "runs without a mailing": ticking.close,
-    "imports that were left lying": lambda: import_jobs.to_do(timedelta(seconds=10)),
+    "imports that were overdue": lambda: import_jobs.to_do(timedelta(seconds=10)),
     "files of old imports": import_jobs.prune_files,
     "deleted accounts": deleting.deleted_accounts,
     "forms of old": idempotency.prune,

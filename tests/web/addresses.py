@@ -6,7 +6,7 @@ from typing import Any
 
 from django.urls import get_resolver
 
-from tests.dead_jobs import bury
+from tests.dead_jobs import dead_job
 from vestnik.blog.models import Picture
 from vestnik.mailings.ledger.models import Run
 
@@ -38,7 +38,7 @@ def address(route: str, ids: dict[str, int], run: Run) -> str:
     def filled(place: re.Match[str]) -> str:
         name = place[1] or place[2]
         if name == "pk" and route.startswith("panel/dead-jobs/"):
-            return bury().id  # another for each address: what was done to the queue is not undone
+            return dead_job().id  # another for each address: what was done to the queue is not undone
         if name == "pk":
             room = next(room for room in ids if route.startswith(f"{room}/"))
             return str(ids[room])

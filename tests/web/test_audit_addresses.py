@@ -7,7 +7,7 @@ import pytest
 from django.test import Client as Browser
 from django.urls import reverse
 
-from tests.dead_jobs import bury
+from tests.dead_jobs import dead_job
 from tests.web.test_versions import filled
 from vestnik import sharing
 from vestnik.accounts.audit import AuditAction
@@ -37,8 +37,8 @@ def root(db: None) -> User:
     return User.objects.create_superuser("root@example.org", "a long password")
 
 
-def deeds(alice: User, bob: User, maria: User, root: User, mailing: Mailing) -> dict[str, Callable[[], Any]]:
-    """How each deed is done in a browser, in an order in which they can be."""
+def actions(alice: User, bob: User, maria: User, root: User, mailing: Mailing) -> dict[str, Callable[[], Any]]:
+    """How each action is done in a browser, in an order in which they can be."""
     thing = ["mailing", mailing.pk]
     panel: Any = signed_in(maria).post
     queue: Any = signed_in(root).post
@@ -72,19 +72,19 @@ def deeds(alice: User, bob: User, maria: User, root: User, mailing: Mailing) -> 
         "switched on": lambda: panel(reverse("panel:switch-on", args=[mailing.pk])),
         "blocked": lambda: panel(reverse("panel:block", args=[bob.pk]), {"reason": "Spam"}),
         "unblocked": lambda: panel(reverse("panel:unblock", args=[bob.pk])),
-        "requeued": lambda: queue(reverse("panel:requeue", args=[bury().id])),
-        "discarded": lambda: queue(reverse("panel:discard", args=[bury().id])),
+        "requeued": lambda: queue(reverse("panel:requeue", args=[dead_job().id])),
+        "discarded": lambda: queue(reverse("panel:discard", args=[dead_job().id])),
     }
 
 
-def test_every_deed_on_a_page_is_noted_with_the_address_it_came_from(
+def test_every_action_on_a_page_is_noted_with_the_address_it_came_from(
     alice: User, bob: User, maria: User, root: User, mailing: Mailing
 ) -> None:
-    done = deeds(alice, bob, maria, root, mailing)
+    done = actions(alice, bob, maria, root, mailing)
     assert set(done) - {"copied by deleting"} == set(AuditAction.values)
-    for name, deed in done.items():
+    for name, action in done.items():
         before = set(AuditEntry.objects.values_list("pk", flat=True))
-        assert deed().status_code == 302, name
+        assert action().status_code == 302, name
         noted = AuditEntry.objects.exclude(pk__in=before)
         assert name.removesuffix(" by deleting") in noted.values_list("action", flat=True)
         assert set(noted.values_list("from_address", flat=True)) == {FROM}, name

@@ -46,10 +46,10 @@ def read(browser: Browser, address: str) -> str:
     return answer.content.decode()
 
 
-def press(browser: Browser, deed: str, key: uuid.UUID | None = None, **data: Any) -> list[str]:
+def press(browser: Browser, action: str, key: uuid.UUID | None = None, **data: Any) -> list[str]:
     """Press a button; what is said then."""
     form = {"cause": REFUSED, "form_key": key or uuid.uuid4(), **data}
-    answer: Any = browser.post(reverse(f"dead-letters:{deed}"), form, follow=True)
+    answer: Any = browser.post(reverse(f"dead-letters:{action}"), form, follow=True)
     assert answer.status_code == 200
     return [str(message) for message in answer.context["messages"]]
 
@@ -263,24 +263,24 @@ def test_the_letters_of_a_deleted_mailing_can_be_dismissed_only(browser: Browser
     assert press(browser, "dismiss", letter=ids(run)) == ["1 letter is dismissed."]
 
 
-@pytest.mark.parametrize("deed", ["try-again", "dismiss"])
-def test_nothing_ticked_is_nothing_done(browser: Browser, alice: User, deed: str) -> None:
+@pytest.mark.parametrize("action", ["try-again", "dismiss"])
+def test_nothing_ticked_is_nothing_done(browser: Browser, alice: User, action: str) -> None:
     run = make_run(alice, failed=1)
-    assert press(browser, deed) == ["Tick the letters first."]
-    assert press(browser, deed, letter=["x", "-1", "0"]) == ["Tick the letters first."]
-    assert press(browser, deed, all=1, cause="sent") == [
+    assert press(browser, action) == ["Tick the letters first."]
+    assert press(browser, action, letter=["x", "-1", "0"]) == ["Tick the letters first."]
+    assert press(browser, action, all=1, cause="sent") == [
         "This button was not pressed on its page; try again from there."
     ]
     assert (states(run), dead_letters.count(alice)) == (["failed"], 1)
 
 
-@pytest.mark.parametrize("deed", ["try-again", "dismiss"])
-def test_nobody_does_anything_to_others_letters(alice: User, bob: User, deed: str) -> None:
+@pytest.mark.parametrize("action", ["try-again", "dismiss"])
+def test_nobody_does_anything_to_others_letters(alice: User, bob: User, action: str) -> None:
     run = make_run(alice, failed=1)
     shown = make_run(alice, failed=1)
     assign_perm("mailings.view_mailing", bob, shown.mailing)
     for data in ({"all": 1}, {"letter": [*ids(run), *ids(shown)]}):
-        press(browser_of(bob), deed, **data)
+        press(browser_of(bob), action, **data)
     assert (states(run), states(shown), dead_letters.count(alice)) == (["failed"], ["failed"], 2)
 
 
@@ -318,8 +318,8 @@ def test_managers_look_at_what_they_own_and_do_nothing(maria: User) -> None:
 
 
 def test_signing_in_again_to_press_a_button_leads_to_the_list(browser: Browser) -> None:
-    for deed in ("try-again", "dismiss"):
-        assert browser.get(reverse(f"dead-letters:{deed}"))["Location"] == LIST
+    for action in ("try-again", "dismiss"):
+        assert browser.get(reverse(f"dead-letters:{action}"))["Location"] == LIST
 
 
 # The panel

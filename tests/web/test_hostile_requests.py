@@ -67,7 +67,7 @@ SENT = (
     *("addresses", "address", "level", "share", "reason", "request_id", "state", "delivery", "cause", "password"),
     *("file", "client_list", "list_name", "language", "login", "password1", "next", "action", "_selected_action"),
     *("select_across", "index", "post", "_save", "_continue", "_saveasnew", "memberships-TOTAL_FORMS", "_popup"),
-    *("memberships-INITIAL_FORMS", "memberships-0-id", "memberships-0-client_list", "memberships-0-DELETE", "deed"),
+    *("memberships-INITIAL_FORMS", "memberships-0-id", "memberships-0-client_list", "memberships-0-DELETE", "action"),
     *("picture", "picture-kept", "picture-clear", "publish_at_0", "publish_at_1", "content", "slug", "title", "query"),
 )
 HEADERS: tuple[dict[str, str], ...] = (

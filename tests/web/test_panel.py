@@ -1,4 +1,4 @@
-"""The panel: what managers see of everybody, and their two levers."""
+"""The panel: what managers see of everybody, and their two actions."""
 
 from datetime import timedelta
 from typing import Any
@@ -211,11 +211,11 @@ def test_the_log_keeps_where_it_was_done_from(browser: Browser, mailing: Mailing
 
 
 @pytest.mark.parametrize("reason", ["", "   ", "x" * 10_000, "a\x00b"])
-@pytest.mark.parametrize("lever", ["switch-off", "block"])
+@pytest.mark.parametrize("action", ["switch-off", "block"])
 def test_a_bad_reason_is_refused_beside_its_field_and_stays_there(
-    browser: Browser, mailing: Mailing, lever: str, reason: str
+    browser: Browser, mailing: Mailing, action: str, reason: str
 ) -> None:
-    answer = browser.post(at(lever, mailing if lever == "switch-off" else mailing.owner), {"reason": reason})
+    answer = browser.post(at(action, mailing if action == "switch-off" else mailing.owner), {"reason": reason})
 
     assert answer.status_code == 200
     assert answer.context["form"].errors.keys() == {"reason"}
@@ -240,13 +240,13 @@ def test_what_is_on_already_is_not_switched_on_again(browser: Browser, mailing: 
     supervision.switch_on(mailing, root)
     supervision.block(mailing.owner, root, "Spam")
     supervision.unblock(mailing.owner, root)
-    for lever, thing in (("switch-on", mailing), ("unblock", mailing.owner)):
-        answer = browser.post(at(lever, thing), follow=True)
+    for action, thing in (("switch-on", mailing), ("unblock", mailing.owner)):
+        answer = browser.post(at(action, thing), follow=True)
         assert "root@example.org has done this already" in answer.content.decode()
     assert AuditEntry.objects.count() == 4
 
 
-def test_getting_a_lever_pulls_nothing(browser: Browser, mailing: Mailing) -> None:
+def test_getting_a_action_pulls_nothing(browser: Browser, mailing: Mailing) -> None:
     assert browser.get(at("switch-off", mailing))["Location"] == at("mailing", mailing)
     assert browser.get(at("block", mailing.owner))["Location"] == at("user", mailing.owner)
     assert current(mailing).switched_off_at is None

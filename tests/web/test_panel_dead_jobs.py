@@ -7,7 +7,7 @@ import redis
 from django.test import Client as Browser
 from django.urls import reverse
 
-from tests.dead_jobs import bury, waiting
+from tests.dead_jobs import dead_job, waiting
 from vestnik import dead_jobs
 from vestnik.accounts.audit import AuditEntry
 from vestnik.accounts.models import User
@@ -36,7 +36,7 @@ def root(db: None) -> User:
 
 @pytest.fixture
 def dead() -> DeadJob:
-    return bury("launch", 7, error="ValueError: <b>no</b>", traceback="Traceback …\nValueError: <b>no</b>")
+    return dead_job("launch", 7, error="ValueError: <b>no</b>", traceback="Traceback …\nValueError: <b>no</b>")
 
 
 def at(name: str, message: DeadJob) -> str:
@@ -51,7 +51,7 @@ def test_managers_see_what_died_and_of_what(browser: Browser, dead: DeadJob) -> 
     assert f'href="{LIST}"' in browser.get(reverse("panel:mailings")).content.decode()
 
 
-def test_managers_see_the_traceback_and_no_levers(browser: Browser, dead: DeadJob) -> None:
+def test_managers_see_the_traceback_and_no_actions(browser: Browser, dead: DeadJob) -> None:
     page = browser.get(at("dead-job", dead)).content.decode()
 
     assert "Traceback …\nValueError: &lt;b&gt;no&lt;/b&gt;" in page
@@ -65,7 +65,7 @@ def test_where_nothing_died_the_page_says_so(browser: Browser) -> None:
 
 def test_many_are_shown_in_pages(browser: Browser) -> None:
     for number in range(51):
-        bury("launch", number)
+        dead_job("launch", number)
     first, second = (browser.get(LIST, {"page": page}).context["page_obj"] for page in (1, 2))
 
     assert (len(first.object_list), len(second.object_list)) == (50, 1)
@@ -94,7 +94,7 @@ def test_a_superuser_discards_a_job(root: User, dead: DeadJob) -> None:
     assert AuditEntry.objects.get().action == "discarded"
 
 
-def test_managers_pull_no_levers(browser: Browser, dead: DeadJob) -> None:
+def test_managers_pull_no_actions(browser: Browser, dead: DeadJob) -> None:
     for name in ("requeue", "discard"):
         assert browser.post(at(name, dead)).status_code == 403
 
@@ -110,7 +110,7 @@ def test_for_everybody_else_there_is_no_such_page(alice: User, dead: DeadJob) ->
     assert dead_jobs.listed() == [dead]
 
 
-def test_a_lever_pulled_twice_does_it_once(root: User, dead: DeadJob) -> None:
+def test_a_action_pulled_twice_does_it_once(root: User, dead: DeadJob) -> None:
     browser = browser_of(root)
     browser.post(at("requeue", dead))
 
@@ -118,7 +118,7 @@ def test_a_lever_pulled_twice_does_it_once(root: User, dead: DeadJob) -> None:
     assert len(waiting()) == AuditEntry.objects.count() == 1
 
 
-def test_who_lands_on_a_lever_by_signing_in_does_nothing(root: User, dead: DeadJob) -> None:
+def test_who_lands_on_a_action_by_signing_in_does_nothing(root: User, dead: DeadJob) -> None:
     assert browser_of(root).get(at("discard", dead))["Location"] == LIST
     assert dead_jobs.listed() == [dead]
 

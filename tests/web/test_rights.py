@@ -1,7 +1,7 @@
 """Who may open what: every address of the project, by every role, as `rights.txt` has it.
 
 What is opened and sent belongs to Alice: her client, list, message, mailing, run. An empty form is sent. After an
-honest change of rights, `python -m pytest tests/web/test_rights.py` tells which lines of the table are others now.
+honest change of rights, `python -m pytest tests/web/test_rights.py` tells which lines of the table changed.
 """
 
 from http.cookies import SimpleCookie
@@ -73,7 +73,7 @@ def test_every_role_gets_at_every_address_what_the_table_says(
             line = written(route, method, [answered(browser, key, method, path) for key in sessions.values()])
             if said.get((route, method), "").split() != line.split():
                 others.append(line)
-    assert not others, "\n".join(["These lines of rights.txt are others now:", *others])
+    assert not others, "\n".join(["These lines of rights.txt changed:", *others])
 
 
 @pytest.mark.django_db

@@ -39,7 +39,7 @@ TRIED_FOR = timedelta(minutes=1)
 TRIED_AGAIN = "vestnik:refresh:tried-again"
 """In the broker's Redis: that a job waits which tries again. It is gone before that job comes."""
 
-LEFT_LYING = timedelta(seconds=10)
+OVERDUE = timedelta(seconds=10)
 NAMED = 3
 """Pages that the log names of those that could not be fetched."""
 
@@ -70,7 +70,7 @@ def refresh() -> None:
 
 def is_overdue() -> bool:
     """Whether a page has waited so long that its hint must have been lost, or the front away."""
-    return StalePage.objects.filter(since__lt=Now() - LEFT_LYING).exists()
+    return StalePage.objects.filter(since__lt=Now() - OVERDUE).exists()
 
 
 def _try_again() -> None:

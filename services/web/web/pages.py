@@ -31,7 +31,7 @@ PAGE = 50
 
 
 class SignedIn(LoginRequiredMixin):
-    """For those who are signed in. What somebody sends who was signed out meanwhile is not thrown away silently: the
+    """For those who are signed in. What somebody sends who was signed out meanwhile is not dropped silently: the
     answer says so, and their browser still has it.
     """
 

@@ -38,7 +38,7 @@ class AuditKind(models.TextChoices):
 
 
 class AuditEntry(models.Model):
-    """One deed."""
+    """One action."""
 
     Action = AuditAction
     Kind = AuditKind
@@ -58,7 +58,7 @@ class AuditEntry(models.Model):
         verbose_name = _("audit entry")
         verbose_name_plural = _("audit log")
         indexes = [
-            # The levers: who was there first.
+            # Blocking and switching off: who was there first.
             models.Index(fields=["kind", "object_id", "-id"], name="audit_of_object"),
             # Sharing: how much of it one has done lately.
             models.Index(fields=["actor_id", "-id"], name="audit_by_actor"),

@@ -32,7 +32,7 @@ class Submission(models.Model):
         verbose_name = _("submission")
         verbose_name_plural = _("submissions")
         constraints = [models.UniqueConstraint(fields=["user", "key"], name="submission_once")]
-        # The sweep: what is old.
+        # Pruning: what is old.
         indexes = [models.Index(fields=["at"], name="submission_at")]
 
     def __str__(self) -> str:

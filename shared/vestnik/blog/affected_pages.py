@@ -26,7 +26,7 @@ Change = tuple[Post | None, Post | None]
 
 
 def touched(changes: Iterable[Change]) -> list[str]:
-    """The paths of the pages that are others after these changes, asked once they are written; most looked at first.
+    """The paths of the pages that differ after these changes, asked once they are written; most looked at first.
 
     Of the pages of a list those on which a post is another or stands elsewhere. All of them if their number changed,
     and if a post waits that will appear sooner than anybody knew: copies expire when the next one does. But none behind

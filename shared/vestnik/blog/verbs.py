@@ -1,4 +1,4 @@
-"""What is done to posts. Each verb writes down, with the change itself, which pages are others now."""
+"""What is done to posts. Each verb writes down, with the change itself, which pages changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Public pages that are others now.
+"""Public pages that changed.
 
 What changes a page writes its path down in the same transaction. On commit the dispatcher is asked to let nginx fetch
 it anew; while the queue or nginx is away the rows wait, and the tick asks again. Each page is fetched twice, the second
@@ -17,7 +17,7 @@ from vestnik.front.models import StalePage
 
 
 def mark(paths: Iterable[str], room: str = page_cache.BLOG) -> None:
-    """These pages are others once the transaction is committed, for what changed in the room."""
+    """These pages have changed once the transaction is committed, for what changed in the room."""
     stale = [StalePage(path=path) for path in dict.fromkeys(paths)]
     if not stale:
         return

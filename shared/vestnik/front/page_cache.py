@@ -1,7 +1,7 @@
 """What pages are made of, kept in Redis for signed-in people and for filling nginx's copies.
 
-All of a room, the blog or the figures, belongs to one generation: what changes there begins another, and what was kept
-is met no more. Who made something out of what stood before the change keeps it under the old generation, where nobody
+All of a room, the blog or the figures, belongs to one version: what changes there begins the next, and what was cached
+is met no more. Who made something out of what stood before the change caches it under the old version, where nobody
 finds it.
 """
 
@@ -18,10 +18,10 @@ BLOG, FIGURES = "blog", "figures"
 
 def cached(name: str, seconds: int, make: Callable[[], Cached], room: str = BLOG) -> Cached:
     """What `make` returned at most so many seconds ago (anything that pickles, but None)."""
-    generation = _version(room)
-    if generation is None:
+    version = _version(room)
+    if version is None:
         return make()
-    key = f"{key_of(room)}:{generation}:{name}"
+    key = f"{key_of(room)}:{version}:{name}"
     found: Cached | None = cache.get(key)
     if found is None:
         found = make()
@@ -30,7 +30,7 @@ def cached(name: str, seconds: int, make: Callable[[], Cached], room: str = BLOG
 
 
 def invalidate(room: str = BLOG) -> None:
-    """Begin another generation."""
+    """Begin another version."""
     cache.set(key_of(room), uuid.uuid4().hex, timeout=None)
 
 
@@ -40,7 +40,7 @@ def versions() -> tuple[str | None, ...]:
 
 
 def key_of(room: str) -> str:
-    """Where the room's generation stands."""
+    """Where the room's version stands."""
     return f"vestnik:front:{room}"
 
 

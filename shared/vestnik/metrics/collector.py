@@ -246,8 +246,8 @@ def _ask_ticks() -> list[float] | None:
     """When the last tick was, if there was one; None if the cache takes nothing, which hides that otherwise."""
     if redis_client.fault(impatient_redis(settings.CACHE_URL)):
         return None
-    ticked = django_cache.get("vestnik:tick")
-    return [] if ticked is None else [ticked]
+    last_tick = django_cache.get("vestnik:tick")
+    return [] if last_tick is None else [last_tick]
 
 
 def _of_ledger(ledger: Ledger | None) -> Iterator[GaugeMetricFamily]:

@@ -137,10 +137,10 @@ class DeleteClient(DeletePage):
 
 
 class SelectedPage(OwnersPage):
-    """Does something to the clients that were ticked in a table, and goes back to it."""
+    """Does something to the clients that were selected in a table, and goes back to it."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        return self.back()  # after signing in again nothing is ticked any more
+        return self.back()  # after signing in again nothing is selected any more
 
     def back(self) -> HttpResponse:
         return HttpResponseRedirect(back_to(reverse("clients:list"), self.request.POST.get("back")))
@@ -185,7 +185,7 @@ class DeleteClients(SelectedPage):
 
 
 def selected(request: HttpRequest) -> list[int]:
-    """The ids of the clients that were ticked."""
+    """The ids of the clients that were selected."""
     return [number(pk) for pk in request.POST.getlist("client")]
 
 

@@ -9,7 +9,7 @@ from web.pages import IdempotencyKeyField, number
 
 
 class BulkActionForm(forms.Form):
-    """Which dead letters something is done to: those ticked, the one whose button was pressed, or all of a cause."""
+    """Which dead letters something is done to: those selected, the one whose button was pressed, or all of a cause."""
 
     cause = forms.CharField()
     all = forms.BooleanField(required=False)
@@ -25,8 +25,8 @@ class BulkActionForm(forms.Form):
         data: Any = self.data
         if "cause" not in self.cleaned_data:
             raise ValidationError(_("This button was not pressed on its page; try again from there."))
-        ticked = data.getlist("only") or data.getlist("letter")
-        ids = [pk for pk in map(number, ticked) if pk]
+        selected = data.getlist("only") or data.getlist("letter")
+        ids = [pk for pk in map(number, selected) if pk]
         if not ids and not self.cleaned_data["all"]:
             raise ValidationError(_("Tick the letters first."))
         return {**self.cleaned_data, "which": self.cleaned_data["cause"] if self.cleaned_data["all"] else ids}

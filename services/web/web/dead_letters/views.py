@@ -63,7 +63,7 @@ class BulkAction(OwnersPage):
         if form.is_valid():
             user: Any = request.user
             which = form.cleaned_data["which"]
-            # Who goes back and ticks others means another deed.
+            # Who goes back and selects others means something else.
             self.do(user, which, uuid.uuid5(form.cleaned_data["form_key"], f"{request.path} {which}"))
         else:
             messages.error(request, " ".join(map(str, form.non_field_errors())))

@@ -58,7 +58,7 @@ class FrontMiddleware:
 
     def _impersonal(self, request: HttpRequest, public: Public, by_front: bool, refreshes: bool) -> HttpResponseBase:
         make_impersonal(request)
-        generations = page_cache.versions()
+        versions = page_cache.versions()
         upcoming = next_appearance()  # asked first: what appears while the page is made may not be on it
         response = self.get_response(request)
         response.cookies.clear()
@@ -70,7 +70,7 @@ class FrontMiddleware:
             seconds = getattr(response, "front_seconds", public.seconds)
             if response.status_code == 404:
                 seconds = GONE_SECONDS
-            elif not refreshes and page_cache.versions() != generations:
+            elif not refreshes and page_cache.versions() != versions:
                 seconds = 0  # made of what stood before, maybe, and the page that was fetched anew is stored already
             expires = int(time.time()) + seconds
             if upcoming:

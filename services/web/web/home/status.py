@@ -54,15 +54,15 @@ def _queue() -> Part:
 
 def _scheduler() -> Part:
     try:
-        ticked = cache.get("vestnik:tick")
+        last_tick = cache.get("vestnik:tick")
     except (redis.RedisError, OSError):
-        ticked = None
-    if ticked is None:
+        last_tick = None
+    if last_tick is None:
         return Part(_("Scheduler"), False, _("has not ticked yet"))
-    at = datetime.fromtimestamp(ticked, UTC)
+    at = datetime.fromtimestamp(last_tick, UTC)
     return Part(
         _("Scheduler"),
-        timezone.now() - at < jobs.horizon(ticked) + TICK_MAY_BE_LATE,
+        timezone.now() - at < jobs.horizon(last_tick) + TICK_MAY_BE_LATE,
         _("last tick at %s UTC") % f"{at:%H:%M:%S}",
     )
 

@@ -1,1 +1,1 @@
-"""Mailings: who gets which message, from when until when, how often; and the levers on a run."""
+"""Mailings: who gets which message, from when until when, how often; and what can be done with a run."""

@@ -64,7 +64,7 @@ def overview(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_safe
 def under_way(request: HttpRequest) -> HttpResponse:
-    """The runs under way, alone. Once they are others than the reader sees, the whole page comes anew."""
+    """The runs under way, alone. Once they differ from what the reader sees, the whole page is loaded again."""
     context = _under_way(request.user)
     if context["under_way_ids"] != request.GET.get("ids"):
         return HttpResponseClientRefresh()

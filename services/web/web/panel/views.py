@@ -203,11 +203,11 @@ class UserPage(DetailPage, People):
         _add_figures([person])
         mailings = Mailing.objects.visible_to(reader).filter(owner=person).with_status().order_by("-pk")[:LATEST]
         _add_totals(mailings)
-        deeds = AuditEntry.objects.filter(kind=AuditEntry.Kind.USER, object_id=person.pk).order_by("-pk")
+        entries = AuditEntry.objects.filter(kind=AuditEntry.Kind.USER, object_id=person.pk).order_by("-pk")
         return super().get_context_data(
             mailings=mailings,
             may_block=access.may_block(reader, person),
-            blocked=None if person.is_active else deeds.filter(action=AuditAction.BLOCKED).first(),
+            blocked=None if person.is_active else entries.filter(action=AuditAction.BLOCKED).first(),
             **{"form": ReasonForm(), **kwargs},
         )
 

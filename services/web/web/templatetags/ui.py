@@ -79,7 +79,7 @@ COLOURS = {
 }
 
 STATUSES = dict(Mailing.Status.choices)
-"""Mailings' words, which are others than their values."""
+"""Mailings' words, which differ from their values."""
 
 
 @register.simple_tag

@@ -42,7 +42,7 @@ CHUNK = 20_000
 """Letters that one statement dismisses."""
 
 AT_MOST = 10.0
-"""Seconds that one deed takes, or little more. It is for pages; what is left is told, and done by the next."""
+"""Seconds that one action takes, or little more. It is for pages; what is left is told, and done by the next."""
 
 COUNTED = 100
 """How far `count` counts."""

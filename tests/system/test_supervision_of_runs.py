@@ -1,4 +1,4 @@
-"""The managers' levers on a run under way, with real processes: nothing begins two seconds after they are pulled."""
+"""The managers' actions on a run under way, with real processes: nothing begins two seconds after they are pulled."""
 
 import time
 from datetime import timedelta
@@ -16,7 +16,7 @@ from vestnik.testing.factories import make_mailing
 
 NUMBER = 600
 
-LEVERS = {
+ACTIONS = {
     "switch": (
         lambda mailing, by: supervision.switch_off(mailing, by, "Complaints"),
         lambda mailing, by: supervision.switch_on(mailing, by),
@@ -32,10 +32,12 @@ def recipients(post):
     return sorted(letter.recipient for letter in post.letters if letter.recipient.startswith("client"))
 
 
-@pytest.mark.parametrize("lever", LEVERS)
-def test_a_lever_stops_a_run_within_two_seconds_and_lets_it_go_on(alice, maria, post, run_dispatcher, settings, lever):
+@pytest.mark.parametrize("action", ACTIONS)
+def test_a_action_stops_a_run_within_two_seconds_and_lets_it_go_on(
+    alice, maria, post, run_dispatcher, settings, action
+):
     settings.EMAIL_BACKEND = "vestnik.accounts.mail.EmailBackend"
-    stop, go_on = LEVERS[lever]
+    stop, go_on = ACTIONS[action]
     post.letters_per_second = 150
     run_dispatcher()
     mailing = make_mailing(alice, NUMBER)
