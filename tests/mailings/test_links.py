@@ -102,6 +102,42 @@ def test_a_host_or_more_behind_the_slashes_stays_as_it_is() -> None:
     assert href(link, site="shop.example/a?b=c") == "https://shop.example/a?b=c"
 
 
+BESIDE_HOSTS = (
+    "https://{}.shop.example/",
+    "https://{}.shop.example",
+    "//{}.shop.example/",
+    "https:{}.shop.example/",
+    "https:\\\\{}.shop.example/",
+    "https://www.{}.shop.example/?a=b",
+    "https://{}-eu.shop.example/",
+    " https://{}.shop.example/",
+)
+
+
+@pytest.mark.parametrize("written", BESIDE_HOSTS)
+def test_a_part_of_a_host_is_that_part_alone(written: str) -> None:
+    link = f'<a href="{written.format("{{ attributes.a }}")}">x</a>'
+    assert href(link, a=" tula ") == written.format("tula")
+    assert href(link, a="тула") == written.format("тула")
+    for other in ("evil.com/x", "evil.com/", "evil.com?", "evil.com#", "evil.com\\", "u@evil.com", "evil.com／", "a b"):
+        assert href(link, a=other) == written.format("")
+    assert href(link.replace(" }}", ' | default: "all" }}'), a="evil.com/x") == written.format("all")
+
+
+def test_a_host_with_a_place_behind_it_is_a_host_alone() -> None:
+    link = '<a href="https://{{ attributes.a }}{{ attributes.b }}/?e={{ email }}">x</a>'
+    assert href(link, a="shop", b=".example") == "https://shop.example/?e=bob%40example.com"
+    assert href(link, a="evil.example/", b="x") == "https://x/?e=bob%40example.com"
+    assert shown(text="https://{{ attributes.a }}.shop.example/", a="evil.example/x").text == "https://.shop.example/"
+    assert shown(text="See https://{{ attributes.a }}.", a="shop.example/x").text == "See https://shop.example/x."
+
+
+def test_a_value_before_a_colon_is_the_scheme_of_an_address_of_the_web_or_of_mail() -> None:
+    link = '<a href="{{ attributes.a }}:{{ attributes.b }}">x</a>'
+    assert href(link, a="javascript", b="alert(1)") == ":alert%281%29"
+    assert href(link, a="mailto", b="a") == "mailto:a"
+
+
 def test_mail_and_phone_addresses_keep_what_makes_them_so() -> None:
     assert href('<a href="mailto:{{ email }}">x</a>', email=PLUS) == "mailto:bob%2Bnews@example.com"
     assert href('<a href="mailto:a@b.example?body={{ email }}">x</a>', email=PLUS).endswith(
@@ -114,6 +150,35 @@ def test_mail_and_phone_addresses_keep_what_makes_them_so() -> None:
 def test_a_bare_address_in_a_text_is_one(text: str) -> None:
     for said in (shown(text=text, email=PLUS).text, shown(html=f"<p>{text}</p>", email=PLUS).html):
         assert "?e=bob%2Bnews%40example.com" in said
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        ",&nbsp;", ",&#160;", "&#xA0;", "&nbsp", "&lt;", "&gt;", "&quot;", "&#34;", "&ensp;", "&laquo;", "&mdash;",
+        "&#8203;", "&zwnj;", " ", "\u00a0", "<br>", "»", "”", "—", "\u200b", ", ", "), ", ")", "/a), ", ";", "/»", "!",
+    ],
+)  # fmt: skip
+def test_an_address_ends_where_its_readers_see_its_end(behind: str) -> None:
+    name = "Bob & Иван"
+    assert shown(f"<p>(https://x.example{behind}{{{{ full_name }}}}</p>", full_name=name).html.endswith(
+        f"{behind}Bob &amp; Иван</p>"
+    )
+    if "&" not in behind:
+        assert shown(text=f"(https://x.example{behind}{{{{ full_name }}}}", full_name=name).text.endswith(behind + name)
+
+
+@pytest.mark.parametrize(
+    "written", ["https://x.example/?a=1&amp;n={}", "https://x.example/a_(b)/{}", "https://x.example/?a,b;c=!{}"]
+)
+def test_an_address_goes_on_where_its_readers_see_it_go_on(written: str) -> None:
+    html = shown(f"<p>{written.format('{{ full_name }}')}</p>", full_name="A&B").html
+    assert html == f"<p>{written.format('A%26B')}</p>"
+
+
+@pytest.mark.parametrize("word", ["Awww.", "xhttps://"])
+def test_a_word_that_ends_as_addresses_begin_is_none(word: str) -> None:
+    assert shown(text=f"{word}{{{{ full_name }}}}", full_name="A & B").text == f"{word}A & B"
 
 
 def test_an_address_that_is_a_value_of_a_text_is_left_alone() -> None:
@@ -151,6 +216,13 @@ def test_whatever_the_values_say_the_link_keeps_its_parts(a: str, b: str) -> Non
     assert parts.path.count("/") == 2
     clean = "".join(c for c in b.replace("\r\n", "\n").replace("\r", "\n") if c in "\t\n" or (c >= " " and c != "\x7f"))
     assert unquote(parts.query.split("&")[0].removeprefix("q=")).replace("\r\n", "\n") == clean
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(BESIDE_HOSTS[:3] + BESIDE_HOSTS[5:7]), VALUES | st.text("ab./\\?#@:%[]。／", max_size=9))
+def test_whatever_a_value_before_a_host_says_the_host_stays(written: str, value: str) -> None:
+    address = href(f'<a href="{written.format("{{ attributes.a }}")}">x</a>', a=value)
+    assert urlsplit(address).netloc.endswith("shop.example")
 
 
 @settings(max_examples=300, deadline=None)

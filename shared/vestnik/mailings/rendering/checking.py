@@ -2,8 +2,8 @@
 
 from django.utils.translation import gettext as _
 
-from vestnik.mailings.rendering import braces
-from vestnik.mailings.rendering.faults import Fault, Kind, TemplateError, UnknownPlaceholder
+from vestnik.mailings.rendering import braces, places
+from vestnik.mailings.rendering.faults import Fault, Kind, TemplateError, UnknownPlaceholder, at
 
 MOST_PLACEHOLDERS = 1000
 """In one text of a message."""
@@ -36,7 +36,7 @@ def doubts(template: str, html: bool = False) -> list[Fault]:
 
 def check(template: str, html: bool = False) -> None:
     """Raise TemplateError for what is no placeholder and was meant for one (UnknownPlaceholder, if it names what no
-    letter has), and TooManyPlaceholders.
+    letter has), and for one where no value can stand; and TooManyPlaceholders.
     """
     found = braces.find(template, html, MOST_PLACEHOLDERS)
     if found.faults:
@@ -44,3 +44,6 @@ def check(template: str, html: bool = False) -> None:
         raise (UnknownPlaceholder if unknown else TemplateError)(list(found.faults))
     if len(found.placeholders) > MOST_PLACEHOLDERS:
         raise TooManyPlaceholders(_("At most %(limit)d placeholders can be filled in.") % {"limit": MOST_PLACEHOLDERS})
+    if html and (impossible := places.of(template, found.placeholders, html).impossible):
+        spans = [(found.placeholders[number].start, found.placeholders[number].end) for number in impossible]
+        raise TemplateError([at(template, *span, Kind.PLACE) for span in spans[: braces.ENOUGH]])

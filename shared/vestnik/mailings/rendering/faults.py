@@ -27,6 +27,7 @@ class Kind(Enum):
     FILTER = "its filter is none of ours"
     TAGS = "tags are inside the name"
     BRACE = "a brace is missing"
+    PLACE = "no value can stand there"
     SINGLE = "single braces around a name"
 
 
@@ -133,6 +134,15 @@ def _sentence(fault: Fault) -> str:
             )
         case Kind.TAGS:
             return _("%(place)s: take the formatting out of the name between the braces.") % place
+        case Kind.PLACE:
+            return (
+                _(
+                    "%(place)s: no value can be filled in there, in a tag or where a program runs. Write it among the"
+                    ' words, or between the quotes of an attribute, as in title="{{ full_name }}"; and &lt; for a <'
+                    " that is to be read."
+                )
+                % place
+            )
         case _:
             return _("%(place)s is sent as it stands. A placeholder is written {{ %(name)s }}.") % {
                 **place,

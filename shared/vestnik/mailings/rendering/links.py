@@ -1,31 +1,63 @@
-"""Values inside links. What a client's attribute says can fill a place in an address, and never be another address."""
+"""Values inside addresses. What a client's attribute says fills a place in an address, and never is another address."""
 
 import html as html_library
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
+
+from vestnik.mailings.rendering.markup import SLOT
 
 Encoder = Callable[[str], str]
 
-SLOT = "\0"
-"""Stands for a placeholder while the text around it is read; no text of a letter has it."""
+_ANY = "\ufffd"
+"""Stands for another value while the address around a value is read."""
 
 ADDRESSES = frozenset(
-    {"action", "background", "cite", "data", "formaction", "href", "poster", "src", "srcset", "xlink:href"}
+    {
+        "action",
+        "background",
+        "cite",
+        "codebase",
+        "data",
+        "dynsrc",
+        "formaction",
+        "href",
+        "imagesrcset",
+        "longdesc",
+        "lowsrc",
+        "manifest",
+        "ping",
+        "poster",
+        "src",
+        "srcset",
+        "xlink:href",
+    }
 )
 """Attributes of HTML whose value is an address."""
 SCHEMES = frozenset({"http", "https", "mailto"})
 """What an address that is wholly a value may begin with."""
+RUNNING = frozenset({"data", "javascript", "vbscript"})
+"""Addresses that are programs or documents: nothing that is encoded stays so in them."""
 
-_TAG = re.compile(r"<[a-zA-Z][^\s/>]*")
-_ATTRIBUTE = re.compile(r"""[\s/]*([^\s=>/\0]+)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>]*)))?""")
-_BARE = re.compile(r"(?:https?://|www\.|mailto:)[^\s<>\"'`]*", re.IGNORECASE)
-_HOST_IS_NEXT = re.compile(r"(?:https?:)?//", re.IGNORECASE)
+_BARE = re.compile(
+    r"(?<!\w)(?:https?://|www\.|mailto:)[^\s<>\"'`«»“”„‘’‹›…–—\u00ad\u200b-\u200f\u2060\ufeff]*", re.IGNORECASE
+)
+_NOT_IN_BARE = re.compile(r"[\s<>\"'`«»“”„‘’‹›…–—\u00ad\u200b-\u200f\u2060\ufeff]")
+_REFERENCE = re.compile(
+    r"&(?:#(?:[xX][0-9a-fA-F]{1,8}|[0-9]{1,8})|[a-zA-Z][a-zA-Z0-9]{1,31});|&(?:lt|gt|quot|nbsp)(?![\w=])"
+)
+_HOST_WRITTEN = re.compile(r"[^/?#,;!&|*()\[\]]*")
+_BRACKET = re.compile(r"[()\[\]]")
+_PUNCTUATION = ".,;:!?"
+_AUTHORITY = re.compile(r"(?:https?:[/\\]*|[/\\]{2,})([^/\\?#]*)", re.IGNORECASE)
+_TO_PATH = re.compile(r"[^/\\?#]*")
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):")
 _NOT_IN_ADDRESSES = re.compile('[\x00-\x20\x7f-\xa0\u2028\u2029"<>\\\\^`{|}]')
 _UNSEEN_BY_BROWSERS = re.compile("[\x00-\x1f\x7f-\x9f]")
 _RESERVED = re.compile("[^A-Za-z0-9._~-]")
 _NOT_IN_MAILBOXES = re.compile("[^A-Za-z0-9._~@-]")
 _NOT_IN_NUMBERS = re.compile("[^A-Za-z0-9._~+-]")
+_HOST = re.compile(r"[\w.-]{1,253}")
 _PERCENT = {chr(octet): f"%{octet:02X}" for octet in range(128)}
 
 
@@ -49,6 +81,23 @@ def rest(value: str) -> str:
     return _NOT_IN_ADDRESSES.sub(_encoded, value.strip())
 
 
+def host(value: str) -> str:
+    """A host or a part of one, or nothing: what is written behind it stays behind it."""
+    value = unicodedata.normalize("NFKC", value.strip())
+    return value if _HOST.fullmatch(value) else ""
+
+
+def scheme(value: str) -> str:
+    """What stands before the colon of an address, if it is one of the web or of mail."""
+    value = value.strip()
+    return value if value.lower() in SCHEMES else ""
+
+
+def nothing(_value: str) -> str:
+    """For places where no value can stand."""
+    return ""
+
+
 def whole(value: str) -> str:
     """An address of its own: of the web or of mail, or nothing. No script runs from it, whatever the value says."""
     value = _UNSEEN_BY_BROWSERS.sub("", value).strip()
@@ -56,7 +105,7 @@ def whole(value: str) -> str:
     return rest(value) if scheme is None or scheme[1].lower() in SCHEMES else ""
 
 
-PLAIN = frozenset({component, mailbox, number})
+PLAIN = frozenset({component, mailbox, number, host, scheme, nothing})
 """These write nothing that HTML would have escaped."""
 
 
@@ -64,46 +113,53 @@ def _encoded(found: re.Match[str]) -> str:
     return _PERCENT.get(found[0]) or "".join(f"%{octet:02X}" for octet in found[0].encode())
 
 
-def encoders(literals: list[str], html: bool) -> dict[int, Encoder]:
-    """How values are written at those places between the literals that are inside of links."""
-    text = SLOT.join(literals)
-    number_at = {place.start(): number for number, place in enumerate(re.finditer(SLOT, text))}
-    found: dict[int, Encoder] = {}
-    if not number_at:
-        return found
-    for start, address in (*_bare(text), *(_in_tags(text) if html else ())):
-        for place in re.finditer(SLOT, address):
-            before = address[: place.start()]
-            found[number_at[start + place.start()]] = _encoder(html_library.unescape(before) if html else before)
-    return found
-
-
-def _encoder(before: str) -> Encoder:
-    """For a value in an address that begins so."""
-    before = before.lstrip()
+def encoder(before: str, behind: str) -> Encoder:
+    """For a value in an address with this before it and behind it."""
+    before = _UNSEEN_BY_BROWSERS.sub("", before.replace(SLOT, _ANY)).lstrip()
     if not before:
-        return whole
-    if _HOST_IS_NEXT.fullmatch(before):
-        return rest
-    scheme = before.partition(":")[0].lower()
-    if scheme == "mailto" and "?" not in before:
+        return scheme if ":" in _to_path(behind) else whole
+    if authority := _AUTHORITY.match(before):
+        if authority.end() < len(before):
+            return component
+        if not authority[1] and not behind.strip():
+            return rest
+        return component if "@" in _to_path(behind) else host
+    named = _SCHEME.match(before)
+    kind = named[1].lower() if named else ""
+    if kind in RUNNING:
+        return nothing
+    if kind == "mailto" and "?" not in before:
         return mailbox
-    return number if scheme in ("tel", "sms") and "?" not in before else component
+    return number if kind in ("tel", "sms") and "?" not in before else component
 
 
-def _bare(text: str) -> Iterator[tuple[int, str]]:
-    """Addresses of the web and of mail in a text, each with the place where it begins."""
+def _to_path(behind: str) -> str:
+    to_path = _TO_PATH.match(behind)
+    return to_path[0] if to_path else ""
+
+
+def bare(text: str, html: bool) -> Iterator[tuple[int, str]]:
+    """Addresses of the web and of mail among a text's words, each with the place where it begins."""
     for found in _BARE.finditer(text):
-        yield found.start(), found[0]
+        if SLOT in found[0]:
+            yield found.start(), _cut(found[0], html)
 
 
-def _in_tags(text: str) -> Iterator[tuple[int, str]]:
-    """The values of a text's tags that are addresses, each with the place where it begins. Never a long way back."""
-    at = 0
-    while tag := _TAG.search(text, at):
-        at = tag.end()
-        while attribute := _ATTRIBUTE.match(text, at):
-            at = attribute.end()
-            group = attribute.lastindex or 1
-            if group > 1 and attribute[1].lower() in ADDRESSES:
-                yield attribute.start(group), attribute[group]
+def _cut(address: str, html: bool) -> str:
+    """The address without what readers would not take for a part of it."""
+    if html:
+        for reference in _REFERENCE.finditer(address):
+            if _NOT_IN_BARE.search(html_library.unescape(reference[0])):
+                address = address[: reference.start()]
+                break
+    begins = 4 if address[:4].lower() == "www." else address.find("//") + 2
+    named = None if address[:7].lower() == "mailto:" else _HOST_WRITTEN.match(address, begins)
+    if named and address[named.end() : named.end() + 1] not in ("/", "?", "#"):
+        address = address[: named.end()]
+    opened = 0
+    for bracket in _BRACKET.finditer(address):
+        opened += 1 if bracket[0] in "([" else -1
+        if opened < 0:
+            address = address[: bracket.start()]
+            break
+    return address.rstrip(_PUNCTUATION)

@@ -1,11 +1,11 @@
 """A text with placeholders, cut once, and filled in for each client. Its length is known before it is joined."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 
 from vestnik.mail.texts import body_text, octets
-from vestnik.mailings.rendering import braces, links
+from vestnik.mailings.rendering import braces, places
 from vestnik.mailings.rendering.faults import Kind, UnknownPlaceholder
 
 
@@ -29,15 +29,15 @@ class Template:
         unknown = [fault for fault in found.faults if fault.plain and fault.kind is not Kind.BRACE]
         if unknown:
             raise UnknownPlaceholder(unknown)
-        self.literals = _literals(template, found.placeholders)
-        in_links = links.encoders(self.literals, html) if links_in_it else {}
-        places: dict[_Use, list[int]] = {}  # of what is alike, where it stands between the literals
+        placed = places.of(template, found.placeholders, html)
+        self.literals, writers = placed.literals, placed.writers if links_in_it else {}
+        uses: dict[_Use, list[int]] = {}  # of what is alike, where it stands between the literals
         for number, placeholder in enumerate(found.placeholders):
-            name = WRITTEN_EMAIL if placeholder.name == "email" and number not in in_links else placeholder.name
-            use = _Use(name, placeholder.default, in_links.get(number), html)
-            places.setdefault(use, []).append(2 * number + 1)
-        self.names = {use.name for use in places}
-        self._uses = [(use.name, use.writer(), where) for use, where in places.items()]
+            name = WRITTEN_EMAIL if placeholder.name == "email" and number not in writers else placeholder.name
+            use = _Use(name, placeholder.default, writers.get(number), html)
+            uses.setdefault(use, []).append(2 * number + 1)
+        self.names = {use.name for use in uses}
+        self._uses = [(use.name, use.writer(), where) for use, where in uses.items()]
         self._literal_octets = sum(map(octets, self.literals))
         self._pieces = [""] * (2 * len(self.literals) - 1)
         self._pieces[::2] = self.literals
@@ -50,12 +50,12 @@ class Template:
         there is `room` for. Each letter of each mailing comes through here.
         """
         pieces, total = self._pieces.copy(), self._literal_octets
-        for name, write, places in self._uses:
+        for name, write, where in self._uses:
             text = values[name]
             if write is not None:
                 text = write(text)
-            total += len(places) * (len(text) if text.isascii() else len(text.encode()))
-            for place in places:
+            total += len(where) * (len(text) if text.isascii() else len(text.encode()))
+            for place in where:
                 pieces[place] = text
         if total > room:
             raise TooLong(total)
@@ -68,36 +68,19 @@ class _Use:
 
     name: str
     default: str
-    in_link: links.Encoder | None
+    by_place: places.Writer | None
     html: bool
 
-    def writer(self) -> links.Encoder | None:
+    def writer(self) -> places.Writer | None:
         """What makes of a value what is written, if that is another text: in its place the default, if the value is
         empty or may not stand there.
         """
-        write = self._encoder()
+        write = self.by_place or (escape if self.html else _raw)
         if not self.default.strip():
             return None if write is _raw else write
         instead = write(body_text(self.default))
         return lambda value: (write(value) if value and not value.isspace() else "") or instead
 
-    def _encoder(self) -> links.Encoder:
-        encoder = self.in_link
-        if encoder is None:
-            return escape if self.html else _raw
-        if not self.html or encoder in links.PLAIN:
-            return encoder
-        return lambda value: escape(encoder(value))
-
 
 def _raw(value: str) -> str:
     return value
-
-
-def _literals(template: str, placeholders: Sequence[braces.Placeholder]) -> list[str]:
-    """What stands between the placeholders, with the tags that were written inside of them."""
-    literals, at, behind = [], 0, ""
-    for placeholder in placeholders:
-        literals.append(body_text(behind + template[at : placeholder.start] + placeholder.before))
-        at, behind = placeholder.end, placeholder.after
-    return [*literals, body_text(behind + template[at:])]
