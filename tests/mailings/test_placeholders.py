@@ -99,6 +99,32 @@ def test_what_editors_of_html_put_between_the_braces_is_understood(written: str,
         "{{ full_name, welcome",
         "full_name }}, welcome",
         '{{ full_name | default: "friend" }',
+        "Dear {{ name },",
+        "{{имя},",
+        "{{ fullname },",
+        "{fullname}},",
+        "{{city},",
+        "{{Full Name}",
+        "{Full Name}}",
+        "{{{ name }",
+        "{{ first name + surname }",
+        "{ {fullname} }",
+        "{ {fullname}}",
+        "{{fullname} }",
+        '{{ name | default: "x" }',
+        '{name | default: "x"}}',
+        "%7B%7Bname%7D",
+        "｛｛name｝",
+        "{{full_name}}}",
+        "{{full_name}}}}",
+        "{{ email }&#125;}",
+        "{{ attributes.{{ full_name }} }}",
+        "{{ attributes.{{ full_name }}",
+        "{{ attributes. }",
+        "{{ {{ full_name }} }}",
+        "{{ {{ full_name }}}}",
+        "{{ Dear {{ full_name }} }",
+        "{{ lone, {{ email }} }}",
     ],
 )
 def test_a_brace_that_is_missing_is_refused_with_the_words_around_it(written: str) -> None:
@@ -122,7 +148,11 @@ def test_a_brace_that_tags_keep_apart_is_refused() -> None:
         "<style>p{color:red} @media print{p{color:red}} a{content:'{'}</style>",
         "<style>.email{width:1px} .full_name { margin: 0 }\n@media (max-width:1px) {.a{b:c} }</style>",
         "a {b} c, {1, 2}, \\frac{a}{b}, {% if x %}, ${price}, #{x}",
-        "{{ lone, {{ email }} }}",
+        "{{ lone, {{ email }}",
+        "<style>@media print{p{width:{{ attributes.w }}}}</style>",
+        "<style>@media print { a{} p{width:{{attributes.w}}}} .a{}}</style>",
+        "\\textbf{\\emph{word}} and {a{b c}}",
+        "{ {{ full_name }} } and {{\na\nb }",
         "%7B%22a%22:%7B%22b%22:1%7D%7D",
         "{",
         "}}",
@@ -163,6 +193,22 @@ def test_other_names_and_filters_are_refused_in_a_sentence(written: str, sentenc
     (told,) = rendering.sentences(refused.value.faults)
     assert sentence in told
     assert f"“Dear {written},”" in told
+
+
+@pytest.mark.parametrize("default", ["a{b}", "a}}b", "{{", "{", "}}", "{{ email }}", "a%7Bb"])
+@pytest.mark.parametrize("quotes", ['""', "''", "“”", "«»"])
+def test_braces_in_a_default_are_told_as_such(default: str, quotes: str) -> None:
+    written = f"{{{{ full_name | default: {quotes[0]}{default}{quotes[1]} }}}}"
+    for is_html in (False, True):
+        with pytest.raises(TemplateError) as refused:
+            rendering.check(f"Dear {written}, and {{{{ email }}}}", html=is_html)
+        (told,) = rendering.sentences(refused.value.faults)
+        assert "what stands in for an empty value may have no braces itself" in told
+
+
+def test_an_unknown_name_is_told_before_its_default() -> None:
+    with pytest.raises(UnknownPlaceholder, match="A letter has no {{ name }}"):
+        rendering.check('{{ name | default: "a{b}" }}')
 
 
 def test_tags_inside_of_a_name_are_refused() -> None:
@@ -239,10 +285,22 @@ def test_faults_are_told_beside_their_fields_and_not_without_end() -> None:
     assert told["html"] == ["At most 1000 placeholders can be filled in."]
 
 
+@pytest.mark.parametrize("written", ["%7B%7Bname%7D%7D ", "{{full_name} ", "{{ a {{ email }} }} ", "{email} "])
+def test_an_old_message_of_nothing_but_faults_is_read_in_a_moment(written: str) -> None:
+    began = time.process_time()
+    CompiledMessage(Content("News", "", written * (LONGEST_TEXT // len(written)), "news@example.org", "", ""))
+    in_time(time.process_time() - began, 3)
+
+
+def test_behind_any_number_of_other_faults_a_name_that_no_letter_has_is_refused() -> None:
+    with pytest.raises(UnknownPlaceholder):
+        CompiledMessage(Content("News", "", "%7B%7Bname%7D%7D " * 500 + "{{ name }}", "news@example.org", "", ""))
+
+
 def test_a_message_saved_before_its_faults_were_known_is_sent_as_it_was() -> None:
-    content = Content("{{full_name}", "", "{full_name}} {{ email }} %7B%7Bname%7D%7D", "news@example.org", "", "")
+    content = Content("{{full_name}", "", "{full_name}} {{ email }}} %7B%7Bname%7D%7D", "news@example.org", "", "")
     preview = CompiledMessage(content).preview(address="bob@example.com", full_name="Bob", attributes={})
-    assert (preview.subject, preview.text) == ("{{full_name}", "{full_name}} bob@example.com %7B%7Bname%7D%7D")
+    assert (preview.subject, preview.text) == ("{{full_name}", "{full_name}} bob@example.com} %7B%7Bname%7D%7D")
 
 
 @pytest.mark.parametrize(

@@ -49,9 +49,31 @@ _DEFAULT = re.compile(
     r"""\s*default\s*:\s*(?:"([^"\r\n]*)"|'([^'\r\n]*)'|[“”„]([^“”„\r\n]*)[“”]|[‘’‚]([^‘’‚\r\n]*)[‘’]|«([^«»\r\n]*)»)\s*"""
 )
 _BEGINS = re.compile(r"(?:full_name|email)\b|attributes\s?\.\s?\w")
+_GROUPS = frozenset({"attributes", "attributes.", "attributes ."})
 _ENDS = re.compile(r"(?:\bfull_name|\bemail|\battributes\s?\.\s?\S{1,100})$")
 _NEAR = 200
 """Characters beside a lone pair of braces that are looked at for the name it was meant for."""
+_NAMED = re.compile(r"[^\r\n:;=<>{}]{0,100}[^\W\d_][^\r\n:;=<>{}]{0,100}(?:\|[^\r\n{}]{0,200})?")
+"""What may have been meant for a name, where only the braces tell: no declaration of a style."""
+_ONE_LINE = re.compile(r"(?=.{0,200}\w)[^\r\n]{1,200}")
+"""What may have been meant for one between two braces and a single one."""
+_APART = 20
+"""Blanks that may keep two braces apart."""
+_FAR = 300
+"""Characters from two braces to those that close them, with a placeholder between."""
+_QUOTED = "|".join(
+    f"(?:{begins})(?:(?!{ends})[^\\r\\n]){{0,300}}(?:{ends})"
+    for begins, ends in (
+        ('"|&(?:quot|#0{0,4}34);', '"|&(?:quot|#0{0,4}34);'),
+        ("'|&(?:apos|#0{0,4}39);", "'|&(?:apos|#0{0,4}39);"),
+        ("[“”„]", "[“”]"),
+        ("[‘’‚]", "[‘’]"),
+        ("«", "»"),
+    )
+)
+_WITH_DEFAULT = re.compile(
+    rf"([^|{{}}\r\n]{{1,300}})\|\s{{0,9}}default\s{{0,9}}:\s{{0,9}}({_QUOTED})\s{{0,9}}(?:{_CLOSE}){{2}}", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +131,10 @@ class _Reader:
         self._template, self._html = template, html
         self._read: dict[tuple[str, str], _Inside] = {}
         self._told: set[int] = set()  # where what was found begins
+        self._plain = 0  # faults between two braces and two, as they are typed
+        self._depth = 0  # single braces that are open
+        self._unclosed: re.Match[str] | None = None  # the last two or more that others followed
+        self._until = 0  # where that ends which is looked at already
 
     def has_enough(self, most: int | None) -> bool:
         """Whether nothing that is found behind would be told."""
@@ -116,12 +142,31 @@ class _Reader:
 
     def look(self, before: re.Match[str] | None, run: re.Match[str], behind: re.Match[str] | None) -> None:
         """What this run of braces is, between those before and behind it."""
-        if run["open"] and behind is not None and behind["close"]:
-            self._look_between(run, behind)
+        if run.start() < self._until:
+            self._told.add(run.start())
         elif run["open"]:
-            self._look_behind(run, len(self._template) if behind is None else behind.start())
-        elif before is None or before["close"]:
-            self._look_before(run, 0 if before is None else before.end())
+            number = _Braces(run).number
+            if number >= 2 and self._has_braces_in_default(run):
+                return
+            if behind is not None and behind["close"]:
+                self._look_between(run, behind)
+            else:
+                self._look_behind(run, behind)
+            self._depth += number == 1
+        else:
+            number = _Braces(run).number
+            if before is None or before["close"] or before.start() < self._until:
+                self._look_before(run, 0 if before is None else before.end())
+            elif _Braces(before).number >= 2:
+                number -= 2
+            self._depth = max(self._depth - max(number, 0), 0)
+
+    def _fault(self, start: int, end: int, kind: Kind, name: str = "", plain: bool = False) -> None:
+        """Remember it, if it would be told or refused; where it is takes a while to say."""
+        refused = plain and kind is not Kind.BRACE
+        if len(self.faults) < ENOUGH or (refused and self._plain < ENOUGH):
+            self.faults.append(at(self._template, start, end, kind, name, plain))
+            self._plain += refused
 
     def _look_between(self, opening: re.Match[str], closing: re.Match[str]) -> None:
         opened, closed = _Braces(opening), _Braces(closing)
@@ -135,13 +180,27 @@ class _Reader:
                 self.placeholders.append(
                     Placeholder(inside.known, inside.default, *placed, inside.before, inside.after)
                 )
+                if closed.number - 2 > self._depth:
+                    self._fault(opening.start(), closing.end(), Kind.BRACE)
             else:
                 plain = self._template.startswith("{{", placed[0]) and self._template.startswith("}}", closing.start())
-                self.faults.append(at(self._template, *placed, inside.fault, inside.core, plain))
+                self._fault(*placed, inside.fault, inside.core, plain)
         elif len(self._read) < MOST_LOOKED_AT:
             inside = self._inside(opening.end(), closing.start(), encoding)
-            if inside.known or (opened.number >= 2 and inside.begins):
+            if inside.known or self._is_meant(inside, opening, closing, opened.number, closed.number):
                 self._miss(opening.start(), closing.end(), inside, opened.number == closed.number == 1)
+
+    def _is_meant(
+        self, inside: "_Inside", opening: re.Match[str], closing: re.Match[str], opened: int, closed: int
+    ) -> bool:
+        """Whether braces that are two on one side alone, or stand apart, are there for a placeholder."""
+        if opened >= 2:
+            return inside.begins or bool(_ONE_LINE.fullmatch(inside.core))
+        apart = self._template[max(opening.start() - _APART, 0) : opening.start()].rstrip(" \t\u00a0").endswith("{")
+        if closed >= 2:
+            return (closed - 1 > self._depth or apart) and bool(_NAMED.fullmatch(inside.core))
+        behind = self._template[closing.end() : closing.end() + _APART].lstrip(" \t\u00a0")
+        return apart and behind.startswith("}") and bool(_NAMED.fullmatch(inside.core))
 
     def _miss(self, start: int, end: int, inside: "_Inside", single: bool) -> None:
         """A brace is missing. Around a word that many texts have, it may be that none is."""
@@ -150,29 +209,48 @@ class _Reader:
             if len(self.doubts) < ENOUGH:
                 self.doubts.append(at(self._template, start, end, Kind.SINGLE, inside.known))
         else:
-            self.faults.append(at(self._template, start, end, Kind.BRACE, inside.core))
+            self._fault(start, end, Kind.BRACE, inside.core)
+
+    def _has_braces_in_default(self, opening: re.Match[str]) -> bool:
+        """Whether only the text of a default keeps this from being a placeholder."""
+        written = _WITH_DEFAULT.match(self._template, opening.end())
+        if written is None or not _BRACE.search(written[2]):
+            return False
+        name, self._until = _decoded(written[1], self._html, ""), written.end()
+        self._told.add(opening.start())
+        kind = Kind.DEFAULT if canonical(name) else Kind.UNKNOWN
+        self._fault(opening.start(), written.end(), kind, name, plain="}}" in written[2])
+        return True
 
     def look_wider(self) -> None:
         """Two braces and two as they are typed, with single ones between: no name has any."""
         for wide in _TYPED.finditer(self._template):
-            if wide.start() not in self._told and len(self.faults) < ENOUGH:
-                name = wide[0][2:-2].strip()
-                self.faults.append(at(self._template, *wide.span(), Kind.UNKNOWN, name, plain=True))
+            if wide.start() not in self._told:
+                self._fault(*wide.span(), Kind.UNKNOWN, wide[0][2:-2].strip(), plain=True)
 
-    def _look_behind(self, opening: re.Match[str], end: int) -> None:
+    def _look_behind(self, opening: re.Match[str], behind: re.Match[str] | None) -> None:
         """After braces that nothing closes."""
-        if _Braces(opening).number < 2 or len(self._read) >= MOST_LOOKED_AT:
+        if _Braces(opening).number < 2:
             return
-        if self._inside(opening.end(), min(end, opening.end() + _NEAR)).begins:
+        self._unclosed = opening
+        if len(self._read) >= MOST_LOOKED_AT:
+            return
+        end = len(self._template) if behind is None else behind.start()
+        inside = self._inside(opening.end(), min(end, opening.end() + _NEAR))
+        others = behind is not None and _Braces(behind).number >= 2
+        if inside.begins or (others and same(inside.core[-_NEAR:]) in _GROUPS):
             self._told.add(opening.start())
-            self.faults.append(at(self._template, opening.start(), opening.end(), Kind.BRACE))
+            self._fault(opening.start(), opening.end(), Kind.BRACE)
 
     def _look_before(self, closing: re.Match[str], start: int) -> None:
-        """Before braces that nothing opens."""
-        if _Braces(closing).number < 2 or len(self._read) >= MOST_LOOKED_AT:
-            return
-        if self._inside(max(start, closing.start() - _NEAR), closing.start()).ends:
-            self.faults.append(at(self._template, closing.start(), closing.end(), Kind.BRACE))
+        """Before braces that nothing opens, or others before those that these would close."""
+        unclosed, self._unclosed = self._unclosed, None
+        if unclosed is not None and closing.start() - unclosed.end() <= _FAR:
+            if unclosed.start() not in self._told:
+                self._fault(unclosed.start(), closing.end(), Kind.BRACE)
+        elif _Braces(closing).number >= 2 and len(self._read) < MOST_LOOKED_AT:
+            if self._inside(max(start, closing.start() - _NEAR), closing.start()).ends:
+                self._fault(closing.start(), closing.end(), Kind.BRACE)
 
     def _inside(self, start: int, end: int, encoding: str = "") -> "_Inside":
         text = self._template[start : min(end, start + LONGEST_PLACEHOLDER + 1)]

@@ -27,6 +27,7 @@ class Kind(Enum):
     FILTER = "its filter is none of ours"
     TAGS = "tags are inside the name"
     BRACE = "a brace is missing"
+    DEFAULT = "braces are in its default"
     PLACE = "no value can stand there"
     SINGLE = "single braces around a name"
 
@@ -126,7 +127,13 @@ def _sentence(fault: Fault) -> str:
     place = {"place": fault.place}
     match fault.kind:
         case Kind.BRACE:
-            return _("A brace is missing or too much: %(place)s. A placeholder is written {{ full_name }}.") % place
+            return (
+                _(
+                    "A brace is missing, too much, or apart from its twin: %(place)s. A placeholder is written"
+                    " {{ full_name }}."
+                )
+                % place
+            )
         case Kind.FILTER:
             return (
                 _('%(place)s: after the name only a default may stand, as in {{ full_name | default: "friend" }}.')
@@ -134,6 +141,8 @@ def _sentence(fault: Fault) -> str:
             )
         case Kind.TAGS:
             return _("%(place)s: take the formatting out of the name between the braces.") % place
+        case Kind.DEFAULT:
+            return _("%(place)s: what stands in for an empty value may have no braces itself.") % place
         case Kind.PLACE:
             return (
                 _(
