@@ -114,6 +114,40 @@ def test_a_local_part_of_what_cannot_be_seen_or_written_is_refused(address: str)
     assert outcome_of_the_library(address) == "refused"
 
 
+INVALID = (
+    '"a b"@example.com', "bob@[192.0.2.1]", "bob@-b.org", "bob@b-.org", "bob@b.-c.org", "bob@ab--c.org", "bob@xn--a.org",
+    f"{'a' * 65}@example.com", f"bob@{'a' * 64}.org", f"bob@{'a.' * 130}org", "bob@é" + "é" * 60 + ".org", "bob@xn--.org",
+    '"a\x01"@example.com', '"é"@example.com', "bob", "bob@", "@b.org", "a..b@c.org", "a.@b.org", ".a@b.org", "bob@b..org",
+    "bob@b.org.", "bob@.b.org", "bob@b", "bob@b.local", "b b@c.org", "bob@b c.org", "Bob <bob@b.org>", "<bob@b.org> x",
+    "bob＠b.org", "bob@\u0301b.org", "bob@1.1", "b\u200bb@c.org", "bob@b_c.org", "bob@\u2488com.org", '"a"b@c.org', "",
+    "bob@\u05d0a.org", "bob@b.org\u0338", "\u0301@b.org", "a" * 5000,
+)  # fmt: skip
+
+
+def in_russian(address: str) -> str:
+    """Why it is no address, in Russian; empty if it is one."""
+    try:
+        normalise(address)
+    except InvalidAddress as refusal:
+        with translation.override("ru"):
+            return refusal.reason
+    return ""
+
+
+@pytest.mark.parametrize("address", INVALID)
+def test_why_it_is_no_address_is_told_in_the_readers_language(address: str) -> None:
+    reason = in_russian(address).partition(": ")[0]
+    assert re.search("[а-яё]{4}", reason)
+    assert not re.search("[A-Za-z]{2}", reason.replace("Punycode", "").replace("IDNA", "").replace("IP", ""))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text("ab.-@\"\\[]<>() é\u0301\u05d0xn1_,:＠", max_size=14) | st.text(max_size=14).map(lambda text: f"bob@{text}"))
+def test_no_address_is_refused_in_a_foreign_language(address: str) -> None:
+    reason = in_russian(address)
+    assert not reason or re.search("[а-яё]{4}", reason.partition(": ")[0])
+
+
 def test_an_endless_address_is_refused_at_once() -> None:
     began = time.process_time()
     for character in ("a", "й", "\u0301", "@", "."):

@@ -7,7 +7,7 @@ from functools import lru_cache
 from urllib.parse import quote
 
 import idna
-from django.utils.translation import gettext, gettext_lazy
+from django.utils.translation import gettext, gettext_lazy, override
 from email_validator import EmailNotValidError, validate_email
 from email_validator.types import ValidatedEmail
 
@@ -25,10 +25,11 @@ _LOCAL_LENGTH = 64
 _LABEL_LENGTH = 63
 _LONGEST_WRITTEN = 4 * MAX_LENGTH
 """Characters of an address before it is made normal; what is longer is not even looked at."""
+_BEFORE = "After Unicode normalization: "
 _UNUSUAL = "The email address contains unusual forms of letters before the @-sign."
 _TOO_LONG = "The email address is too long."
 
-# The library's sentences that people meet, up to a colon: characters are named after it.
+# The library's sentences that people meet, without what is in brackets, and up to a colon: characters are named after it.
 _SENTENCES = (
     gettext_lazy("An email address must have an @-sign."),
     gettext_lazy("There must be something before the @-sign."),
@@ -48,7 +49,26 @@ _SENTENCES = (
     gettext_lazy("The email address contains unusual forms of letters before the @-sign."),
     gettext_lazy("The email address is too long."),
     gettext_lazy("The email address contains unsafe characters"),
+    gettext_lazy("The email address contains invalid characters in quotes before the @-sign"),
+    gettext_lazy("Quoting the part before the @-sign is not allowed here."),
+    gettext_lazy("A bracketed IP address after the @-sign is not allowed here."),
+    gettext_lazy("An email address cannot have a hyphen immediately after the @-sign."),
+    gettext_lazy("An email address cannot end with a hyphen."),
+    gettext_lazy("An email address cannot have a period and a hyphen next to each other."),
+    gettext_lazy(
+        "An email address cannot have two letters followed by two dashes immediately after the @-sign or after a"
+        " period, except Punycode."
+    ),
+    gettext_lazy("The email address is too long before the @-sign."),
+    gettext_lazy("The email address is too long after the @-sign."),
+    gettext_lazy("After the @-sign, periods cannot be separated by so many characters."),
+    gettext_lazy("The part after the @-sign is not valid IDNA."),
+    gettext_lazy("The part after the @-sign is invalid."),
+    gettext_lazy("The part after the @-sign contains invalid characters."),
+    gettext_lazy("There can't be anything after the email address."),
 )
+_OTHER = gettext_lazy("This is no email address that letters can be sent to.")
+_IN_BRACKETS = re.compile(r" \(.{0,300}\)(?=\.?$)", re.DOTALL)
 
 
 class InvalidAddress(ValueError):
@@ -56,9 +76,16 @@ class InvalidAddress(ValueError):
 
     @property
     def reason(self) -> str:
-        """The same in the reader's language, where the sentence is known."""
-        sentence, colon, characters = str(self).partition(": ")
-        return f"{gettext(sentence)}{colon}{characters}"
+        """The same in the reader's language; where its sentence is not known, that it is no address."""
+        said = _IN_BRACKETS.sub("", str(self).removeprefix(_BEFORE))
+        sentence, colon, characters = said.partition(": ")
+        return f"{gettext(sentence)}{colon}{characters}" if sentence in _known() else str(_OTHER)
+
+
+@lru_cache(maxsize=1)
+def _known() -> frozenset[str]:
+    with override(None):
+        return frozenset(map(str, _SENTENCES))
 
 
 def normalise(address: str, *, ascii_only: bool = False) -> str:

@@ -1,5 +1,6 @@
 """How large a letter may be: known before it is made, whatever a client's values make of a small message."""
 
+import re
 import tracemalloc
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from vestnik.mailings.models import Message
+from vestnik.mailings.models import LONGEST_TEXT, Message
 from vestnik.mailings.rendering import CompiledMessage, Content, LetterTooLarge
 from vestnik.mailings.rendering.templates import WRITTEN_EMAIL, Template, TooLong
 
@@ -63,18 +64,69 @@ def test_a_subject_is_a_line_and_no_book() -> None:
         render(compiled, LARGE)
 
 
-def test_a_preview_is_smaller_than_a_letter_may_be() -> None:
-    compiled = message(text="{{ attributes.a }}" * 30)
-    assert render(compiled, LARGE)
-    with pytest.raises(LetterTooLarge, match=r"3,000,000 bytes, and may have 2,000,000"):
-        compiled.preview(address="b@x.example", full_name="", attributes=LARGE)
+@pytest.mark.parametrize("letters", ["я" * 300_000, "x" * 900_000, "x\n" * 400_000])
+@pytest.mark.parametrize("values", [0, 2, 20])
+def test_what_can_be_sent_can_be_looked_at_and_nothing_else(letters: str, values: int, settings: Any) -> None:
+    compiled = message(html=letters + "{{ attributes.a }}" * values, text="short")
+    size = len(render(compiled, LARGE))
+    for limit, taken in ((size + 200, True), (size - 200, False)):
+        settings.MAX_LETTER_BYTES = limit
+        compiled = message(html=letters + "{{ attributes.a }}" * values, text="short")
+        for attempt in (
+            lambda compiled=compiled: render(compiled, LARGE),
+            lambda compiled=compiled: compiled.preview(address="b@example.com", full_name="", attributes=LARGE),
+        ):
+            if taken:
+                assert attempt()
+            else:
+                with pytest.raises(LetterTooLarge):
+                    attempt()
 
 
-def test_a_message_that_is_too_large_for_anybody_is_not_saved(settings: Any) -> None:
+def test_the_longest_text_that_is_saved_is_shown_and_sent() -> None:
+    compiled = message(html="я" * LONGEST_TEXT, text="short")
+    assert render(compiled, {})
+    assert compiled.preview(address="b@example.com", full_name="", attributes={}).text == "short"
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("<p>" + "й" * 500, "x"),
+        ("й" * 350, ""),
+        ("", "x" * 990),
+        ("x" * 500, "x" * 490),
+        ("й" * 300 + "{{ full_name }}", "{{ email }}" + "й" * 50),
+    ],
+)
+def test_a_message_that_is_too_large_for_anybody_is_not_saved(html: str, text: str, settings: Any) -> None:
     settings.MAX_LETTER_BYTES = 1_000
     with pytest.raises(ValidationError) as refused:
-        Message(subject="x", html="<p>" + "й" * 500, text="x").clean()
-    assert refused.value.message_dict == {"html": ["The texts have 1004 bytes together, and a letter may have 1000."]}
+        Message(subject="x", html=html, text=text).clean()
+    (told,) = refused.value.message_dict["html" if len(html) > len(text) else "text"]
+    assert re.fullmatch(
+        r"As it goes over the wire, the letter would have at least 1,\d\d\d bytes, and may have 1,000.", told
+    )
+    with pytest.raises(LetterTooLarge):
+        render(message(html=html, text=text), {})
+
+
+def test_texts_that_only_their_encoding_makes_too_large_are_not_saved() -> None:
+    with pytest.raises(ValidationError, match="over the wire"):
+        Message(subject="x", html="😀" * LONGEST_TEXT, text="😀" * LONGEST_TEXT).clean()
+
+
+@hypothesis_settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.text(max_size=40) | st.sampled_from(["{{ full_name }}"]), max_size=6),
+    st.lists(st.text(max_size=40) | st.sampled_from(["{{ email }}"]), max_size=6),
+    st.text(max_size=40),
+)
+def test_no_letter_is_smaller_than_the_least(html: list[str], text: list[str], name: str) -> None:
+    html, text = ([piece if "{{ " in piece else piece.replace("{", "") for piece in given] for given in (html, text))
+    compiled = message("x", "".join(html), "".join(text))
+    letter = compiled.render(key="1@b.c", address="b@b.c", full_name=name, attributes={}, date=NOON)
+    assert compiled.least_octets() <= len(letter)
 
 
 @hypothesis_settings(max_examples=200, deadline=None)

@@ -61,11 +61,10 @@ class Message(models.Model):
     def check_texts(self) -> None:
         """Raise ValidationError, keyed by field, for texts that cannot be sent as they are."""
         faults = {name: found for name in ("subject", "html", "text") if (found := self._faults(name))}
-        size = sum(len(text.encode(errors="replace")) for text in (self.html, self.text))
-        if not faults and size > settings.MAX_LETTER_BYTES:
-            said = _("The texts have %(size)d bytes together, and a letter may have %(limit)d.")
-            too_large = ValidationError(said, params={"size": size, "limit": settings.MAX_LETTER_BYTES})
-            faults["html" if len(self.html) > len(self.text) else "text"] = [too_large]
+        if not faults and (size := self._least_octets()) > settings.MAX_LETTER_BYTES:
+            said = _("As it goes over the wire, the letter would have at least %(size)s bytes, and may have %(limit)s.")
+            sizes = {"size": f"{size:,}", "limit": f"{settings.MAX_LETTER_BYTES:,}"}
+            faults["html" if len(self.html) > len(self.text) else "text"] = [ValidationError(said, params=sizes)]
         if faults:
             raise ValidationError(faults)
 
@@ -78,6 +77,11 @@ class Message(models.Model):
         """What is sent as it stands, and may have been meant for a placeholder."""
         texts = rendering.doubts(self.subject) + rendering.doubts(self.text)
         return texts + rendering.doubts(self.html, html=True)
+
+    def _least_octets(self) -> int:
+        """So many bytes a letter of it has to anybody."""
+        content = rendering.Content(self.subject, self.html, self.text, settings.MAIL_FROM, "", "")
+        return rendering.CompiledMessage(content).least_octets()
 
     def _faults(self, name: str) -> list[ValidationError]:
         """What is wrong with one of the three texts; one that is too long is not looked at any further."""

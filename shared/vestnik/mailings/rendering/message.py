@@ -8,7 +8,7 @@ a part or another placeholder, and no letter is larger than it may be.
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from django.conf import settings
 from django.utils.translation import gettext as _
@@ -22,8 +22,8 @@ from vestnik.mailings.rendering.templates import WRITTEN_EMAIL, Template, TooLon
 
 LONGEST_SUBJECT = 2_000
 """Bytes of a subject that is filled in: a header must fit into what mail servers read of one."""
-PREVIEW_BYTES = 2_000_000
-"""Of a letter that is shown on a page."""
+_LEAST_HEADERS = 90
+"""Bytes of the lines that every letter has, with the shortest address."""
 
 
 class LetterTooLarge(ValueError):
@@ -109,19 +109,27 @@ class CompiledMessage:
         return letter
 
     def preview(self, *, address: str, full_name: str, attributes: Mapping[str, str]) -> Preview:
-        """What the letter to such a client would say. Raises LetterTooLarge, sooner than sending does."""
+        """What the letter to such a client would say. Raises LetterTooLarge as making it does."""
         values = self._values(address, full_name, attributes)
-        html, limit = "", min(PREVIEW_BYTES, self._limit)
+        html = ""
         try:
-            html = self._html.template.fill(values, limit)
-            text = self._text.template.fill(values, limit - octets(html))
+            html = self._html.template.fill(values, self._limit)
+            text = self._text.template.fill(values, self._limit - octets(html))
         except TooLong as error:
-            raise _too_large(octets(html) + error.octets, limit) from None
+            raise _too_large(octets(html) + error.octets, self._limit) from None
+        if octets(html) + octets(text) > self._limit // 2:  # what the wire adds may be too much
+            self.render(key=_SOME_KEY, address=address, full_name=full_name, attributes=attributes, date=_SOME_DATE)
         return Preview(
             subject=one_line(self._filled_subject(values)),
             html=html.replace("\r\n", "\n"),
             text=text.replace("\r\n", "\n"),
         )
+
+    def least_octets(self) -> int:
+        """So many bytes each of its letters has, whatever the values say."""
+        between = sum(map(len, (self._opening, self._between, self._closing))) if len(self._parts) > 1 else 0
+        headers = _LEAST_HEADERS + len(self._from) + len(self._reply_to)
+        return headers + between + sum(part.least_octets for part in self._parts)
 
     def _filled_subject(self, values: Mapping[str, str]) -> str:
         try:
@@ -137,6 +145,10 @@ class CompiledMessage:
         for name, stored in self._attributes:
             values[name] = body_text(attributes.get(stored, ""))
         return values
+
+
+_SOME_KEY = f"{'0' * 40}@example.org"
+_SOME_DATE = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def _stored(name: str, spellings: Mapping[str, str]) -> str:

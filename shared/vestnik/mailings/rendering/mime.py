@@ -28,6 +28,15 @@ class Part:
         self._octets = len(literal.encode())
         self._fixed = None if template.names else self._encode(literal)
 
+    @property
+    def least_octets(self) -> int:
+        """So many bytes it has, whatever the values say."""
+        if self._fixed is not None:
+            return len(self._fixed)
+        if self._octets == self._literal_length:  # ASCII alone
+            return len(self._seven_bit) + self._octets
+        return len(self._base64) + -(-self._octets // 3) * 4
+
     def encode(self, values: Mapping[str, str], room: int) -> bytes:
         """The text for a client with these values, as it goes over the wire. Raises TooLong as filling it in does."""
         if self._fixed is not None and self._octets <= room:
