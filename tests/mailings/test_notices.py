@@ -1,10 +1,14 @@
 """What a writer is told before anything is sent: of empty values, attributes that nobody has, and a missing text."""
 
+import time
+from random import Random
 from typing import Any
 
 import pytest
 
+from tests.timing import in_time
 from vestnik.accounts.models import User
+from vestnik.clients import attributes
 from vestnik.clients import verbs as clients
 from vestnik.clients.models import Client
 from vestnik.mailings import missing_values, notices
@@ -55,6 +59,48 @@ def test_an_attribute_that_nobody_has_is_told_with_the_one_that_was_meant(alice:
         DEFAULT,
     ]
     assert told(alice, "{{ attributes.shoe_size }}") == ["None of your clients has the attribute shoe_size."]
+
+
+def test_the_name_that_was_meant_is_found_in_a_moment_among_all_that_may_be(alice: User) -> None:
+    random = Random(1)
+    long = ["".join(random.choices("abcdefghijklmnopqrstuvwxyz_", k=99)) + "x" for _ in range(1_000)]
+    names = [*long, *(f"field_{number:04}" for number in range(1_000))]
+    attributes.AttributeName.objects.bulk_create(
+        attributes.AttributeName(owner=alice, key=attributes.key(name), name=name) for name in names
+    )
+    meant = {f"{long[500][:20]}q{long[500][21:]}": long[500], "feild_0815": "field_0815", "shoe_size": ""}
+    began = time.process_time()
+    found = notices.of_unknown(meant, alice.pk)
+    in_time(time.process_time() - began, 0.2)
+    for told, name in zip(found, meant.values(), strict=True):
+        assert told.endswith(f"Did you mean {{{{ attributes.{name} }}}}?" if name else "the attribute shoe_size.")
+
+
+def test_who_is_on_several_lists_is_counted_once_and_hides_nobody(alice: User, monkeypatch: Any) -> None:
+    monkeypatch.setattr(missing_values, "LOOKED_AT", 10)
+    named = [clients.create_client(alice, f"a{number}@example.org", full_name="A") for number in range(6)]
+    nameless = [clients.create_client(alice, f"b{number}@example.org") for number in range(20)]
+    first, second = clients.create_list(alice, "A"), clients.create_list(alice, "B")
+    clients.add_to_list(first, named)
+    clients.add_to_list(second, [*named, *nameless])
+    message = Message(subject="x", text="{{ full_name }}")
+    for lists in ([first, second], [second, first], [second]):
+        found = missing_values.of_audience(message, alice.pk, lists, [])
+        assert (found.looked_at, found.complete) == (10, False)
+        assert 4 <= found.empty["full_name"] <= 10
+    assert missing_values.of_audience(message, alice.pk, [first], named) == missing_values.MissingValues(6, True, {})
+
+
+def test_not_all_are_looked_at_where_lists_repeat_each_other_too_often(alice: User, monkeypatch: Any) -> None:
+    monkeypatch.setattr(missing_values, "LOOKED_AT", 4)
+    monkeypatch.setattr(missing_values, "READ", 8)
+    named = [clients.create_client(alice, f"a{number}@example.org", full_name="A") for number in range(3)]
+    lists = [clients.create_list(alice, f"List {number}") for number in range(4)]
+    for client_list in lists:
+        clients.add_to_list(client_list, named)
+    message = Message(subject="x", text="{{ full_name }}")
+    assert missing_values.of_audience(message, alice.pk, lists[:2], []).complete
+    assert missing_values.of_audience(message, alice.pk, lists, []) == missing_values.MissingValues(3, False, {})
 
 
 def test_the_plan_counts_among_the_audience(alice: User, three: list[Client]) -> None:

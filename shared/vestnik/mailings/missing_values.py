@@ -18,27 +18,32 @@ LOOKED_AT = 10_000
 NAMES = 20
 """Names of one message: nobody reads of more."""
 
+READ = 5 * LOOKED_AT
+"""Members of lists, who may be on several."""
+
 # In the order of an index that begins with the owner: it stops where enough was looked at.
 OF_OWNER = """
-    SELECT full_name, attributes FROM clients_client WHERE owner_id = %(owner)s ORDER BY email LIMIT %(most)s
+    SELECT count(*) >= %(most)s, count(*), {counts}
+    FROM (
+        SELECT full_name, attributes FROM clients_client WHERE owner_id = %(owner)s ORDER BY email LIMIT %(most)s
+    ) looked_at
 """
 # List by list: of all lists at once, their members might be looked for in the order in which UNION wants them, among
 # everybody's.
 OF_AUDIENCE = """
-    SELECT client.full_name, client.attributes
-    FROM (
-        (
-            SELECT member.client_id AS id
-            FROM unnest(%(lists)s::bigint[]) AS list (id)
-            CROSS JOIN LATERAL (
-                SELECT client_id FROM clients_membership WHERE client_list_id = list.id LIMIT %(most)s
-            ) member
-            LIMIT %(most)s
-        )
-        UNION
-        SELECT unnest(%(clients)s::bigint[])
-    ) AS chosen JOIN clients_client client ON client.id = chosen.id AND client.owner_id = %(owner)s
-    LIMIT %(most)s
+    WITH member AS MATERIALIZED (
+        SELECT member.client_id AS id
+        FROM unnest(%(lists)s::bigint[]) AS list (id)
+        CROSS JOIN LATERAL (
+            SELECT client_id FROM clients_membership WHERE client_list_id = list.id LIMIT %(most)s
+        ) member
+        LIMIT %(read)s
+    ), chosen AS MATERIALIZED (
+        SELECT id FROM (SELECT id FROM member UNION SELECT unnest(%(clients)s::bigint[])) AS several LIMIT %(most)s
+    )
+    SELECT
+        (SELECT count(*) FROM chosen) >= %(most)s OR (SELECT count(*) FROM member) >= %(read)s, count(*), {counts}
+    FROM chosen JOIN clients_client ON clients_client.id = chosen.id AND clients_client.owner_id = %(owner)s
 """
 COUNT = "count(*) FILTER (WHERE btrim({value}, E' \\t\\r\\n\\u00a0') = '')"
 
@@ -79,14 +84,14 @@ def _look(message: Message, owner_id: int, source: str, **chosen: Any) -> Missin
     if not named:
         return MissingValues(0, True, {})
     spelled = attributes.spellings(owner_id)
-    columns, parameters = [], {"owner": owner_id, "most": LOOKED_AT, **chosen}
+    columns, parameters = [], {"owner": owner_id, "most": LOOKED_AT, "read": READ, **chosen}
     for place, name in enumerate(named):
         attribute = name.removeprefix("attributes.")
         parameters[f"name{place}"] = spelled.get(attributes.key(attribute), attribute)
         value = "full_name" if name == "full_name" else f"coalesce(attributes ->> %(name{place})s, '')"
         columns.append(COUNT.format(value=value))
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT count(*), {', '.join(columns)} FROM ({source}) AS looked_at", parameters)
-        number, *empty = cursor.fetchone()
+        cursor.execute(source.format(counts=", ".join(columns)), parameters)
+        more, number, *empty = cursor.fetchone()
     ordered = sorted(zip(named, empty, strict=True), key=lambda gap: -gap[1])
-    return MissingValues(number, number < LOOKED_AT, {name: count for name, count in ordered if count})
+    return MissingValues(number, not more, {name: count for name, count in ordered if count})

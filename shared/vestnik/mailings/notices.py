@@ -30,11 +30,11 @@ def of_clients(message: Message, owner_id: int) -> list[str]:
 
 def of_unknown(names: Collection[str], owner_id: int) -> list[str]:
     """Of attributes that nobody has."""
-    known = attributes.spellings(owner_id).values() if names else ()
+    known = attributes.spellings(owner_id) if names else {}
     told = []
     for name in list(names)[:TOLD]:
         said = _("None of your clients has the attribute %(name)s.") % {"name": name}
-        if meant := rendering.nearest(name, known):
+        if meant := rendering.nearest_of(attributes.key(name), known):
             said += " " + _("Did you mean %(name)s?") % {"name": f"{{{{ attributes.{meant} }}}}"}
         told.append(said)
     return told

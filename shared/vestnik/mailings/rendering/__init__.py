@@ -9,7 +9,7 @@ from vestnik.mailings.rendering.checking import (
     placeholders,
     without_default,
 )
-from vestnik.mailings.rendering.faults import Fault, TemplateError, UnknownPlaceholder, nearest, sentences
+from vestnik.mailings.rendering.faults import Fault, TemplateError, UnknownPlaceholder, nearest_of, sentences
 from vestnik.mailings.rendering.message import CompiledMessage, Content, LetterTooLarge, Preview
 
 __all__ = [
@@ -25,7 +25,7 @@ __all__ = [
     "UnknownPlaceholder",
     "check",
     "doubts",
-    "nearest",
+    "nearest_of",
     "placeholders",
     "sentences",
     "without_default",

@@ -2,10 +2,12 @@
 
 import re
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import Enum
+from heapq import nlargest
+from itertools import pairwise
 
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -16,6 +18,10 @@ _SHOWN = 60
 """Characters of a placeholder that are shown."""
 _BESIDE = 24
 """Characters before and behind it that are shown; words are not cut."""
+_COMPARED = 40
+"""Characters of a name that are compared with others."""
+_LIKELY = 8
+"""Names that are compared letter by letter."""
 TOLD = 5
 """So many faults of one text are told; who mends these sees the others."""
 
@@ -100,9 +106,29 @@ def sentences(faults: Iterable[Fault]) -> list[str]:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Of the known names that which was probably meant; empty if none is near."""
-    keys = {same(one): one for one in known}
-    found = get_close_matches(same(name[:_SHOWN]), keys, n=1, cutoff=0.6)
-    return keys[found[0]] if found else ""
+    return nearest_of(name, {same(one): one for one in known})
+
+
+def nearest_of(name: str, known: Mapping[str, str]) -> str:
+    """The same of names by their keys. However many there are, few are compared letter by letter: those that have most
+    letters in common with it, and of these those that have most pairs of letters.
+    """
+    key = same(name[:_COMPARED])[:_COMPARED]
+    letters, pairs = set(key), set(pairwise(key))
+    near = _most_alike(known, 25 * _LIKELY, key, lambda one: len(letters.intersection(one)))
+    likely = _most_alike(near, _LIKELY, key, lambda one: len(pairs.intersection(pairwise(one))))
+    by_beginning = {one[:_COMPARED]: one for one in likely}
+    found = get_close_matches(key, by_beginning, n=1, cutoff=0.6)
+    return known[by_beginning[found[0]]] if found else ""
+
+
+def _most_alike(known: Iterable[str], most: int, key: str, shared: Callable[[str], int]) -> list[str]:
+    """Of the keys those that share most with this one, and differ least in length."""
+
+    def alike(one: str) -> float:
+        return shared(one[:_COMPARED]) - abs(min(len(one), _COMPARED) - len(key)) / 8
+
+    return nlargest(most, known, key=alike)
 
 
 def _unknown(faults: list[Fault]) -> str:
