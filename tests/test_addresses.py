@@ -6,6 +6,7 @@ import unicodedata
 from urllib.parse import quote
 
 import pytest
+from django.utils import translation
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -115,12 +116,13 @@ def test_a_local_part_of_what_cannot_be_seen_or_written_is_refused(address: str)
 
 
 INVALID = (
-    '"a b"@example.com', "bob@[192.0.2.1]", "bob@-b.org", "bob@b-.org", "bob@b.-c.org", "bob@ab--c.org", "bob@xn--a.org",
-    f"{'a' * 65}@example.com", f"bob@{'a' * 64}.org", f"bob@{'a.' * 130}org", "bob@é" + "é" * 60 + ".org", "bob@xn--.org",
-    '"a\x01"@example.com', '"é"@example.com', "bob", "bob@", "@b.org", "a..b@c.org", "a.@b.org", ".a@b.org", "bob@b..org",
-    "bob@b.org.", "bob@.b.org", "bob@b", "bob@b.local", "b b@c.org", "bob@b c.org", "Bob <bob@b.org>", "<bob@b.org> x",
-    "bob＠b.org", "bob@\u0301b.org", "bob@1.1", "b\u200bb@c.org", "bob@b_c.org", "bob@\u2488com.org", '"a"b@c.org', "",
-    "bob@\u05d0a.org", "bob@b.org\u0338", "\u0301@b.org", "a" * 5000,
+    '"a b"@example.com', "bob@[192.0.2.1]", "bob@-b.org", "bob@b-.org", "bob@b.-c.org", "bob@ab--c.org",
+    "bob@xn--a.org", f"{'a' * 65}@example.com", f"bob@{'a' * 64}.org", f"bob@{'a.' * 130}org",
+    "bob@é" + "é" * 60 + ".org", "bob@xn--.org", '"a\x01"@example.com', '"é"@example.com', "bob", "bob@", "@b.org",
+    "a..b@c.org", "a.@b.org", ".a@b.org", "bob@b..org", "bob@b.org.", "bob@.b.org", "bob@b", "bob@b.local",
+    "b b@c.org", "bob@b c.org", "Bob <bob@b.org>", "<bob@b.org> x", "bob＠b.org", "bob@\u0301b.org", "bob@1.1",
+    "b\u200bb@c.org", "bob@b_c.org", "bob@\u2488com.org", '"a"b@c.org', "", "bob@\u05d0a.org", "bob@b.org\u0338",
+    "\u0301@b.org", "a" * 5000,
 )  # fmt: skip
 
 
@@ -142,7 +144,9 @@ def test_why_it_is_no_address_is_told_in_the_readers_language(address: str) -> N
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.text("ab.-@\"\\[]<>() é\u0301\u05d0xn1_,:＠", max_size=14) | st.text(max_size=14).map(lambda text: f"bob@{text}"))
+@given(
+    st.text('ab.-@"\\[]<>() é\u0301\u05d0xn1_,:＠', max_size=14) | st.text(max_size=14).map(lambda text: f"bob@{text}")
+)
 def test_no_address_is_refused_in_a_foreign_language(address: str) -> None:
     reason = in_russian(address)
     assert not reason or re.search("[а-яё]{4}", reason.partition(": ")[0])

@@ -29,7 +29,7 @@ _BEFORE = "After Unicode normalization: "
 _UNUSUAL = "The email address contains unusual forms of letters before the @-sign."
 _TOO_LONG = "The email address is too long."
 
-# The library's sentences that people meet, without what is in brackets, and up to a colon: characters are named after it.
+# The library's sentences that people meet, without what is in brackets, up to a colon: it names characters.
 _SENTENCES = (
     gettext_lazy("An email address must have an @-sign."),
     gettext_lazy("There must be something before the @-sign."),

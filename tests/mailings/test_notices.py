@@ -5,6 +5,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from django.core.exceptions import ValidationError
 
 from tests.timing import in_time
 from vestnik.accounts.models import User
@@ -131,6 +132,57 @@ def test_html_alone_and_doubtful_braces_are_told_whoever_gets_them() -> None:
     alone, doubt = notices.of_texts(Message(subject="x", html="<p>{email}</p>"))
     assert "no plain text goes along" in alone
     assert "{email}" in doubt
+
+
+AS_OTHERS_WRITE = (
+    r"\{\{%s\}\}", "{(%s)}", "=7B=7B%s=7D=7D", r"\u007b\u007b%s\u007d\u007d", "[[%s]]", "%%%%%s%%%%", "*|%s|*", "${%s}",
+    "<%%%s%%>", "[%s]", "%%%s%%", "#{%s}", "((%s))", "<<%s>>", "«%s»", "{%%%s%%}", "@@%s@@", "$(%s)", "<%%= %s %%>",
+    r"\x7b\x7b%s\x7d\x7d", "[[ %s ]]", "{[%s]}",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("written", AS_OTHERS_WRITE)
+def test_a_placeholder_of_another_program_is_told_to_go_out_as_it_stands(alice: User, written: str) -> None:
+    clients.create_client(alice, "anna@example.org", attributes={"City": "Tula", "Дата_рождения": "1 мая"})
+    named = {
+        "full_name": "full_name",
+        "EMAIL": "email",
+        "city": "attributes.City",
+        "attributes.city": "attributes.city",
+        "дата рождения": "attributes.Дата_рождения",
+    }
+    for name, meant in named.items():
+        for html in (False, True):
+            text = f"Dear {written % name},\nhello"
+            message = Message(owner=alice, subject="x", text="x" if html else text, html=text if html else "")
+            try:
+                message.clean()
+            except ValidationError as refused:  # single braces around a name of ours are more than a doubt
+                assert "{" in written
+                assert "A brace is missing" in str(refused)
+                continue
+            (told,) = notices.of_texts(message)
+            assert told.endswith(f"is sent as it stands. A placeholder is written {{{{ {meant} }}}}.")
+    assert notices.of_texts(Message(owner=alice, subject="x", text=f"Dear {written % 'price'}")) == []
+
+
+def test_what_only_looks_like_a_placeholder_of_another_program_is_free(alice: User) -> None:
+    clients.create_client(alice, "anna@example.org", attributes={"p": "1", "title": "Dr"})
+    html = "<title>x</title><style>a[href] { color: red } p { margin: 0 }</style><p>5 % {{ full_name }} [{{ email }}] %</p>"
+    assert notices.of_texts(Message(owner=alice, subject="x", text="A [note] (1), 5% of 10%", html=html)) == []
+
+
+def test_single_braces_around_an_attribute_are_told(alice: User) -> None:
+    clients.create_client(alice, "anna@example.org", attributes={"City": "Tula"})
+    (told,) = notices.of_texts(Message(owner=alice, subject="x", text="From {city} and {street}"))
+    assert "{{ attributes.City }}" in told
+    assert len(notices.of_texts(Message(owner=alice, subject="x", text="Write to { email }"))) == 1
+
+
+def test_attributes_are_looked_up_once_for_all_texts(alice: User, django_assert_num_queries: Any) -> None:
+    message = Message(owner=alice, subject="[a]", text="[b] *|FNAME|*", html="<p>[c] [d]</p>")
+    with django_assert_num_queries(1):
+        assert "{{ full_name }}" in notices.of_texts(message)[0]
 
 
 def test_a_mailing_to_nobody_yet_is_told_nothing(alice: User) -> None:

@@ -207,7 +207,7 @@ def test_braces_in_a_default_are_told_as_such(default: str, quotes: str) -> None
 
 
 def test_an_unknown_name_is_told_before_its_default() -> None:
-    with pytest.raises(UnknownPlaceholder, match="A letter has no {{ name }}"):
+    with pytest.raises(UnknownPlaceholder, match=r"A letter has no \{\{ name \}\}"):
         rendering.check('{{ name | default: "a{b}" }}')
 
 
@@ -320,6 +320,12 @@ def test_a_message_saved_before_its_faults_were_known_is_sent_as_it_was() -> Non
         "a }} ",
         "{{ full_name ",
         "{email}",
+        "[a ",
+        "[full_name]",
+        "%a",
+        "*|",
+        "((",
+        "<<a",
     ],
 )
 def test_no_text_keeps_a_page_waiting(repeated: str) -> None:
@@ -329,6 +335,7 @@ def test_no_text_keeps_a_page_waiting(repeated: str) -> None:
         rendering.check(text, html=True)
     except ValueError as error:
         str(error)
+    rendering.doubts(text, html=True)
     in_time(time.process_time() - began, 3)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zoneinfo
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Self
 
 from django.conf import settings
@@ -16,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from guardian.models import GroupObjectPermissionBase, UserObjectPermissionBase
 
 from vestnik import access, fields
+from vestnik.clients import attributes
 from vestnik.clients.models import Client, ClientList
 from vestnik.mailings import calendar, rendering
 from vestnik.mailings.ledger.models import Attempt, Delivery, Run, Tally, Worker
@@ -75,8 +77,9 @@ class Message(models.Model):
 
     def doubts(self) -> list[rendering.Fault]:
         """What is sent as it stands, and may have been meant for a placeholder."""
-        texts = rendering.doubts(self.subject) + rendering.doubts(self.text)
-        return texts + rendering.doubts(self.html, html=True)
+        spellings = cache(lambda: attributes.spellings(self.owner_id) if self.owner_id else {})
+        texts = ((self.subject, False), (self.text, False), (self.html, True))
+        return [doubt for text, html in texts for doubt in rendering.doubts(text, html, spellings)]
 
     def _least_octets(self) -> int:
         """So many bytes a letter of it has to anybody."""

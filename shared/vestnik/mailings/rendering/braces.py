@@ -248,9 +248,11 @@ class _Reader:
         if unclosed is not None and closing.start() - unclosed.end() <= _FAR:
             if unclosed.start() not in self._told:
                 self._fault(unclosed.start(), closing.end(), Kind.BRACE)
-        elif _Braces(closing).number >= 2 and len(self._read) < MOST_LOOKED_AT:
-            if self._inside(max(start, closing.start() - _NEAR), closing.start()).ends:
-                self._fault(closing.start(), closing.end(), Kind.BRACE)
+            return
+        if _Braces(closing).number < 2 or len(self._read) >= MOST_LOOKED_AT:
+            return
+        if self._inside(max(start, closing.start() - _NEAR), closing.start()).ends:
+            self._fault(closing.start(), closing.end(), Kind.BRACE)
 
     def _inside(self, start: int, end: int, encoding: str = "") -> "_Inside":
         text = self._template[start : min(end, start + LONGEST_PLACEHOLDER + 1)]

@@ -1,8 +1,10 @@
 """What is looked at when a template is saved."""
 
+from collections.abc import Callable, Mapping
+
 from django.utils.translation import gettext as _
 
-from vestnik.mailings.rendering import braces, places
+from vestnik.mailings.rendering import braces, foreign, places
 from vestnik.mailings.rendering.faults import Fault, Kind, TemplateError, UnknownPlaceholder, at
 
 MOST_PLACEHOLDERS = 1000
@@ -29,9 +31,13 @@ def without_default(template: str, html: bool = False) -> set[str]:
     }
 
 
-def doubts(template: str, html: bool = False) -> list[Fault]:
-    """What is sent as it stands, and may have been meant for a placeholder."""
-    return list(braces.find(template, html, MOST_PLACEHOLDERS).doubts)
+def doubts(
+    template: str, html: bool = False, spellings: Callable[[], Mapping[str, str]] = dict[str, str]
+) -> list[Fault]:
+    """What is sent as it stands, and may have been meant for a placeholder. `spellings` answers with the owner's names
+    of attributes (`vestnik.clients.attributes`).
+    """
+    return [*braces.find(template, html, MOST_PLACEHOLDERS).doubts, *foreign.find(template, html, spellings)]
 
 
 def check(template: str, html: bool = False) -> None:
