@@ -121,7 +121,7 @@ INVALID = (
     "bob@é" + "é" * 60 + ".org", "bob@xn--.org", '"a\x01"@example.com', '"é"@example.com', "bob", "bob@", "@b.org",
     "a..b@c.org", "a.@b.org", ".a@b.org", "bob@b..org", "bob@b.org.", "bob@.b.org", "bob@b", "bob@b.local",
     "b b@c.org", "bob@b c.org", "Bob <bob@b.org>", "<bob@b.org> x", "bob＠b.org", "bob@\u0301b.org", "bob@1.1",
-    "b\u200bb@c.org", "bob@b_c.org", "bob@\u2488com.org", '"a"b@c.org', "", "bob@\u05d0a.org", "bob@b.org\u0338",
+    "b\u200bb@c.org", "bob@b_c.org", "bob@\u2488com.org", '"a"b@c.org', "", "bob@\u05d0a.org",
     "\u0301@b.org", "a" * 5000,
 )  # fmt: skip
 

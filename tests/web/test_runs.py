@@ -16,6 +16,7 @@ from dispatcher.ledger.rows import Claimed, NextRun
 from dispatcher.sending.compose import letter_writer
 from tests.web.ledger import make_run
 from vestnik import sharing
+from vestnik.clients import verbs as clients
 from vestnik.clients.models import Client
 from vestnik.mailings import verbs
 from vestnik.mailings.ledger import runs
@@ -202,6 +203,40 @@ def test_a_letters_page_shows_the_letter_as_its_client_got_it_to_its_owner_alone
     sharing.share(run.mailing, alice, bob.email, "view")
     client.force_login(bob)
     assert "<p>Dear {{ full_name }},</p>" in text(client.get(at("delivery-letter", run, letter.pk)))
+
+
+def frame_of(browser, run):
+    return text(browser.get(at("delivery-letter", run, run.deliveries.get().pk)))
+
+
+def test_a_letters_page_fills_in_attributes_however_the_owner_spells_them(as_alice, alice):
+    run = make_run(alice, sent=1)
+    Run.objects.filter(pk=run.pk).update(html="<p>{{ attributes.city }}!</p>")
+    client = alice.clients.get(pk=run.deliveries.get().client_id)
+    client.attributes = {"City": "Tula"}
+    clients.save_client(client)
+    assert "<p>Tula!</p>" in frame_of(as_alice, run)
+
+
+@pytest.mark.parametrize(
+    ("html", "why"),
+    [("<p>{{ full_name }}</p>" * 200, "and may have 1,000"), ("<p>{{ name }}</p>", "A letter has no {{ name }}")],
+)
+def test_the_page_of_a_letter_that_cannot_be_made_says_why(as_alice, alice, settings, html, why):
+    run = make_run(alice, failed=1)
+    Run.objects.filter(pk=run.pk).update(html=html)
+    settings.MAX_LETTER_BYTES = 1_000
+    assert why in frame_of(as_alice, run)
+
+
+def test_a_letters_page_offers_to_load_its_pictures(as_alice, alice):
+    run = make_run(alice, sent=1)
+    address = at("delivery-letter", run, run.deliveries.get().pk)
+    for html, offered in (("<p>x</p>", False), ('<img src="https://x.example/a">', True)):
+        Run.objects.filter(pk=run.pk).update(html=html)
+        page = text(as_alice.get(at("delivery", run, run.deliveries.get().pk)))
+        assert (f'href="{address}?pictures=1"' in page) == offered
+        assert ("Pictures of other servers are not loaded" in page) == offered
 
 
 def test_a_million_letters_are_grouped_for_the_eye(as_alice, alice):

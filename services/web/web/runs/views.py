@@ -13,11 +13,12 @@ from django.views.decorators.http import require_safe
 from django_htmx.http import HttpResponseClientRefresh
 
 from vestnik import access, clock
+from vestnik.clients import attributes
 from vestnik.clients.models import Client
 from vestnik.mailings import mailing_status, verbs
 from vestnik.mailings.ledger import runs, statistics
 from vestnik.mailings.ledger.models import Delivery, DeliveryState, Run, RunState, message_id
-from vestnik.mailings.rendering import CompiledMessage, Content, Preview
+from vestnik.mailings.rendering import CompiledMessage, Content, LetterTooLarge, Preview, TemplateError
 from web.messages import letters as letter_pages
 from web.pages import ActionPage
 from web.responses import wants_fragment
@@ -124,16 +125,21 @@ def delivery(request: HttpRequest, pk: int, delivery_pk: int) -> HttpResponse:
 @require_safe
 def delivery_letter(request: HttpRequest, pk: int, delivery_pk: int) -> HttpResponse:
     """What one client was written, for a frame: the run's message, filled in with what is known of the client now. For
-    others than the owner, of a client who is gone, and with pictures from elsewhere, nothing is filled in.
+    others than the owner, of a client who is gone, and with pictures from elsewhere, nothing is filled in. Where no
+    letter can be made of it, the answer is why.
     """
     run = seen(request, pk)
     found = get_object_or_404(Delivery, run=run, pk=delivery_pk)
-    written = Preview(subject=run.subject, html=run.html, text=run.text)
-    if "pictures" not in request.GET and (client := _client(run, found, request.user)):
-        content = Content(run.subject, run.html, run.text, run.sender, run.sender_name, run.reply_to)
-        written = CompiledMessage(content).preview(
+    client = None if letter_pages.with_pictures(request) else _client(run, found, request.user)
+    if client is None:
+        return letter_pages.letter(request, Preview(subject=run.subject, html=run.html, text=run.text))
+    content = Content(run.subject, run.html, run.text, run.sender, run.sender_name, run.reply_to)
+    try:
+        written = CompiledMessage(content, attributes.spellings(run.owner_id)).preview(
             address=found.address, full_name=client.full_name, attributes=client.attributes
         )
+    except (TemplateError, LetterTooLarge) as error:
+        return letter_pages.letter(request, None, str(error))
     return letter_pages.letter(request, written)
 
 

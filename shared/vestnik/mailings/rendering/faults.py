@@ -172,9 +172,8 @@ def _sentence(fault: Fault) -> str:
         case Kind.PLACE:
             return (
                 _(
-                    "%(place)s: no value can be filled in there, in a tag or where a program runs. Write it among the"
-                    ' words, or between the quotes of an attribute, as in title="{{ full_name }}"; and &lt; for a <'
-                    " that is to be read."
+                    "%(place)s: no value can be filled in there. Write it among the words, or between the quotes of an"
+                    ' attribute, as in title="{{ full_name }}"; and &lt; for a < that is to be read.'
                 )
                 % place
             )

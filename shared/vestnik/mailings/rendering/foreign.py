@@ -1,4 +1,4 @@
-"""Placeholders as other programs write them, and ours as other programs spoil them: *|FNAME|*, [[city]], \\{\\{email\\}\\}.
+"""Placeholders of other programs, and ours as other programs spoil them: *|FNAME|*, [[city]], \\{\\{email\\}\\}.
 
 They are sent as they stand. Where the name inside is one that letters have, its writer is told.
 """
@@ -66,7 +66,7 @@ def find(template: str, html: bool, spellings: Callable[[], Mapping[str, str]]) 
         ours = canonical(name) or _OTHERS.get(same(name), "")
         if not ours and (spelled := spellings().get(attributes.key(name))):
             ours = f"attributes.{spelled}"
-        single = written[0][0] == "{" and written[0][1:-1].strip() == name
+        single = written[0].lstrip("$#%@")[:1] == "{" and written[0].strip("$#%@{} ") == name
         if ours and not (single and canonical(name) in ("full_name", "email")):  # of these, braces tell
             found.append(at(template, *written.span(), Kind.SINGLE, ours))
         if len(found) >= ENOUGH or len(seen) >= MOST_LOOKED_AT:
