@@ -374,7 +374,7 @@ def test_the_place_of_a_fault_stands_beside_its_field(browser: Browser) -> None:
     answer = browser.post(reverse("messages:new"), written(text=text))
 
     assert answer.context["form"].errors["text"].as_data()[0].messages == [
-        "A brace is missing or too much: “Hello! Dear {{full_name}, how are you?” (line 2)."
+        "A brace is missing, too much, or apart from its twin: “Hello! Dear {{full_name}, how are you?” (line 2)."
         " A placeholder is written {{ full_name }}."
     ]
 

@@ -66,7 +66,8 @@ def find(template: str, html: bool, spellings: Callable[[], Mapping[str, str]]) 
         ours = canonical(name) or _OTHERS.get(same(name), "")
         if not ours and (spelled := spellings().get(attributes.key(name))):
             ours = f"attributes.{spelled}"
-        single = written[0].lstrip("$#%@")[:1] == "{" and written[0].strip("$#%@{} ") == name
+        braced = written[0].lstrip("$#%@")
+        single = braced[0] == "{" and braced[1:-1].strip() == name
         if ours and not (single and canonical(name) in ("full_name", "email")):  # of these, braces tell
             found.append(at(template, *written.span(), Kind.SINGLE, ours))
         if len(found) >= ENOUGH or len(seen) >= MOST_LOOKED_AT:

@@ -1,7 +1,7 @@
 """Where HTML has places for values, but among its words: in tags, in their attributes, in styles and scripts."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 SLOT = "\0"
@@ -55,7 +55,7 @@ def pieces(text: str) -> Iterator[Piece]:
             at = yield from _of_tag(text, tag, end)
 
 
-def _of_tag(text: str, tag: re.Match[str], end: int) -> Iterator[Piece]:
+def _of_tag(text: str, tag: re.Match[str], end: int) -> Generator[Piece, None, int]:
     """The pieces of one tag, and of what only its end tag ends; where to read on."""
     name, at = tag[2].lower(), tag.end()
     if SLOT in name:
