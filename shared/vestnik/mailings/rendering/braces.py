@@ -145,7 +145,7 @@ class _Reader:
         if run.start() < self._until:
             self._told.add(run.start())
         elif run["open"]:
-            number = _Braces(run).number
+            number = _number(run)
             if number >= 2 and self._has_braces_in_default(run):
                 return
             if behind is not None and behind["close"]:
@@ -154,10 +154,10 @@ class _Reader:
                 self._look_behind(run, behind)
             self._depth += number == 1
         else:
-            number = _Braces(run).number
+            number = _number(run)
             if before is None or before["close"] or before.start() < self._until:
                 self._look_before(run, 0 if before is None else before.end())
-            elif _Braces(before).number >= 2:
+            elif _number(before) >= 2:
                 number -= 2
             self._depth = max(self._depth - max(number, 0), 0)
 
@@ -169,9 +169,10 @@ class _Reader:
             self._plain += refused
 
     def _look_between(self, opening: re.Match[str], closing: re.Match[str]) -> None:
-        opened, closed = _Braces(opening), _Braces(closing)
+        numbers = _number(opening), _number(closing)
         encoding = opening[0][0] if opening[0][0] in "%&" else ""
-        if min(opened.number, closed.number) >= 2:
+        if min(numbers) >= 2:
+            opened, closed = _Braces(opening), _Braces(closing)
             start = opening.end() if opened.number == 2 else opened.last[-1][0]
             inside = self._inside(start, closing.start(), encoding)
             placed = opened.last[0][0], closed.first[1][1]
@@ -187,8 +188,8 @@ class _Reader:
                 self._fault(*placed, inside.fault, inside.core, plain)
         elif len(self._read) < MOST_LOOKED_AT:
             inside = self._inside(opening.end(), closing.start(), encoding)
-            if inside.known or self._is_meant(inside, opening, closing, opened.number, closed.number):
-                self._miss(opening.start(), closing.end(), inside, opened.number == closed.number == 1)
+            if inside.known or self._is_meant(inside, opening, closing, *numbers):
+                self._miss(opening.start(), closing.end(), inside, numbers == (1, 1))
 
     def _is_meant(
         self, inside: "_Inside", opening: re.Match[str], closing: re.Match[str], opened: int, closed: int
@@ -218,7 +219,9 @@ class _Reader:
             return False
         name, self._until = _decoded(written[1], self._html, ""), written.end()
         self._told.add(opening.start())
-        kind = Kind.DEFAULT if canonical(name) else Kind.UNKNOWN
+        kind = Kind.UNKNOWN
+        if canonical(name):
+            kind, name = Kind.DEFAULT, self._template[opening.end() : written.end(2)].strip()
         self._fault(opening.start(), written.end(), kind, name, plain="}}" in written[2])
         return True
 
@@ -230,14 +233,14 @@ class _Reader:
 
     def _look_behind(self, opening: re.Match[str], behind: re.Match[str] | None) -> None:
         """After braces that nothing closes."""
-        if _Braces(opening).number < 2:
+        if _number(opening) < 2:
             return
         self._unclosed = opening
         if len(self._read) >= MOST_LOOKED_AT:
             return
         end = len(self._template) if behind is None else behind.start()
         inside = self._inside(opening.end(), min(end, opening.end() + _NEAR))
-        others = behind is not None and _Braces(behind).number >= 2
+        others = behind is not None and _number(behind) >= 2
         if inside.begins or (others and same(inside.core[-_NEAR:]) in _GROUPS):
             self._told.add(opening.start())
             self._fault(opening.start(), opening.end(), Kind.BRACE)
@@ -249,7 +252,7 @@ class _Reader:
             if unclosed.start() not in self._told:
                 self._fault(unclosed.start(), closing.end(), Kind.BRACE)
             return
-        if _Braces(closing).number < 2 or len(self._read) >= MOST_LOOKED_AT:
+        if _number(closing) < 2 or len(self._read) >= MOST_LOOKED_AT:
             return
         if self._inside(max(start, closing.start() - _NEAR), closing.start()).ends:
             self._fault(closing.start(), closing.end(), Kind.BRACE)
@@ -259,6 +262,11 @@ class _Reader:
         if (read := self._read.get((text, encoding))) is None:
             read = self._read[text, encoding] = _Inside(text, self._html, encoding)
         return read
+
+
+def _number(run: re.Match[str]) -> int:
+    """How many braces the run has."""
+    return len(run[0]) if not run[0].strip("{}") else _Braces(run).number
 
 
 class _Braces:

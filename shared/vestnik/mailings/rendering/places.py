@@ -26,7 +26,7 @@ _NOT_IN_STYLES = re.compile(r"[^\w .,%#+-]")
 _NOT_IN_SCRIPTS = re.compile(r"[^\w .,-]")
 _ENDS_URL = re.compile("['()]")
 _FAR = 2_100
-"""Characters before a place in a style that are looked at for the address it may be in."""
+"""Characters beside a place, and at the beginning of where it is, that are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,8 @@ def of(template: str, placeholders: Sequence[Placeholder], html: bool) -> Places
     number_at = {place.start(): number for number, place in enumerate(re.finditer(SLOT, text))}
     for start, address in links.bare(text, html):
         for place in _slots(address):
-            beside = address[:place], address[place + 1 :]
-            encoder = links.encoder(*map(html_library.unescape, beside) if html else beside)
+            before, behind = _beside(address, place)
+            encoder = links.encoder(*_unescaped(before, behind) if html else (before, behind))
             writers[number_at[start + place]] = _escaped(encoder) if html else encoder
     for piece in markup.pieces(text) if html else ():
         for place in _slots(piece.text):
@@ -61,6 +61,16 @@ def of(template: str, placeholders: Sequence[Placeholder], html: bool) -> Places
                 writers[number_at[piece.start + place]] = writer
     impossible = sorted(number for number, writer in writers.items() if writer is links.nothing)
     return Places(text.split(SLOT), writers, impossible)
+
+
+def _beside(text: str, place: int) -> tuple[str, str]:
+    """What stands before this place and behind it; of very much, what tells where it is."""
+    before = text[:place] if place <= 2 * _FAR else text[:_FAR] + text[place - _FAR : place]
+    return before, text[place + 1 : place + 1 + _FAR]
+
+
+def _unescaped(before: str, behind: str) -> tuple[str, str]:
+    return html_library.unescape(before), html_library.unescape(behind)
 
 
 def _slots(text: str) -> list[int]:
@@ -78,14 +88,14 @@ def _literals(template: str, placeholders: Sequence[Placeholder]) -> list[str]:
 
 def _writer(piece: Piece, place: int) -> Writer | None:
     """For the value at this place of the piece; None where it is written as it is among words."""
-    before, behind = piece.text[:place], piece.text[place + 1 :]
+    before, behind = _beside(piece.text, place)
     if piece.own_place or piece.attribute == "srcdoc":
         return links.nothing
     if not piece.attribute:
         return _style(before, behind) if piece.tag == "style" else script
     if piece.attribute.startswith("on"):
         return script
-    before, behind = html_library.unescape(before[-_FAR:]), html_library.unescape(behind[:_FAR])
+    before, behind = _unescaped(before, behind)
     if piece.attribute == "style":
         return _escaped(_style(before, behind))
     if piece.attribute in links.ADDRESSES:
@@ -106,7 +116,7 @@ def _address(piece: Piece, before: str, behind: str) -> Writer:
 
 def _style(before: str, behind: str) -> Writer:
     if address := _URL.search(before[-_FAR:]):
-        return _in_url(links.encoder(address[1], _URL_ENDS.split(behind[:_FAR], maxsplit=1)[0]))
+        return _in_url(links.encoder(address[1], _URL_ENDS.split(behind, maxsplit=1)[0]))
     return style
 
 
