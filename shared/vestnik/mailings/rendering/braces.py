@@ -156,10 +156,21 @@ class _Reader:
         else:
             number = _number(run)
             if before is None or before["close"] or before.start() < self._until:
+                if before and not (self._unclosed or self._depth) and self._is_placed_before(before, run):
+                    self._fault(before.start(), run.end(), Kind.BRACE)
                 self._look_before(run, 0 if before is None else before.end())
             elif _number(before) >= 2:
                 number -= 2
             self._depth = max(self._depth - max(number, 0), 0)
+
+    def _is_placed_before(self, before: re.Match[str], run: re.Match[str]) -> bool:
+        """Whether nothing but blanks is between the end of a placeholder and this run."""
+        ends = bool(self.placeholders) and before.start() < self.placeholders[-1].end <= before.end()
+        return (
+            ends
+            and run.start() - before.end() <= _APART
+            and not self._template[before.end() : run.start()].strip(" \t\u00a0")
+        )
 
     def _fault(self, start: int, end: int, kind: Kind, name: str = "", plain: bool = False) -> None:
         """Remember it, if it would be told or refused; where it is takes a while to say."""
