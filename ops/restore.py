@@ -105,7 +105,7 @@ def restore(
             compose("up", "--detach", "--wait", *(("nginx",) if runs or mailings else ()))
         except (OpsError, KeyboardInterrupt, *UNREADABLE) as error:
             if stands in (UNTOUCHED, STOPPED):
-                _tidy(compose)
+                _clean_up(compose)
             raise OpsError(f"{_reason(error, path)}\n{stands}") from None
     return runs, mailings
 
@@ -231,7 +231,7 @@ def _change_databases(compose: Compose, keep: bool) -> None:
             compose.sql(f"DROP DATABASE {BEFORE} WITH (FORCE)", "postgres")
 
 
-def _tidy(compose: Compose) -> None:
+def _clean_up(compose: Compose) -> None:
     """Give the room back that half a restore takes; where that fails the next one does it."""
     with suppress(OpsError):
         compose.sql(f"DROP DATABASE IF EXISTS {RESTORED} WITH (FORCE)", "postgres")

@@ -33,7 +33,7 @@ def recipients(post):
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_a_action_stops_a_run_within_two_seconds_and_lets_it_go_on(
+def test_an_action_stops_a_run_within_two_seconds_and_lets_it_go_on(
     alice, maria, post, run_dispatcher, settings, action
 ):
     settings.EMAIL_BACKEND = "vestnik.accounts.mail.EmailBackend"
