@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -17,11 +16,10 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 
 from vestnik import clock
-from vestnik.accounts.letters import AccountLetter
+from vestnik.accounts.letters import COUNTED, AccountLetter, recipient_key
 from vestnik.accounts.models import User
 from vestnik.accounts.shares import Share, ShareLevel
 
-DAY = timedelta(days=1)
 LONGEST_NAME = 80
 LINK = re.compile(r"://|\bwww\.|\w\.[^\W\d_]{2,}|@", re.IGNORECASE)
 
@@ -81,11 +79,11 @@ def tell_of_copy(owner: User, subject: str, mailings: Sequence[str]) -> None:
 def spent(moments: Any, limit: int) -> bool:
     """Whether of these moments, the newest first, as many as the limit lie within the last day."""
     oldest = moments[limit - 1 : limit].first() if limit else clock.now()
-    return oldest is not None and oldest > clock.now() - DAY
+    return oldest is not None and oldest > clock.now() - COUNTED
 
 
 def _had_enough(address: str) -> bool:
-    letters = AccountLetter.objects.filter(recipient=address).order_by("-pk")
+    letters = AccountLetter.objects.filter(recipient_key=recipient_key(address)).order_by("-pk")
     return spent(letters.values_list("created_at", flat=True), settings.INVITATIONS_PER_ADDRESS)
 
 

@@ -22,9 +22,10 @@ from dispatcher.runs import ticking
 from dispatcher.sending import doubts
 from tests.smtp_servers import Drop, RecordingServer, Say
 from tests.system.processes import wait_until
-from vestnik import account_deletion, clock
+from vestnik import account_deletion, clock, sharing
 from vestnik.accounts.letters import GIVE_UP_AFTER, AccountLetter
 from vestnik.mailings import outages
+from vestnik.testing.factories import make_message
 
 SECRET = "https://vestnik.test/reset/secret"
 
@@ -461,3 +462,46 @@ def test_some_addresses_that_are_refused_in_doubt_halt_nobody_at_the_next_job(se
     post_office.work()
     assert outages.current() is None
     assert states() == ["queued"] * len(wrong) + ["sent"]
+
+
+def shared(by, level="view"):
+    sharing.share(make_message(by), by, "stranger@example.net", level)
+
+
+def test_a_stranger_is_written_to_so_often_a_day_however_fast_the_letters_go(
+    service, post_office, alice, bob, settings
+):
+    settings.INVITATIONS_PER_ADDRESS = 3
+    write("stranger@example.net")  # a password reset, say: whatever we write counts
+    post_office.work()
+    for number in range(6):
+        shared(alice if number % 2 else bob)
+        post_office.work()
+    assert len(service.letters) == 3
+    assert set(AccountLetter.objects.values_list("state", "recipient")) == {("sent", "")}
+
+    shift(timedelta(hours=25), "created_at", "settled_at")
+    shared(alice)
+    post_office.work()
+    assert len(service.letters) == 4
+
+
+def test_who_raises_and_lowers_a_share_writes_to_a_stranger_so_often_a_day(service, post_office, alice, settings):
+    settings.INVITATIONS_PER_ADDRESS = 3
+    message = make_message(alice)
+    for number in range(8):
+        sharing.share(message, alice, "stranger@example.net", "edit" if number % 2 else "view")
+        post_office.work()
+    assert len(service.letters) == 3
+
+
+def test_to_whom_letters_went_is_forgotten_when_they_count_no_longer(service, post_office):
+    write("stranger@example.net", "another@example.net")
+    keys = AccountLetter.objects.values_list("recipient_key", flat=True)
+    assert len(set(keys)) == 2
+    post_office.work()
+    settling.expire()
+    assert None not in keys.all()
+    shift(timedelta(hours=25), "created_at", "settled_at")
+    settling.expire()
+    assert set(keys.all()) == {None}

@@ -29,6 +29,7 @@ UNDER_WAY = {
     *("run_open", "run_open_once_per_mailing", "delivery_in_hand", "worker_living"),
     *("import_unfinished", "user_deleted"),
     *("account_letter_waiting", "account_letter_queued", "account_letter_in_hand"),
+    "account_letter_counted",  # a day's
 }
 """Indexes of what is under way, which is not much whatever the ledger's size: they may be walked."""
 

@@ -25,6 +25,7 @@ VALUES: dict[str, Any] = {
     "client": 2**62,
     "clients": [3, 4, 5],
     "code": 550,
+    "counted": "1 day",
     "give_up_after": "3 days",
     "grace": "10 seconds",
     "ids": None,

@@ -11,6 +11,7 @@ from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
 from vestnik import fields
@@ -19,6 +20,9 @@ GIVE_UP_AFTER = timedelta(days=3)
 """A letter that could not be handed over so long after it was written is of no use any more: its links are dead."""
 
 SUBJECT_LENGTH = 250
+
+COUNTED = timedelta(days=1)
+"""So long a letter counts among those to its address."""
 
 
 class AccountLetterState(models.TextChoices):
@@ -35,6 +39,8 @@ class AccountLetter(models.Model):
     State = AccountLetterState
 
     recipient = fields.AddressField(_("recipient"))
+    # `recipient_key` of the address, while the letter counts: the address itself may be erased when the letter ends.
+    recipient_key = models.BigIntegerField(null=True, editable=False)
     subject = models.CharField(_("subject"), max_length=SUBJECT_LENGTH, blank=True)
     content = models.BinaryField()  # the message (RFC 5322), 7-bit, with CRLF line ends; it holds secret links
     key = models.CharField(_("key"), max_length=300, unique=True, db_collation="C")  # Message-ID without its brackets
@@ -75,6 +81,12 @@ class AccountLetter(models.Model):
             models.Index(fields=["created_at"], name="account_letter_waiting", condition=Q(state="queued")),
             # The tick: what a process that died has left behind.
             models.Index(fields=["claimed_at"], name="account_letter_in_hand", condition=Q(state="sending")),
+            # How many letters an address had lately.
+            models.Index(
+                fields=["recipient_key", "-id"],
+                name="account_letter_counted",
+                condition=Q(recipient_key__isnull=False),
+            ),
             # The admin's search: what became of the letters to this person.
             models.Index(fields=["recipient", "id"], name="account_letter_recipient"),
             # Rate limits after Redis forgot: what was handed over in the last day, and what has no end yet.
@@ -83,3 +95,8 @@ class AccountLetter(models.Model):
 
     def __str__(self) -> str:
         return f"{self.recipient} ({self.state})"
+
+
+def recipient_key(address: str) -> int:
+    """What tells whether a letter went to this address, and not to which it went: a keyed hash."""
+    return int.from_bytes(salted_hmac(__name__, address, algorithm="sha256").digest()[:8], signed=True)

@@ -15,7 +15,7 @@ from django.core.mail.backends.base import BaseEmailBackend
 from django.utils.translation import gettext
 
 from vestnik import addresses, jobs
-from vestnik.accounts.letters import SUBJECT_LENGTH, AccountLetter
+from vestnik.accounts.letters import SUBJECT_LENGTH, AccountLetter, recipient_key
 from vestnik.mail import headers
 
 logger = logging.getLogger(__name__)
@@ -50,7 +50,13 @@ def _letters(message: EmailMessage) -> Iterator[AccountLetter]:
         setattr(message, field, [to for to in getattr(message, field) if _is_taken(str(to), found)])
     for recipient in found:
         key = f"{secrets.token_hex(16)}@{addresses.domain(settings.MAIL_FROM)}"
-        yield AccountLetter(recipient=recipient, subject=subject, key=key, content=_content(message, key))
+        yield AccountLetter(
+            recipient=recipient,
+            recipient_key=recipient_key(recipient),
+            subject=subject,
+            key=key,
+            content=_content(message, key),
+        )
 
 
 def _is_taken(recipient: str, found: dict[str, bool]) -> bool:

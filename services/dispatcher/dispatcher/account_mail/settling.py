@@ -11,7 +11,7 @@ from dispatcher.account_mail import statements
 from dispatcher.providers.base import Outcome, Receipt
 from dispatcher.sending import backoff
 from vestnik import addresses, clock, jobs
-from vestnik.accounts.letters import GIVE_UP_AFTER, AccountLetter, AccountLetterState
+from vestnik.accounts.letters import COUNTED, GIVE_UP_AFTER, AccountLetter, AccountLetterState
 
 logger = logging.getLogger(__name__)
 
@@ -74,12 +74,15 @@ def _verdict(outcome: Outcome, letter: AccountLetter, in_time: bool) -> AccountL
 
 
 def expire() -> None:
-    """What the tick does here: give up what is too old, hint at what is due, or was in hand of a process that died."""
+    """What the tick does here: give up what is too old, hint at what is due, or was in hand of a process that died; forget
+    to whom letters went that count no longer.
+    """
     with transaction.atomic():
         given_up = statements.execute(statements.EXPIRE, give_up_after=GIVE_UP_AFTER)
         statements.execute(statements.ERASE_RECIPIENTS, letters=[letter_id for letter_id, *_ in given_up])
     for letter_id, recipient, code, answer in given_up:
         _log_end(letter_id, recipient, AccountLetterState.EXPIRED, code, answer)
+    statements.execute(statements.FORGET_RECIPIENTS, counted=COUNTED)
     if statements.something_is_due():
         jobs.account_mail()
 

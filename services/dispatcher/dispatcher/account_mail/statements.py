@@ -55,6 +55,12 @@ ERASE_RECIPIENTS = """
     WHERE id = ANY(%(letters)s::bigint[]) AND NOT EXISTS (SELECT FROM accounts_user WHERE email = recipient OFFSET 0)
 """
 
+# The hash of whom a letter went to is kept for counting alone.
+FORGET_RECIPIENTS = """
+    UPDATE accounts_accountletter SET recipient_key = NULL
+    WHERE recipient_key IS NOT NULL AND created_at <= statement_timestamp() - %(counted)s::interval
+"""
+
 
 def something_is_due(in_hand: Collection[int] = ()) -> bool:
     """Whether a letter could be handed over now. `in_hand`: those this process has, which nobody left behind."""
