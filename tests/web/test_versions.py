@@ -8,6 +8,7 @@ from django.urls import reverse
 
 from vestnik import sharing
 from vestnik.accounts.models import User
+from vestnik.clients import import_jobs
 from vestnik.clients import verbs as clients
 from vestnik.mailings import verbs
 from vestnik.testing import factories
@@ -140,3 +141,55 @@ def test_two_who_share_a_message_are_told_of_each_other(browser: Browser, alice:
     assert SAID in page.content.decode()
     message.refresh_from_db()
     assert message.subject == "Alice's"
+
+
+@pytest.mark.parametrize("verb", ["put", "named", "imported"])
+def test_who_saves_an_older_form_takes_nobody_off_a_list_they_did_not_see(
+    browser: Browser, alice: User, verb: str
+) -> None:
+    client = make("clients", alice)
+    kept, left, joined, meanwhile = (clients.create_list(alice, name) for name in "abcd")
+    clients.save_client(client, [kept, left])
+    address = reverse("clients:change", args=[client.pk])
+    form = browser.get(address).context["form"]
+    if verb == "put":
+        clients.add_to_list(meanwhile, [client])
+    elif verb == "named":
+        clients.add_addresses_to_list(meanwhile, [client.email])
+    else:
+        import_jobs.run_import(factories.make_import(alice, [b"email\nanna@example.org\n"], client_list=meanwhile).pk)
+
+    sent = filled(form) | {"lists": [kept.pk, joined.pk]}
+    assert browser.post(address, sent).status_code == 302
+    assert set(client.lists.all()) == {kept, joined, meanwhile}
+
+
+def test_who_was_taken_off_a_list_meanwhile_does_not_come_back_by_an_older_form(browser: Browser, alice: User) -> None:
+    client, client_list = make("clients", alice), factories.make_list(alice)
+    clients.add_to_list(client_list, [client])
+    address = reverse("clients:change", args=[client.pk])
+    form = browser.get(address).context["form"]
+    clients.remove_from_list(client_list, [client])
+
+    assert browser.post(address, filled(form)).status_code == 302
+    assert not client.lists.exists()
+
+
+@pytest.mark.parametrize("was_on", ["x", "-1 0", "9" * 5000, "9 " * 2000, "\x00"])
+def test_a_form_that_says_nonsense_of_lists_hurts_nobody(browser: Browser, alice: User, was_on: str) -> None:
+    client = make("clients", alice)
+    address = reverse("clients:change", args=[client.pk])
+    form = browser.get(address).context["form"]
+
+    assert browser.post(address, filled(form, was_on=was_on)).status_code in (200, 302)
+
+
+def test_a_form_that_does_not_say_which_lists_it_showed_is_taken_whole(browser: Browser, alice: User) -> None:
+    client, client_list = make("clients", alice), factories.make_list(alice)
+    clients.add_to_list(client_list, [client])
+    address = reverse("clients:change", args=[client.pk])
+    sent = filled(browser.get(address).context["form"]) | {"lists": []}
+    del sent["was_on"]
+
+    assert browser.post(address, sent).status_code == 302
+    assert not client.lists.exists()

@@ -1,6 +1,6 @@
 """What people do with their clients and lists. Bad input is a ValidationError, keyed by field."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -24,8 +24,14 @@ def create_client(owner: User, email: str, lists: Iterable[ClientList] = (), **d
 
 
 @transaction.atomic
-def save_client(client: Client, lists: Iterable[ClientList] | None = None, seen: datetime | None = None) -> Client:
-    """Save a new or changed client. Where `lists` are given, it is on these and on no others afterwards.
+def save_client(
+    client: Client,
+    lists: Iterable[ClientList] | None = None,
+    seen: datetime | None = None,
+    was_on: Collection[int] | None = None,
+) -> Client:
+    """Save a new or changed client. Where `lists` are given, it is on these and on no others afterwards; where the
+    numbers of those are given that it `was_on` when they were chosen, only what was changed then is changed.
 
     Texts are kept without blanks around them, and attributes as the owner spells them. Raises ValidationError also
     where `seen` is given and the client was saved since then (its `updated_at`).
@@ -41,9 +47,12 @@ def save_client(client: Client, lists: Iterable[ClientList] | None = None, seen:
     client.attributes = spelled
     _store(client)
     if lists is not None:
-        chosen = [client_list.pk for client_list in lists]
-        Membership.objects.filter(client=client).exclude(client_list__in=chosen).delete()
-        _put(chosen, [client.pk])
+        chosen, on = {client_list.pk for client_list in lists}, Membership.objects.filter(client=client)
+        if was_on is None:
+            on.exclude(client_list__in=chosen).delete()
+        else:
+            on.filter(client_list__in=set(was_on) - chosen).delete()
+        _put(sorted(chosen - set(was_on or ())), [client.pk])
     homepage_hint.changed()
     return client
 

@@ -13,6 +13,7 @@ from vestnik.clients.csv_files import SEPARATORS
 from vestnik.clients.encodings import ENCODINGS
 from vestnik.clients.models import Client, ClientImport, ClientList
 from web.forms import ObjectForm, VerbForm
+from web.pages import number
 
 INDENT = "  "
 
@@ -66,6 +67,18 @@ class AttributesField(forms.CharField):
         return parsed(super().clean(value))
 
 
+class NumbersField(forms.CharField):
+    """Numbers of things, between spaces, that a form was filled with."""
+
+    widget = forms.HiddenInput
+
+    def prepare_value(self, value: Any) -> Any:
+        return " ".join(map(str, value)) if isinstance(value, list) else value
+
+    def clean(self, value: Any) -> Any:
+        return {number(word) for word in super().clean(value).split()}
+
+
 class ClientForm(ObjectForm):
     about_all = "email"
     attributes = AttributesField(
@@ -77,6 +90,7 @@ class ClientForm(ObjectForm):
     lists = forms.ModelMultipleChoiceField(
         ClientList.objects.none(), label=gettext_lazy("Lists"), required=False, widget=forms.CheckboxSelectMultiple
     )
+    was_on = NumbersField(required=False, max_length=1_000_000)
 
     class Meta:
         model = Client
@@ -88,10 +102,13 @@ class ClientForm(ObjectForm):
         client = self.instance
         self.fields["lists"].queryset = ClientList.objects.filter(owner=client.owner_id).order_by("name")  # type: ignore[attr-defined]
         if client.pk:
-            self.initial["lists"] = list(client.lists.values_list("pk", flat=True))
+            self.initial["lists"] = self.initial["was_on"] = list(client.lists.values_list("pk", flat=True))
 
     def by_verb(self) -> Client:
-        return verbs.save_client(self.instance, self.cleaned_data["lists"], self.cleaned_data.get("seen"))
+        said = self.cleaned_data
+        return verbs.save_client(
+            self.instance, said["lists"], said.get("seen"), said["was_on"] if "was_on" in self.data else None
+        )
 
 
 class ImportForm(VerbForm):
