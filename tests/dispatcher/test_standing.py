@@ -222,10 +222,10 @@ def cancelled(mailing, maria):
 @pytest.mark.parametrize(
     ("also", "said"),
     [
-        (lambda mailing, maria: None, "The pause is over. A run is under way."),
-        (switched_off, "The pause is over. Switched off by a manager. What is queued stays queued; after "),
-        (over, "The pause is over. The time of the run is up: "),
-        (cancelled, "The pause is over. The run is cancelled: "),
+        (lambda mailing, maria: None, "A run is under way."),
+        (switched_off, "Switched off by a manager. What is queued stays queued; after "),
+        (over, "The time of the run is up: "),
+        (cancelled, "The run is cancelled: "),
     ],
 )
 def test_resuming_says_what_is_so_then(alice, maria, valkey, also, said):
@@ -234,7 +234,17 @@ def test_resuming_says_what_is_so_then(alice, maria, valkey, also, said):
     verbs.pause(mailing)
     also(mailing, maria)
     (message,) = pressed(alice, "mailings:resume", mailing)
-    assert message.startswith(said)
+    assert message == "The pause is over."
+    assert page(alice, mailing).count(said) == 1
+
+
+def test_what_follows_is_said_once_whatever_is_pressed(alice, valkey):
+    mailing = make_mailing(alice, 3)
+    browser = Browser()
+    browser.force_login(alice)
+    for name, said in (("pause", "Paused since "), ("resume", "Its time has come: it is about to start.")):
+        shown = browser.post(reverse(f"mailings:{name}", args=[mailing.pk]), follow=True).content.decode()
+        assert shown.count(said) == 1
 
 
 def test_a_paused_mailing_whose_time_has_passed_is_not_said_to_start(alice, valkey):
@@ -285,13 +295,13 @@ def test_what_is_stopped_shows_no_date_at_which_it_would_start(alice, valkey):
 def test_letters_that_are_being_written_are_said_to_be(alice, valkey, transactional_db):
     """In a transaction of their own, of which nothing is to be seen before they are all there."""
     mailing = make_mailing(alice, 1)
-    assert mailing_status.of(fresh(mailing)).sentence == "It starts this very second."
+    assert mailing_status.of(fresh(mailing)).sentence == "Its time has come: it is about to start."
     said = []
     with transaction.atomic():
         assert locks.take(locks.LAUNCH, mailing.pk)
         elsewhere(lambda: said.append(mailing_status.of(fresh(mailing)).sentence))
     assert said == ["It starts: its letters are being prepared."]
-    assert mailing_status.of(fresh(mailing)).sentence == "It starts this very second."
+    assert mailing_status.of(fresh(mailing)).sentence == "Its time has come: it is about to start."
 
 
 def test_an_end_is_hinted_at_by_launch_edit_and_tick_where_it_is_near_and_not_otherwise(alice, valkey, monkeypatch):

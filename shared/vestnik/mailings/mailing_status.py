@@ -168,7 +168,7 @@ def _sentence(
         Stage.ENDING: _("The time of the run is up: what was queued is not sent, what is in hand is being settled."),
         Stage.PREPARING: _("A run has begun: its letters are being prepared."),
         Stage.UNDER_WAY: _("A run is under way."),
-        Stage.STARTING: _("It starts this very second."),
+        Stage.STARTING: _("Its time has come: it is about to start."),
         Stage.OVER: _("No further run is planned."),
     }
     if stage == Stage.SCHEDULED and start is not None:

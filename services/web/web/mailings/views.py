@@ -165,7 +165,7 @@ class Pause(ActionPage):
     def act(self, obj: Mailing) -> str:
         verbs.pause(obj)
         obj.refresh_from_db()
-        return mailing_status.of(obj).sentence
+        return _and_what_follows(_("The mailing is paused."), obj)
 
 
 class Resume(ActionPage):
@@ -174,7 +174,7 @@ class Resume(ActionPage):
 
     def act(self, obj: Mailing) -> str:
         verbs.resume(obj)
-        return " ".join([_("The pause is over."), mailing_status.of(obj).sentence])
+        return _and_what_follows(_("The pause is over."), obj)
 
 
 class Cancel(ActionPage):
@@ -216,6 +216,12 @@ class SendNow(ActionPage):
 
     def back(self, obj: Mailing) -> str:
         return self.run_address or super().back(obj)
+
+
+def _and_what_follows(said: str, mailing: Mailing) -> str:
+    """What is said, and how the mailing stands, unless its page says that above all else."""
+    standing = mailing_status.of(mailing)
+    return said if standing.is_news else f"{said} {standing.sentence}"
 
 
 @login_required
