@@ -1,5 +1,6 @@
 """The pages on which files of clients are imported."""
 
+import re
 import uuid
 from typing import Any
 
@@ -202,6 +203,34 @@ def test_what_no_file_can_be_read_as_is_refused(browser: Browser, said: dict[str
     assert browser.get(reverse("clients:import-detail", args=[work.pk]), said).status_code == 200
     work.refresh_from_db()
     assert work.state == "asked"
+
+
+@pytest.mark.parametrize("page", ["the file's", "a refusal's"])
+def test_how_a_file_is_read_is_chosen_on_every_page_of_it_and_the_address_says_no_more(
+    browser: Browser, page: str
+) -> None:
+    work = taken(browser, "email,name;city\nanna@example.org,Anna;Oslo\n")
+    there = reverse("clients:import-detail", args=[work.pk])
+    shown = page_of(browser, work) if page == "the file's" else begin(browser, work, delimiter="x").content.decode()
+    [form] = re.findall(r'<form class="card mb-3".*?</form>', shown, re.DOTALL)
+    assert "formmethod" not in form
+    [address] = re.findall('action="([^"]*)"', form.partition(">")[0])
+    sent = {"csrfmiddlewaretoken": "x" * 64, "encoding": "utf-8", "delimiter": ";", "look": "1"}
+    answer = browser.post(address, sent)
+
+    assert answer["Location"] == f"{there}?encoding=utf-8&delimiter=%3B"
+    assert "anna@example.org,Anna" in browser.get(answer["Location"]).content.decode()
+    work.refresh_from_db()
+    assert work.state == "asked"
+
+
+def test_a_file_that_is_imported_already_is_not_said_to_be_forgotten(browser: Browser) -> None:
+    work = uploaded(browser)
+    answer = browser.post(reverse("clients:import-forget", args=[work.pk]), follow=True)
+
+    assert "Nothing was imported" not in answer.content.decode()
+    assert "already: the file is not forgotten" in answer.content.decode()
+    assert ClientImport.objects.exists()
 
 
 def test_a_file_that_was_looked_at_can_be_forgotten(browser: Browser) -> None:

@@ -122,8 +122,10 @@ def begin_import(work: ClientImport, encoding: str, delimiter: str) -> None:
 
 
 def drop_file(work: ClientImport) -> None:
-    """Forget a file that was taken, unless it is imported already."""
+    """Forget a file that was taken; twice is once. Raises ValidationError where it is imported already."""
     ClientImport.objects.filter(pk=work.pk, state=ImportState.ASKED).delete()
+    if ClientImport.objects.filter(pk=work.pk).exists():
+        raise ValidationError(_("Somebody has pressed “Import” already: the file is not forgotten."))
 
 
 def run_import(import_id: int) -> None:

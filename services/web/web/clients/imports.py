@@ -5,6 +5,7 @@ import io
 from contextlib import suppress
 from itertools import islice
 from typing import Any
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -92,7 +93,9 @@ class ImportPage(DetailPage):
 
 
 class BeginImport(OwnersPage, ImportPage):
-    """Has a file imported that was looked at, read as its form says; or shows again what is wrong with that."""
+    """Has a file imported that was looked at, read as its form says; or shows again what is wrong with that. Where one
+    only wants to look at how it would be read, `look`, that page has an address of its own.
+    """
 
     def get(self, request: HttpRequest, *_args: Any, **_kwargs: Any) -> HttpResponse:
         return HttpResponseRedirect(reverse("clients:import-detail", args=[self.get_object().pk]))
@@ -100,10 +103,13 @@ class BeginImport(OwnersPage, ImportPage):
     def post(self, request: HttpRequest, *_args: Any, **_kwargs: Any) -> HttpResponse:
         self.object = self.get_object()
         form = ReadingForm(request.POST)
+        there = reverse("clients:import-detail", args=[self.object.pk])
         if form.is_valid():
+            if "look" in request.POST:
+                return HttpResponseRedirect(f"{there}?{urlencode(form.cleaned_data)}")
             try:
                 import_jobs.begin_import(self.object, form.cleaned_data["encoding"], form.cleaned_data["delimiter"])
-                return HttpResponseRedirect(reverse("clients:import-detail", args=[self.object.pk]))
+                return HttpResponseRedirect(there)
             except ValidationError:
                 pass  # looked at again, it says so itself
         return self.render_to_response(self.get_context_data(form=form))
