@@ -31,7 +31,7 @@ ALLOWED: dict[str, tuple[access.Action, ...]] = {ShareLevel.VIEW: ("view",), Sha
 @transaction.atomic
 def share(thing: Any, by: User, address: str, level: str, from_address: str = "") -> Share:
     """Share the owner's `thing` with whoever has `address`, at this level ("view" or "edit"); a share that is there
-    gets the level. They are told by a letter. `from_address` is the IP address it was asked from.
+    gets the level. They are told by a letter, unless it `was_there` and nothing is new. `from_address` is the IP address it was asked from.
 
     Raises ValidationError: for `address` if it is none or one's own, or the owner has shared too much; for `level`; and
     if the thing is not one's own.
@@ -51,6 +51,7 @@ def share(thing: Any, by: User, address: str, level: str, from_address: str = ""
     key = {"content_type": wanted.content_type, "object_id": thing.pk, "address": wanted.address}
     found = Share.objects.select_for_update(no_key=True).filter(**key).first()
     if found is not None and found.level == wanted.level:
+        found.was_there = True
         return found
     _refuse_too_many(by, new=found is None)
     made = found or wanted

@@ -79,7 +79,7 @@ def test_a_name_that_no_list_can_have_is_refused_beside_its_field(
 def test_a_list_is_renamed(browser: Browser, friends: ClientList) -> None:
     answer = browser.post(at("change", friends), {"name": "Foes"}, follow=True)
 
-    assert "The list is renamed" in answer.content.decode()
+    assert "The list is saved" in answer.content.decode()
     assert ClientList.objects.get().name == "Foes"
 
 

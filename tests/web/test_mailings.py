@@ -58,6 +58,23 @@ def test_a_mailing_is_set_up_in_the_wall_clock_time_of_its_zone(browser: Browser
     assert "3 clients" in page
 
 
+@pytest.mark.parametrize(
+    ("start", "said"),
+    [
+        ("2040-01-31T09:00", "The mailing is saved. The next run starts by itself: 31 Jan 2040, 09:00:00."),
+        ("2020-01-31T09:00", "Its time has come: it is about to start."),
+    ],
+)
+def test_what_is_said_of_a_new_mailing_is_so(browser: Browser, alice: User, start: str, said: str) -> None:
+    sent = filled(alice, start=start, lists=[factories.make_list(alice, 0, name="Empty").pk])
+    page = browser.post(reverse("mailings:new"), sent, follow=True).content.decode()
+
+    assert page.count("The mailing is saved.") == 1
+    assert page.count(said) == 1
+    assert "on their way" not in page
+    assert ("starts by itself" in page) == ("starts by itself" in said)
+
+
 def test_a_start_that_the_clocks_skip_moves_that_day_only_and_says_so(browser: Browser, alice: User) -> None:
     written = filled(alice, start="2040-03-25T02:30", periodicity="daily", time_zone="Europe/Berlin")
 

@@ -59,6 +59,20 @@ def test_the_page_looks_the_same_whether_or_not_somebody_has_the_address(
     assert "nobody@example.org" in said[1]
 
 
+def test_who_shares_again_what_is_shared_just_so_is_not_told_of_a_letter(alice: User, mailing: Mailing) -> None:
+    browser = signed_in(alice)
+
+    def said(level: str) -> str:
+        typed = {"address": "x@example.net", "level": level}
+        return browser.post(share_page(mailing), typed, follow=True).content.decode()
+
+    for level in ("view", "edit", "view"):
+        assert "told by a letter" in said(level)
+        again = said(level)
+        assert "told by a letter" not in again
+        assert "x@example.net just so already" in again
+
+
 def test_who_may_change_a_mailing_changes_its_name_and_never_its_audience(
     alice: User, bob: User, mailing: Mailing
 ) -> None:

@@ -22,6 +22,9 @@ class Share(models.Model):
 
     Level = ShareLevel
 
+    was_there = False
+    """Whether it said just this before somebody shared the thing (`sharing.share`); not kept."""
+
     content_type = models.ForeignKey(
         ContentType, models.CASCADE, related_name="+", db_index=False, verbose_name=_("kind")
     )

@@ -104,7 +104,7 @@ class ChangeList(Whole, ChangePage):
         return self.address_of(self.object)
 
     def success(self, obj: ClientList) -> str:
-        return _("The list is renamed.")
+        return _("The list is saved.")
 
 
 class AddMembers(Whole, ChangePage):

@@ -1,6 +1,5 @@
 import uuid
 import zoneinfo
-from datetime import timedelta
 from typing import Any, cast
 
 from django.contrib.auth.decorators import login_required
@@ -130,9 +129,7 @@ class NewMailing(CreatePage):
         return reverse("mailings:detail", args=[self.object.pk])
 
     def success(self, obj: Mailing) -> str:
-        if obj.next_at and obj.next_at <= clock.now() + timedelta(seconds=1):
-            return _("The mailing is saved, and its first letters are on their way.")
-        return _("The mailing is saved. It starts by itself.")
+        return _and_what_follows(_("The mailing is saved."), obj)
 
 
 class ChangeMailing(ChangePage):
@@ -212,7 +209,7 @@ class SendNow(ActionPage):
             raise ValidationError(_("This button was not pressed on its page; try again from there.")) from None
         run = verbs.send_now(obj, request_id)
         self.run_address = reverse("runs:detail", args=[run.pk])
-        return _("The letters are on their way.")
+        return _("A run has begun.")
 
     def back(self, obj: Mailing) -> str:
         return self.run_address or super().back(obj)
@@ -220,7 +217,8 @@ class SendNow(ActionPage):
 
 def _and_what_follows(said: str, mailing: Mailing) -> str:
     """What is said, and how the mailing stands, unless its page says that above all else."""
-    standing = mailing_status.of(mailing)
+    with timezone.override(zoneinfo.ZoneInfo(mailing.time_zone)):  # that of its page
+        standing = mailing_status.of(mailing)
     return said if standing.is_news else f"{said} {standing.sentence}"
 
 
