@@ -48,6 +48,7 @@ def share(thing: Any, by: User, address: str, level: str, from_address: str = ""
     if wanted.address == by.email:
         raise ValidationError({"address": _("This is your own address: you have all rights already.")})
     locks.wait(locks.SHARE, wanted.address)  # and whoever confirms it: one of them sees what the other did
+    _lock(thing)
     key = {"content_type": wanted.content_type, "object_id": thing.pk, "address": wanted.address}
     found = Share.objects.select_for_update(no_key=True).filter(**key).first()
     if found is not None and found.level == wanted.level:
@@ -79,7 +80,7 @@ def unshare(share: Share, by: User, from_address: str = "") -> None:
     if thing is None:
         return  # deleted, and the share with it
     _refuse_others(thing, by)
-    type(thing)._default_manager.select_for_update(no_key=True).filter(pk=thing.pk).first()  # see save_mailing
+    _lock(thing)
     found = Share.objects.select_for_update().filter(pk=share.pk).first()
     if found is None:
         return
@@ -123,6 +124,11 @@ def forget(user: User) -> None:
         table = _grants_to_users(model)
         table.objects.filter(content_object__owner=user).exclude(user=user).delete()
         table.objects.filter(user=user).exclude(content_object__owner=user).delete()
+
+
+def _lock(thing: Any) -> None:
+    """Wait for who changes the thing, and let them wait (`mailings.verbs`): they may, or may not, and nothing between."""
+    type(thing)._default_manager.select_for_update(no_key=True).filter(pk=thing.pk).first()
 
 
 def _put_down_the_pen(user_id: int, thing: Any, by: User, from_address: str) -> None:

@@ -404,3 +404,76 @@ def test_an_owner_shares_so_often_a_day_and_so_much_and_no_more(alice, bob, mess
         sharing.share(message, alice, "y@example.net", "view")
     sharing.share(message, alice, "x1@example.net", "edit")  # no new one
     sharing.share(make_message(bob), bob, "y@example.net", "view")
+
+
+# Taken back at the very moment
+
+
+def renamed(thing, by):
+    if isinstance(thing, Message):
+        thing.subject = "Changed"
+        return verbs.save_message(thing, by=by)
+    thing.name = "Changed"
+    return verbs.save_mailing(thing, by=by)
+
+
+@pytest.mark.parametrize("how", ["taken back", "lowered", "blocked"])
+@pytest.mark.parametrize("kind", ["mailing", "message"])
+def test_who_passed_the_door_before_it_was_closed_changes_nothing(alice, bob, mailing, message, kind, how):
+    thing = {"mailing": mailing, "message": message}[kind]
+    share = sharing.share(thing, alice, bob.email, "edit")
+    assert access.may(bob, "change", thing)
+    if how == "blocked":
+        User.objects.filter(pk=bob.pk).update(is_active=False)
+    elif how == "lowered":
+        sharing.share(thing, alice, bob.email, "view")
+    else:
+        sharing.unshare(share, alice)
+    with pytest.raises(ValidationError, match="may not change this any longer"):
+        renamed(thing, bob)
+    assert "Changed" not in str(type(thing).objects.get(pk=thing.pk))
+    renamed(thing, alice)
+    assert "Changed" in str(type(thing).objects.get(pk=thing.pk))
+
+
+def test_who_passed_the_door_before_it_was_closed_sends_nothing(alice, bob, message):
+    mailing = make_mailing(alice, 2)
+    Mailing.objects.update(next_at=None)
+    share = sharing.share(mailing, alice, bob.email, "edit")
+    sharing.unshare(share, alice)
+    with pytest.raises(ValidationError, match="may not change this any longer"):
+        verbs.send_now(mailing, by=bob)
+    run = verbs.send_now(mailing, by=alice)
+    with pytest.raises(ValidationError, match="may not change this any longer"):
+        verbs.try_again(run, by=bob)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("how", ["taken back", "lowered"])
+@pytest.mark.parametrize("kind", ["mailing", "message"])
+def test_who_saves_while_it_is_taken_back_waits_and_is_refused(alice, bob, kind, how, monkeypatch):
+    thing = make_mailing(alice) if kind == "mailing" else make_message(alice)
+    share = sharing.share(thing, alice, bob.email, "edit")
+    began, finish, write, said = threading.Event(), threading.Event(), sharing.audit.write, []
+
+    def slow_write(*args, **kwargs):
+        began.set()
+        finish.wait(10)
+        return write(*args, **kwargs)
+
+    def save():
+        try:
+            renamed(type(thing).objects.get(pk=thing.pk), bob)
+        except ValidationError as refusal:
+            said.extend(refusal.messages)
+
+    monkeypatch.setattr(sharing.audit, "write", slow_write)
+    take = sharing.unshare if how == "taken back" else lambda *_: sharing.share(thing, alice, bob.email, "view")
+    owner = elsewhere(lambda: take(share, alice), 0)
+    began.wait(10)
+    editor = elsewhere(save, 0.3)
+    assert editor.is_alive()
+    finish.set()
+    owner.join(10)
+    editor.join(10)
+    assert said == ["You may not change this any longer."]

@@ -43,12 +43,15 @@ def create_message(owner: User, subject: str, html: str = "", text: str = "") ->
 
 
 @transaction.atomic
-def save_message(message: Message, seen: datetime | None = None) -> Message:
+def save_message(message: Message, seen: datetime | None = None, by: User | None = None) -> Message:
     """Save a new or changed message. Runs that are open keep the text they were launched with.
 
-    Raises ValidationError also where `seen` is given and the message was saved since then (its `updated_at`).
+    Raises ValidationError also where `seen` is given and the message was saved since then (its `updated_at`), and where
+    `by` is given, who changes it, and may do so no longer.
     """
-    new = versions.locked(message, seen) is None
+    before = versions.locked(message, seen)
+    _refuse_who_may_not(by, before)
+    new = before is None
     message.full_clean()
     message.save()
     if new:
@@ -97,6 +100,7 @@ def save_mailing(
     # Before the mailing, as who takes a message back does: then its share is either there, or seen to be gone.
     Message.objects.select_for_update(no_key=True).filter(pk=mailing.message_id).first()
     before = versions.locked(mailing, seen)
+    _refuse_who_may_not(by, before)
     replan = before is None or any(getattr(before, name) != getattr(mailing, name) for name in SCHEDULE)
     if before is not None:
         for name in NOT_EDITED:
@@ -185,10 +189,13 @@ def cancel(mailing: Mailing) -> None:
             homepage_hint.changed()
 
 
-def send_now(mailing: Mailing, request_id: uuid.UUID | None = None) -> Run:
-    """A run outside the calendar, until the next occurrence or the end. One request id makes one run."""
+def send_now(mailing: Mailing, request_id: uuid.UUID | None = None, by: User | None = None) -> Run:
+    """A run outside the calendar, until the next occurrence or the end. One request id makes one run. `by` is who asks
+    for it, where it is a person.
+    """
     with transaction.atomic():
         mailing = _lock(mailing.pk)
+        _refuse_who_may_not(by, mailing)
         if request_id and (asked := mailing.runs.filter(request_id=request_id).first()):
             return asked
         now = clock.now()
@@ -208,6 +215,7 @@ def try_again(
     delivery_ids: Collection[int] | None = None,
     request_id: uuid.UUID | None = None,
     cause: Cause | None = None,
+    by: User | None = None,
 ) -> Run:
     """Try the run's letters in these states (`failed`, `unknown`) again, or of these those chosen, or those that died
     of one cause: inside its window they are queued again with fresh attempts, and the run is open again; after it a new
@@ -215,7 +223,7 @@ def try_again(
 
     Letters to deleted clients stay as they are; so do dismissed ones that were not chosen, and those that another run
     of the same letters has brought home, or a later one may have. The others go to the addresses their clients have by
-    now. One request id does it once; the second time answers with the same run. A receipt that comes late decides, if
+    now. One request id does it once; the second time answers with the same run. `by`: as `send_now` has it. A receipt that comes late decides, if
     it is being written at this moment.
     """
     if not TRIED_AGAIN.issuperset(states):
@@ -224,6 +232,7 @@ def try_again(
         raise ValidationError(_("The mailing was deleted."))
     with transaction.atomic():
         mailing = _lock(run.mailing_id)
+        _refuse_who_may_not(by, mailing)
         if request_id is None:
             return _try_again(mailing, run.pk, states, delivery_ids, cause)
         made, _first = idempotency.run_once(
@@ -312,6 +321,12 @@ def _go_on(mailing: Mailing) -> None:
     hint(mailing, clock.now())
     jobs.wake(mailing.owner_id)
     homepage_hint.changed()
+
+
+def _refuse_who_may_not(by: User | None, locked: Message | Mailing | None) -> None:
+    """What was shared may have been taken back since the door was passed; who takes it back locks it, too."""
+    if by is not None and locked is not None and not access.may(User.objects.get(pk=by.pk), "change", locked):
+        raise ValidationError(_("You may not change this any longer."))
 
 
 def _check_message(mailing: Mailing, by: User) -> None:

@@ -207,7 +207,7 @@ class SendNow(ActionPage):
             request_id = uuid.UUID(self.request.POST.get("request_id", ""))
         except ValueError:
             raise ValidationError(_("This button was not pressed on its page; try again from there.")) from None
-        run = verbs.send_now(obj, request_id)
+        run = verbs.send_now(obj, request_id, cast(User, self.request.user))
         self.run_address = reverse("runs:detail", args=[run.pk])
         return _("A run has begun.")
 

@@ -31,4 +31,4 @@ class MessageForm(ObjectForm):
         return said % {"characters": f"{LONGEST_TEXT:,}", "placeholders": f"{MOST_PLACEHOLDERS:,}"}
 
     def by_verb(self) -> Message:
-        return verbs.save_message(self.instance, self.cleaned_data.get("seen"))
+        return verbs.save_message(self.instance, self.cleaned_data.get("seen"), by=self.owner)

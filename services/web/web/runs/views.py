@@ -161,7 +161,8 @@ class TryAgain(ActionPage):
             raise ValidationError(_("This button was not pressed on its page; try again from there."))
         asked = form.cleaned_data
         chosen = None if asked["delivery"] is None else [asked["delivery"]]
-        self.run = verbs.try_again(obj, (asked["state"],), chosen, asked["request_id"])
+        by: Any = self.request.user
+        self.run = verbs.try_again(obj, (asked["state"],), chosen, asked["request_id"], by=by)
         return _("The letters are on their way again.")
 
     def back(self, obj: Run) -> str:
