@@ -4,12 +4,16 @@ from datetime import timedelta
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.utils import timezone
 
-from vestnik.clients import verbs
+from tests.dispatcher.test_races import elsewhere
+from vestnik import sharing
+from vestnik.accounts.models import Share
+from vestnik.clients import import_jobs, verbs
 from vestnik.clients.import_jobs import run_import
 from vestnik.clients.models import ClientImport, ClientList
-from vestnik.testing.factories import make_import, make_list
+from vestnik.testing.factories import make_import, make_list, make_message
 
 pytestmark = pytest.mark.usefixtures("valkey")
 
@@ -67,3 +71,41 @@ def test_so_many_files_are_imported_within_a_day_and_no_more(alice, settings):
     assert list(refused(lambda: upload(alice))) == ["file"]
     ClientImport.objects.update(created_at=timezone.now() - timedelta(hours=25))
     upload(alice)
+
+
+def make_a_list(owner, number):
+    verbs.create_list(owner, f"List {number}")
+
+
+def take_a_file(owner, number):
+    import_jobs.take_file(owner, [b"email\nanna@example.org\n"], f"{number}.csv")
+
+
+def share_something(owner, number):
+    sharing.share(make_message(owner), owner, f"x{number}@example.net", "view")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("setting", "make", "model"),
+    [
+        ("LISTS_PER_OWNER", make_a_list, ClientList),
+        ("IMPORTS_AT_ONCE", take_a_file, ClientImport),
+        ("IMPORTS_PER_DAY", take_a_file, ClientImport),
+        ("SHARES_PER_OWNER", share_something, Share),
+        ("SHARES_PER_DAY", share_something, Share),
+    ],
+)
+def test_two_at_once_are_counted_for_each_other_and_nobody_elses_wait(alice, bob, settings, setting, make, model):
+    setattr(settings, setting, 2)
+    make(alice, 1)
+    said = []
+    with transaction.atomic():
+        make(alice, 2)
+        second = elsewhere(lambda: said.append(refused(lambda: make(alice, 3))), 0.3)
+        assert second.is_alive()
+        assert not elsewhere(lambda: make(bob, 4)).is_alive()
+    second.join(10)
+    assert len(said) == 1
+    assert model.objects.filter(owner=alice).count() == 2
+    assert model.objects.filter(owner=bob).count() == 1

@@ -318,7 +318,9 @@ def test_a_file_without_a_column_of_addresses_is_kept_to_be_read_otherwise(alice
 def test_a_file_that_was_not_confirmed_can_be_forgotten_and_one_that_was_cannot(alice):
     work, begun = take_file(alice, [GOOD.encode()], "a.csv"), make_import(alice, [GOOD.encode()])
     import_jobs.drop_file(work)
-    import_jobs.drop_file(begun)
+    import_jobs.drop_file(work)
+    with pytest.raises(ValidationError, match="is not forgotten"):
+        import_jobs.drop_file(begun)
     assert list(ClientImport.objects.all()) == [begun]
 
 

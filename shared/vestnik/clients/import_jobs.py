@@ -65,11 +65,11 @@ def take_file(
     """
     if client_list is not None and client_list.owner_id != owner.pk:
         raise ValidationError({"client_list": _("The list is not the owner's.")})
-    _refuse_too_many(owner)
     if list_name := list_name.strip():
         _check_list_name(list_name, client_list)
     name = "".join(filter(str.isprintable, file_name))[-uploads.NAME_LENGTH :]
     with transaction.atomic():
+        _refuse_too_many(owner)
         work = ClientImport.objects.create(
             owner=owner,
             client_list=client_list,
@@ -175,7 +175,10 @@ def progress(import_id: int) -> int | None:
 
 
 def _refuse_too_many(owner: User) -> None:
-    """Raises ValidationError for `file`: what waits lies in the database, and what was refused stays for a week."""
+    """Raises ValidationError for `file`: what waits lies in the database, and what was refused stays for a week.
+    Of two files that come at once each is counted for the other. Wants a transaction.
+    """
+    locks.wait(locks.OWNERS_FILES, owner.pk)
     own = ClientImport.objects.filter(owner=owner)
     limit = settings.IMPORTS_AT_ONCE
     if own.filter(finished_at=None).count() >= limit:  # those nobody has confirmed yet lie there, too

@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
 from django.utils.translation import gettext as _
 
-from vestnik import access, addresses, homepage_hint, versions
+from vestnik import access, addresses, homepage_hint, locks, versions
 from vestnik.accounts.models import User
 from vestnik.clients import attributes
 from vestnik.clients.models import Client, ClientList, Membership
@@ -77,11 +77,8 @@ def save_list(client_list: ClientList, seen: datetime | None = None) -> ClientLi
     `seen` is given and the list was saved since then (its `updated_at`).
     """
     new = versions.locked(client_list, seen) is None
-    limit = settings.LISTS_PER_OWNER
-    if new and ClientList.objects.filter(owner=client_list.owner_id).count() >= limit:
-        raise ValidationError(
-            {"name": _("There are %(limit)d lists, as many as one may have; delete one first.") % {"limit": limit}}
-        )
+    if new:
+        _refuse_too_many_lists(client_list.owner_id)
     _save(client_list)
     if new:
         access.grant_to_owner(client_list)
@@ -131,6 +128,16 @@ def remove_from_list(client_list: ClientList, clients: Iterable[Client]) -> int:
         client_list=client_list, client__in=[client.pk for client in clients]
     ).delete()
     return number
+
+
+def _refuse_too_many_lists(owner_id: int) -> None:
+    """Raises ValidationError for `name`. Of two lists that are made at once each is counted for the other."""
+    locks.wait(locks.OWNERS_LISTS, owner_id)
+    limit = settings.LISTS_PER_OWNER
+    if ClientList.objects.filter(owner=owner_id).count() >= limit:
+        raise ValidationError(
+            {"name": _("There are %(limit)d lists, as many as one may have; delete one first.") % {"limit": limit}}
+        )
 
 
 def _save(thing: Client | ClientList) -> None:
