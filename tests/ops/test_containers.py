@@ -1,13 +1,16 @@
 """docker-compose.yml as an operator reads it. What the engine makes of it, `make smoke` looks at."""
 
 import json
+import re
 import shutil
 import subprocess
 from typing import Any
 
 import pytest
+import yaml
 
 import vestnik
+from ops import up
 from ops.compose import ROOT, Compose, environment
 from tests import needs
 
@@ -96,6 +99,40 @@ def test_nothing_that_reads_what_was_kept_starts_where_the_first_start_refuses(s
     readers = {name for name, service in services.items() if volumes(service) & {"secrets", "postgres"}} - MAKERS
     assert readers <= dependants(services, "database-secret") == {*readers, "secrets", "nginx"}
     assert all(services[name]["environment"]["MODE"] == "trial" for name in MAKERS)
+
+
+@pytest.fixture(scope="module")
+def written() -> dict[str, Any]:
+    """The services as the file has them, for which nothing but a reader of YAML is wanted."""
+    return dict(yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"])
+
+
+def test_who_is_told_of_a_file_has_it(written):
+    for name, service in written.items():
+        paths = set(re.findall(r"/srv/\w+\.\w+", json.dumps(service.get("environment", {}))))
+        mounted = {each["target"] for each in service.get("volumes", ()) if isinstance(each, dict)}
+        assert paths <= mounted, name
+    assert {name for name, service in written.items() if "/srv/trusted.pem" in str(service.get("volumes"))} == {
+        "dispatcher", "control", "scheduler",
+    }  # fmt: skip
+
+
+def test_a_file_that_is_not_there_becomes_neither_a_volume_nor_a_folder(written):
+    for service in written.values():
+        for each in service.get("volumes", ()):
+            if isinstance(each, dict):
+                assert (each["type"], each["bind"]) == ("bind", {"create_host_path": False})
+            else:
+                assert re.fullmatch(r"[a-z-]+:/[^:]+(:ro)?", each), "a named volume, whatever is said"
+
+
+def test_every_service_that_has_settings_of_its_own_is_tried_before_it_starts(written):
+    def settings(name: str) -> tuple[str, str]:
+        return str(written[name].get("environment")), str(sorted(map(str, written[name].get("volumes", ()))))
+
+    others = {"database-secret", "postgres", "redis", "cache", "migrate", "inbox"}  # not ours, or tried by being run
+    tried = {settings(name) for name in up.TRIED}
+    assert {name for name in written if settings(name) not in tried} <= others
 
 
 @pytest.mark.usefixtures("services")

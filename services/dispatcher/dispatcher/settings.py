@@ -1,6 +1,7 @@
 """The dispatcher's settings: the common ones, and what the engine needs."""
 
 import os
+import ssl
 from datetime import timedelta
 from urllib.parse import urlsplit
 
@@ -44,10 +45,15 @@ if EHLO_NAME and not url.EHLO.fullmatch(EHLO_NAME):
 # A file with the certificates that are trusted, instead of the system's. OpenSSL reads the variable itself, and takes
 # an empty one for a file that is not there.
 SSL_CERT_FILE: str = read("str", "SSL_CERT_FILE", "")
-if SSL_CERT_FILE and not os.access(SSL_CERT_FILE, os.R_OK):
-    raise ImproperlyConfigured(f"SSL_CERT_FILE: there is no file {SSL_CERT_FILE} that can be read.")
 if not SSL_CERT_FILE:
     os.environ.pop("SSL_CERT_FILE", None)
+elif not (os.path.isfile(SSL_CERT_FILE) and os.access(SSL_CERT_FILE, os.R_OK)):
+    raise ImproperlyConfigured(f"SSL_CERT_FILE: there is no file {SSL_CERT_FILE} that can be read.")
+else:
+    try:  # OpenSSL would say nothing, and trust nobody
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(SSL_CERT_FILE)
+    except ssl.SSLError:
+        raise ImproperlyConfigured(f"SSL_CERT_FILE: {SSL_CERT_FILE} holds no certificate in PEM.") from None
 
 # A letter is tried this often at most; the n-th retry waits RETRY_BASE_SECONDS × 2ⁿ⁻¹, spread by a quarter, an hour at
 # the most, and never past the window.
