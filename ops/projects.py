@@ -97,6 +97,13 @@ def folders(project: str) -> set[Path]:
     return {Path(line).resolve() for line in run(["docker", "ps", "--all", *told]).splitlines() if line}
 
 
+def running(project: str) -> set[str]:
+    """The services of which a container runs."""
+    label = "com.docker.compose."
+    told = ["--filter", f"label={label}project={project}", "--format", f'{{{{.Label "{label}service"}}}}']
+    return set(run(["docker", "ps", *told]).split())
+
+
 def volumes(project: str) -> dict[str, str]:
     """The names of those of its volumes that there are, whoever made them, by what docker-compose.yml calls them."""
     known = json.loads(Compose(project)("config", "--format", "json"))["volumes"]

@@ -12,7 +12,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -31,6 +31,9 @@ USAGE = (
     "or the same lines in a file .env (docs/operations.md). To have a look without any of it: docker compose up"
 )
 BEHIND_NGINX = ("web", "dispatcher", "control", "scheduler")
+AS_IT_WAS = "what ran runs, and .env is as it was."
+BUILT = "its images: containers that are made from now on are of this version"
+MIGRATED = "its database may be brought to this version in part, which the version before can live with"
 FIRST_ADMINISTRATOR = "docker compose exec web python -m django createsuperuser"
 
 FROM_ENV = ("-e", "SECRET_KEY_FILE=", "-e", "FRONT_SECRET_FILE=", "-e", "DATABASE_URL_FILE=")
@@ -40,6 +43,7 @@ TRIED = {
     "secrets": ("sh", "-c", FIRST_START),  # what it writes goes with the container
     "web": ("python", "-m", "vestnik", "check"),
     "dispatcher": ("python", "-m", "vestnik", "check"),
+    "control": ("python", "-m", "vestnik", "check"),
     "nginx": ("nginx", "-p", "/etc/nginx", "-t", "-g", "pid /tmp/nginx.pid;"),
 }
 DATA = {"postgres": "/var/lib/postgresql/data", "web": "/srv/media"}
@@ -114,11 +118,16 @@ def rotated(there: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str
     return changed
 
 
+def engine_is_here() -> bool:
+    """Whether containers run on this machine, as far as Docker is told."""
+    return os.environ.get("DOCKER_HOST", "unix://").startswith("unix://")
+
+
 def refuse_a_taken_port(settings: Mapping[str, str], ours: set[str]) -> None:
     """Raises OpsError where nginx could not listen, unless a container of `ours`, projects, does: it makes room."""
     bind, port = settings.get("BIND") or "127.0.0.1", settings.get("PORT") or "8080"
-    if not os.environ.get("DOCKER_HOST", "unix://").startswith("unix://"):
-        return  # the engine is on another machine
+    if not engine_is_here():
+        return
     if not port.isdecimal() or not 0 < int(port) < 65536:
         raise OpsError(f"PORT: a number from 1 to 65535 is wanted, not {port!r}.")
     try:
@@ -141,55 +150,113 @@ def refuse_a_taken_port(settings: Mapping[str, str], ours: set[str]) -> None:
         raise OpsError(f"PORT: {bind}:{port} is taken{who}; say another, in .env or as make up PORT=8081 …") from None
 
 
-def prepare(compose: Compose, is_there: bool) -> None:
-    """Try what can be tried with these variables: images, settings, the database's password; bring the database to this
-    version. What runs serves meanwhile, and goes on where something fails. Raises OpsError.
-    """
+def refuse_what_is_no_file(settings: Mapping[str, str]) -> None:
+    """Raises OpsError where SSL_CERT_FILE names no file of this machine's."""
+    name = settings.get("SSL_CERT_FILE")
+    if not name:
+        return
+    if not name.startswith(("/", "./", "../")):
+        raise OpsError(f"SSL_CERT_FILE: the path of a file is wanted that begins with /, not {name!r}.")
+    if engine_is_here() and not (ROOT / name).is_file():
+        raise OpsError(f"SSL_CERT_FILE: there is no file {name}.")
+
+
+def refuse_another_password(settings: Mapping[str, str], at: Place) -> None:
+    """Raises OpsError where the trial's database, which goes along, has another password than these variables say."""
+    known = at.trial and not settings.get("DATABASE_URL") and at.trial.secrets.get("POSTGRES_PASSWORD")
+    if at.trial and known and settings["POSTGRES_PASSWORD"] != known:
+        raise OpsError(
+            f"POSTGRES_PASSWORD: the database of the trial {at.trial.project} goes along, and has another one. Leave"
+            " POSTGRES_PASSWORD out, and that one is taken."
+        )
+
+
+def prepare(compose: Compose) -> None:
+    """Try what can be tried with these variables without a database: images and settings. Raises OpsError."""
     compose.shown("build")
     for service, command in TRIED.items():
         compose("run", "--rm", "-T", "--no-deps", *FROM_ENV, service, *command)
-    if is_there:
-        compose.shown("up", "--detach", "--wait", "--no-recreate", "--no-deps", "postgres", "redis")
+
+
+def has_database(compose: Compose) -> bool:
+    """Whether PostgreSQL has made a database in its volume, which is there."""
+    look = "test ! -e /var/lib/postgresql/data/PG_VERSION || echo yes"
+    return compose("run", "--rm", "-T", "--no-deps", "--entrypoint", "", "postgres", "sh", "-c", look) == "yes"
+
+
+def bring_database(compose: Compose, is_there: bool) -> None:
+    """Connect to the database that is there with these variables, and bring it to this version. What runs serves
+    meanwhile, and goes on where something fails. Raises OpsError.
+    """
+    if not is_there:
+        compose.shown("run", "--rm", "-T", "secrets")  # PostgreSQL does not start without
+    compose.shown("up", "--detach", "--wait", "--no-recreate", "--no-deps", "postgres", "redis")
+    try:
         # In sight: what it refuses it says in a sentence.
         compose.shown("run", "--rm", "-T", "--no-deps", *FROM_ENV, "migrate")
+    except OpsError as error:
+        if is_there:
+            raise
+        raise OpsError(f"{error} POSTGRES_PASSWORD has to be the one that the database was made with.") from None
 
 
-def take_along(trial: Compose, compose: Compose) -> None:
-    """Copy what a trial has kept, so that this installation begins with it; the trial is stopped. Where that fails it
-    goes on. Raises OpsError.
+@contextmanager
+def taken_along(project: str, compose: Compose) -> Iterator[None]:
+    """Copy what a trial, this project, has kept, so that this installation begins with it; the trial is stopped. Where that fails, or
+    what is done with it, what ran of it goes on. Raises OpsError.
     """
+    trial, running = Compose(project), projects.running(project)
     trial.shown("stop")
     try:
         for service, folder in DATA.items():
-            volume = f"{trial.project}_{'media' if service == 'web' else service}:/from:ro"
+            volume = f"{project}_{'media' if service == 'web' else service}:/from:ro"
             copy = ("--volume", volume, "--entrypoint", "", service, "cp", "-a", "/from/.", folder)
             compose("run", "--rm", "-T", "--no-deps", *copy)
+        yield
     except (OpsError, KeyboardInterrupt):
-        trial.shown("start")
+        if running:
+            trial.shown("start", *sorted(running))
         raise
 
 
-def start(compose: Compose, is_there: bool) -> None:
+def start(compose: Compose, has_database: bool) -> None:
     """Start this version, which was prepared. One that runs already serves meanwhile: compose by itself stops all that
     it replaces before it starts anything.
     """
-    for once in ("secrets",) if is_there else ("secrets", "migrate"):
-        compose.shown("run", "--rm", "-T", *(("--no-deps",) if is_there else ()), once)
+    for once in ("secrets",) if has_database else ("secrets", "migrate"):
+        compose.shown("run", "--rm", "-T", *(("--no-deps",) if has_database else ()), once)
     compose.shown("up", "--detach", "--wait", *BEHIND_NGINX)  # nginx shows its copies meanwhile
     compose.shown("up", "--detach", "--wait", "--remove-orphans")
 
 
 @contextmanager
-def nothing_changes_where_it_fails(compose: Compose, is_new: bool) -> Iterator[None]:
-    """What was begun of a new installation goes again; of one that is there nothing is to be undone."""
+def undone_where_it_fails(compose: Compose, at: Place, before: Mapping[str, str]) -> Iterator[list[str]]:
+    """What was begun is undone, and what stays of it said: the yielded list is for that. `before`: the project's
+    volumes that there were.
+    """
+    running, stays = projects.running(at.project), list[str]()
     try:
-        yield
+        yield stays
     except (OpsError, KeyboardInterrupt) as error:
-        if is_new:
-            compose("down", "--volumes")
+        try:
+            _undo(compose, at, before, running)
+        except OpsError as another:
+            stays.append(f"what was begun, for that could not be undone: {another}")
         if isinstance(error, OpsError):
-            raise OpsError(f"{error}\nNothing was changed: what ran runs, and .env is as it was.") from None
+            so = "Nothing was changed" if not stays else f"This was changed: {'; '.join(stays)}.\nNothing else"
+            raise OpsError(f"{error}\n{so}: {AS_IT_WAS}") from None
         raise
+
+
+def _undo(compose: Compose, at: Place, before: Mapping[str, str], running: set[str]) -> None:
+    """Stop what was started, and take away what was made."""
+    if at.there:
+        if begun := projects.running(at.project) - running:
+            compose("stop", *sorted(begun))
+        return
+    compose("down", *(() if before else ("--volumes",)))
+    if before and (made := projects.volumes(at.project).items() - before.items()):
+        run(["docker", "volume", "rm", *sorted(name for _each, name in made)])
 
 
 def where(there: Mapping[str, str], said: dict[str, str]) -> Place:
@@ -215,22 +282,31 @@ def main(names: list[str]) -> None:
         if name in added and name not in said:
             added[name] = value
     settings = {**there, **added, **changed}
+    refuse_what_is_no_file(settings)
+    refuse_another_password(settings, at)
     refuse_a_taken_port(settings, {at.project, *([at.trial.project] if at.trial else [])})
-    is_new = not projects.volumes(at.project)
+    before = projects.volumes(at.project)
     with tempfile.TemporaryDirectory(prefix="vestnik-") as folder:
         candidate = Path(folder, "env")
         if file.exists():
             shutil.copyfile(file, candidate)
         env_file.write(candidate, added, changed, HEADING)
         compose = Compose(at.project, candidate)
-        with nothing_changes_where_it_fails(compose, is_new):
-            prepare(compose, is_there=bool(at.there))
+        with undone_where_it_fails(compose, at, before) as stays, ExitStack() as trial:
+            if at.there:
+                stays.append(BUILT)
+            prepare(compose)
+            goes_on = bool(at.there or at.trial or ("postgres" in before and has_database(compose)))
             if at.trial:
-                take_along(Compose(at.trial.project), compose)
+                trial.enter_context(taken_along(at.trial.project, compose))
+            if goes_on:
+                if not at.trial:
+                    stays.append(MIGRATED)
+                bring_database(compose, is_there=bool(at.there))
     if added or changed:
         env_file.write(file, added, changed, HEADING)
         sys.stdout.write(f"{file.name}: wrote {', '.join([*added, *changed])}\n")
-    start(Compose(at.project), is_there=bool(at.there))
+    start(Compose(at.project), goes_on)
     _say_where(settings, at)
 
 

@@ -115,7 +115,28 @@ def test_volumes_that_were_there_before_it_outlive_a_first_start_that_fails(mach
     machine.docker.does("web python", "exit 2")
     with pytest.raises(OpsError, match="Nothing was changed"):
         machine.goes_up(**ASKED, PORT=machine.port)
-    assert not [line for line in machine.told if "down" in line]
+    assert machine.told[-1] == f"-p {NAME} down"
+
+
+def test_a_database_whose_secrets_are_lost_is_connected_to_before_anything_is_written(machine):
+    machine.docker.does("volume ls --quiet", f"echo {NAME}_postgres")
+    machine.docker.does("PG_VERSION", "echo yes")
+    machine.docker.does(
+        f"{FROM_ENV} migrate", f"""echo '{NAME}_postgres {NAME}_secrets' > {machine.folder}/volumes; exit 1"""
+    )
+    machine.docker.does("volume ls --quiet", f"cat {machine.folder}/volumes 2>/dev/null || echo {NAME}_postgres")
+    with pytest.raises(OpsError, match="POSTGRES_PASSWORD has to be the one that the database was made with"):
+        machine.goes_up(**ASKED, PORT=machine.port, POSTGRES_PASSWORD="not-the-one-it-was-made-with")
+    assert not machine.env.exists()
+    assert machine.told[-2:] == [f"-p {NAME} down", f"volume rm {NAME}_secrets"]
+
+
+def test_a_database_whose_secrets_are_lost_goes_on_by_its_password(machine):
+    machine.docker.does("volume ls --quiet", f"echo {NAME}_postgres")
+    machine.docker.does("PG_VERSION", "echo yes")
+    machine.goes_up(**ASKED, PORT=machine.port, POSTGRES_PASSWORD="the-one-it-was-made-with")
+    begun = machine.told[len(TRIED) + 1 :]
+    assert begun == of(NAME, "run --rm -T secrets", *MIGRATED, "run --rm -T --no-deps secrets", *REPLACED)
 
 
 def real(machine: Machine, **values: str) -> dict[str, str]:
@@ -144,10 +165,32 @@ def test_a_start_that_fails_has_written_and_replaced_nothing_of_what_is_there(ma
     real(machine)
     before = machine.env.read_bytes()
     machine.docker.does(step, "exit 1")
-    with pytest.raises(OpsError, match="Nothing was changed"):
+    with pytest.raises(OpsError, match=r"Nothing else: what ran runs, and \.env is as it was\.$") as refusal:
         machine.goes_up(**given)
+    assert up.BUILT in str(refusal.value)
+    assert (up.MIGRATED in str(refusal.value)) == (step in ("postgres redis", "migrate"))
     assert machine.env.read_bytes() == before
     assert not [line for line in machine.told if "down" in line or line.endswith(("secrets", *REPLACED))]
+
+
+@pytest.mark.parametrize(("ran", "stopped"), [("", "postgres redis"), ("postgres", "redis"), ("postgres redis", "")])
+def test_what_a_start_that_fails_has_begun_is_stopped_and_what_ran_runs(machine, ran, stopped):
+    real(machine)
+    look = f"ps --filter label=com.docker.compose.project={NAME} --format"
+    machine.docker.does(look, f"echo {ran}")
+    machine.docker.does("postgres redis", f"echo postgres redis > {machine.folder}/up")
+    machine.docker.does(look, f"cat {machine.folder}/up 2>/dev/null || echo {ran}")
+    machine.docker.does("migrate", "exit 1")
+    with pytest.raises(OpsError, match="This was changed"):
+        machine.goes_up()
+    assert [line for line in machine.told if " stop" in line] == of(NAME, *([f"stop {stopped}"] if stopped else []))
+
+
+def test_what_could_not_be_undone_is_said(machine):
+    machine.docker.does("web python", "exit 2")
+    machine.docker.does("down --volumes", "echo no engine any more >&2; exit 1")
+    with pytest.raises(OpsError, match=r"could not be undone(.|\n)*no engine any more"):
+        machine.goes_up(**ASKED, PORT=machine.port)
 
 
 def test_a_key_that_changes_becomes_a_fallback_and_stands_in_the_place_of_the_old_one(machine):
@@ -247,22 +290,48 @@ def test_a_trial_of_this_folder_becomes_real_under_another_name_and_stays_itself
     assert there["COMPOSE_PROJECT_NAME"] == NAME
     assert (there["SECRET_KEY"], there["POSTGRES_PASSWORD"]) == (SECRETS["SECRET_KEY"], SECRETS["POSTGRES_PASSWORD"])
     assert len(there["FRONT_SECRET"]) >= 40
-    moved = machine.told[len(TRIED) : len(TRIED) + 4]
+    moved = machine.told[len(TRIED) : len(TRIED) + 7]
     assert moved[0] == f"-p {trial} stop"
     copied = " ".join(moved[1:3])
     assert f"--volume {trial}_postgres:/from:ro --entrypoint postgres cp -a /from/. /var/lib/postgresql/data" in copied
     assert f"--volume {trial}_media:/from:ro --entrypoint web cp -a /from/. /srv/media" in copied
-    assert moved[3] == f"-p {NAME} run --rm -T secrets"
+    assert moved[3:] == of(NAME, "run --rm -T secrets", *MIGRATED, "run --rm -T --no-deps secrets")
     assert f"docker compose -p {trial} down --volumes" in capfd.readouterr().out
 
 
-def test_a_trial_that_could_not_be_copied_goes_on(machine):
+@pytest.mark.parametrize("ran", ["", "nginx postgres web"])
+@pytest.mark.parametrize("step", ["/from", "postgres redis", "migrate"])
+def test_a_trial_that_could_not_be_copied_or_connected_to_goes_on_as_it_ran(machine, step, ran):
     machine.has("letters", folder=str(machine.folder))
-    machine.docker.does("/from", "exit 1")
+    machine.docker.does("ps --filter label=com.docker.compose.project=letters --format", f"echo {ran}")
+    machine.docker.does(step, "exit 1")
     with pytest.raises(OpsError, match="Nothing was changed"):
         machine.goes_up(**ASKED, PORT=machine.port)
-    assert machine.told[-2:] == ["-p letters start", f"-p {NAME} down --volumes"]
+    assert machine.told[-1] == f"-p {NAME} down --volumes"
+    started = [line for line in machine.told if line.startswith("-p letters start")]
+    assert started == (["-p letters start nginx postgres web"] if ran else [])
     assert not machine.env.exists()
+
+
+@pytest.mark.parametrize("said", ["command line", ".env"])
+def test_another_password_than_the_trials_is_refused_before_anything_is_begun(machine, said):
+    machine.has("letters", folder=str(machine.folder))
+    given = {"POSTGRES_PASSWORD": "another-password-than-the-trials"}
+    if said == ".env":
+        machine.writes(**given)
+    with pytest.raises(OpsError, match=r"^POSTGRES_PASSWORD: the database of the trial letters goes along"):
+        machine.goes_up(**ASKED, PORT=machine.port, **(given if said == "command line" else {}))
+    assert not machine.told
+
+
+@pytest.mark.parametrize("said", ["command line", ".env"])
+def test_the_trials_own_password_may_be_said(machine, said):
+    machine.has("letters", folder=str(machine.folder))
+    given = {"POSTGRES_PASSWORD": SECRETS["POSTGRES_PASSWORD"]}
+    if said == ".env":
+        machine.writes(**given)
+    machine.goes_up(**ASKED, PORT=machine.port, **(given if said == "command line" else {}))
+    assert env_file.read(machine.env)["POSTGRES_PASSWORD"] == SECRETS["POSTGRES_PASSWORD"]
 
 
 @pytest.mark.parametrize(
@@ -305,12 +374,26 @@ def test_a_taken_port_is_found_before_anything_is_begun_unless_it_is_taken_by_wh
         ({"BIND": "192.0.2.1"}, "^BIND: .* no address of this machine"),
         ({"BIND": "no.such.host.invalid"}, "^BIND: an address"),
         ({"COMPOSE_PROJECT_NAME": "Ours & Theirs"}, "^COMPOSE_PROJECT_NAME: small letters"),
+        ({"SSL_CERT_FILE": "ca.pem"}, "^SSL_CERT_FILE: the path of a file is wanted that begins with /"),
+        ({"SSL_CERT_FILE": "ops/ca.pem"}, "^SSL_CERT_FILE: the path of a file is wanted that begins with /"),
+        ({"SSL_CERT_FILE": "~/ca.pem"}, "^SSL_CERT_FILE: the path of a file is wanted that begins with /"),
+        ({"SSL_CERT_FILE": "/nowhere/ca.pem"}, "^SSL_CERT_FILE: there is no file /nowhere/ca.pem"),
+        ({"SSL_CERT_FILE": "./ca.pem"}, "^SSL_CERT_FILE: there is no file ./ca.pem"),
+        ({"SSL_CERT_FILE": "/etc"}, "^SSL_CERT_FILE: there is no file /etc"),
     ],
 )
 def test_what_docker_would_refuse_at_the_end_is_refused_at_the_beginning(machine, given, words):
     with pytest.raises(OpsError, match=words):
         machine.goes_up(**{**ASKED, "PORT": machine.port, **given})
     assert not machine.told
+
+
+@pytest.mark.parametrize("name", ["./ca.pem", "../letters-ca.pem", "the whole path"])
+def test_a_file_of_certificates_is_found_from_the_folder(machine, name):
+    file = machine.folder / ("ca.pem" if name == "the whole path" else name)
+    file.touch()
+    machine.goes_up(**ASKED, PORT=machine.port, SSL_CERT_FILE=str(file) if name == "the whole path" else name)
+    assert machine.env.exists()
 
 
 @pytest.mark.parametrize(
