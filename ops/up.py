@@ -202,8 +202,8 @@ def bring_database(compose: Compose, is_there: bool) -> None:
 
 @contextmanager
 def taken_along(project: str, compose: Compose) -> Iterator[None]:
-    """Copy what a trial, this project, has kept, so that this installation begins with it; the trial is stopped. Where that fails, or
-    what is done with it, what ran of it goes on. Raises OpsError.
+    """Copy what a trial, this project, has kept, so that this installation begins with it; the trial is stopped. Where
+    that fails, or what is done with it, what ran of it goes on. Raises OpsError.
     """
     trial, running = Compose(project), projects.running(project)
     trial.shown("stop")

@@ -31,7 +31,8 @@ ALLOWED: dict[str, tuple[access.Action, ...]] = {ShareLevel.VIEW: ("view",), Sha
 @transaction.atomic
 def share(thing: Any, by: User, address: str, level: str, from_address: str = "") -> Share:
     """Share the owner's `thing` with whoever has `address`, at this level ("view" or "edit"); a share that is there
-    gets the level. They are told by a letter, unless it `was_there` and nothing is new. `from_address` is the IP address it was asked from.
+    gets the level. They are told by a letter, unless it `was_there` and nothing is new. `from_address` is the IP
+    address it was asked from.
 
     Raises ValidationError: for `address` if it is none or one's own, or the owner has shared too much; for `level`; and
     if the thing is not one's own.
@@ -127,7 +128,7 @@ def forget(user: User) -> None:
 
 
 def _lock(thing: Any) -> None:
-    """Wait for who changes the thing, and let them wait (`mailings.verbs`): they may, or may not, and nothing between."""
+    """Wait for who changes the thing, and let them wait (`mailings.verbs`): either they may, or they may not."""
     type(thing)._default_manager.select_for_update(no_key=True).filter(pk=thing.pk).first()
 
 

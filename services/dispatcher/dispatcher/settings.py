@@ -3,6 +3,7 @@
 import os
 import ssl
 from datetime import timedelta
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
@@ -47,7 +48,7 @@ if EHLO_NAME and not url.EHLO.fullmatch(EHLO_NAME):
 SSL_CERT_FILE: str = read("str", "SSL_CERT_FILE", "")
 if not SSL_CERT_FILE:
     os.environ.pop("SSL_CERT_FILE", None)
-elif not (os.path.isfile(SSL_CERT_FILE) and os.access(SSL_CERT_FILE, os.R_OK)):
+elif not (Path(SSL_CERT_FILE).is_file() and os.access(SSL_CERT_FILE, os.R_OK)):
     raise ImproperlyConfigured(f"SSL_CERT_FILE: there is no file {SSL_CERT_FILE} that can be read.")
 else:
     try:  # OpenSSL would say nothing, and trust nobody

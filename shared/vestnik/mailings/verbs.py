@@ -223,8 +223,8 @@ def try_again(
 
     Letters to deleted clients stay as they are; so do dismissed ones that were not chosen, and those that another run
     of the same letters has brought home, or a later one may have. The others go to the addresses their clients have by
-    now. One request id does it once; the second time answers with the same run. `by`: as `send_now` has it. A receipt that comes late decides, if
-    it is being written at this moment.
+    now. One request id does it once; the second time answers with the same run. `by`: as `send_now` has it. A receipt
+    that comes late decides, if it is being written at this moment.
     """
     if not TRIED_AGAIN.issuperset(states):
         raise ValidationError(_("Only failed and unknown letters can be tried again."))

@@ -74,8 +74,8 @@ def _verdict(outcome: Outcome, letter: AccountLetter, in_time: bool) -> AccountL
 
 
 def expire() -> None:
-    """What the tick does here: give up what is too old, hint at what is due, or was in hand of a process that died; forget
-    to whom letters went that count no longer.
+    """What the tick does here: give up what is too old, hint at what is due, or was in hand of a process that died;
+    forget to whom letters went that count no longer.
     """
     with transaction.atomic():
         given_up = statements.execute(statements.EXPIRE, give_up_after=GIVE_UP_AFTER)

@@ -12,8 +12,8 @@ from vestnik.clients.attributes import MOST, MOST_BYTES, key
 from vestnik.clients.csv_files import SEPARATORS
 from vestnik.clients.encodings import ENCODINGS
 from vestnik.clients.models import Client, ClientImport, ClientList
+from web import pages
 from web.forms import ObjectForm, VerbForm
-from web.pages import number
 
 INDENT = "  "
 
@@ -76,7 +76,7 @@ class NumbersField(forms.CharField):
         return " ".join(map(str, value)) if isinstance(value, list) else value
 
     def clean(self, value: Any) -> Any:
-        return {number(word) for word in super().clean(value).split()}
+        return {pages.number(word) for word in super().clean(value).split()}
 
 
 class ClientForm(ObjectForm):

@@ -68,8 +68,8 @@ class Sharing(OwnThing, FormView):
             form.add_error(None, refusal)
             return self.form_invalid(form)
         if share.was_there:
-            said_already = _("It is shared with %(address)s just so already: nothing is changed, and no letter written.")
-            messages.info(self.request, said_already % {"address": addresses.shown(share.address)})
+            said_again = _("It is shared with %(address)s just so already: nothing is changed, and no letter written.")
+            messages.info(self.request, said_again % {"address": addresses.shown(share.address)})
             return redirect(self.here)
         messages.success(
             self.request,
