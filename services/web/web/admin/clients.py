@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import groupby
 from typing import Any
 
-from django import forms
 from django.contrib import admin
 from django.db.models import Q
 from django.forms.models import BaseInlineFormSet
@@ -19,10 +18,11 @@ from vestnik.clients import verbs
 from vestnik.clients.models import Client, ClientImport, ClientList, Membership, name_key
 from vestnik.mailings.models import Mailing
 from web.admin.base import ReadOnly, SuperusersOnly, VerbAdmin, link
+from web.forms import SeenForm
 from web.paging import CappedPaginator
 
 
-class ClientForm(forms.ModelForm):
+class ClientForm(SeenForm):
     def clean_attributes(self) -> dict[str, str]:
         attributes: dict[str, str] | None = self.cleaned_data["attributes"]
         return attributes or {}
@@ -53,7 +53,7 @@ class MembershipInline(SuperusersOnly, admin.TabularInline):
 @admin.register(Client)
 class ClientAdmin(VerbAdmin):
     form = ClientForm
-    fields = ("owner", "email", "full_name", "comment", "attributes", "created_at", "updated_at")
+    fields = ("owner", "email", "full_name", "comment", "attributes", "created_at", "updated_at", "seen")
     readonly_fields = ("created_at", "updated_at")
     autocomplete_fields = ("owner",)
     inlines = (MembershipInline,)
@@ -73,7 +73,7 @@ class ClientAdmin(VerbAdmin):
         return queryset, False
 
     def save_model(self, request: HttpRequest, obj: Client, form: Any, change: bool) -> None:
-        verbs.save_client(obj)
+        verbs.save_client(obj, seen=form.cleaned_data["seen"])
 
     def delete_model(self, request: HttpRequest, obj: Client) -> None:
         client_deletion.delete_clients(obj.owner, [obj])
@@ -86,7 +86,8 @@ class ClientAdmin(VerbAdmin):
 
 @admin.register(ClientList)
 class ClientListAdmin(VerbAdmin):
-    fields = ("owner", "name")
+    form = SeenForm
+    fields = ("owner", "name", "seen")
     autocomplete_fields = ("owner",)
     list_display = ("name", "owner", "created_at")
     list_select_related = ("owner",)
@@ -94,7 +95,7 @@ class ClientListAdmin(VerbAdmin):
     search_fields = ("name",)
 
     def get_fields(self, request: HttpRequest, obj: ClientList | None = None) -> Any:
-        return self.fields if obj is None else ("owner", "name", "created_at", "used")
+        return self.fields if obj is None else ("owner", "name", "created_at", "used", "seen")
 
     def get_readonly_fields(self, request: HttpRequest, obj: ClientList | None = None) -> Any:
         return () if obj is None else ("owner", "created_at", "used")
@@ -106,7 +107,7 @@ class ClientListAdmin(VerbAdmin):
         return format_html("{}, {}", clients, mailings)
 
     def save_model(self, request: HttpRequest, obj: ClientList, form: Any, change: bool) -> None:
-        verbs.save_list(obj)
+        verbs.save_list(obj, form.cleaned_data["seen"])
 
 
 @admin.register(ClientImport)

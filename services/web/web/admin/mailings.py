@@ -21,12 +21,14 @@ from vestnik import clock, supervision
 from vestnik.mailings import calendar, verbs
 from vestnik.mailings.models import Mailing, Message, Run
 from web.admin.base import VerbAdmin, link
+from web.forms import SeenForm
 from web.pages import asked_by
 
 
 @admin.register(Message)
 class MessageAdmin(VerbAdmin):
-    fields = ("owner", "subject", "html", "text")
+    form = SeenForm
+    fields = ("owner", "subject", "html", "text", "seen")
     autocomplete_fields = ("owner",)
     list_display = ("subject", "owner", "updated_at")
     list_select_related = ("owner",)
@@ -40,7 +42,7 @@ class MessageAdmin(VerbAdmin):
         return () if obj is None else ("owner",)
 
     def save_model(self, request: HttpRequest, obj: Message, form: Any, change: bool) -> None:
-        verbs.save_message(obj)
+        verbs.save_message(obj, form.cleaned_data["seen"])
 
     def delete_model(self, request: HttpRequest, obj: Message) -> None:
         verbs.delete_message(obj, *asked_by(request))
@@ -52,8 +54,9 @@ class ReasonForm(ActionForm):
 
 @admin.register(Mailing)
 class MailingAdmin(VerbAdmin):
+    form = SeenForm
     fieldsets = (
-        (None, {"fields": ("owner", "name", "message", "sender_name")}),
+        (None, {"fields": ("owner", "name", "message", "sender_name", "seen")}),
         (_("Audience"), {"fields": ("lists", "clients")}),
         (_("Schedule"), {"fields": ("start", "end", "periodicity", "time_zone")}),
     )
@@ -106,7 +109,8 @@ class MailingAdmin(VerbAdmin):
                 setattr(obj, name, form.initial[name])  # the form has whole seconds only
             if "start" in form.changed_data:
                 obj.start_moved = 0  # it takes no time that the clocks skip
-        verbs.save_mailing(obj, lists=form.cleaned_data["lists"], clients=form.cleaned_data["clients"])
+        said = form.cleaned_data
+        verbs.save_mailing(obj, lists=said["lists"], clients=said["clients"], seen=said["seen"])
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """The verb has saved the audience."""
