@@ -6,6 +6,7 @@ from http.cookies import SimpleCookie
 from pathlib import Path
 
 import pytest
+from django.http import HttpResponse
 
 from tests.local.helpers import free_port
 from tests.nginx.client import Answer, Front
@@ -13,6 +14,7 @@ from tests.nginx.conftest import SECRET, Processes
 from tests.nginx.site import HOST, Gunicorn, sign_in
 from tests.nginx.web import Answer as WebsAnswer
 from tests.system.processes import of_tests
+from web.middleware import BrowserRulesMiddleware
 
 ORIGIN = f"https://{HOST}"
 HTTPS = {"X-Forwarded-Proto": "https"}
@@ -105,16 +107,52 @@ def test_files_are_what_they_say_they_are(site: Front, processes: Processes, fol
         assert once(site.ask(path, HTTPS), "X-Content-Type-Options") == "nosniff"
 
 
-def test_what_nginx_says_itself_is_guarded_too(front, web) -> None:
-    own = [front.ask("/front/views/x"), front.ask("/en/", method="POST"), front.ask("/static/.env")]
+REFUSED: list[tuple[str, str, dict[str, str], int]] = [
+    ("GET", "/front/views/x", {}, 404),
+    ("GET", "/static/.env", {}, 404),
+    ("GET", "/static/nowhere.css", {}, 404),
+    ("GET", "/media/nowhere.webp", {}, 404),
+    ("GET", "/errors/away.html", {}, 404),
+    ("GET", "/readyz", {}, 404),
+    ("POST", "/en/", {}, 405),
+    ("GET", "/en/", {"X-Long": "x" * 40_000}, 400),
+    ("GET", f"/{'x' * 40_000}", {}, 414),
+    ("POST", "/en/", {"Content-Length": "5000"}, 413),
+    ("POST", "/", {"Content-Length": str(30 << 20)}, 413),
+    ("POST", "/overview/", {"Content-Length": str(30 << 20)}, 413),
+]
+
+
+def assert_own(answer: Answer) -> None:
+    """It is nginx's own page, in both languages, and browsers are told the rules."""
+    told = OF_PAGES.keys() - {"Strict-Transport-Security"}  # how long is the web's to say
+    assert {name: once(answer, name) for name in told} == {name: OF_PAGES[name] for name in told}
+    assert once(answer, "Content-Security-Policy").startswith("default-src 'none'; style-src")
+    assert (
+        once(answer, "Permissions-Policy")
+        == BrowserRulesMiddleware(lambda _request: HttpResponse()).rules["Permissions-Policy"]
+    )
+    assert once(answer, "Cache-Control") == "no-store"
+    assert '<section lang="ru">' in answer.text
+    [title] = re.findall("<title>(.*)</title>", answer.text)
+    assert re.fullmatch("[A-Z][a-z ]+ · [А-Я][а-яё ]+", title)
+
+
+@pytest.mark.parametrize(("method", "path", "headers", "status"), REFUSED)
+def test_what_nginx_refuses_itself_is_guarded_and_in_both_languages(front, method, path, headers, status) -> None:
+    answer = front.ask(path, headers, method)
+    assert answer.status == status
+    assert_own(answer)
+
+
+def test_what_nginx_says_while_the_web_is_away_is_guarded_and_in_both_languages(front, web) -> None:
     web.stop()
-    own += [front.ask("/overview/"), front.ask("/en/"), front.ask("/")]
-    assert [answer.status for answer in own] == [404, 405, 404, 503, 503, 302]
-    for answer in own:
-        assert once(answer, "X-Content-Type-Options") == "nosniff"
-    for answer in own[3:5]:
-        assert once(answer, "Content-Security-Policy").startswith("default-src 'none'; style-src")
-        assert once(answer, "Referrer-Policy") == "same-origin"
+    for path in ("/overview/", "/en/", "/ru/blog/", "/en/accounts/login/", "/clients/import/"):
+        answer = front.ask(path)
+        assert answer.status == 503
+        assert_own(answer)
+    elsewhere = front.ask("/")
+    assert (elsewhere.status, once(elsewhere, "X-Content-Type-Options")) == (302, "nosniff")
 
 
 @pytest.mark.parametrize("path", ["/overview/", "/en/"])
