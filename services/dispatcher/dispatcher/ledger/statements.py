@@ -25,6 +25,7 @@ from django.db import connection
 
 from dispatcher.ledger.rows import Bound, Claimed, Key, NextRun, Settlement
 from vestnik import locks
+from vestnik.mailings.ledger import own_answers
 from vestnik.mailings.ledger.tallies import COUNT, NOT_ENDED, NOT_TRIED
 
 CHUNK = 20_000
@@ -200,7 +201,7 @@ RESCUE = f"""
     ), attempt AS (
         INSERT INTO mailings_attempt
             (delivery_id, claim, outcome, charged, code, answer, began_at, duration, worker_id)
-        SELECT id, claim, 'unknown', false, NULL, 'The worker died with this letter in hand.', beat_at, 0, worker_id
+        SELECT id, claim, 'unknown', false, NULL, '{own_answers.WORKER_DIED}', beat_at, 0, worker_id
         FROM lost
         ON CONFLICT (delivery_id, claim) DO NOTHING
     ), settled AS (

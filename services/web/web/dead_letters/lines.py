@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest
 
 from vestnik import addresses
-from vestnik.mailings.ledger import dead_letters, statistics
+from vestnik.mailings.ledger import dead_letters, own_answers, statistics
 from vestnik.mailings.ledger.causes import Cause
 from vestnik.mailings.ledger.models import Delivery, Run
 
@@ -31,7 +31,7 @@ def by_cause(request: HttpRequest, runs: QuerySet[Run]) -> dict[str, Any]:
     groups, may_be_more = dead_letters.groups(runs)
     reader: Any = request.user
     return {
-        "groups": [(group, _shown(reader, group.example, group.answer)) for group in groups],
+        "groups": [(group, _shown(reader, group.example, own_answers.translated(group.answer))) for group in groups],
         "may_be_more": may_be_more,
         "counted": dead_letters.LATEST,
     }
@@ -49,7 +49,7 @@ def of_cause(request: HttpRequest, runs: QuerySet[Run], key: str) -> dict[str, A
         Line(
             letter,
             _shown(reader, letter, letter.address),
-            _shown(reader, letter, answers[letter.pk].answer) if letter.pk in answers else "",
+            _shown(reader, letter, own_answers.translated(answers[letter.pk].answer)) if letter.pk in answers else "",
         )
         for letter in letters
     ]

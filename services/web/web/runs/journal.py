@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from django.http import QueryDict
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
 from vestnik import addresses
 from vestnik.clients.models import Client
-from vestnik.mailings.ledger import statistics
+from vestnik.mailings.ledger import own_answers, statistics
 from vestnik.mailings.ledger.models import Attempt, Delivery, DeliveryState, Run
 
 if TYPE_CHECKING:
@@ -59,15 +59,19 @@ class Journal:
                 self.shown(delivery.address),
                 names.get(delivery.client_id, ""),
                 attempt := last.get(delivery.pk),
-                self.shown(attempt.answer, delivery.address) if attempt else "",
+                self.answered(attempt.answer, delivery.address) if attempt else "",
             )
             for delivery in deliveries
         ]
         return lines, following
 
     def shown(self, text: str, address: str = "") -> str:
-        """An address, or an answer that may quote `address`, as the reader may see it."""
+        """An address, or a text that may quote `address`, as the reader may see it."""
         return addresses.shown(text if self.whole else addresses.masked(text, address))
+
+    def answered(self, answer: str, address: str) -> str:
+        """What was answered about the letter to `address`, as the reader may see it."""
+        return self.shown(own_answers.translated(answer), address)
 
     def rows(self) -> Iterator[list[str]]:
         """All of it, for a spreadsheet. What is translated is so before the first row is asked for."""
@@ -81,11 +85,13 @@ class Journal:
             _("last answer"),
         ]
         states = {state.value: str(state.label) for state in DeliveryState}
-        return self._rows(header, states, timezone.get_current_timezone())
+        return self._rows(header, states, timezone.get_current_timezone(), translation.get_language() or "en")
 
-    def _rows(self, header: list[str], states: dict[str, str], zone: Any) -> Iterator[list[str]]:
+    def _rows(self, header: list[str], states: dict[str, str], zone: Any, language: str) -> Iterator[list[str]]:
         yield header
         for row in statistics.export(self.run, self.state, self.text):
+            with translation.override(language):
+                answer = self.answered(row.answer, row.address)
             yield [
                 self.shown(row.address),
                 row.full_name if self.whole else "",
@@ -93,7 +99,7 @@ class Journal:
                 str(row.attempts),
                 f"{row.settled_at.astimezone(zone):%Y-%m-%d %H:%M:%S}" if row.settled_at else "",
                 "" if row.code is None else str(row.code),
-                self.shown(row.answer, row.address),
+                answer,
             ]
 
     def _names(self, client_ids: list[int]) -> dict[int, str]:

@@ -112,7 +112,7 @@ def delivery(request: HttpRequest, pk: int, delivery_pk: int) -> HttpResponse:
             "delivery": found,
             "address": journal.shown(found.address),
             "tries": [
-                (attempt, journal.shown(attempt.answer, found.address)) for attempt in statistics.attempts(found)
+                (attempt, journal.answered(attempt.answer, found.address)) for attempt in statistics.attempts(found)
             ],
             "client": _client(run, found, request.user),
             "message_id": message_id(found.pk, run.key, run.sender),

@@ -12,7 +12,7 @@ from django.db import connection
 from django.db.models import Sum
 
 from vestnik.accounts.models import User
-from vestnik.mailings.ledger import causes
+from vestnik.mailings.ledger import causes, own_answers
 from vestnik.mailings.ledger.models import Run, Tally
 from vestnik.mailings.ledger.runs import COUNTED
 from vestnik.mailings.ledger.statistics.totals import Totals
@@ -45,7 +45,7 @@ class Reason:
     """A short sentence, with the code: “550: the mailbox was refused”."""
     count: int
     example: str
-    """One of the answers, in the service's words. It may quote an address."""
+    """One of the answers, in the service's words or ours. It may quote an address."""
 
 
 @dataclass
@@ -131,4 +131,7 @@ def _reasons(run_ids: Collection[int], since: datetime | None = None, until: dat
         return []
     with connection.cursor() as cursor:
         cursor.execute(FAILED, {"runs": list(run_ids), "since": since, "until": until})
-        return [Reason(code, causes.words(outcome, code), count, example) for outcome, code, count, example in cursor]
+        return [
+            Reason(code, causes.words(outcome, code), count, own_answers.translated(example))
+            for outcome, code, count, example in cursor
+        ]
