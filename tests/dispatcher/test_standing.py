@@ -1,10 +1,11 @@
 """Where a mailing stands, in any order of what people do and time does to it: state, words and buttons say the same."""
 
 from datetime import timedelta
+from importlib import import_module
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F
 from django.test import Client as Browser
 from django.urls import reverse
@@ -319,3 +320,26 @@ def test_an_end_is_hinted_at_by_launch_edit_and_tick_where_it_is_near_and_not_ot
     edited.end = timezone.now() + timedelta(seconds=20)
     verbs.save_mailing(edited)
     assert 10 < hints[-1].total_seconds() < 20
+
+
+def test_pauses_that_were_over_before_the_upgrade_end_with_it_and_others_stay(alice, maria, valkey):
+    going = make_mailing(alice, 1)
+    launching.launch(going.pk)
+    planned = make_mailing(alice, 1, start=timezone.now() + DAY, end=timezone.now() + 2 * DAY)
+    over_and_done, being_cancelled = make_mailing(alice, 1), make_mailing(alice, 1)
+    launching.launch(being_cancelled.pk)
+    cancelled(being_cancelled, maria)
+    Mailing.objects.filter(pk__in=[over_and_done.pk, being_cancelled.pk, going.pk]).update(next_at=None)
+    Mailing.objects.update(paused_at=timezone.now() - DAY)
+    with connection.cursor() as cursor:
+        cursor.execute(import_module("vestnik.mailings.migrations.0009_pauses_that_are_over").END)
+    assert set(Mailing.objects.filter(paused_at=None)) == {over_and_done, being_cancelled}
+    assert set(Mailing.objects.exclude(released_at=None)) == {over_and_done, being_cancelled}
+    assert planned.pk in Mailing.objects.filter(paused_at__isnull=False).values_list("pk", flat=True)
+
+
+def test_what_is_over_is_not_paused_by_a_page_that_is_old(alice, valkey):
+    mailing = make_mailing(alice, 1)
+    Mailing.objects.update(next_at=None)
+    assert pressed(alice, "mailings:pause", mailing) == ["No further run is planned."]
+    assert fresh(mailing).paused_at is None

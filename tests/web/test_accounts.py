@@ -777,3 +777,13 @@ def test_who_is_to_look_into_their_mailbox_is_led_to_the_inbox_where_there_is_on
         assert "local inbox" not in client.get(reverse(address)).content.decode()
         settings.INBOX_URL = "http://127.0.0.1:8025/"
         assert 'href="http://127.0.0.1:8025/"' in client.get(reverse(address)).content.decode()
+
+
+@pytest.mark.parametrize("page", ["account_email_verification_sent", "account_reset_password_done", "account_email"])
+def test_where_a_letter_was_sent_it_is_said_what_to_do_when_none_comes(client, alice, page):
+    if page == "account_email":
+        client.force_login(alice)
+        assert "whoever runs this site" not in client.get(reverse(page)).content.decode()
+        client.post(reverse(page), {"email": "new@example.org", "action_add": "", "password": PASSWORD})
+        EmailAddress.objects.get_or_create(user=alice, email="new@example.org", defaults={"verified": False})
+    assert client.get(reverse(page)).content.decode().count("whoever runs this site") == 1

@@ -150,8 +150,9 @@ def delete_mailing(mailing: Mailing) -> None:
 
 
 def pause(mailing: Mailing) -> None:
-    """Keep what is queued, launch nothing. Twice is once."""
+    """Keep what is queued, launch nothing. Twice is once; and nothing where there is nothing to hold up."""
     Mailing.objects.filter(pk=mailing.pk, paused_at=None).update(paused_at=Now())
+    runs.end_pause_if_over(mailing.pk)
     homepage_hint.changed()
 
 
