@@ -336,10 +336,3 @@ def test_pauses_that_were_over_before_the_upgrade_end_with_it_and_others_stay(al
     assert set(Mailing.objects.filter(paused_at=None)) == {over_and_done, being_cancelled}
     assert set(Mailing.objects.exclude(released_at=None)) == {over_and_done, being_cancelled}
     assert planned.pk in Mailing.objects.filter(paused_at__isnull=False).values_list("pk", flat=True)
-
-
-def test_what_is_over_is_not_paused_by_a_page_that_is_old(alice, valkey):
-    mailing = make_mailing(alice, 1)
-    Mailing.objects.update(next_at=None)
-    assert pressed(alice, "mailings:pause", mailing) == ["No further run is planned."]
-    assert fresh(mailing).paused_at is None

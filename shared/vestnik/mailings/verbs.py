@@ -150,9 +150,8 @@ def delete_mailing(mailing: Mailing) -> None:
 
 
 def pause(mailing: Mailing) -> None:
-    """Keep what is queued, launch nothing. Twice is once; and nothing where there is nothing to hold up."""
+    """Keep what is queued, launch nothing. Twice is once."""
     Mailing.objects.filter(pk=mailing.pk, paused_at=None).update(paused_at=Now())
-    runs.end_pause_if_over(mailing.pk)
     homepage_hint.changed()
 
 

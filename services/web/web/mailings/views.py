@@ -162,8 +162,6 @@ class Pause(ActionPage):
     def act(self, obj: Mailing) -> str:
         verbs.pause(obj)
         obj.refresh_from_db()
-        if obj.paused_at is None:
-            return mailing_status.of(obj).sentence  # it was over already
         return _and_what_follows(_("The mailing is paused."), obj)
 
 
