@@ -140,8 +140,8 @@ def _put_down_the_pen(user_id: int, thing: Any, by: User, from_address: str) -> 
 
 def _refuse_too_many(by: User, new: bool) -> None:
     locks.wait(locks.OWNERS_SHARES, by.pk)  # of two at once each is counted for the other
-    deeds = audit.AuditEntry.objects.filter(actor_id=by.pk, action=audit.AuditAction.SHARED).order_by("-pk")
-    if sharing_letters.spent(deeds.values_list("at", flat=True), settings.SHARES_PER_DAY):
+    entries = audit.AuditEntry.objects.filter(actor_id=by.pk, action=audit.AuditAction.SHARED).order_by("-pk")
+    if sharing_letters.spent(entries.values_list("at", flat=True), settings.SHARES_PER_DAY):
         limit = settings.SHARES_PER_DAY
         raise ValidationError(
             {"address": _("You have shared something %(limit)d times within a day; go on tomorrow.") % {"limit": limit}}

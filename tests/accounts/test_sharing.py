@@ -454,7 +454,7 @@ def test_who_passed_the_door_before_it_was_closed_sends_nothing(alice, bob, mess
 def test_who_saves_while_it_is_taken_back_waits_and_is_refused(alice, bob, kind, how, monkeypatch):
     thing = make_mailing(alice) if kind == "mailing" else make_message(alice)
     share = sharing.share(thing, alice, bob.email, "edit")
-    began, finish, write, said = threading.Event(), threading.Event(), sharing.audit.write, []
+    began, finish, write, said = threading.Event(), threading.Event(), audit.write, []
 
     def slow_write(*args, **kwargs):
         began.set()
@@ -467,7 +467,7 @@ def test_who_saves_while_it_is_taken_back_waits_and_is_refused(alice, bob, kind,
         except ValidationError as refusal:
             said.extend(refusal.messages)
 
-    monkeypatch.setattr(sharing.audit, "write", slow_write)
+    monkeypatch.setattr(audit, "write", slow_write)
     take = sharing.unshare if how == "taken back" else lambda *_: sharing.share(thing, alice, bob.email, "view")
     owner = elsewhere(lambda: take(share, alice), 0)
     began.wait(10)
