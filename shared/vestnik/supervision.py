@@ -1,7 +1,7 @@
 """What managers do: switch a mailing off and on, block a person and unblock them. And what superusers alone do: try a
 job again that died, or discard it.
 
-Each action is one transaction: what it changes, its line in the audit log, the letter to the person it is about, and the
+Each is one transaction: what it changes, its line in the audit log, the letter to the person it is about, and the
 hints to the dispatcher. Two who do the same at once do it once; the second is told who was first.
 """
 

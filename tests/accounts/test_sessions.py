@@ -32,7 +32,7 @@ def test_the_tick_forgets_sessions_that_ran_out_and_no_other():
     assert list(Session.objects.values_list("pk", flat=True)) == [alive]
 
 
-def test_a_sweep_takes_a_bound_number_and_the_oldest_first(monkeypatch):
+def test_pruning_takes_a_bound_number_and_the_oldest_first(monkeypatch):
     monkeypatch.setattr(sessions, "AT_ONCE", 2)
     young = session(-timedelta(days=1))
     for days in (9, 10):

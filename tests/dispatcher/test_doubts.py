@@ -377,10 +377,10 @@ def test_letters_in_hand_may_yet_be_taken_so_the_refusals_of_a_few_do_not_stand(
         engine.stop()
 
 
-def test_letters_that_wait_for_a_limit_may_yet_be_taken(alice, engine, provider, lane):
+def test_letters_that_wait_for_a_limit_may_yet_be_taken(alice, engine, provider, lane, monkeypatch):
     run = launched(make_mailing(alice, 40))
     provider.always(POLICY)
-    engine.pace.throttle._most = 1.5
+    monkeypatch.setattr(engine.pace.throttle, "_most", 1.5)
     work(lane, alice, until=refused, seconds=40)
     assert states(run).count("failed") == 0
 

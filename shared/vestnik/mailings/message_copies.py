@@ -36,8 +36,8 @@ def chosen_by(editor: User, mailing: Mailing, from_address: str = "") -> Message
 
 
 def hand_over(mailings: QuerySet[Mailing], by: User | None = None, from_address: str = "") -> None:
-    """Let these mailings, which use messages of others, go on with copies, as they are now. `by` is whose deed it is,
-    where it is not that of the messages' owner.
+    """Let these mailings, which use messages of others, go on with copies, as they are now. `by` is who does it,
+    where that is not the messages' owner.
     """
     uses: dict[tuple[int, int], list[Mailing]] = {}
     for mailing in mailings.select_related("owner", "message__owner").order_by("pk"):

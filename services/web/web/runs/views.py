@@ -61,7 +61,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
 @login_required
 @require_safe
 def live(request: HttpRequest, pk: int) -> HttpResponse:
-    """How far the run is, alone. Who watched it to its end gets the whole page anew: its buttons are others now."""
+    """How far the run is, alone. Who watched it to its end gets the whole page again: it has other buttons by then."""
     run = seen(request, pk)
     if run.state != RunState.OPEN:
         return HttpResponseClientRefresh()
