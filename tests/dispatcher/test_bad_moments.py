@@ -326,7 +326,7 @@ def test_a_heartbeat_does_not_take_a_slot_for_a_lane_that_has_ended(alice, engin
     monkeypatch.setattr(lanes, "_hold", hold_slowly)
     heartbeat = InBackground(lanes._renew)
     beating.wait(5)
-    lanes._end(alice.pk, 0, token, 0, None)
+    lanes._end(alice.pk, 0, token, 0, slices.NOTHING_DUE)
     ending.set()
     assert heartbeat.over(5)
     assert not impatient_redis().exists(key), "for ten seconds nobody can be woken in this slot"

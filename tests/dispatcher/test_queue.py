@@ -14,7 +14,7 @@ from dispatcher.queue import broker, middleware
 from dispatcher.queue.scheduler import Scheduler
 from dispatcher.sending import lanes
 from tests import embedded
-from vestnik import dead_jobs, jobs
+from vestnik import jobs
 
 
 @pytest.fixture
@@ -208,6 +208,6 @@ def test_a_connection_that_was_closed_while_it_was_read_is_the_same(message, cap
         def delete(self, *names):
             raise ValueError("I/O operation on closed file")
 
-    monkeypatch.setattr(dead_jobs, "impatient_redis", Closed)
+    monkeypatch.setattr(middleware, "impatient_redis", Closed)
     noted(message)
     assert [(record.levelname, record.exc_info) for record in caplog.records] == [("WARNING", None)]

@@ -17,7 +17,7 @@ FRAGMENTS = {"COUNT"}
 
 
 def test_all_statements_of_the_ledger_are_looked_at() -> None:
-    assert {"CLAIM", "SETTLE", "GIVE_BACK", "RECOVER", "CLOSE_OUT", "NEXT_RUN", "TO_CLOSE"} <= set(STATEMENTS)
+    assert {"CLAIM", "SETTLE", "GIVE_BACK", "RESCUE", "CLOSE_OUT", "NEXT_RUN", "TO_CLOSE"} <= set(STATEMENTS)
 
 
 @pytest.mark.parametrize("name", sorted(set(STATEMENTS) - FRAGMENTS))

@@ -30,6 +30,7 @@ VALUES: dict[str, Any] = {
     "grace": "10 seconds",
     "ids": None,
     "in_hand": [1, 2],
+    "keep": ["city"],
     "letters": [10, 20, 30],
     "lists": [1, 2],
     "longest": 86_400,
@@ -55,8 +56,6 @@ VALUES: dict[str, Any] = {
 
 PLACES: dict[str, tuple[Any, ...]] = {
     "vestnik.blog.view_counter.ADD": (["a-post"], [1]),
-    "vestnik.blog.images.LOCK": ("key",),
-    "vestnik.sharing.LOCK": ("bob@example.org",),
     "dispatcher.sending.leases.BEAT": (1,),
     "dispatcher.sending.leases.END": (1,),
     "vestnik.clients.importing.MERGE_CLIENTS": (1,),
