@@ -11,6 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dispatcher.settings")
 try:
     django.setup()
+    import vestnik.metrics  # noqa: F401  # before anything is counted
 except ImproperlyConfigured as error:
     sys.exit(f"Vestnik is misconfigured. {error}")
 
