@@ -24,6 +24,7 @@ LONG = (
 TESTS = Path(__file__).parent
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist has one of its own
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Two a processor: half of the time tests wait for a socket or a process."""
     return 2 * (os.cpu_count() or 1)
