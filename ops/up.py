@@ -65,7 +65,9 @@ def completed(there: Mapping[str, str], given: Mapping[str, str]) -> dict[str, s
         raise OpsError(f"MODE is {known['MODE']} in .env; take the line out, or say production.")
     host = _host(known["SITE_URL"])
     if urlsplit(known["MAIL_SERVICE_URL"]).scheme not in MAIL_SCHEMES:
-        raise OpsError("MAIL_SERVICE_URL: smtp://, smtps://, smtp+starttls:// or https:// is wanted (README.md).")
+        raise OpsError(
+            "MAIL_SERVICE_URL: smtp://, smtps://, smtp+starttls:// or https:// is wanted (docs/on_your_machine.md)."
+        )
     defaults = {
         "COMPOSE_PROJECT_NAME": f"{projects.of_folder()}-production",
         "MODE": "production",
