@@ -1,4 +1,5 @@
 import threading
+import uuid
 from datetime import timedelta
 from email import message_from_bytes, policy
 
@@ -7,11 +8,14 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from tests.dispatcher.test_races import elsewhere
+from tests.web.ledger import make_run
 from vestnik import access, account_deletion, confirmation, sharing
 from vestnik.accounts import audit
 from vestnik.accounts.models import AccountLetter, AuditEntry, Share, User
 from vestnik.clients import verbs as clients
 from vestnik.mailings import verbs
+from vestnik.mailings.ledger import dead_letters
+from vestnik.mailings.ledger.models import Run
 from vestnik.mailings.models import Mailing, MailingUserObjectPermission, Message
 from vestnik.testing.factories import make_list, make_mailing, make_message
 
@@ -446,6 +450,34 @@ def test_who_passed_the_door_before_it_was_closed_sends_nothing(alice, bob, mess
     run = verbs.send_now(mailing, by=alice)
     with pytest.raises(ValidationError, match="may not change this any longer"):
         verbs.try_again(run, by=bob)
+
+
+@pytest.mark.parametrize("verb", [verbs.pause, verbs.resume, verbs.cancel])
+def test_who_passed_the_door_before_it_was_closed_stops_and_starts_nothing(alice, bob, verb):
+    mailing = make_mailing(alice, 2)
+    Mailing.objects.update(next_at=None)
+    verbs.send_now(mailing)
+    if verb == verbs.resume:
+        verbs.pause(mailing)
+    share = sharing.share(mailing, alice, bob.email, "edit")
+    sharing.unshare(share, alice)
+    before = (Mailing.objects.values().get(), Run.objects.values().get())
+    with pytest.raises(ValidationError, match="may not change this any longer"):
+        verb(mailing, by=bob)
+    assert (Mailing.objects.values().get(), Run.objects.values().get()) == before
+    verb(mailing, by=alice)
+    assert (Mailing.objects.values().get(), Run.objects.values().get()) != before
+
+
+def test_who_passed_the_door_before_it_was_closed_tries_no_dead_letters_again(alice, bob):
+    run = make_run(alice, failed=2)
+    share = sharing.share(run.mailing, alice, bob.email, "edit")
+    mine = list(dead_letters.runs_of(bob).values_list("pk", flat=True))
+    sharing.unshare(share, alice)
+    still = Run.objects.filter(pk__in=mine)
+    tried = dead_letters.try_again(still, [letter.pk for letter in run.deliveries.all()], uuid.uuid4(), bob)
+    assert (tried.runs, list(tried.refused)) == ([], ["You may not change this any longer."])
+    assert dead_letters.try_again(still, [letter.pk for letter in run.deliveries.all()], uuid.uuid4(), alice).runs
 
 
 @pytest.mark.django_db(transaction=True)

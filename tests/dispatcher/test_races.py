@@ -83,6 +83,29 @@ def test_a_new_start_leaves_the_open_run_its_window(alice, engine, provider):
     assert run.window_end == mailing.next_at == mailing.start + DAY
 
 
+def test_a_run_that_ends_while_its_mailing_is_edited_waits_for_that(alice, engine, provider, monkeypatch):
+    run = launched(make_mailing(alice, 1))
+    slice_of(engine, alice)
+    Run.objects.filter(pk=run.pk).update(state="open", finished_at=None)
+    mailing = run.mailing
+    mailing.refresh_from_db()
+    verbs.pause(mailing)
+    mailing.refresh_from_db()
+    move_window, closers = runs.move_window, []
+
+    def ended_meanwhile(*arguments):
+        closers.append(elsewhere(lambda: closing.finish(run.pk), 0.3))
+        move_window(*arguments)
+
+    monkeypatch.setattr(runs, "move_window", ended_meanwhile)
+    mailing.end += DAY
+    verbs.save_mailing(mailing)
+    (closer,) = closers
+    closer.join(10)
+    run.refresh_from_db()
+    assert (run.state, run.window_end) == ("finished", mailing.end)
+
+
 def test_a_late_receipt_settles_a_letter_that_was_set_aside(alice, engine, provider, settings):
     settings.UNKNOWN_OUTCOMES = "hold"
     run = launched(make_mailing(alice, 1))

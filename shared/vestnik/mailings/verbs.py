@@ -149,14 +149,20 @@ def delete_mailing(mailing: Mailing) -> None:
         homepage_hint.changed()
 
 
-def pause(mailing: Mailing) -> None:
-    """Keep what is queued, launch nothing. Twice is once."""
+@transaction.atomic
+def pause(mailing: Mailing, by: User | None = None) -> None:
+    """Keep what is queued, launch nothing. Twice is once. `by` is who asks for it, where it is a person: refused by a
+    ValidationError, if they may do so no longer.
+    """
+    _locked_from_changes(mailing.pk, by)
     Mailing.objects.filter(pk=mailing.pk, paused_at=None).update(paused_at=Now())
     homepage_hint.changed()
 
 
-def resume(mailing: Mailing) -> None:
-    """Go on where the pause began, inside the windows."""
+@transaction.atomic
+def resume(mailing: Mailing, by: User | None = None) -> None:
+    """Go on where the pause began, inside the windows. `by`: as `pause` has it."""
+    _locked_from_changes(mailing.pk, by)
     Mailing.objects.filter(pk=mailing.pk, paused_at__isnull=False).update(paused_at=None, released_at=Now())
     _go_on(mailing)
 
@@ -177,16 +183,17 @@ def switch_on(mailing: Mailing) -> None:
     _go_on(mailing)
 
 
-def cancel(mailing: Mailing) -> None:
-    """End the open run: what is queued becomes cancelled, what is in hand is settled."""
-    with transaction.atomic():
-        run = Run.objects.select_for_update(no_key=True).filter(mailing=mailing, state=RunState.OPEN).first()
-        if run is None:
-            raise ValidationError(_("This mailing has no run to cancel."))
-        if Run.objects.filter(pk=run.pk, cancelled_at=None).update(cancelled_at=Now()):
-            runs.end_pause_if_over(mailing.pk)
-            jobs.close(run.pk)
-            homepage_hint.changed()
+@transaction.atomic
+def cancel(mailing: Mailing, by: User | None = None) -> None:
+    """End the open run: what is queued becomes cancelled, what is in hand is settled. `by`: as `pause` has it."""
+    _locked_from_changes(mailing.pk, by)
+    run = Run.objects.select_for_update(no_key=True).filter(mailing=mailing, state=RunState.OPEN).first()
+    if run is None:
+        raise ValidationError(_("This mailing has no run to cancel."))
+    if Run.objects.filter(pk=run.pk, cancelled_at=None).update(cancelled_at=Now()):
+        runs.end_pause_if_over(mailing.pk)
+        jobs.close(run.pk)
+        homepage_hint.changed()
 
 
 def send_now(mailing: Mailing, request_id: uuid.UUID | None = None, by: User | None = None) -> Run:
@@ -194,8 +201,7 @@ def send_now(mailing: Mailing, request_id: uuid.UUID | None = None, by: User | N
     for it, where it is a person.
     """
     with transaction.atomic():
-        mailing = _lock(mailing.pk)
-        _refuse_who_may_not(by, mailing)
+        mailing = _lock(mailing.pk, by)
         if request_id and (asked := mailing.runs.filter(request_id=request_id).first()):
             return asked
         now = clock.now()
@@ -231,8 +237,7 @@ def try_again(
     if run.mailing_id is None:
         raise ValidationError(_("The mailing was deleted."))
     with transaction.atomic():
-        mailing = _lock(run.mailing_id)
-        _refuse_who_may_not(by, mailing)
+        mailing = _lock(run.mailing_id, by)
         if request_id is None:
             return _try_again(mailing, run.pk, states, delivery_ids, cause)
         made, _first = idempotency.run_once(
@@ -285,15 +290,23 @@ def _try_again(
     return run
 
 
-def _lock(mailing_id: int) -> Mailing:
+def _lock(mailing_id: int, by: User | None) -> Mailing:
     """The mailing, kept from launches, edits and deletion until the transaction ends. Launches come first: one that is
     at it opens a run, and then asks for the mailing's row.
     """
     locks.wait(locks.LAUNCH, mailing_id)
+    return _locked_from_changes(mailing_id, by)
+
+
+def _locked_from_changes(mailing_id: int, by: User | None) -> Mailing:
+    """The mailing, kept from edits, sharing and deletion until the transaction ends; a launch is not waited for. Its
+    row is locked before those of its runs, here as anywhere.
+    """
     mailings = Mailing.objects.select_related("owner", "message").select_for_update(of=("self",), no_key=True)
     mailing = mailings.filter(pk=mailing_id).first()
     if mailing is None:
         raise ValidationError(_("The mailing was deleted."))
+    _refuse_who_may_not(by, mailing)
     return mailing
 
 

@@ -83,7 +83,7 @@ class BulkAction(OwnersPage):
 
 class TryAgain(BulkAction):
     def do(self, user: Any, which: Cause | Collection[int], key: uuid.UUID) -> None:
-        tried = dead_letters.try_again(dead_letters.runs_of(user), which, key)
+        tried = dead_letters.try_again(dead_letters.runs_of(user), which, key, user)
         if tried.runs:
             said = ngettext(
                 "The letters of %(count)d run are on their way again.",

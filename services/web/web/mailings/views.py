@@ -160,7 +160,7 @@ class Pause(ActionPage):
     room = "mailings"
 
     def act(self, obj: Mailing) -> str:
-        verbs.pause(obj)
+        verbs.pause(obj, cast(User, self.request.user))
         obj.refresh_from_db()
         return _and_what_follows(_("The mailing is paused."), obj)
 
@@ -170,7 +170,7 @@ class Resume(ActionPage):
     room = "mailings"
 
     def act(self, obj: Mailing) -> str:
-        verbs.resume(obj)
+        verbs.resume(obj, cast(User, self.request.user))
         return _and_what_follows(_("The pause is over."), obj)
 
 
@@ -179,7 +179,7 @@ class Cancel(ActionPage):
     room = "mailings"
 
     def act(self, obj: Mailing) -> str:
-        verbs.cancel(obj)
+        verbs.cancel(obj, cast(User, self.request.user))
         return _("The run is cancelled: what was queued is not sent.")
 
 

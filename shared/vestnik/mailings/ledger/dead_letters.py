@@ -226,9 +226,12 @@ def page(
     return [letters[pk] for pk in ids[:size] if pk in letters], following
 
 
-def try_again(runs: QuerySet[Run], which: Cause | Collection[int], request_id: uuid.UUID) -> Tried:
+def try_again(
+    runs: QuerySet[Run], which: Cause | Collection[int], request_id: uuid.UUID, by: User | None = None
+) -> Tried:
     """Try the dead letters of a cause again, or those with these ids: in each of these runs by itself, as
     `verbs.try_again` does. What one run is refused does not keep the others. One request id does it once in each run.
+    `by` is who asks for it, where it is a person.
     """
     tried, began = Tried(), time.monotonic()
     cause = which if isinstance(which, Cause) else None
@@ -245,7 +248,7 @@ def try_again(runs: QuerySet[Run], which: Cause | Collection[int], request_id: u
             break
         key = uuid.uuid5(request_id, str(run_id))
         try:
-            tried.runs.append(verbs.try_again(run, (cause.state,) if cause else DEAD, ids, key, cause))
+            tried.runs.append(verbs.try_again(run, (cause.state,) if cause else DEAD, ids, key, cause, by))
             under_way.add(run.mailing_id)
         except ValidationError as refusal:
             tried.refused[" ".join(refusal.messages)].append(run)
