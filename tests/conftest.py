@@ -20,6 +20,11 @@ def nobodys_language() -> None:
     timezone.deactivate()
 
 
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings() -> None:
+    """Leave the database its name on every worker: each has a server of its own, and the database is there."""
+
+
 @pytest.fixture
 def alice(db: None) -> User:
     return _person("alice", "Alice Archer")

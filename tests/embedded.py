@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from local.servers import PostgresServer, ValkeyServer
+from tests import migrated
 
 _directory = Path(tempfile.gettempdir())
 SERVERS: list[PostgresServer | ValkeyServer] = []
@@ -29,10 +31,10 @@ def pytest_load_initial_conftests() -> Generator[None]:
     _directory = Path(tempfile.mkdtemp(prefix="vestnik-tests-"))
     postgres = PostgresServer(_directory / "postgres", durable=False)
     valkey = ValkeyServer(_directory / "valkey", durable=False)
-    for server in (postgres, valkey):
-        server.start()
-        SERVERS.append(server)
-    # Whatever the shell or an .env says: tests have their own everything.
+    # Whatever the shell or an .env says: tests have their own everything, and the hundreds of processes that they start
+    # do not compile the same files again and again.
+    sys.dont_write_bytecode = False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     for name in [name for name in os.environ if name.startswith(OURS) or name.endswith("_FILE")]:
         del os.environ[name]
     os.environ.update(
@@ -46,6 +48,10 @@ def pytest_load_initial_conftests() -> Generator[None]:
         MEDIA_ROOT=str(_directory / "media"),
         LOG_LEVEL="INFO",
     )
+    migrated.copy_to(postgres.directory)
+    for server in (postgres, valkey):
+        server.start()
+        SERVERS.append(server)
     return (yield)
 
 

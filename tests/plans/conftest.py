@@ -48,12 +48,15 @@ def webs(scales: list[Scale]) -> Iterator[Known]:
 @pytest.fixture(scope="module")
 def on_the_sample(scales: list[Scale], django_db_blocker: Any) -> Iterator[None]:
     """Django works on the sample, at its own size."""
+    from django.contrib.contenttypes.models import ContentType
     from django.db import connection
 
     name = connection.settings_dict["NAME"]
     with django_db_blocker.unblock():
         connection.close()
         connection.settings_dict["NAME"] = scale.SMALLEST
+        ContentType.objects.clear_cache()  # each database has ids of its own
         yield
         connection.close()
         connection.settings_dict["NAME"] = name
+        ContentType.objects.clear_cache()
