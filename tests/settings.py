@@ -8,7 +8,7 @@ from web.settings import INSTALLED_APPS as WEB_APPS
 
 # One connection for both: as the dispatcher's is, whose statements are prepared.
 DATABASES["default"]["OPTIONS"]["options"] = OF_DISPATCHER
-INSTALLED_APPS = [*WEB_APPS, "dispatcher"]
+INSTALLED_APPS = [*WEB_APPS, "dispatcher", "tests.flushing"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
