@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.dead_jobs import work
+from tests import starting
 from tests.system.processes import of_tests
 from vestnik import error_tracking, jobs
 from vestnik.jobs import Job
@@ -302,10 +303,7 @@ def test_a_sentry_that_is_away_hinders_nobody(valkey: None) -> None:
 def test_a_wrong_dsn_stops_the_start_with_one_sentence(service: str, dsn: str) -> None:
     environment = {**os.environ, "SENTRY_DSN": dsn}
     environment.pop("DJANGO_SETTINGS_MODULE", None)
-    answer = subprocess.run(
-        [sys.executable, f"services/{service}/manage.py", "check"],
-        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    answer = starting.python(f"services/{service}/manage.py", "check", environment=environment)
 
     assert answer.returncode == 2
     assert "SENTRY_DSN" in answer.stderr

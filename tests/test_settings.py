@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import starting
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -23,10 +25,7 @@ IN_EARNEST = {
 def check(service: str, *options: str, **variables: str) -> "subprocess.CompletedProcess[str]":
     environment = {name: value for name, value in {**os.environ, **variables}.items() if value != "<unset>"}
     environment.pop("DJANGO_SETTINGS_MODULE", None)
-    return subprocess.run(
-        [sys.executable, f"services/{service}/manage.py", "check", *options],
-        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    return starting.python(f"services/{service}/manage.py", "check", *options, environment=environment)
 
 
 @pytest.mark.parametrize(
@@ -174,8 +173,7 @@ def test_what_follows_from_the_address_of_the_installation() -> None:
 
     def follows(**variables: str) -> list[object]:
         environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "web.settings", **variables}
-        run = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, check=True)
-        return json.loads(run.stdout)
+        return json.loads(starting.python("-c", script, environment=environment).stdout)
 
     plain, https = "http://localhost:8080", "https://mail.example.org"
     behind = ["HTTP_X_FORWARDED_PROTO", "https"]
@@ -196,7 +194,7 @@ def test_a_host_in_other_letters_is_known_by_what_browsers_say() -> None:
         "DJANGO_SETTINGS_MODULE": "web.settings",
         "ALLOWED_HOSTS": "Вестник.рф, .Example.org,[::1]",
     }
-    run = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    run = starting.python("-c", script, environment=environment)
     assert run.stdout == "xn--b1agjinxh.xn--p1ai .example.org [::1]\n"
 
 
@@ -237,11 +235,9 @@ def test_the_sessions_of_a_service_plan_as_its_statements_want_it(service, off):
     ask += "cursor.execute('SELECT name FROM pg_settings WHERE name ~ %s AND setting = %s', ['^enable_', 'off']); "
     ask += "print(*[name for name, in cursor.fetchall()])"
     database = os.environ["DATABASE_URL"].replace("/vestnik?", "/postgres?")
-    said = subprocess.run(
-        [sys.executable, f"services/{service}/manage.py", "shell", "--no-imports", "-c", ask],
-        cwd=ROOT, env={**os.environ, "DJANGO_SETTINGS_MODULE": f"{service}.settings", "DATABASE_URL": database},
-        capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": f"{service}.settings", "DATABASE_URL": database}
+    manage = f"services/{service}/manage.py"
+    said = starting.python(manage, "shell", "--no-imports", "-c", ask, environment=environment).stdout
     assert {name.removeprefix("enable_") for name in said.split()} - SWITCHED_OFF_BY_POSTGRESQL == off
 
 
@@ -251,10 +247,7 @@ SWITCHED_OFF_BY_POSTGRESQL = {"partitionwise_aggregate", "partitionwise_join"}
 def test_a_database_that_does_not_answer_is_said_in_a_sentence():
     environment = {**os.environ, "DATABASE_URL": "postgresql://nobody@127.0.0.1:9/nowhere"}
     environment.pop("DJANGO_SETTINGS_MODULE", None)
-    answer = subprocess.run(
-        [sys.executable, "services/web/manage.py", "demo"],
-        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    answer = starting.python("services/web/manage.py", "demo", environment=environment)
     assert answer.returncode == 1
     assert answer.stderr.startswith("The database does not answer")
     assert len(answer.stderr.splitlines()) == 1
@@ -292,9 +285,7 @@ def test_a_password_that_goes_over_the_network_in_the_clear_is_warned_of_once(ur
         environment = {**os.environ, **IN_EARNEST, "MAIL_SERVICE_URL": url, "DISPATCHER_PART": part}
         environment["DJANGO_SETTINGS_MODULE"] = "dispatcher.settings"
         script = "import dispatcher.main"
-        answer = subprocess.run(
-            [sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-        )
+        answer = starting.python("-c", script, environment=environment)
         assert answer.returncode == 0, answer.stderr
         assert "hunter2" not in answer.stderr
         said += answer.stderr.count("in the clear")

@@ -15,9 +15,7 @@ KEPT = ("django_migrations", "django_content_type", "auth_permission", "auth_gro
 LARGE = 2**20
 """Bytes of a table that are rather truncated, with what was deleted in it before."""
 
-STATE = "SELECT " + ", ".join(
-    f"(SELECT md5(string_agg(it::text, ' ' ORDER BY id)) FROM {table} it)" for table in KEPT
-)
+STATE = "SELECT " + ", ".join(f"(SELECT md5(string_agg(it::text, ' ' ORDER BY id)) FROM {table} it)" for table in KEPT)
 
 OTHERS = """
     SELECT string_agg(oid::regclass::text, ', '), max(pg_relation_size(oid)) FROM pg_class

@@ -1,0 +1,56 @@
+"""Starting programs of ours as often as tests want: in processes forked from one that has loaded the libraries, which is most
+of what a start takes. Our own modules, and the environment, each of them reads for itself.
+"""
+
+import multiprocessing
+import os
+import runpy
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from subprocess import CompletedProcess
+
+ROOT = Path(__file__).parents[1]
+SECONDS = 60
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(
+    [
+        *("asgiref.sync", "dj_database_url", "django.core.management", "django.core.validators", "django.db"),
+        *("django.forms", "django.template", "django.utils.translation", "django.utils.html", "dramatiq", "environs"),
+        *("idna", "nh3", "periodiq", "prometheus_client", "psycopg", "redis.asyncio", "sentry_sdk"),
+    ]
+)
+
+
+def python(*argv: str, environment: Mapping[str, str]) -> "CompletedProcess[str]":
+    """Run a program of the project (`services/web/manage.py`, `check`) or a script (`-c`, `import this`) as `python` would
+    in the project's folder, with nothing but this environment. The exit code, and what was said.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        out, err = Path(folder, "out"), Path(folder, "err")
+        process = PROCESSES.Process(target=_run, args=(argv, dict(environment), out, err))
+        process.start()
+        process.join(SECONDS)
+        code = process.exitcode
+        process.kill()
+        said = [file.read_text() if file.exists() else "" for file in (out, err)]
+        return CompletedProcess(argv, -1 if code is None else code, *said)
+
+
+def _run(argv: Sequence[str], environment: Mapping[str, str], out: Path, err: Path) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
+    for path, number in ((out, 1), (err, 2)):
+        with path.open("wb") as file:
+            os.dup2(file.fileno(), number)
+    sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w", buffering=1)
+    os.chdir(ROOT)
+    if argv[0] == "-c":
+        sys.argv = ["-c", *argv[2:]]
+        sys.path[0] = ""
+        exec(compile(argv[1], "<string>", "exec"), {"__name__": "__main__"})  # noqa: S102
+    else:
+        sys.argv = list(argv)
+        sys.path[0] = str((ROOT / argv[0]).parent)
+        runpy.run_path(argv[0], run_name="__main__")
