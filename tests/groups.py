@@ -1,5 +1,5 @@
-"""A plugin that tells apart what runs beside what: tests on several workers, file by file, the longest first; what measures
-alone, after them.
+"""A plugin that tells apart what runs beside what: tests on several workers, file by file, the longest first; and after
+them alone what measures.
 """
 
 import os
@@ -27,8 +27,9 @@ APART = ("system", "trial_servers", "browser/test_accessible.py", "dispatcher/te
 """Files, and folders of them, whose tests wait long and share nothing: any worker may take the next one."""
 
 LONGEST = (
-    *("plans", "browser", "trial_servers", "ops", "nginx", "system", "web/test_hostile_requests.py", "test_monitoring.py"),
-    *("providers", "dispatcher", "web/test_admin.py", "web/test_accounts.py", "web/test_panel.py", "web/test_runs.py"),
+    *("plans", "browser", "trial_servers", "ops", "nginx", "system", "web/test_hostile_requests.py"),
+    *("test_monitoring.py", "providers", "dispatcher", "web/test_admin.py", "web/test_accounts.py"),
+    *("web/test_panel.py", "web/test_runs.py"),
 )
 """What begins first, lest it be waited for in the end."""
 

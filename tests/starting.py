@@ -1,5 +1,5 @@
-"""Starting programs of ours as often as tests want: in processes forked from one that has loaded the libraries, which is most
-of what a start takes. Our own modules, and the environment, each of them reads for itself.
+"""Starting programs of ours as often as tests want: in processes forked from one that has loaded the libraries, which
+is most of what a start takes. Our own modules, and the environment, each of them reads for itself.
 """
 
 import multiprocessing
@@ -24,8 +24,8 @@ PROCESSES.set_forkserver_preload(
 
 
 def python(*argv: str, environment: Mapping[str, str]) -> "CompletedProcess[str]":
-    """Run a program of the project (`services/web/manage.py`, `check`) or a script (`-c`, `import this`) as `python` would
-    in the project's folder, with nothing but this environment. The exit code, and what was said.
+    """Run a program of the project (`services/web/manage.py`, `check`) or a script (`-c`, `import this`) as `python`
+    would in the project's folder, with nothing but this environment. Return its exit code, and what it said.
     """
     with tempfile.TemporaryDirectory() as folder:
         out, err = Path(folder, "out"), Path(folder, "err")

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.dead_jobs import work
 from tests import starting
+from tests.dead_jobs import work
 from tests.system.processes import of_tests
 from vestnik import error_tracking, jobs
 from vestnik.jobs import Job
