@@ -59,12 +59,12 @@ test: $(READY) ## Set up and run every test, or those of T=tests/web/test_client
 ifdef T
 	@$(BIN)/pytest $(T)
 else
-	@$(BIN)/pytest -n auto --dist loadgroup -m "not alone"
+	@$(BIN)/pytest -n auto -m "not alone"
 	@$(BIN)/pytest -m alone
 endif
 
 test-fast: $(READY) ## Run the tests that start no processes: while you change something
-	@$(BIN)/pytest -n auto --dist loadgroup -m "not processes"
+	@$(BIN)/pytest -n auto -m "not processes"
 
 trial-servers: $(READY) ## Send through servers of others: Postfix, and Exim and OpenSMTPD where they can be had
 	@$(BIN)/python -m tests.trial_servers.others

@@ -3,9 +3,12 @@ them alone what measures.
 """
 
 import os
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 ALONE = (
     *("test_bench.py", "test_soak.py", "local/test_run.py", "browser/test_first_minute.py"),
@@ -42,24 +45,37 @@ def pytest_xdist_auto_num_workers() -> int:
     return 2 * (os.cpu_count() or 1)
 
 
-def pytest_configure(config: pytest.Config) -> None:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
     config.option.loadscopereorder = False  # the order below, not by the number of tests
+    return Groups(config, log)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+class Groups(LoadScopeScheduling):
+    """Give each worker a group of tests at a time, which it runs one after the other."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0].removeprefix(f"{TESTS.name}/")
+        if path.startswith(APART):
+            return nodeid
+        return next((folder for folder in TOGETHER if path.startswith(folder)), path)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
     for item in items:
-        path = item.path.relative_to(TESTS).as_posix()
+        path = _path(item)
         if path.startswith(ALONE):
             item.add_marker("alone")
         if path.startswith((*PROCESSES, *ALONE)):
             item.add_marker("processes")
-        if not path.startswith(APART):  # those of a group run one after the other, on the same worker
-            group = next((folder for folder in TOGETHER if path.startswith(folder)), path)
-            item.add_marker(pytest.mark.xdist_group(group))
+    yield  # pytest leaves out what was not asked for, and pytest-django sorts by what tests do to the database
     items.sort(key=_place)
 
 
 def _place(item: pytest.Item) -> int:
-    path = item.path.relative_to(TESTS).as_posix()
-    places = (number for number, start in enumerate(LONGEST) if path.startswith(start))
-    return next(places, len(LONGEST))
+    path = _path(item)
+    return next((number for number, start in enumerate(LONGEST) if path.startswith(start)), len(LONGEST))
+
+
+def _path(item: pytest.Item) -> str:
+    return item.path.relative_to(TESTS).as_posix()
