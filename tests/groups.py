@@ -26,8 +26,11 @@ PROCESSES = (
 TOGETHER = ("plans", "ops")
 """Folders that make something large once, for all their files."""
 
-APART = ("system", "trial_servers", "browser/test_accessible.py", "dispatcher/test_doubts.py", "test_settings.py")
+APART = ("system", "trial_servers", "dispatcher/test_doubts.py", "test_settings.py")
 """Files, and folders of them, whose tests wait long and share nothing: any worker may take the next one."""
+
+BY_LANGUAGE = "browser/test_accessible.py"
+"""Its tests share what they know of the pages in a language, which is the last in their names."""
 
 LONGEST = (
     *("plans", "browser", "trial_servers", "ops", "nginx", "system", "web/test_hostile_requests.py"),
@@ -57,6 +60,8 @@ class Groups(LoadScopeScheduling):
         path = nodeid.partition("::")[0].removeprefix(f"{TESTS.name}/")
         if path.startswith(APART):
             return nodeid
+        if path == BY_LANGUAGE:
+            return path + nodeid.rpartition("-")[2]
         return next((folder for folder in TOGETHER if path.startswith(folder)), path)
 
 

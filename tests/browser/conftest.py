@@ -16,7 +16,8 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, s
 from tests import needs
 from tests.local.helpers import ask_json, eventually, free_port, open_folder
 
-CHROMIUM = next(filter(shutil.which, ("chromium", "chromium-browser", "google-chrome")), "chromium")
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(shutil.which, NAMES), "chromium")
 OWN = ("SECRET_KEY", "DATABASE_URL", "REDIS_URL", "CACHE_URL", "MAIL_SERVICE_URL", "DJANGO_SETTINGS_MODULE")
 
 

@@ -33,7 +33,7 @@ def close(run_id: int) -> bool:
 def finish(run_id: int) -> bool:
     """Finish the run if its last letter is settled; whether this call did. An occurrence that waited is launched."""
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(statements.LOCK_MAILING_OF, {"run": run_id})  # before the run, as who edits it does
+        runs.lock_mailing(run_id)
         cursor.execute(statements.LOCK_RUN, {"run": run_id})
         if cursor.fetchone() != (True,):
             return False

@@ -268,9 +268,6 @@ CLOSE_OUT = f"""
 # A run is over at once when its last letter is. Two statements: whoever reopens letters holds the run's row, and only
 # a snapshot taken after the row is ours shows what they did. (NO KEY: what refers to the run does not wait for it.)
 # The first says whether the run is open; the second may be asked only if it is.
-LOCK_MAILING_OF = """
-    SELECT FROM mailings_mailing WHERE id = (SELECT mailing_id FROM mailings_run WHERE id = %(run)s) FOR NO KEY UPDATE
-"""
 LOCK_RUN = "SELECT state = 'open' FROM mailings_run WHERE id = %(run)s FOR NO KEY UPDATE"
 FINISH = f"""
     UPDATE mailings_run run SET

@@ -93,6 +93,12 @@ def is_being_launched(mailing_id: int) -> bool:
     return locks.is_taken(locks.LAUNCH, mailing_id)
 
 
+def lock_mailing(run_id: int) -> None:
+    """Lock the run's mailing against edits until the transaction ends: before the run itself, as everybody does."""
+    its = Run.objects.filter(pk=run_id).values("mailing")
+    Mailing.objects.select_for_update(no_key=True).filter(pk__in=its).only("pk").first()
+
+
 def end_pause_if_over(mailing_id: int) -> None:
     """A pause ends with what it holds up: where no run is open (but a cancelled one) and none is planned. It would
     stand on pages for good, and keep a run from being sent by hand.
