@@ -5,7 +5,7 @@ import time
 from datetime import timedelta
 
 from bench.installation import installation
-from tests.smtp_servers import RecordingServer
+from tests.scripted_servers import SmtpServer
 
 STARTS = 20
 APART = 1.5
@@ -13,7 +13,7 @@ APART = 1.5
 
 def run(starts: int = STARTS) -> None:
     """Print how late the first letters were, and how many kept to the second."""
-    with RecordingServer() as server, installation(f"smtp://127.0.0.1:{server.port}?connections=10"):
+    with SmtpServer() as server, installation(f"smtp://127.0.0.1:{server.port}?connections=10"):
         from vestnik import clock
         from vestnik.accounts.models import User
         from vestnik.testing.factories import make_mailing

@@ -3,14 +3,14 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from tests.smtp_servers import Received, RecordingServer
+from tests.scripted_servers import SmtpLetter, SmtpServer
 
 
 @dataclass(slots=True, kw_only=True)
-class CountingServer(RecordingServer):
+class CountingServer(SmtpServer):
     """Letters by Message-ID. What was read to its final dot counts, though the sender be dead before the answer."""
 
     received: Counter[str] = field(init=False, default_factory=Counter)
 
-    def record(self, letter: Received) -> None:
+    def record(self, letter: SmtpLetter) -> None:
         self.received[letter.message_id] += 1

@@ -20,7 +20,7 @@ from dispatcher.providers.smtp import SmtpProvider
 from dispatcher.providers.url import SmtpConfig
 from dispatcher.runs import ticking
 from dispatcher.sending import doubts
-from tests.smtp_servers import Drop, RecordingServer, Say
+from tests.scripted_servers import Drop, Say, SmtpServer
 from tests.system.processes import wait_until
 from vestnik import account_deletion, clock, sharing
 from vestnik.accounts.letters import GIVE_UP_AFTER, AccountLetter
@@ -39,7 +39,7 @@ def fast(settings, transactional_db, valkey):
 
 @pytest.fixture
 def service():
-    with RecordingServer() as server:
+    with SmtpServer() as server:
         yield server
     assert server.violations == []
 

@@ -10,7 +10,7 @@ from dispatcher.providers.base import Letter, Receipt
 from dispatcher.providers.smtp import SmtpProvider
 from dispatcher.providers.url import SmtpConfig
 from tests import needs
-from tests.smtp_servers import Certificate, RecordingServer
+from tests.scripted_servers import Certificate, SmtpServer
 
 TIMEOUT = 0.5
 """Seconds for each step, where a test does not say otherwise."""
@@ -46,9 +46,9 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def server() -> Iterator[RecordingServer]:
+def server() -> Iterator[SmtpServer]:
     """A well-behaved server that offers PIPELINING; whatever a test does, the client must keep to the protocol."""
-    with RecordingServer() as running:
+    with SmtpServer() as running:
         yield running
     assert running.violations == []
 
@@ -58,7 +58,7 @@ def provider_of() -> Iterator[Callable[..., SmtpProvider]]:
     """Makes providers for a server; they are closed at the end."""
     made: list[SmtpProvider] = []
 
-    def make(server: RecordingServer, certificate: Certificate | None = None, **options: object) -> SmtpProvider:
+    def make(server: SmtpServer, certificate: Certificate | None = None, **options: object) -> SmtpProvider:
         config = SmtpConfig("127.0.0.1", server.port, connections=3, timeout=TIMEOUT)
         made.append(SmtpProvider(replace(config, **options), tls=certificate and certificate.trusted()))  # type: ignore[arg-type]
         return made[-1]
@@ -69,7 +69,7 @@ def provider_of() -> Iterator[Callable[..., SmtpProvider]]:
 
 
 @pytest.fixture
-def provider(server: RecordingServer, provider_of: Callable[..., SmtpProvider]) -> SmtpProvider:
+def provider(server: SmtpServer, provider_of: Callable[..., SmtpProvider]) -> SmtpProvider:
     return provider_of(server)
 
 

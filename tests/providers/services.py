@@ -9,14 +9,13 @@ from typing import Any, Protocol
 
 from aiosmtpd.controller import Controller
 
+from dispatcher.providers import memory
 from dispatcher.providers.base import Outcome, Provider
 from dispatcher.providers.errors import Unavailable
 from dispatcher.providers.http import HttpProvider
-from dispatcher.providers.memory import Answer, MemoryProvider
 from dispatcher.providers.smtp import SmtpProvider
 from dispatcher.providers.url import HttpConfig, SmtpConfig
-from tests import http_servers
-from tests.smtp_servers import RecordingServer, Say
+from tests.scripted_servers import Answer, HttpServer, Say, ScriptedServer, SmtpServer
 
 CONNECTIONS = 4
 SMTP_CODES = {Outcome.ACCEPTED: 250, Outcome.TEMPORARY: 450, Outcome.PERMANENT: 550}
@@ -53,7 +52,7 @@ class InMemory:
     codes = SMTP_CODES
 
     def __init__(self) -> None:
-        self.memory = MemoryProvider(CONNECTIONS)
+        self.memory = memory.MemoryProvider(CONNECTIONS)
         self.provider: Provider = self.memory
         self.refused: set[str] = set()
 
@@ -62,7 +61,7 @@ class InMemory:
 
     def refuse(self, recipient: str, outcome: Outcome) -> None:
         self.refused.add(recipient)
-        self.memory.answers(recipient, Answer(outcome, self.codes[outcome], "refused"))
+        self.memory.answers(recipient, memory.Answer(outcome, self.codes[outcome], "refused"))
 
     def hold(self) -> None:
         self.memory.hold()
@@ -80,24 +79,20 @@ class InMemory:
         self.memory.recover()
 
 
-class Pipelined:
-    codes = SMTP_CODES
+class Scripted:
+    """A server of ours; its protocol adds the provider, and how it refuses."""
 
-    def __init__(self, server: RecordingServer) -> None:
+    def __init__(self, server: ScriptedServer[Any]) -> None:
         self.server = server
-        self.provider: Provider = SmtpProvider(SmtpConfig("127.0.0.1", server.port, connections=CONNECTIONS, timeout=5))
 
     def received(self) -> list[str]:
         return [letter.recipient for letter in self.server.letters]
-
-    def refuse(self, recipient: str, outcome: Outcome) -> None:
-        self.server.always("rcpt", Say(self.codes[outcome], "refused"), recipient)
 
     def hold(self) -> None:
         self.server.hold()
 
     def wait_held(self, count: int) -> None:
-        self.server.wait_until(lambda: len(self.server.held) + len(self.server._letters) >= count)
+        self.server.wait_until(lambda: len(self.server.held) + len(self.server.letters) >= count)
 
     def release(self, count: int | None = None) -> None:
         self.server.release(count)
@@ -110,38 +105,29 @@ class Pipelined:
         self.server.listen()
 
 
-class OverHttp:
+class Pipelined(Scripted):
+    codes = SMTP_CODES
+
+    def __init__(self, server: SmtpServer) -> None:
+        super().__init__(server)
+        self.provider: Provider = SmtpProvider(SmtpConfig("127.0.0.1", server.port, connections=CONNECTIONS, timeout=5))
+
+    def refuse(self, recipient: str, outcome: Outcome) -> None:
+        self.server.always("rcpt", Say(self.codes[outcome], "refused"), recipient)
+
+
+class OverHttp(Scripted):
     codes = HTTP_CODES
 
-    def __init__(self, server: http_servers.RecordingServer) -> None:
-        self.server = server
+    def __init__(self, server: HttpServer) -> None:
+        super().__init__(server)
         config = HttpConfig(
             "http", "127.0.0.1", server.port, server.path, server.token or "", connections=CONNECTIONS, timeout=5
         )
         self.provider: Provider = HttpProvider(config)
 
-    def received(self) -> list[str]:
-        return [letter.recipient for letter in self.server.letters]
-
     def refuse(self, recipient: str, outcome: Outcome) -> None:
-        answer = http_servers.Answer(self.codes[outcome], {"error": {"message": "refused"}})
-        self.server.always("answer", answer, recipient)
-
-    def hold(self) -> None:
-        self.server.hold()
-
-    def wait_held(self, count: int) -> None:
-        self.server.wait_until(lambda: len(self.server.held) + len(self.server._letters) >= count)
-
-    def release(self, count: int | None = None) -> None:
-        self.server.release(count)
-
-    def leave(self) -> None:
-        self.server.refuse()
-        self.server.drop_connections()
-
-    def come_back(self) -> None:
-        self.server.listen()
+        self.server.always("answer", Answer(self.codes[outcome], {"error": {"message": "refused"}}), recipient)
 
 
 class _Handler:
@@ -222,9 +208,9 @@ def service(kind: str) -> Iterator[Service]:
             case "memory":
                 made = InMemory()
             case "smtp, pipelined":
-                made = Pipelined(stack.enter_context(RecordingServer()))
+                made = Pipelined(stack.enter_context(SmtpServer()))
             case "http":
-                made = OverHttp(stack.enter_context(http_servers.RecordingServer(token="a token of ours")))
+                made = OverHttp(stack.enter_context(HttpServer(token="a token of ours")))
             case _:
                 made = without = WithoutPipelining()
                 stack.callback(without.leave)

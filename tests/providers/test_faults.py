@@ -22,11 +22,22 @@ from dispatcher.providers.errors import Misconfigured, ProviderError, Unavailabl
 from dispatcher.providers.http import HttpProvider, faults
 from dispatcher.providers.smtp import SmtpProvider
 from dispatcher.providers.url import HttpConfig, Security, SmtpConfig
-from tests import http_servers as http
-from tests import smtp_servers as smtp
-from tests.http_servers import Answer
 from tests.providers.conftest import drain, letter
-from tests.smtp_servers import Certificate, Say
+from tests.scripted_servers import (
+    Answer,
+    Certificate,
+    Drip,
+    Drop,
+    Endless,
+    Hang,
+    HttpServer,
+    Keep,
+    Late,
+    Raw,
+    Reset,
+    Say,
+    SmtpServer,
+)
 
 TIMEOUT = 0.3
 STEPS_OF_A_LETTER = 5
@@ -129,7 +140,7 @@ def test_every_error_of_an_smtp_dial_becomes_ours(kind: type[Exception], monkeyp
 
 @pytest.mark.parametrize("kind", SMTP_CLASSES, ids=named)
 def test_whatever_breaks_an_smtp_connection_the_letter_has_its_receipt(kind: type[Exception]) -> None:
-    with smtp.RecordingServer() as server:
+    with SmtpServer() as server:
         provider = SmtpProvider(SmtpConfig("127.0.0.1", server.port, connections=1))
         server.hold()
         pool = provider._pool()
@@ -172,7 +183,7 @@ def test_every_error_of_an_http_request_becomes_a_receipt(
             data._begun()
         raise made(kind)
 
-    with http.RecordingServer() as server:
+    with HttpServer() as server:
         monkeypatch.setattr(aiohttp.ClientSession, "post", post)
         config = HttpConfig("http", "127.0.0.1", server.port, "/a-secret-path", "a-token")
         provider = HttpProvider(config)
@@ -191,7 +202,7 @@ def test_a_fault_that_nobody_thought_of_still_gives_a_receipt(
         data._begun()
         raise LookupError("a bug")
 
-    with http.RecordingServer() as server:
+    with HttpServer() as server:
         monkeypatch.setattr(aiohttp.ClientSession, "post", post)
         provider = HttpProvider(HttpConfig("http", "127.0.0.1", server.port, "/", "a-token"))
         receipt, _ = one_receipt(provider)
@@ -262,13 +273,13 @@ class Case:
 
 def no_answer_over_smtp() -> Iterator[tuple[Any, bool]]:
     """What is no readable answer at whatever step."""
-    yield from (smtp.Drop(), smtp.Hang())
+    yield from (Drop(), Hang())
     for garbage in (b"\x00\xff gibberish\r\n", b"999 no such code\r\n", b"2\r\n", b"250-first\r\n251 other\r\n"):
-        yield smtp.Raw(garbage)
-    yield smtp.Raw(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-    yield smtp.Endless(b"x")
-    yield smtp.Endless(b"250-and furthermore\r\n")
-    yield smtp.Drip(b"250 ok, but slowly\r\n", every=0.1)
+        yield Raw(garbage)
+    yield Raw(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    yield Endless(b"x")
+    yield Endless(b"250-and furthermore\r\n")
+    yield Drip(b"250 ok, but slowly\r\n", every=0.1)
 
 
 LOGIN = (("login", ("alice", "right")),)
@@ -287,10 +298,10 @@ DIALLING = [
     *(Case("ehlo", Say(code), None, raised=Unavailable) for code in (421, 450, 550, 554)),
     *(Case("starttls", Say(code), None, raised=Unavailable, options=TLS) for code in (421, 454, 501)),
     *(Case(step, Say(code), None, raised=Misconfigured) for step in ("greeting", "ehlo") for code in (530, 538)),
-    Case("starttls", smtp.Raw(b"220 go on, but I do not\r\n"), None, raised=Unavailable, options=TLS),
+    Case("starttls", Raw(b"220 go on, but I do not\r\n"), None, raised=Unavailable, options=TLS),
     *(Case("auth", Say(code), None, raised=Misconfigured, options=LOGIN) for code in (501, 530, 534, 535, 538)),
     *(Case("auth", Say(code), None, raised=Unavailable, options=LOGIN) for code in (421, 432, 454)),
-    Case("auth", smtp.Raw(b"334 bm90IG5vdw==\r\n"), None, raised=Unavailable, options=LOGIN),
+    Case("auth", Raw(b"334 bm90IG5vdw==\r\n"), None, raised=Unavailable, options=LOGIN),
 ]
 
 HANDING_OVER = [
@@ -303,9 +314,9 @@ HANDING_OVER = [
             for action in no_answer_over_smtp()
         ),
         *(Case("content", action, U, options=options) for action in no_answer_over_smtp()),
-        *(Case("content", smtp.Keep(action), U, options=options) for action in (smtp.Drop(), smtp.Hang())),
-        Case("mid-content", smtp.Drop(), U, options=options, size=2_000_000),
-        Case("mid-content", smtp.Hang(), U, options=options),
+        *(Case("content", Keep(action), U, options=options) for action in (Drop(), Hang())),
+        Case("mid-content", Drop(), U, options=options, size=2_000_000),
+        Case("mid-content", Hang(), U, options=options),
         *(
             Case(step, Say(code, close=code == 421), T, code, options=options)
             for step in ("mail", "rcpt", "data", "content")
@@ -326,11 +337,11 @@ HANDING_OVER = [
             for step in ("mail", "rcpt", "data", "content")
         ),
         *(Case(step, Say(250, "so far\nso good"), A, 250, options=options) for step in ("mail", "rcpt", "content")),
-        Case("mail", smtp.Raw(b"354 nonsense\r\n"), T, options=options),
-        Case("rcpt", smtp.Raw(b"354 nonsense\r\n"), T, options=options),
-        Case("data", smtp.Raw(b"250 nonsense\r\n"), T, options=options),
-        Case("content", smtp.Raw(b"354 nonsense\r\n"), U, options=options),
-        *(Case(step, smtp.Late(0.1), A, 250, options=options) for step in ("mail", "rcpt", "data", "content")),
+        Case("mail", Raw(b"354 nonsense\r\n"), T, options=options),
+        Case("rcpt", Raw(b"354 nonsense\r\n"), T, options=options),
+        Case("data", Raw(b"250 nonsense\r\n"), T, options=options),
+        Case("content", Raw(b"354 nonsense\r\n"), U, options=options),
+        *(Case(step, Late(0.1), A, 250, options=options) for step in ("mail", "rcpt", "data", "content")),
     )
 ]
 
@@ -338,7 +349,7 @@ HANDING_OVER = [
 @pytest.mark.parametrize("case", [*DIALLING, *HANDING_OVER], ids=str)
 def test_whatever_an_smtp_service_does(case: Case, certificate: Certificate) -> None:
     options = {name: certificate if name == "certificate" else value for name, value in case.options}
-    with smtp.RecordingServer(**options) as server:
+    with SmtpServer(**options) as server:
         server.always(case.step, case.action)
         config = SmtpConfig("127.0.0.1", server.port, connections=1, timeout=case.timeout)
         if case.options == TLS:
@@ -354,9 +365,9 @@ CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
 def no_answer_over_http() -> Iterator[Any]:
-    yield from (http.Drop(), http.Reset(), http.Hang())
-    yield http.Drip(FIT, every=0.1)
-    yield http.Drip(b"\r\n" * 1000, every=0.05)
+    yield from (Drop(), Reset(), Hang(deaf=True))
+    yield Drip(FIT, every=0.1)
+    yield Drip(b"\r\n" * 1000, every=0.05)
     for garbage in (
         b"\x00\xff gibberish\r\n\r\n",
         b"220 mail.example ESMTP\r\n",
@@ -374,13 +385,13 @@ def no_answer_over_http() -> Iterator[Any]:
         CHUNKED + b"2\r\n{}garbage\r\n0\r\n\r\n",
         HEAD + b"Content-Length: 500\r\n\r\n{",
     ):
-        yield http.Raw(garbage, close=True)  # fmt: skip
-    yield http.Endless(b"", b"x")
-    yield http.Endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n")
-    yield http.Endless(HEAD, b"X-More: and furthermore\r\n")
-    yield http.Endless(HEAD + b"\r\n", b"x")
-    yield http.Endless(CHUNKED, b"1\r\n \r\n")
-    yield http.Endless(CHUNKED + b"1;", b"x")
+        yield Raw(garbage, close=True)  # fmt: skip
+    yield Endless(b"x")
+    yield Endless(b"HTTP/1.1 100 Continue\r\n\r\n")
+    yield Endless(b"X-More: and furthermore\r\n", first=HEAD)
+    yield Endless(b"x", first=HEAD + b"\r\n")
+    yield Endless(b"1\r\n \r\n", first=CHUNKED)
+    yield Endless(b"x", first=CHUNKED + b"1;")
 
 
 UNREADABLE = [
@@ -393,27 +404,27 @@ UNREADABLE = [
 ]  # fmt: skip
 
 OVER_HTTP = [
-    *(Case("connect", action, None, raised=Unavailable) for action in (http.Drop(), http.Reset())),
+    *(Case("connect", action, None, raised=Unavailable) for action in (Drop(), Reset())),
     *(
-        Case("connect", http.Raw(data, close=True), None, raised=Unavailable)
+        Case("connect", Raw(data, close=True), None, raised=Unavailable)
         for data in (b"220 mail.example ESMTP\r\n", FIT, b"\x00")
     ),
-    Case("connect", http.Endless(b"", b"x"), None, raised=Unavailable),
-    Case("connect", http.Hang(), U),
+    Case("connect", Endless(b"x"), None, raised=Unavailable),
+    Case("connect", Hang(deaf=True), U),
     *(Case("answer", action, U) for action in no_answer_over_http()),
-    *(Case("answer", http.Keep(action), U) for action in (http.Drop(), http.Reset(), http.Hang())),
+    *(Case("answer", Keep(action), U) for action in (Drop(), Reset(), Hang(deaf=True))),
     *(
         Case(step, action, U, size=5_000_000)
         for step in ("head", "mid-body")
-        for action in (http.Drop(), http.Reset(), http.Hang(), http.Raw(b"gibberish\r\n\r\n", close=True))
+        for action in (Drop(), Reset(), Hang(deaf=True), Raw(b"gibberish\r\n\r\n", close=True))
     ),
     *(Case("answer", answer, U) for answer in UNREADABLE),
     *(Case("answer", Answer(status), A, status) for status in (200, 201, 202)),
-    Case("answer", http.Late(0.1), A, 200),
+    Case("answer", Late(0.1), A, 200),
     Case("answer", Answer(close=True), A, 200),
-    Case("answer", http.Raw(b"HTTP/1.1 100 Continue\r\n\r\n" + FIT), A, 200),
-    Case("answer", http.Raw(b"HTTP/1.0 200 OK\r\n\r\n" + b'{"status": "accepted"}', close=True), A, 200),
-    Case("answer", http.Raw(CHUNKED + b'16\r\n{"status": "accepted"}\r\n0\r\n\r\n'), A, 200),
+    Case("answer", Raw(b"HTTP/1.1 100 Continue\r\n\r\n" + FIT), A, 200),
+    Case("answer", Raw(b"HTTP/1.0 200 OK\r\n\r\n" + b'{"status": "accepted"}', close=True), A, 200),
+    Case("answer", Raw(CHUNKED + b'16\r\n{"status": "accepted"}\r\n0\r\n\r\n'), A, 200),
     *(Case("answer", Answer(status), T, status) for status in (408, 425, 429, 500, 501, 502, 503, 504)),
     Case("answer", Answer(429, headers={"Retry-After": "3"}), T, 429, retry_after=3),
     Case("answer", Answer(503, headers={"Retry-After": "86401"}), T, 503, retry_after=86400),
@@ -431,13 +442,13 @@ OVER_HTTP = [
     ),
     Case("answer", Answer(304, b""), R, 304, Misconfigured),
     *(
-        Case("answer", http.Endless(b"HTTP/1.1 %d No\r\n\r\n" % code, b"x"), o, code, doubtful=o is P)
+        Case("answer", Endless(b"x", first=b"HTTP/1.1 %d No\r\n\r\n" % code), o, code, doubtful=o is P)
         for code, o in ((400, P), (503, T))
     ),
-    Case("answer", http.Raw(b"HTTP/1.1 400 No\r\nContent-Length: 9\r\n\r\nhalf", close=True), P, 400, doubtful=True),
+    Case("answer", Raw(b"HTTP/1.1 400 No\r\nContent-Length: 9\r\n\r\nhalf", close=True), P, 400, doubtful=True),
     Case(
         "answer",
-        http.Drip(b"HTTP/1.1 503 No\r\nContent-Length: 99\r\n\r\n" + b"x" * 99, every=0.02),
+        Drip(b"HTTP/1.1 503 No\r\nContent-Length: 99\r\n\r\n" + b"x" * 99, every=0.02),
         T,
         503,
         hurried=True,
@@ -447,7 +458,7 @@ OVER_HTTP = [
 
 @pytest.mark.parametrize("case", OVER_HTTP, ids=str)
 def test_whatever_an_http_service_does(case: Case) -> None:
-    with http.RecordingServer() as server:
+    with HttpServer() as server:
         server.always(case.step, case.action)
         config = HttpConfig(
             "http", "127.0.0.1", server.port, server.path, "a-token", connections=1, timeout=case.timeout

@@ -14,17 +14,16 @@ from dispatcher.providers.base import Letter, Outcome, Receipt
 from dispatcher.providers.errors import Misconfigured, Unavailable
 from dispatcher.providers.http import HttpProvider
 from dispatcher.providers.url import HttpConfig
-from tests.http_servers import Answer, Drop, Endless, Hang, Late, Raw, RecordingServer
 from tests.providers.conftest import drain, letter, letters
-from tests.smtp_servers import Certificate
+from tests.scripted_servers import Answer, Certificate, Drop, Endless, Hang, HttpServer, Late, Raw
 
 TOKEN = "a-very-secret-token"
 Make = Callable[..., HttpProvider]
 
 
 @pytest.fixture
-def server() -> Iterator[RecordingServer]:
-    with RecordingServer(token=TOKEN) as running:
+def server() -> Iterator[HttpServer]:
+    with HttpServer(token=TOKEN) as running:
         yield running
     assert running.violations == []
 
@@ -33,7 +32,7 @@ def server() -> Iterator[RecordingServer]:
 def provider_of() -> Iterator[Make]:
     made: list[HttpProvider] = []
 
-    def make(server: RecordingServer, certificate: Certificate | None = None, **options: object) -> HttpProvider:
+    def make(server: HttpServer, certificate: Certificate | None = None, **options: object) -> HttpProvider:
         scheme = "http" if server.certificate is None else "https"
         config = HttpConfig(scheme, server.host, server.port, server.path, TOKEN, connections=3, timeout=2)
         made.append(HttpProvider(replace(config, **options), tls=certificate and certificate.trusted()))  # type: ignore[arg-type]
@@ -45,7 +44,7 @@ def provider_of() -> Iterator[Make]:
 
 
 @pytest.fixture
-def provider(server: RecordingServer, provider_of: Make) -> HttpProvider:
+def provider(server: HttpServer, provider_of: Make) -> HttpProvider:
     return provider_of(server)
 
 
@@ -54,7 +53,7 @@ def deliver_one(provider: HttpProvider, sent: Letter | None = None) -> Receipt:
     return receipt
 
 
-def test_a_letter_is_one_post_with_token_and_key(server: RecordingServer, provider: HttpProvider) -> None:
+def test_a_letter_is_one_post_with_token_and_key(server: HttpServer, provider: HttpProvider) -> None:
     sent = letter(7, content="Subject: x\r\n\r\nпривет\r\n".encode())
     receipt = deliver_one(provider, sent)
     assert (receipt.outcome, receipt.code, receipt.answer) == (Outcome.ACCEPTED, 200, "id 7@letters.example")
@@ -65,20 +64,20 @@ def test_a_letter_is_one_post_with_token_and_key(server: RecordingServer, provid
     assert server.requests == 1
 
 
-def test_the_null_sender_is_an_empty_string(server: RecordingServer, provider: HttpProvider) -> None:
+def test_the_null_sender_is_an_empty_string(server: HttpServer, provider: HttpProvider) -> None:
     sent = letter()
     deliver_one(provider, replace(sent, sender=""))
     assert server.letters[0].sender == ""
 
 
-def test_a_large_letter_arrives_whole(server: RecordingServer, provider: HttpProvider) -> None:
+def test_a_large_letter_arrives_whole(server: HttpServer, provider: HttpProvider) -> None:
     content = b"Subject: large\r\n\r\n" + (b".x" * 35 + b"\r\n") * 100_000
     assert deliver_one(provider, letter(content=content)).outcome is Outcome.ACCEPTED
     assert server.letters[0].content == content
 
 
 def test_a_letter_too_large_for_the_service_has_its_answer_though_it_was_not_read(
-    server: RecordingServer, provider: HttpProvider
+    server: HttpServer, provider: HttpProvider
 ) -> None:
     server.once("head", Answer(413, {"message": "too large"}, close=True))
     receipt = deliver_one(provider, letter(content=b"x" * 20_000_000))
@@ -86,7 +85,7 @@ def test_a_letter_too_large_for_the_service_has_its_answer_though_it_was_not_rea
     assert deliver_one(provider, letter(2)).outcome is Outcome.ACCEPTED
 
 
-def test_a_throttling_service_is_obeyed(server: RecordingServer, provider: HttpProvider) -> None:
+def test_a_throttling_service_is_obeyed(server: HttpServer, provider: HttpProvider) -> None:
     server.once("answer", Answer(429, {"message": "slower"}, {"Retry-After": "7"}))
     receipt = deliver_one(provider)
     assert (receipt.outcome, receipt.code, receipt.retry_after) == (Outcome.TEMPORARY, 429, 7)
@@ -94,7 +93,7 @@ def test_a_throttling_service_is_obeyed(server: RecordingServer, provider: HttpP
 
 
 @pytest.mark.parametrize("status", [404, 405, 410])
-def test_an_answer_about_the_address_is_doubtful(server: RecordingServer, provider: HttpProvider, status: int) -> None:
+def test_an_answer_about_the_address_is_doubtful(server: HttpServer, provider: HttpProvider, status: int) -> None:
     server.once("answer", Answer(status, "nothing here"))
     receipt = deliver_one(provider)
     assert (receipt.outcome, receipt.doubtful, receipt.answer) == (Outcome.PERMANENT, True, "nothing here")
@@ -111,7 +110,7 @@ def test_an_answer_about_the_address_is_doubtful(server: RecordingServer, provid
     ],
 )  # fmt: skip
 def test_a_refused_token_or_a_redirect_returns_the_letters_and_is_raised(
-    server: RecordingServer, provider: HttpProvider, answer: Answer, told: str
+    server: HttpServer, provider: HttpProvider, answer: Answer, told: str
 ) -> None:
     server.always("answer", answer)
     receipts: list[Receipt] = []
@@ -122,7 +121,7 @@ def test_a_refused_token_or_a_redirect_returns_the_letters_and_is_raised(
     assert server.requests == len(receipts), "a redirect was followed"
 
 
-def test_every_lane_hears_that_the_token_is_refused(server: RecordingServer, provider_of: Make) -> None:
+def test_every_lane_hears_that_the_token_is_refused(server: HttpServer, provider_of: Make) -> None:
     provider = provider_of(server, connections=1)
     server.hold()
     server.always("answer", Answer(401, ""))
@@ -147,7 +146,7 @@ def test_every_lane_hears_that_the_token_is_refused(server: RecordingServer, pro
 
 
 def test_the_token_is_told_nowhere(
-    server: RecordingServer, provider: HttpProvider, caplog: pytest.LogCaptureFixture
+    server: HttpServer, provider: HttpProvider, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.once("answer", Answer(400, {"message": f"bad token {TOKEN}"}))
     told = deliver_one(provider).answer
@@ -164,9 +163,7 @@ def test_the_token_is_told_nowhere(
     [b"[" * 60_000, b'{"message": "\\ud800"}', b"\x1b[31mred\x00", gzip.compress(b"x")],
     ids=["no end", "half a character", "control characters", "packed"],
 )
-def test_whatever_a_service_says_can_be_written_down(
-    server: RecordingServer, provider: HttpProvider, body: bytes
-) -> None:
+def test_whatever_a_service_says_can_be_written_down(server: HttpServer, provider: HttpProvider, body: bytes) -> None:
     server.once("answer", Answer(400, body))
     answer = deliver_one(provider).answer
     assert answer.isprintable()
@@ -176,19 +173,19 @@ def test_whatever_a_service_says_can_be_written_down(
 # Connections
 
 
-def test_connections_are_kept_between_letters(server: RecordingServer, provider_of: Make) -> None:
+def test_connections_are_kept_between_letters(server: HttpServer, provider_of: Make) -> None:
     provider = provider_of(server, connections=1)
     assert len(list(provider.deliver(letters(20)))) == 20
     assert server.connections_made == 1
 
 
-def test_a_service_that_closes_after_each_letter_is_followed(server: RecordingServer, provider: HttpProvider) -> None:
+def test_a_service_that_closes_after_each_letter_is_followed(server: HttpServer, provider: HttpProvider) -> None:
     server.always("answer", Answer(close=True))
     assert {receipt.outcome for receipt in provider.deliver(letters(30))} == {Outcome.ACCEPTED}
     assert len(server.letters) == 30
 
 
-def test_a_service_that_closes_idle_connections_costs_no_letter(server: RecordingServer, provider_of: Make) -> None:
+def test_a_service_that_closes_idle_connections_costs_no_letter(server: HttpServer, provider_of: Make) -> None:
     provider = provider_of(server, connections=1)
     for number in range(1, 6):
         assert deliver_one(provider, letter(number)).outcome is Outcome.ACCEPTED
@@ -199,7 +196,7 @@ def test_a_service_that_closes_idle_connections_costs_no_letter(server: Recordin
 
 
 def test_a_connection_closed_under_a_letter_leaves_it_unknown_and_never_posts_it_twice(
-    server: RecordingServer, provider_of: Make
+    server: HttpServer, provider_of: Make
 ) -> None:
     provider = provider_of(server, connections=1)
     assert deliver_one(provider, letter(1)).outcome is Outcome.ACCEPTED
@@ -212,7 +209,7 @@ def test_a_connection_closed_under_a_letter_leaves_it_unknown_and_never_posts_it
 
 @pytest.mark.usefixtures("patient")
 def test_an_answer_that_nobody_asked_for_is_not_taken_for_the_next_letters(
-    server: RecordingServer, provider_of: Make
+    server: HttpServer, provider_of: Make
 ) -> None:
     provider = provider_of(server, connections=1)
     assert deliver_one(provider, letter(1)).outcome is Outcome.ACCEPTED
@@ -226,9 +223,7 @@ def test_an_answer_that_nobody_asked_for_is_not_taken_for_the_next_letters(
     assert deliver_one(provider, letter(4)).outcome is Outcome.PERMANENT
 
 
-def test_a_service_that_restarts_in_the_middle_loses_no_receipt(
-    server: RecordingServer, provider: HttpProvider
-) -> None:
+def test_a_service_that_restarts_in_the_middle_loses_no_receipt(server: HttpServer, provider: HttpProvider) -> None:
     server.always("answer", Late(0.002))
     ids: list[int] = []
     outcomes: set[Outcome] = set()
@@ -242,7 +237,7 @@ def test_a_service_that_restarts_in_the_middle_loses_no_receipt(
     assert len(server.letters) >= 290
 
 
-def test_a_proxy_before_a_service_that_is_away_costs_no_letter(server: RecordingServer, provider: HttpProvider) -> None:
+def test_a_proxy_before_a_service_that_is_away_costs_no_letter(server: HttpServer, provider: HttpProvider) -> None:
     server.always("connect", Drop())
     pulled: list[Letter] = []
 
@@ -258,7 +253,7 @@ def test_a_proxy_before_a_service_that_is_away_costs_no_letter(server: Recording
 
 @pytest.mark.usefixtures("patient")
 def test_a_connection_that_was_closed_is_not_replaced_by_one_that_nobody_watches(
-    server: RecordingServer, provider_of: Make
+    server: HttpServer, provider_of: Make
 ) -> None:
     provider = provider_of(server, connections=1)
     assert deliver_one(provider, letter(1)).outcome is Outcome.ACCEPTED
@@ -275,12 +270,12 @@ def test_a_connection_that_was_closed_is_not_replaced_by_one_that_nobody_watches
     assert [receipt.outcome for receipt in receipts] == [Outcome.RETURNED]
 
 
-def test_a_few_interim_answers_are_heard_and_endless_ones_are_not(server: RecordingServer, provider_of: Make) -> None:
+def test_a_few_interim_answers_are_heard_and_endless_ones_are_not(server: HttpServer, provider_of: Make) -> None:
     provider = provider_of(server, connections=1)
     hint = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
     server.once("answer", Raw(hint * 10 + Answer().written()))
     assert deliver_one(provider, letter(1)).outcome is Outcome.ACCEPTED
-    server.once("answer", Endless(b"", hint))
+    server.once("answer", Endless(hint))
     receipt = deliver_one(provider, letter(2))
     assert (receipt.outcome, receipt.code) == (Outcome.UNKNOWN, None)
     assert "interim" in receipt.answer
@@ -289,7 +284,7 @@ def test_a_few_interim_answers_are_heard_and_endless_ones_are_not(server: Record
 
 
 def test_no_proxy_of_the_environment_and_no_cookie_is_used(
-    server: RecordingServer, provider: HttpProvider, monkeypatch: pytest.MonkeyPatch
+    server: HttpServer, provider: HttpProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
@@ -297,9 +292,9 @@ def test_no_proxy_of_the_environment_and_no_cookie_is_used(
     assert {receipt.outcome for receipt in provider.deliver(letters(5))} == {Outcome.ACCEPTED}
 
 
-def test_a_hanging_letter_holds_only_its_own_connection(server: RecordingServer, provider_of: Make) -> None:
+def test_a_hanging_letter_holds_only_its_own_connection(server: HttpServer, provider_of: Make) -> None:
     provider = provider_of(server, connections=2, timeout=1)
-    server.always("answer", Hang(), recipient="client1@example.org")
+    server.always("answer", Hang(deaf=True), recipient="client1@example.org")
     began = time.monotonic()
     receipts = {receipt.letter.delivery_id: receipt for receipt in provider.deliver(letters(50))}
     assert receipts[1].outcome is Outcome.UNKNOWN
@@ -307,9 +302,9 @@ def test_a_hanging_letter_holds_only_its_own_connection(server: RecordingServer,
     assert max(receipts[number].began for number in range(2, 51)) - began < 0.9
 
 
-def test_a_service_that_stops_reading_leaves_no_connection_behind(server: RecordingServer, provider_of: Make) -> None:
+def test_a_service_that_stops_reading_leaves_no_connection_behind(server: HttpServer, provider_of: Make) -> None:
     provider = provider_of(server, connections=1, timeout=0.3)
-    server.always("head", Hang())
+    server.always("head", Hang(deaf=True))
     for number in range(3):
         assert deliver_one(provider, letter(number, content=b"x" * 5_000_000)).outcome is Outcome.UNKNOWN
     ours = [each for each in psutil.Process().net_connections("tcp") if each.raddr and each.raddr.port == server.port]
@@ -323,7 +318,7 @@ def test_a_service_that_stops_reading_leaves_no_connection_behind(server: Record
 
 
 def test_letters_go_over_tls(certificate: Certificate, provider_of: Make) -> None:
-    with RecordingServer(token=TOKEN, certificate=certificate) as server:
+    with HttpServer(token=TOKEN, certificate=certificate) as server:
         provider = provider_of(server, certificate, timeout=5)
         content = b"Subject: large\r\n\r\n" + b"x" * 70 + b"\r\n" * 30_000
         sent = [letter(number, content=content) for number in range(1, 51)]
@@ -335,21 +330,21 @@ def test_letters_go_over_tls(certificate: Certificate, provider_of: Make) -> Non
 
 
 def test_a_certificate_that_is_not_trusted_is_a_misconfiguration(certificate: Certificate, provider_of: Make) -> None:
-    with RecordingServer(certificate=certificate) as server:
+    with HttpServer(certificate=certificate) as server:
         with pytest.raises(Misconfigured, match=r"not trusted: self.signed"):
             list(provider_of(server, timeout=5).deliver(letters(1)))
         assert server.requests == 0
 
 
 def test_a_certificate_of_another_name_is_a_misconfiguration(certificate: Certificate, provider_of: Make) -> None:
-    with RecordingServer(certificate=certificate, host="127.0.0.2") as server:
+    with HttpServer(certificate=certificate, host="127.0.0.2") as server:
         with pytest.raises(Misconfigured, match=r"not trusted: IP address mismatch"):
             list(provider_of(server, certificate, timeout=5).deliver(letters(1)))
         assert server.requests == 0
 
 
 def test_plain_text_where_tls_is_expected_is_unavailable(
-    server: RecordingServer, certificate: Certificate, provider_of: Make
+    server: HttpServer, certificate: Certificate, provider_of: Make
 ) -> None:
     server.always("connect", Raw(b"HTTP/1.1 400 Bad Request\r\n\r\n"))
     with pytest.raises(Unavailable, match="TLS failed"):

@@ -15,10 +15,10 @@ from dispatcher.providers.errors import ConnectionLimitReached, Crowded, Unavail
 from dispatcher.providers.http import HttpProvider
 from dispatcher.providers.smtp import SmtpProvider
 from dispatcher.providers.url import HttpConfig, SmtpConfig
-from tests import http_servers, smtp_servers
 from tests.providers.conftest import drain, letter, letters
+from tests.scripted_servers import HttpServer, Late, SmtpServer
 
-Server = smtp_servers.RecordingServer | http_servers.RecordingServer
+Server = SmtpServer | HttpServer
 Make = Callable[..., Provider]
 SOON = 0.05
 
@@ -75,7 +75,7 @@ class FewSlots:
 
 @pytest.fixture(params=["smtp", "http"])
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    made: Server = smtp_servers.RecordingServer() if request.param == "smtp" else http_servers.RecordingServer()
+    made: Server = SmtpServer() if request.param == "smtp" else HttpServer()
     with made as running:
         yield running
     assert running.violations == []
@@ -88,7 +88,7 @@ def provider_of(server: Server) -> Iterator[Make]:
 
     def make(slots: FewSlots | None = None, **options: object) -> Provider:
         provider: Provider
-        if isinstance(server, smtp_servers.RecordingServer):
+        if isinstance(server, SmtpServer):
             smtp = SmtpConfig("127.0.0.1", server.port, connections=4, timeout=2)
             provider = SmtpProvider(replace(smtp, **options), slots=slots)  # type: ignore[arg-type]
         else:
@@ -105,10 +105,7 @@ def provider_of(server: Server) -> Iterator[Make]:
 
 
 def slow(server: Server, seconds: float = 0.01) -> None:
-    if isinstance(server, smtp_servers.RecordingServer):
-        server.always("content", smtp_servers.Late(seconds))
-    else:
-        server.always("answer", http_servers.Late(seconds))
+    server.always(server.answer_step, Late(seconds))
 
 
 def test_many_letters_open_all_connections_and_no_more(server: Server, provider_of: Make) -> None:

@@ -1,6 +1,5 @@
 """Second tries and the limits: a letter counts when its token is taken, and may not come much later."""
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,8 +11,8 @@ from dispatcher.pace.limits import RateLimits, rules
 from dispatcher.providers.base import Letter
 from dispatcher.providers.smtp import SmtpProvider
 from dispatcher.providers.url import SmtpConfig
-from tests import smtp_servers
 from tests.providers.conftest import letters
+from tests.scripted_servers import Drop, Late, SmtpServer
 
 
 @pytest.fixture
@@ -28,21 +27,11 @@ def limited(settings: Any, valkey: None, db: None) -> Callable[..., None]:
 
 
 def test_letters_sent_once_more_on_another_connection_do_not_break_the_limit(
-    limited: Any, monkeypatch: pytest.MonkeyPatch
+    limited: Any,
 ) -> None:
     limited("20/s")
     limits = RateLimits()
-    came: list[float] = []
-    stamp = threading.Lock()
-    with smtp_servers.RecordingServer() as smtp:
-        original = smtp_servers.RecordingServer.record
-
-        def record(self: Any, received: Any) -> None:
-            with stamp:
-                came.append(time.monotonic())
-            original(self, received)
-
-        monkeypatch.setattr(smtp_servers.RecordingServer, "record", record)
+    with SmtpServer() as smtp:
         provider = SmtpProvider(SmtpConfig("127.0.0.1", smtp.port, connections=20, timeout=5))
 
         def source(count: int) -> Iterator[Letter]:
@@ -59,11 +48,11 @@ def test_letters_sent_once_more_on_another_connection_do_not_break_the_limit(
             smtp.wait_until(lambda: len(smtp.held) == 20)
             smtp.release()
             warm.result(10)
-        came.clear()
         # The service goes away as it restarts: kept connections close at MAIL, and the greeting comes late.
-        smtp.once("mail", smtp_servers.Drop(), times=20)
-        smtp.always("greeting", smtp_servers.Late(1.0))
+        smtp.once("mail", Drop(), times=20)
+        smtp.always("greeting", Late(1.0))
         list(provider.deliver(source(60)))
         provider.close()
+    came = [received.arrived for received in smtp.letters[20:]]
     most = max(sum(1 for other in came if at - 1 < other <= at) for at in came)
     assert most <= 21, f"{most} letters came within a second, at a limit of 20"

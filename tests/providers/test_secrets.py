@@ -16,8 +16,8 @@ from dispatcher.providers.http import HttpProvider
 from dispatcher.providers.redaction import redactor
 from dispatcher.providers.smtp import SmtpProvider
 from dispatcher.providers.url import HttpConfig, SmtpConfig
-from tests import http_servers
 from tests.providers.conftest import drain, letter
+from tests.scripted_servers import Answer, HttpServer, Raw
 
 SECRET = "s3cr3t/\\t0ken+of&our's <é>"
 
@@ -65,7 +65,7 @@ def http_words(answer: Any, token: str = TOKEN, path: str = f"/hooks/{KEY}") -> 
     """What becomes of a letter so answered, and the error beside it."""
     receipts: list[Receipt] = []
     said = ""
-    with http_servers.RecordingServer(path=path) as server:
+    with HttpServer(path=path) as server:
         server.always("answer", answer)
         provider = HttpProvider(HttpConfig("http", "127.0.0.1", server.port, path, token, connections=1, timeout=2))
         try:
@@ -77,13 +77,13 @@ def http_words(answer: Any, token: str = TOKEN, path: str = f"/hooks/{KEY}") -> 
 
 
 def test_a_key_in_the_path_is_not_kept_with_an_attempt_that_quotes_it() -> None:
-    ((receipt,), _error) = http_words(http_servers.Answer(404, f"<pre>Cannot POST /hooks/{KEY}</pre>"))
+    ((receipt,), _error) = http_words(Answer(404, f"<pre>Cannot POST /hooks/{KEY}</pre>"))
     assert receipt.outcome is Outcome.PERMANENT
     assert KEY not in receipt.answer
 
 
 def test_a_key_in_the_path_is_not_told_by_a_redirect_that_adds_a_slash() -> None:
-    (receipts, error) = http_words(http_servers.Answer(308, "", {"Location": f"http://127.0.0.1/hooks/{KEY}/"}))
+    (receipts, error) = http_words(Answer(308, "", {"Location": f"http://127.0.0.1/hooks/{KEY}/"}))
     assert receipts
     assert error
     assert KEY not in error
@@ -100,7 +100,7 @@ def test_a_key_in_the_path_is_not_told_by_a_redirect_that_adds_a_slash() -> None
     ids=["JSON escapes", "cut in its middle", "percent"],
 )
 def test_the_token_is_not_kept_however_it_is_quoted(body: str) -> None:
-    ((receipt,), _error) = http_words(http_servers.Answer(400, body))
+    ((receipt,), _error) = http_words(Answer(400, body))
     for form in (TOKEN[:-2], TOKEN.replace("/", "\\/"), "s3cr3t%2Ft0ken%2Bof%2Fours"):
         assert form not in receipt.answer
 
@@ -137,12 +137,12 @@ def test_the_password_is_not_told_by_a_service_that_repeats_the_login_it_refuses
 
 
 def test_a_key_in_the_path_is_not_told_where_what_comes_is_no_http() -> None:
-    ((receipt,), _error) = http_words(http_servers.Raw(f"no such thing: /hooks/{KEY}\r\n\r\n".encode(), close=True))
+    ((receipt,), _error) = http_words(Raw(f"no such thing: /hooks/{KEY}\r\n\r\n".encode(), close=True))
     assert receipt.outcome is Outcome.UNKNOWN
     assert "no such thing" in receipt.answer
     assert KEY not in receipt.answer
 
 
 def test_what_looks_like_the_token_in_an_acceptance_leaves_it_one() -> None:
-    ((receipt,), _error) = http_words(http_servers.Answer(200, {"status": "accepted", "id": "x"}), token="accepted")
+    ((receipt,), _error) = http_words(Answer(200, {"status": "accepted", "id": "x"}), token="accepted")
     assert receipt.outcome is Outcome.ACCEPTED

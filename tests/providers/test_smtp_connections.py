@@ -15,25 +15,23 @@ from dispatcher.providers.errors import LoginRefused, Misconfigured, Unavailable
 from dispatcher.providers.smtp import SmtpProvider, dial
 from dispatcher.providers.url import Security
 from tests.providers.conftest import drain, letter, letters
-from tests.smtp_servers import Certificate, Drip, Drop, Hang, Late, Raw, RecordingServer, Say
+from tests.scripted_servers import Certificate, Drip, Drop, Hang, Late, Raw, Say, SmtpServer
 
 Make = Callable[..., SmtpProvider]
 
 
-def test_few_letters_open_few_connections(server: RecordingServer, provider_of: Make) -> None:
+def test_few_letters_open_few_connections(server: SmtpServer, provider_of: Make) -> None:
     list(provider_of(server, connections=20).deliver(letters(3)))
     assert server.connections_made <= 4
 
 
-def test_many_letters_open_all_connections_and_no_more(server: RecordingServer, provider_of: Make) -> None:
+def test_many_letters_open_all_connections_and_no_more(server: SmtpServer, provider_of: Make) -> None:
     server.always("content", Late(0.01))
     assert len(list(provider_of(server, connections=8).deliver(letters(200)))) == 200
     assert server.connections_made == server.most_open == 8
 
 
-def test_a_lane_gets_a_connection_of_its_own_where_anothers_letter_hangs(
-    server: RecordingServer, provider_of: Make
-) -> None:
+def test_a_lane_gets_a_connection_of_its_own_where_anothers_letter_hangs(server: SmtpServer, provider_of: Make) -> None:
     provider = provider_of(server, timeout=3)
     server.always("content", Hang(), recipient="client1@example.org")
 
@@ -52,7 +50,7 @@ def test_a_lane_gets_a_connection_of_its_own_where_anothers_letter_hangs(
         lane.join()
 
 
-def test_connections_are_kept_between_deliveries(server: RecordingServer, provider_of: Make) -> None:
+def test_connections_are_kept_between_deliveries(server: SmtpServer, provider_of: Make) -> None:
     provider = provider_of(server, connections=1)
     for number in range(5):
         list(provider.deliver([letter(number + 1)]))
@@ -60,7 +58,7 @@ def test_connections_are_kept_between_deliveries(server: RecordingServer, provid
 
 
 def test_idle_connections_are_parted_from_politely(
-    server: RecordingServer, provider: SmtpProvider, monkeypatch: pytest.MonkeyPatch
+    server: SmtpServer, provider: SmtpProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pool, "IDLE", 0.1)
     list(provider.deliver(letters(10)))
@@ -69,7 +67,7 @@ def test_idle_connections_are_parted_from_politely(
     assert len(list(provider.deliver(letters(3)))) == 3
 
 
-def test_close_parts_politely_and_at_once(server: RecordingServer, provider: SmtpProvider) -> None:
+def test_close_parts_politely_and_at_once(server: SmtpServer, provider: SmtpProvider) -> None:
     list(provider.deliver(letters(10)))
     began = time.monotonic()
     provider.close()
@@ -78,7 +76,7 @@ def test_close_parts_politely_and_at_once(server: RecordingServer, provider: Smt
     assert server.commands["QUIT"] == server.connections_made
 
 
-def test_close_does_not_wait_for_a_service_that_hangs(server: RecordingServer, provider_of: Make) -> None:
+def test_close_does_not_wait_for_a_service_that_hangs(server: SmtpServer, provider_of: Make) -> None:
     provider = provider_of(server, timeout=30)
     server.always("quit", Hang())
     list(provider.deliver(letters(3)))
@@ -88,7 +86,7 @@ def test_close_does_not_wait_for_a_service_that_hangs(server: RecordingServer, p
 
 
 def test_close_cuts_off_what_is_in_hand_with_a_receipt(
-    server: RecordingServer, provider_of: Make, monkeypatch: pytest.MonkeyPatch
+    server: SmtpServer, provider_of: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pool, "PARTING", 0.1)
     provider = provider_of(server, timeout=30)
@@ -109,7 +107,7 @@ def test_close_cuts_off_what_is_in_hand_with_a_receipt(
 
 @pytest.mark.parametrize("action", [Say(421, "4.7.0 enough", close=True), Drop()], ids=["421", "close"])
 def test_a_limit_of_letters_per_connection_costs_nothing_but_connections(
-    server: RecordingServer, provider: SmtpProvider, action: Say
+    server: SmtpServer, provider: SmtpProvider, action: Say
 ) -> None:
     server.letters_per_connection = 5
     server.closes_with = action
@@ -119,7 +117,7 @@ def test_a_limit_of_letters_per_connection_costs_nothing_but_connections(
     assert server.connections_made >= 20
 
 
-def test_a_service_that_closes_after_each_letter_is_followed(server: RecordingServer, provider: SmtpProvider) -> None:
+def test_a_service_that_closes_after_each_letter_is_followed(server: SmtpServer, provider: SmtpProvider) -> None:
     server.always("content", Say(250, "2.0.0 Ok", close=True))
     receipts = list(provider.deliver(letters(30)))
     assert {receipt.outcome for receipt in receipts} == {Outcome.ACCEPTED}
@@ -127,7 +125,7 @@ def test_a_service_that_closes_after_each_letter_is_followed(server: RecordingSe
 
 
 def test_a_limit_of_connections_is_lived_with_and_not_hammered(
-    server: RecordingServer, provider_of: Make, caplog: pytest.LogCaptureFixture
+    server: SmtpServer, provider_of: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.most_connections = 2
     server.always("content", Late(0.005))
@@ -138,9 +136,7 @@ def test_a_limit_of_connections_is_lived_with_and_not_hammered(
     assert "too many connections" in caplog.text
 
 
-def test_a_service_that_restarts_in_the_middle_loses_no_receipt(
-    server: RecordingServer, provider: SmtpProvider
-) -> None:
+def test_a_service_that_restarts_in_the_middle_loses_no_receipt(server: SmtpServer, provider: SmtpProvider) -> None:
     server.always("content", Late(0.002))
     ids: list[int] = []
     outcomes: set[Outcome] = set()
@@ -156,7 +152,7 @@ def test_a_service_that_restarts_in_the_middle_loses_no_receipt(
 
 @pytest.mark.usefixtures("patient")
 def test_a_connection_lost_between_reservation_and_letter_costs_no_letter(
-    server: RecordingServer, provider_of: Make
+    server: SmtpServer, provider_of: Make
 ) -> None:
     provider = provider_of(server, connections=1)
 
@@ -171,7 +167,7 @@ def test_a_connection_lost_between_reservation_and_letter_costs_no_letter(
 
 
 def test_after_the_receipts_of_what_was_in_hand_a_service_that_went_away_is_raised(
-    server: RecordingServer, provider: SmtpProvider
+    server: SmtpServer, provider: SmtpProvider
 ) -> None:
     server.hold()
 
@@ -187,7 +183,7 @@ def test_after_the_receipts_of_what_was_in_hand_a_service_that_went_away_is_rais
     assert [receipt.outcome for receipt in receipts] == [Outcome.UNKNOWN] * 3
 
 
-def test_a_service_that_is_away_is_not_hammered(server: RecordingServer, provider: SmtpProvider) -> None:
+def test_a_service_that_is_away_is_not_hammered(server: SmtpServer, provider: SmtpProvider) -> None:
     server.always("greeting", Say(421, "4.3.2 away", close=True))
     began = time.monotonic()
     for _ in range(4):
@@ -211,7 +207,7 @@ def test_a_service_that_is_away_is_not_hammered(server: RecordingServer, provide
     ids=["421", "554", "drop", "hang", "not SMTP", "drip"],
 )
 def test_a_service_that_does_not_greet_is_unavailable(
-    server: RecordingServer, provider_of: Make, step: str, action: Say
+    server: SmtpServer, provider_of: Make, step: str, action: Say
 ) -> None:
     server.always(step, action)
     with pytest.raises(Unavailable):
@@ -228,7 +224,7 @@ def test_a_service_that_accepts_no_connection_is_unavailable_within_the_time_lim
         for filler in fillers:
             filler.setblocking(False)
             filler.connect_ex(("127.0.0.1", port))
-        provider = provider_of(RecordingServer(), port=port, timeout=0.3)
+        provider = provider_of(SmtpServer(), port=port, timeout=0.3)
         began = time.monotonic()
         with pytest.raises(Unavailable, match="in time"):
             list(provider.deliver(letters(1)))
@@ -239,19 +235,17 @@ def test_a_service_that_accepts_no_connection_is_unavailable_within_the_time_lim
 
 def test_a_host_that_does_not_exist_is_unavailable(provider_of: Make) -> None:
     with pytest.raises(Unavailable):
-        list(provider_of(RecordingServer(), host="nowhere.invalid", port=25, timeout=2).deliver(letters(1)))
+        list(provider_of(SmtpServer(), host="nowhere.invalid", port=25, timeout=2).deliver(letters(1)))
 
 
-def test_a_service_without_ehlo_is_greeted_with_helo(server: RecordingServer, provider: SmtpProvider) -> None:
+def test_a_service_without_ehlo_is_greeted_with_helo(server: SmtpServer, provider: SmtpProvider) -> None:
     server.pipelining = False
     server.always("ehlo", Say(502, "5.5.1 what?"))
     assert [receipt.outcome for receipt in provider.deliver(letters(2))] == [Outcome.ACCEPTED] * 2
     assert server.commands["HELO"] >= 1
 
 
-def test_an_unasked_word_ends_a_connection_before_a_letter_is_lost_on_it(
-    server: RecordingServer, provider_of: Make
-) -> None:
+def test_an_unasked_word_ends_a_connection_before_a_letter_is_lost_on_it(server: SmtpServer, provider_of: Make) -> None:
     server.once("content", Raw(b"250 2.0.0 Ok\r\n421 4.4.2 and good bye\r\n"))
     receipts = list(provider_of(server, connections=1).deliver(letters(3)))
     assert [receipt.outcome for receipt in receipts] == [Outcome.ACCEPTED] * 3
@@ -262,7 +256,7 @@ def test_an_unasked_word_ends_a_connection_before_a_letter_is_lost_on_it(
 
 
 @pytest.mark.parametrize("methods", ["PLAIN", "LOGIN", "PLAIN LOGIN"])
-def test_a_user_logs_in(server: RecordingServer, provider_of: Make, methods: str) -> None:
+def test_a_user_logs_in(server: SmtpServer, provider_of: Make, methods: str) -> None:
     server.login, server.auth_methods = ("alice", "p:ä@ss"), methods
     provider = provider_of(server, user="alice", password="p:ä@ss")
     assert [receipt.outcome for receipt in provider.deliver(letters(3))] == [Outcome.ACCEPTED] * 3
@@ -275,7 +269,7 @@ def test_under_tls_a_user_logs_in_where_cram_md5_is_offered_and_refuses_everybod
 ) -> None:
     implicit = security is Security.TLS
     login = ("alice", "p:ä@ss")
-    with RecordingServer(certificate=certificate, implicit_tls=implicit, login=login, auth_methods=methods) as server:
+    with SmtpServer(certificate=certificate, implicit_tls=implicit, login=login, auth_methods=methods) as server:
         provider = provider_of(server, certificate, security=security, user=login[0], password=login[1], timeout=5)
         assert [receipt.outcome for receipt in provider.deliver(letters(1))] == [Outcome.ACCEPTED]
         assert server.commands["AUTH"] == 1
@@ -286,14 +280,12 @@ def test_where_there_is_only_cram_md5_a_user_logs_in_by_it(
     certificate: Certificate, provider_of: Make, encrypted: bool
 ) -> None:
     tls, security = (certificate, Security.STARTTLS) if encrypted else (None, Security.NONE)
-    with RecordingServer(
-        certificate=tls, login=("alice", "right"), auth_methods="CRAM-MD5", cram_secrets=True
-    ) as server:
+    with SmtpServer(certificate=tls, login=("alice", "right"), auth_methods="CRAM-MD5", cram_secrets=True) as server:
         provider = provider_of(server, tls, security=security, user="alice", password="right", timeout=5)
         assert [receipt.outcome for receipt in provider.deliver(letters(1))] == [Outcome.ACCEPTED]
 
 
-def test_in_the_clear_a_password_is_not_shown_where_it_need_not_be(server: RecordingServer, provider_of: Make) -> None:
+def test_in_the_clear_a_password_is_not_shown_where_it_need_not_be(server: SmtpServer, provider_of: Make) -> None:
     server.login, server.auth_methods, server.cram_secrets = ("alice", "right"), "PLAIN LOGIN CRAM-MD5", True
     server.once("auth", Say(535, "5.7.8 wrong"))
     with pytest.raises(LoginRefused):
@@ -302,7 +294,7 @@ def test_in_the_clear_a_password_is_not_shown_where_it_need_not_be(server: Recor
 
 
 def test_a_refused_login_is_a_misconfiguration_that_does_not_tell_the_password(
-    server: RecordingServer, provider_of: Make
+    server: SmtpServer, provider_of: Make
 ) -> None:
     server.login = ("alice", "right")
     with pytest.raises(Misconfigured, match="535") as refused:
@@ -310,7 +302,7 @@ def test_a_refused_login_is_a_misconfiguration_that_does_not_tell_the_password(
     assert "wrong-one" not in str(refused.value)
 
 
-def test_a_password_that_is_refused_is_not_tried_by_another_method(server: RecordingServer, provider_of: Make) -> None:
+def test_a_password_that_is_refused_is_not_tried_by_another_method(server: SmtpServer, provider_of: Make) -> None:
     server.login, server.auth_methods = ("alice", "right"), "PLAIN LOGIN"
     with pytest.raises(LoginRefused, match="535"):
         list(provider_of(server, user="alice", password="wrong-one").deliver(letters(3)))
@@ -318,7 +310,7 @@ def test_a_password_that_is_refused_is_not_tried_by_another_method(server: Recor
 
 
 def test_a_method_that_the_service_offers_and_does_not_have_is_passed_over(
-    server: RecordingServer, provider_of: Make
+    server: SmtpServer, provider_of: Make
 ) -> None:
     server.login = ("alice", "right")
     server.once("auth", Say(504, "5.5.4 unrecognized authentication type"))
@@ -328,7 +320,7 @@ def test_a_method_that_the_service_offers_and_does_not_have_is_passed_over(
 
 
 def test_a_login_that_no_longer_counts_is_not_tried_again_while_connections_live(
-    server: RecordingServer, provider_of: Make
+    server: SmtpServer, provider_of: Make
 ) -> None:
     server.login = ("alice", "right")
     server.always("content", Late(0.02))
@@ -339,7 +331,7 @@ def test_a_login_that_no_longer_counts_is_not_tried_again_while_connections_live
     assert server.commands["AUTH"] == 2
 
 
-def test_ehlo_says_the_name_that_it_is_given(server: RecordingServer, provider_of: Make) -> None:
+def test_ehlo_says_the_name_that_it_is_given(server: SmtpServer, provider_of: Make) -> None:
     list(provider_of(server, ehlo_name="mail.example.org").deliver(letters(1)))
     assert server.greeted_by == {"mail.example.org"}
 
@@ -354,7 +346,7 @@ def test_ehlo_says_the_name_that_it_is_given(server: RecordingServer, provider_o
     ],
 )  # fmt: skip
 def test_ehlo_says_this_hosts_full_name_or_its_address(
-    server: RecordingServer, provider_of: Make, monkeypatch: pytest.MonkeyPatch, host: str, full: str, said: str
+    server: SmtpServer, provider_of: Make, monkeypatch: pytest.MonkeyPatch, host: str, full: str, said: str
 ) -> None:
     monkeypatch.setattr(dial, "_looked_up", None)
     monkeypatch.setattr(socket, "gethostname", lambda: host)
@@ -364,7 +356,7 @@ def test_ehlo_says_this_hosts_full_name_or_its_address(
 
 
 def test_a_look_up_of_the_name_that_hangs_is_done_without(
-    server: RecordingServer, provider_of: Make, monkeypatch: pytest.MonkeyPatch
+    server: SmtpServer, provider_of: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     let = threading.Event()
     monkeypatch.setattr(dial, "_looked_up", None)
@@ -376,20 +368,20 @@ def test_a_look_up_of_the_name_that_hangs_is_done_without(
     assert server.greeted_by == {"[127.0.0.1]"}
 
 
-def test_a_login_refused_for_now_is_unavailable(server: RecordingServer, provider_of: Make) -> None:
+def test_a_login_refused_for_now_is_unavailable(server: SmtpServer, provider_of: Make) -> None:
     server.login = ("alice", "right")
     server.always("auth", Say(454, "4.7.0 try later"))
     with pytest.raises(Unavailable, match="454"):
         list(provider_of(server, user="alice", password="right").deliver(letters(1)))
 
 
-def test_a_login_that_is_not_offered_is_a_misconfiguration(server: RecordingServer, provider_of: Make) -> None:
+def test_a_login_that_is_not_offered_is_a_misconfiguration(server: SmtpServer, provider_of: Make) -> None:
     with pytest.raises(Misconfigured, match="offers no login"):
         list(provider_of(server, user="alice", password="right").deliver(letters(1)))
 
 
 def test_a_login_that_is_demanded_and_not_given_is_a_misconfiguration(
-    server: RecordingServer, provider: SmtpProvider
+    server: SmtpServer, provider: SmtpProvider
 ) -> None:
     server.login = ("alice", "right")
     receipts: list[Receipt] = []
@@ -402,7 +394,7 @@ def test_a_login_that_is_demanded_and_not_given_is_a_misconfiguration(
 @pytest.mark.parametrize("implicit", [True, False], ids=["smtps", "starttls"])
 @pytest.mark.parametrize("pipelining", [True, False])
 def test_letters_go_over_tls(certificate: Certificate, provider_of: Make, implicit: bool, pipelining: bool) -> None:
-    with RecordingServer(certificate=certificate, implicit_tls=implicit, pipelining=pipelining) as server:
+    with SmtpServer(certificate=certificate, implicit_tls=implicit, pipelining=pipelining) as server:
         server.login = ("alice", "right")
         security = Security.TLS if implicit else Security.STARTTLS
         provider = provider_of(server, certificate, security=security, user="alice", password="right", timeout=5)
@@ -418,28 +410,28 @@ def test_letters_go_over_tls(certificate: Certificate, provider_of: Make, implic
 def test_a_certificate_that_is_not_trusted_is_a_misconfiguration(
     certificate: Certificate, provider_of: Make, implicit: bool
 ) -> None:
-    with RecordingServer(certificate=certificate, implicit_tls=implicit) as server:
+    with SmtpServer(certificate=certificate, implicit_tls=implicit) as server:
         security = Security.TLS if implicit else Security.STARTTLS
         with pytest.raises(Misconfigured, match=r"not trusted: self.signed"):
             list(provider_of(server, security=security, timeout=5).deliver(letters(1)))
         assert server.commands["MAIL"] == 0
 
 
-def test_starttls_that_is_not_offered_is_a_misconfiguration(server: RecordingServer, provider_of: Make) -> None:
+def test_starttls_that_is_not_offered_is_a_misconfiguration(server: SmtpServer, provider_of: Make) -> None:
     with pytest.raises(Misconfigured, match="STARTTLS"):
         list(provider_of(server, security=Security.STARTTLS).deliver(letters(1)))
     assert server.commands["AUTH"] == 0
 
 
 def test_starttls_refused_for_now_is_unavailable(certificate: Certificate, provider_of: Make) -> None:
-    with RecordingServer(certificate=certificate) as server:
+    with SmtpServer(certificate=certificate) as server:
         server.always("starttls", Say(454, "4.7.0 not now"))
         with pytest.raises(Unavailable, match="454"):
             list(provider_of(server, certificate, security=Security.STARTTLS).deliver(letters(1)))
 
 
 def test_plain_text_where_tls_is_expected_is_unavailable(
-    server: RecordingServer, certificate: Certificate, provider_of: Make
+    server: SmtpServer, certificate: Certificate, provider_of: Make
 ) -> None:
     with pytest.raises(Unavailable):
         list(provider_of(server, certificate, security=Security.TLS).deliver(letters(1)))

@@ -8,7 +8,7 @@ from dispatcher.providers.base import About, Letter, Outcome, Receipt
 from dispatcher.providers.errors import Misconfigured
 from dispatcher.providers.smtp import SmtpProvider
 from tests.providers.conftest import letter, letters
-from tests.smtp_servers import Drip, Drop, Hang, Late, Raw, RecordingServer, Say
+from tests.scripted_servers import Drip, Drop, Hang, Late, Raw, Say, SmtpServer
 
 STEPS = ("mail", "rcpt", "data", "content")
 
@@ -19,7 +19,7 @@ def deliver_one(provider: SmtpProvider, sent: Letter | None = None) -> Receipt:
 
 
 @pytest.fixture(params=[True, False], ids=["pipelined", "one by one"])
-def either(server: RecordingServer, request: pytest.FixtureRequest) -> RecordingServer:
+def either(server: SmtpServer, request: pytest.FixtureRequest) -> SmtpServer:
     server.pipelining = request.param
     return server
 
@@ -31,7 +31,7 @@ def either(server: RecordingServer, request: pytest.FixtureRequest) -> Recording
      (552, Outcome.PERMANENT), (554, Outcome.PERMANENT)],
 )  # fmt: skip
 def test_a_refusal_at_any_step_is_the_outcome_by_its_first_digit(
-    either: RecordingServer, provider: SmtpProvider, step: str, code: int, outcome: Outcome
+    either: SmtpServer, provider: SmtpProvider, step: str, code: int, outcome: Outcome
 ) -> None:
     either.once(step, Say(code, "5.0.0 no", close=code == 421))
     receipt = deliver_one(provider)
@@ -41,7 +41,7 @@ def test_a_refusal_at_any_step_is_the_outcome_by_its_first_digit(
 
 @pytest.mark.parametrize("step", STEPS)
 def test_after_a_refusal_the_same_connection_takes_the_next_letter(
-    either: RecordingServer, provider_of: Callable[..., SmtpProvider], step: str
+    either: SmtpServer, provider_of: Callable[..., SmtpProvider], step: str
 ) -> None:
     either.once(step, Say(550))
     receipts = list(provider_of(either, connections=1).deliver(letters(3)))
@@ -67,7 +67,7 @@ def test_after_a_refusal_the_same_connection_takes_the_next_letter(
     ids=["drop", "hang", "bytes", "code", "short", "two codes", "endless line", "endless reply", "drip"],
 )
 def test_no_readable_answer_is_temporary_before_the_content_and_unknown_after(
-    either: RecordingServer, provider_of: Callable[..., SmtpProvider], step: str, action: Drop
+    either: SmtpServer, provider_of: Callable[..., SmtpProvider], step: str, action: Drop
 ) -> None:
     either.once(step, action)
     receipt = deliver_one(provider_of(either, timeout=0.25))
@@ -80,7 +80,7 @@ def test_no_readable_answer_is_temporary_before_the_content_and_unknown_after(
 
 @pytest.mark.parametrize(("step", "nonsense"), [("mail", 354), ("rcpt", 354), ("data", 250), ("content", 354)])
 def test_an_answer_that_cannot_be_at_this_step_is_no_answer(
-    either: RecordingServer, provider: SmtpProvider, step: str, nonsense: int
+    either: SmtpServer, provider: SmtpProvider, step: str, nonsense: int
 ) -> None:
     either.once(step, Raw(f"{nonsense} nonsense\r\n".encode()))
     receipt = deliver_one(provider)
@@ -89,7 +89,7 @@ def test_an_answer_that_cannot_be_at_this_step_is_no_answer(
 
 
 def test_a_connection_broken_in_the_middle_of_the_content_is_unknown(
-    either: RecordingServer, provider: SmtpProvider
+    either: SmtpServer, provider: SmtpProvider
 ) -> None:
     either.once("mid-content", Drop())
     receipt = deliver_one(provider, letter(content=b"a line\r\n" * 200_000))
@@ -98,7 +98,7 @@ def test_a_connection_broken_in_the_middle_of_the_content_is_unknown(
 
 
 def test_a_service_that_answers_every_step_slowly_is_ended_by_the_letters_own_limit(
-    server: RecordingServer, provider_of: Callable[..., SmtpProvider]
+    server: SmtpServer, provider_of: Callable[..., SmtpProvider]
 ) -> None:
     server.pipelining = False
     for step in STEPS:
@@ -113,7 +113,7 @@ def test_a_service_that_answers_every_step_slowly_is_ended_by_the_letters_own_li
 
 
 def test_a_refused_recipient_with_data_accepted_gets_a_single_dot_and_no_letter(
-    server: RecordingServer, provider_of: Callable[..., SmtpProvider]
+    server: SmtpServer, provider_of: Callable[..., SmtpProvider]
 ) -> None:
     server.once("rcpt", Say(550, "5.1.1 no such user"))
     server.once("data", Say(354, "go on nevertheless"))
@@ -124,7 +124,7 @@ def test_a_refused_recipient_with_data_accepted_gets_a_single_dot_and_no_letter(
 
 
 def test_no_empty_letter_goes_to_a_recipient_whose_sender_was_refused(
-    server: RecordingServer, provider: SmtpProvider
+    server: SmtpServer, provider: SmtpProvider
 ) -> None:
     server.once("mail", Raw(b"550 5.7.1 not you\r\n250 2.1.5 but you\r\n354 go on\r\n"))
     receipt = deliver_one(provider)
@@ -135,7 +135,7 @@ def test_no_empty_letter_goes_to_a_recipient_whose_sender_was_refused(
 
 @pytest.mark.parametrize("code", [530, 534, 535, 538])
 def test_a_demand_for_another_login_is_raised_and_the_letter_is_returned(
-    either: RecordingServer, provider: SmtpProvider, code: int
+    either: SmtpServer, provider: SmtpProvider, code: int
 ) -> None:
     either.once("mail", Say(code, "5.7.0 log in first"))
     receipts: list[Receipt] = []
@@ -147,7 +147,7 @@ def test_a_demand_for_another_login_is_raised_and_the_letter_is_returned(
 
 
 def test_a_kept_connection_that_the_service_closed_costs_no_letter(
-    either: RecordingServer, provider_of: Callable[..., SmtpProvider]
+    either: SmtpServer, provider_of: Callable[..., SmtpProvider]
 ) -> None:
     provider = provider_of(either, connections=1)
     assert deliver_one(provider).outcome is Outcome.ACCEPTED
@@ -160,7 +160,7 @@ def test_a_kept_connection_that_the_service_closed_costs_no_letter(
 
 
 def test_a_letter_is_tried_on_another_connection_only_once(
-    server: RecordingServer, provider_of: Callable[..., SmtpProvider]
+    server: SmtpServer, provider_of: Callable[..., SmtpProvider]
 ) -> None:
     provider = provider_of(server, connections=1)
     assert deliver_one(provider).outcome is Outcome.ACCEPTED
@@ -170,27 +170,27 @@ def test_a_letter_is_tried_on_another_connection_only_once(
     assert server.commands["MAIL"] == 3
 
 
-def test_dots_and_line_ends_arrive_as_they_were(either: RecordingServer, provider: SmtpProvider) -> None:
+def test_dots_and_line_ends_arrive_as_they_were(either: SmtpServer, provider: SmtpProvider) -> None:
     content = b"Subject: dots\r\n\r\n.\r\n..\r\n.a\r\nb.\r\n\r\n.\r\n"
     deliver_one(provider, letter(content=content))
     assert either.letters[0].content == content
 
 
-def test_a_bare_line_end_cannot_smuggle_a_second_letter(either: RecordingServer, provider: SmtpProvider) -> None:
+def test_a_bare_line_end_cannot_smuggle_a_second_letter(either: SmtpServer, provider: SmtpProvider) -> None:
     content = b"Subject: x\r\n\r\nend\n.\r\nMAIL FROM:<evil@example.org>\r\n\r.\r\n.\nno line end"
     deliver_one(provider, letter(content=content))
     (received,) = either.letters
     assert received.content == content.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n") + b"\r\n"
 
 
-def test_a_large_letter_arrives_whole(either: RecordingServer, provider: SmtpProvider) -> None:
+def test_a_large_letter_arrives_whole(either: SmtpServer, provider: SmtpProvider) -> None:
     content = b"Subject: large\r\n\r\n" + (b".x" * 35 + b"\r\n") * 100_000
     assert deliver_one(provider, letter(content=content)).outcome is Outcome.ACCEPTED
     assert either.letters[0].content == content
 
 
 def test_a_letter_larger_than_the_service_takes_is_refused_without_sending(
-    server: RecordingServer, provider_of: Callable[..., SmtpProvider]
+    server: SmtpServer, provider_of: Callable[..., SmtpProvider]
 ) -> None:
     server.size = 1000
     receipts = list(
@@ -204,13 +204,13 @@ def test_a_letter_larger_than_the_service_takes_is_refused_without_sending(
     assert server.letters[0].parameters == f"SIZE={len(letter(2).content)}"
 
 
-def test_eight_bit_content_is_announced(server: RecordingServer, provider: SmtpProvider) -> None:
+def test_eight_bit_content_is_announced(server: SmtpServer, provider: SmtpProvider) -> None:
     deliver_one(provider, letter(content="Subject: x\r\n\r\nпривет\r\n".encode()))
     assert server.letters[0].parameters == "BODY=8BITMIME"
 
 
 def test_an_address_that_is_not_ascii_goes_as_it_is_where_smtputf8_is_offered(
-    either: RecordingServer, provider: SmtpProvider
+    either: SmtpServer, provider: SmtpProvider
 ) -> None:
     either.utf8 = True
     content = "To: иван@пример.example\r\n\r\nHello.\r\n".encode()
@@ -222,7 +222,7 @@ def test_an_address_that_is_not_ascii_goes_as_it_is_where_smtputf8_is_offered(
 
 
 def test_an_address_that_is_not_ascii_is_refused_where_smtputf8_is_not_offered(
-    server: RecordingServer, provider_of: Callable[..., SmtpProvider]
+    server: SmtpServer, provider_of: Callable[..., SmtpProvider]
 ) -> None:
     sent = [letter(1, recipient="иван@example.org"), letter(2)]
     refused, taken = provider_of(server, connections=1).deliver(sent)
@@ -233,14 +233,14 @@ def test_an_address_that_is_not_ascii_is_refused_where_smtputf8_is_not_offered(
 
 
 @pytest.mark.parametrize("utf8", [True, False])
-def test_a_domain_that_is_not_ascii_goes_in_ascii(server: RecordingServer, provider: SmtpProvider, utf8: bool) -> None:
+def test_a_domain_that_is_not_ascii_goes_in_ascii(server: SmtpServer, provider: SmtpProvider, utf8: bool) -> None:
     server.utf8 = utf8
     assert deliver_one(provider, letter(recipient="ivan@пример.рф")).outcome is Outcome.ACCEPTED
     assert (server.letters[0].recipient, server.letters[0].parameters) == ("ivan@xn--e1afmkfd.xn--p1ai", "")
 
 
 def test_a_session_that_refuses_letter_after_letter_is_left_before_it_becomes_slow(
-    either: RecordingServer, provider_of: Callable[..., SmtpProvider]
+    either: SmtpServer, provider_of: Callable[..., SmtpProvider]
 ) -> None:
     """As Postfix does after ten errors, where each refused letter is two."""
     for number in (*range(1, 13), 20, 22, 24, 26):
@@ -251,7 +251,7 @@ def test_a_session_that_refuses_letter_after_letter_is_left_before_it_becomes_sl
 
 
 def test_a_session_that_takes_nothing_is_left_for_another(
-    either: RecordingServer, provider_of: Callable[..., SmtpProvider]
+    either: SmtpServer, provider_of: Callable[..., SmtpProvider]
 ) -> None:
     """As Postfix's postscreen does with clients that it does not know yet."""
     either.once("rcpt", Say(450, "4.3.2 Service currently unavailable"))
@@ -261,14 +261,14 @@ def test_a_session_that_takes_nothing_is_left_for_another(
     assert either.connections_made == 2
 
 
-def test_the_words_of_the_service_are_kept_readable_and_short(server: RecordingServer, provider: SmtpProvider) -> None:
+def test_the_words_of_the_service_are_kept_readable_and_short(server: SmtpServer, provider: SmtpProvider) -> None:
     server.once("content", Raw(b"450-4.2.0 one\r\n450-\x1b[31mtwo\r\n450 \xff" + b"z" * 3000 + b"\r\n"))
     answer = deliver_one(provider).answer
     assert answer.startswith("4.2.0 one / \\x1b[31mtwo / \\xffzzz")
     assert len(answer.encode()) <= 1024
 
 
-def test_the_null_sender_is_written_as_such(server: RecordingServer, provider: SmtpProvider) -> None:
+def test_the_null_sender_is_written_as_such(server: SmtpServer, provider: SmtpProvider) -> None:
     sent = letter()
     deliver_one(provider, Letter(1, 1, sent.key, "", sent.recipient, sent.content))
     assert server.letters[0].sender == ""

@@ -4,20 +4,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.smtp_servers import RecordingServer
+from tests.scripted_servers import SmtpServer
 from tests.system.processes import Dispatcher, of_tests
 
 
 @pytest.fixture
-def post(transactional_db: None, valkey: None) -> Iterator[RecordingServer]:
+def post(transactional_db: None, valkey: None) -> Iterator[SmtpServer]:
     """The external service: a real SMTP server that checks and records what it receives."""
-    with RecordingServer() as server:
+    with SmtpServer() as server:
         yield server
     assert server.violations == []
 
 
 @pytest.fixture
-def run_dispatcher(post: RecordingServer, tmp_path: Path) -> Iterator[Callable[..., Dispatcher]]:
+def run_dispatcher(post: SmtpServer, tmp_path: Path) -> Iterator[Callable[..., Dispatcher]]:
     """Start (parts of) the dispatcher; stopped at the end of the test."""
     with ExitStack() as stack:
 

@@ -7,7 +7,7 @@ import pytest
 from django.core.mail import send_mail
 from django.db.models import F
 
-from tests.smtp_servers import Hang
+from tests.scripted_servers import Hang
 from tests.system.processes import wait_until
 from tests.timing import in_time
 from vestnik import jobs

@@ -5,7 +5,7 @@ import time
 import pytest
 from django.db import connection
 
-from tests.smtp_servers import Hang
+from tests.scripted_servers import Hang
 from tests.system.processes import wait_until
 from tests.timing import in_time
 from vestnik.mailings.ledger.models import Run

@@ -10,7 +10,7 @@ from collections import Counter
 
 import pytest
 
-from tests.smtp_servers import Certificate, Drip, Drop, Endless, Hang, Keep, Raw, RecordingServer, Say
+from tests.scripted_servers import Certificate, Drip, Drop, Endless, Hang, Keep, Raw, Say, SmtpServer
 from tests.system.endings import QUICK, TIMEOUT, End, ends, faults_of_an_outage, over, uncharged
 from tests.system.processes import Dispatcher, of_tests, wait_until
 from tests.timing import in_time
@@ -22,6 +22,7 @@ from vestnik.testing.factories import make_list, make_mailing
 SENT = ("accepted", 250)
 BROKEN = ("temporary", None)
 UNREADABLE = ("unknown", None)
+ENDLESS = Endless(b"250-and furthermore\r\n")
 GARBAGE = Raw(b"\x00\xffHTTP/1.1 200 OK\r\n")
 TWO_LINES = "5.1.1 no such user\n5.1.1 and never was"
 
@@ -48,7 +49,7 @@ OF_SOME_LETTERS = {
     "RCPT drips": ("rcpt", drip(250), sent_after(BROKEN)),
     "RCPT drops": ("rcpt", Drop(), sent_after(BROKEN)),
     "RCPT garbage": ("rcpt", GARBAGE, sent_after(BROKEN)),
-    "RCPT endless": ("rcpt", Endless(), sent_after(BROKEN)),
+    "RCPT endless": ("rcpt", ENDLESS, sent_after(BROKEN)),
     "RCPT wrong code": ("rcpt", Say(354), sent_after(BROKEN)),
     "RCPT 450": ("rcpt", Say(450), sent_after(("temporary", 450))),
     "RCPT 451": ("rcpt", Say(451, "4.3.0 not now\n4.3.0 later"), sent_after(("temporary", 451))),
@@ -73,7 +74,7 @@ OF_SOME_LETTERS = {
     "taken, and drips": ("content", Keep(drip(250)), sent_after(UNREADABLE, received=2)),
     "taken, and drops": ("content", Keep(Drop()), sent_after(UNREADABLE, received=2)),
     "taken, and garbage": ("content", Keep(GARBAGE), sent_after(UNREADABLE, received=2)),
-    "taken, and endless": ("content", Keep(Endless()), sent_after(UNREADABLE, received=2)),
+    "taken, and endless": ("content", Keep(ENDLESS), sent_after(UNREADABLE, received=2)),
 }
 
 # Of everybody, at one step before any letter: no letter pays for it.
@@ -135,7 +136,7 @@ AT_MAIL = {
     "it hangs": (Hang(), {sent_after(BROKEN)}),
     "it drops": (Drop(), {sent_after(BROKEN), WELL}),
     "it is garbage": (GARBAGE, {sent_after(BROKEN)}),
-    "it is endless": (Endless(), {sent_after(BROKEN)}),
+    "it is endless": (ENDLESS, {sent_after(BROKEN)}),
     "it has a wrong code": (Raw(b"354 go on\r\n"), {sent_after(BROKEN)}),
     "it is 451": (Say(451), {sent_after(("temporary", 451))}),
     "it is 552": (Say(552), {refused(552)}),
@@ -196,7 +197,7 @@ def test_a_wrong_certificate_and_a_refused_login_are_told_once_and_cost_nothing(
     alice, certificates, transactional_db, valkey, tmp_path
 ):
     wrong, right = certificates
-    with RecordingServer(certificate=wrong, login=("vestnik", "another")) as post:
+    with SmtpServer(certificate=wrong, login=("vestnik", "another")) as post:
         variables = {
             "MAIL_SERVICE_URL": f"smtp+starttls://vestnik:secret@127.0.0.1:{post.port}?connections=4&timeout={TIMEOUT}",
             "SSL_CERT_FILE": str(right.certificate),

@@ -5,8 +5,7 @@ import time
 
 import pytest
 
-from tests.http_servers import Answer, Drip, Drop, Endless, Hang, Keep, Raw, RecordingServer, Reset
-from tests.smtp_servers import Certificate
+from tests.scripted_servers import Answer, Certificate, Drip, Drop, Endless, Hang, HttpServer, Keep, Raw, Reset
 from tests.system.endings import QUICK, TIMEOUT, End, comes_about, ends, faults_of_an_outage, over, uncharged
 from tests.system.processes import Dispatcher, of_tests, wait_until
 from tests.timing import in_time
@@ -39,19 +38,19 @@ def later(status):
 
 # Of one letter each, once: what is answered, and how the letter ends.
 OF_SOME_LETTERS = {
-    "it hangs": (Hang(), NOT_TAKEN),
+    "it hangs": (Hang(deaf=True), NOT_TAKEN),
     "it drops": (Drop(), NOT_TAKEN),
     "it resets": (Reset(), NOT_TAKEN),
     "it drips": (Drip(Answer().written(), 0.25), NOT_TAKEN),
     "garbage": (Raw(b"\x00\xff250 2.0.0 Ok\r\n\r\n", close=True), NOT_TAKEN),
-    "endless head": (Endless(b"HTTP/1.1 200 OK\r\n", b"X-More: and furthermore\r\n"), NOT_TAKEN),
+    "endless head": (Endless(b"X-More: and furthermore\r\n", first=b"HTTP/1.1 200 OK\r\n"), NOT_TAKEN),
     "only 100": (Raw(b"HTTP/1.1 100 Continue\r\n\r\n"), NOT_TAKEN),
     "no status there is": (Answer(777), NOT_TAKEN),
-    "taken, and hangs": (Keep(Hang()), TAKEN),
+    "taken, and hangs": (Keep(Hang(deaf=True)), TAKEN),
     "taken, and drops": (Keep(Drop()), TAKEN),
     "taken, and resets": (Keep(Reset()), TAKEN),
     "taken, and drips": (Keep(Drip(Answer().written(), 0.25)), TAKEN),
-    "taken, and endless": (Keep(Endless(HEAD, b"4\r\nmore\r\n")), TAKEN),
+    "taken, and endless": (Keep(Endless(b"4\r\nmore\r\n", first=HEAD)), TAKEN),
     "200 with HTML": (Answer(200, "<html>It works!</html>", {"Content-Type": "text/html"}), TAKEN),
     "200 with invalid JSON": (Answer(200, '{"status": "accepted"'), TAKEN),
     "200 against the schema": (Answer(200, {"status": "queued"}), TAKEN),
@@ -80,7 +79,7 @@ OF_THE_WHOLE_SERVICE = {
 
 @pytest.fixture
 def api(transactional_db, valkey):
-    with RecordingServer(token="secret") as server:
+    with HttpServer(token="secret") as server:
         yield server
     assert server.violations == []
 
@@ -152,7 +151,7 @@ def test_a_wrong_certificate_is_told_and_costs_nothing(alice, transactional_db, 
     (tmp_path / "wrong").mkdir()
     (tmp_path / "right").mkdir()
     right = Certificate.make(tmp_path / "right")
-    with RecordingServer(certificate=Certificate.make(tmp_path / "wrong")) as api:
+    with HttpServer(certificate=Certificate.make(tmp_path / "wrong")) as api:
         url = f"https://secret@127.0.0.1:{api.port}{api.path}?connections=4&timeout={TIMEOUT}"
         variables = {"MAIL_SERVICE_URL": url, "SSL_CERT_FILE": str(right.certificate), **QUICK}
         with Dispatcher(of_tests(api.port, **variables), tmp_path):

@@ -17,7 +17,7 @@ from django.urls import reverse
 from local import probes
 from local.run import GUNICORN_OPTIONS
 from tests.local.helpers import free_port
-from tests.smtp_servers import Hang
+from tests.scripted_servers import Hang
 from tests.system.processes import ROOT, of_tests, wait_until
 from tests.timing import in_time
 from vestnik.accounts.models import User

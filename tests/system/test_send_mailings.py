@@ -11,7 +11,7 @@ import pytest
 from django.utils import timezone
 
 from dispatcher.runs import launching
-from tests.smtp_servers import RecordingServer, Say
+from tests.scripted_servers import Say, SmtpServer
 from tests.system.processes import ROOT, of_tests, wait_until
 from vestnik.mailings import verbs
 from vestnik.mailings.ledger import runs
@@ -214,7 +214,7 @@ def test_an_interrupted_script_settles_what_is_in_hand_and_leaves_the_rest_queue
 
 def test_a_service_that_is_away_for_long_ends_the_script_with_a_sentence(alice, script, monkeypatch):
     mailing = make_mailing(alice, 3)
-    with RecordingServer() as gone:
+    with SmtpServer() as gone:
         port = gone.port
     answer = script(MAIL_SERVICE_URL=f"smtp://127.0.0.1:{port}", PROBE_BACKOFF="0.1,0.1")
     assert answer.returncode == 1

@@ -1,17 +1,17 @@
-"""The server's side of one connection: answers by the script, and checks every step of the client."""
+"""A server that speaks SMTP, and checks every step of its client."""
 
 import asyncio
 import base64
 import hmac
 import time
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from dataclasses import dataclass, field
+from typing import ClassVar
 
-from tests.smtp_servers.script import Action, Drip, Drop, Endless, Hang, Keep, Late, Raw, Say
-
-if TYPE_CHECKING:
-    from tests.smtp_servers.server import RecordingServer
+from tests.scripted_servers.conversation import Conversation, nothing
+from tests.scripted_servers.script import Action, Reply
+from tests.scripted_servers.server import Received, ScriptedServer
 
 LONGEST_COMMAND = 512 + 64
 LONGEST_LINE = 1000
@@ -19,176 +19,128 @@ CHALLENGE = b"<1896.697170952@mail.example.net>"
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
-    """One letter that was taken."""
+class Say(Reply):
+    """Answer so, in several lines where the words are; a code below 400 goes on as usual, any other refuses."""
 
-    sender: str
-    recipient: str
-    message_id: str
-    content: bytes
-    arrived: float
-    """time.monotonic() when its final dot was read."""
-    connection: int
-    """Number of the connection, from 1."""
+    code: int
+    words: str = "so says the script"
+    close: bool = False
+
+    @property
+    def accepts(self) -> bool:
+        return self.code < 400
+
+    def written(self) -> bytes:
+        *before, last = self.words.split("\n")
+        return "".join([*(f"{self.code}-{line}\r\n" for line in before), f"{self.code} {last}\r\n"]).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpLetter(Received):
+    """One letter for one recipient."""
+
     parameters: str
     """What followed the address in MAIL."""
 
 
-class Conversation(asyncio.Protocol):
-    """One connection."""
+@dataclass(slots=True, kw_only=True)
+class SmtpServer(ScriptedServer[SmtpLetter]):
+    """An SMTP server."""
 
-    def __init__(self, server: "RecordingServer", loop: asyncio.AbstractEventLoop) -> None:
-        self.server = server
-        self.loop = loop
-        self.buffer = b""
-        self.out: list[bytes] = []
-        self.blocked = False
+    steps: ClassVar[tuple[str, ...]] = (
+        *("greeting", "ehlo", "starttls", "auth", "mail", "rcpt", "data", "mid-content", "content", "rset", "quit"),
+    )
+    answer_step: ClassVar[str] = "content"
+
+    implicit_tls: bool = False
+    """Otherwise STARTTLS is offered where there is a certificate."""
+    pipelining: bool = True
+    utf8: bool = False
+    size: int | None = None
+    login: tuple[str, str] | None = None
+    """User and password demanded before MAIL."""
+    auth_methods: str = "PLAIN LOGIN"
+    cram_secrets: bool = False
+    """Whether it keeps passwords as CRAM-MD5 (RFC 2195) wants them; without it that refuses everybody."""
+    letters_per_connection: int | None = None
+    closes_with: Action = field(default_factory=lambda: Say(421, "4.7.0 too many letters", close=True))
+    """What the letter beyond `letters_per_connection` gets for its MAIL."""
+    most_connections: int | None = None
+    """Further ones are greeted with 421."""
+    most_letters_per_second: float | None = None
+    """Beyond that, letters are refused at RCPT, with what `throttles_with` says in turn."""
+    throttles_with: list[Action] = field(default_factory=lambda: [Say(451, "4.7.1 too many letters")])
+    keeps_at_dot: bool = False
+    """A letter is taken when its final dot is read, though its client may die before the answer."""
+    keep_content: bool = True
+
+    greeted_by: set[str] = field(init=False, default_factory=set)
+    """The names that clients gave themselves."""
+    commands: Counter[str] = field(init=False, default_factory=Counter)
+    throttled: int = field(init=False, default=0)
+    """How many letters were refused for their number."""
+    _bucket: float = field(init=False, default=0)
+    _filled: float = field(init=False, default=0)
+
+    def conversation(self, loop: asyncio.AbstractEventLoop) -> Conversation:
+        return SmtpConversation(self, loop)
+
+    def throttle(self) -> Action | None:
+        """What a letter gets that is one too many. A tenth of a second's letters may come at once."""
+        rate = self.most_letters_per_second
+        if rate is None:
+            return None
+        now = time.monotonic()
+        self._bucket = min(self._bucket + (now - self._filled) * rate, rate / 10)
+        self._filled = now
+        if self._bucket >= 1:
+            self._bucket -= 1
+            return None
+        self.throttled += 1
+        return self.throttles_with[self.throttled % len(self.throttles_with)]
+
+
+class SmtpConversation(Conversation):
+    server: SmtpServer
+
+    def __init__(self, server: SmtpServer, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(server, loop)
         self.in_content = self.seen_content = False
-        self.greeted = self.authenticated = self.encrypted = False
+        self.greeted = self.authenticated = False
+        self.encrypted = server.implicit_tls
         self.waiting_for: Callable[[bytes], None] | None = None
         self.sender: str | None = None
         self.parameters = ""
         self.recipients: list[str] = []
         self.letters = 0
-        self.over = False
 
-    # The transport
+    @property
+    def recipient(self) -> str:
+        return self.recipients[-1] if self.recipients else ""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)
-        if self.greeted:  # TLS has begun
-            return
+    def begin(self) -> None:
         server = self.server
-        if server.refusing:  # accepted before the listener was gone
-            self.abort()
-            return
-        server.connections_made += 1
-        self.number = server.connections_made
-        server.open.add(self)
-        server.most_open = max(server.most_open, len(server.open))
-        server.changed()
-        self.encrypted = server.implicit_tls
         if server.most_connections is not None and len(server.open) > server.most_connections:
-            self.do(Say(421, "4.7.0 too many connections", close=True), "greeting", lambda: None)
+            self.do(Say(421, "4.7.0 too many connections", close=True), "greeting")
         else:
             self.step("greeting", lambda: self.say(220, "tests.example ESMTP"))
-        self.process()
-
-    def connection_lost(self, _exc: Exception | None) -> None:
-        self.over = True
-        self.server.open.discard(self)
-        self.server.changed()
 
     def data_received(self, data: bytes) -> None:
         if self.blocked and not self.server.pipelining:
             self.violation(f"spoke before the answer: {data[:60]!r}")
-        self.buffer += data
-        self.process()
+        super().data_received(data)
 
-    def abort(self) -> None:
-        self.over = True
-        self.transport.abort()
+    def read(self) -> bool:
+        return self.content() if self.in_content else self.line()
 
-    def process(self) -> None:
-        while self.buffer and not self.blocked and not self.over:
-            if not (self.content() if self.in_content else self.line()):
-                break
-        if self.out and not self.over:
-            self.transport.write(b"".join(self.out))
-            self.out.clear()
-
-    def violation(self, what: str) -> None:
-        self.server.violations.append(f"connection {self.number}: {what}")
-
-    # Answers
+    def refused(self, step: str) -> None:
+        if step == "rcpt":
+            self.recipients.pop()
+        elif step == "content":
+            self.forget()
 
     def say(self, code: int, *lines: str) -> None:
-        for line in lines[:-1]:
-            self.out.append(f"{code}-{line}\r\n".encode())
-        self.out.append(f"{code} {lines[-1]}\r\n".encode())
-
-    def step(self, name: str, usual: Callable[[], None]) -> None:
-        """Do what the script says at this step, or the usual."""
-        action = self.server.action(name, self.recipients[-1] if self.recipients else "")
-        if action is None:
-            usual()
-        else:
-            self.do(action, name, usual)
-
-    def do(self, action: Action, name: str, usual: Callable[[], None]) -> None:
-        match action:
-            case Say(code, words, close):
-                if code < 400:
-                    before = len(self.out)
-                    usual()
-                    del self.out[before:]
-                elif name == "rcpt":
-                    self.recipients.pop()
-                elif name == "content":
-                    self.forget()
-                self.say(code, *words.split("\n"))
-                if close:
-                    self.flush()
-                    self.over = True
-                    self.transport.close()
-            case Raw(data):
-                self.out.append(data)
-            case Endless(data):
-                self.blocked = True
-                self.flush()
-                self.go_on_and_on(data * 100)
-            case Keep(then):
-                before = len(self.out)
-                usual()
-                del self.out[before:]
-                self.do(then, name, lambda: None)
-            case Drip(data, every):
-                self.blocked = True
-                self.flush()
-                self.drip(data, every)
-            case Late(seconds):
-                self.later(seconds, usual)
-            case Drop():
-                self.flush()
-                self.over = True
-                self.transport.close()
-            case Hang():
-                self.blocked = True
-
-    def flush(self) -> None:
-        self.transport.write(b"".join(self.out))
-        self.out.clear()
-
-    def drip(self, data: bytes, every: float) -> None:
-        if data and not self.over:
-            self.transport.write(data[:1])
-            self.loop.call_later(every, self.drip, data[1:], every)
-
-    def go_on_and_on(self, data: bytes) -> None:
-        """No faster than the client reads, so that nothing of it piles up here."""
-        if self.over:
-            return
-        if not self.transport.get_write_buffer_size():
-            self.transport.write(data)
-        self.loop.call_later(0.001, self.go_on_and_on, data)
-
-    def later(self, seconds: float, usual: Callable[[], None]) -> None:
-        self.loop.call_later(seconds, self.postponed(usual))
-
-    def postponed(self, usual: Callable[[], None]) -> Callable[[], None]:
-        """Read on no further until the function returned is called: it does the usual."""
-        self.blocked = True
-        self.flush()
-
-        def go_on() -> None:
-            self.blocked = False
-            if not self.over:
-                usual()
-                self.process()
-
-        return go_on
-
-    # What the client says
+        self.respond(Say(code, "\n".join(lines)).written())
 
     def line(self) -> bool:
         end = self.buffer.find(b"\r\n")
@@ -220,7 +172,7 @@ class Conversation(asyncio.Protocol):
             self.violation(f"EHLO {name}")
         server = self.server
         server.greeted_by.add(name)
-        offers = ["PIPELINING"] * server.pipelining + ["8BITMIME"] * server.eight_bit
+        offers = ["PIPELINING"] * server.pipelining + ["8BITMIME"]
         offers += [f"SIZE {server.size}"] * (server.size is not None)
         offers += ["SMTPUTF8"] * server.utf8
         offers += ["STARTTLS"] * (server.certificate is not None and not self.encrypted)
@@ -295,7 +247,7 @@ class Conversation(asyncio.Protocol):
             self.say(530, "5.7.0 authentication required")
             return
         if server.letters_per_connection is not None and self.letters >= server.letters_per_connection:
-            self.do(server.closes_with, "mail", lambda: None)
+            self.do(server.closes_with, "mail")
             return
 
         def usual() -> None:
@@ -312,7 +264,7 @@ class Conversation(asyncio.Protocol):
             return
         self.recipients.append(self.address(rest, "TO")[0])
         if (refusal := self.server.throttle()) is not None:
-            self.do(refusal, "rcpt", lambda: None)
+            self.do(refusal, "rcpt")
             return
         self.step("rcpt", lambda: self.say(250, "2.1.5 Ok"))
 
@@ -341,7 +293,7 @@ class Conversation(asyncio.Protocol):
         if not self.seen_content:
             self.seen_content = True
             before = self.over, self.blocked
-            self.step("mid-content", lambda: None)
+            self.step("mid-content", nothing)
             if (self.over, self.blocked) != before:
                 return False
         if self.buffer.startswith(b".\r\n"):
@@ -377,22 +329,16 @@ class Conversation(asyncio.Protocol):
             self.say(250, "2.0.0 Ok: queued")
             self.forget()
 
-        rate = self.server.letters_per_second
-        if self.server.holding:
-            self.server.held.append(self.postponed(lambda: self.step("content", usual)))
-            self.server.changed()
-        elif rate is None:
-            self.step("content", usual)
-        else:
-            self.server.next_slot = max(self.server.next_slot, arrived) + 1 / rate
-            self.later(self.server.next_slot - arrived, lambda: self.step("content", usual))
+        self.answer(usual)
 
     def keep(self, content: bytes, arrived: float) -> None:
         """It is taken: one letter for each recipient."""
         kept = content if self.server.keep_content else b""
         for recipient in self.recipients:
             self.server.record(
-                Received(self.sender or "", recipient, message_id(content), kept, arrived, self.number, self.parameters)
+                SmtpLetter(
+                    self.sender or "", recipient, message_id(content), kept, arrived, self.number, self.parameters
+                )
             )
         self.letters += 1
 
@@ -406,9 +352,7 @@ class Conversation(asyncio.Protocol):
     def on_quit(self, _rest: str) -> None:
         def usual() -> None:
             self.say(221, "2.0.0 Bye")
-            self.flush()
-            self.over = True
-            self.transport.close()
+            self.finish()
 
         self.step("quit", usual)
 

@@ -1,17 +1,18 @@
-"""A recording SMTP server in a thread."""
+"""A recording server in a thread, whatever it speaks."""
 
 import asyncio
+import ssl
 import threading
 import time
-from collections import Counter
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Generic, Self, TypeVar
 
-from tests.smtp_servers.certificate import Certificate
-from tests.smtp_servers.conversation import Conversation, Received
-from tests.smtp_servers.script import STEPS, Action, Say
+from tests.scripted_servers.certificate import Certificate
+from tests.scripted_servers.conversation import Conversation
+from tests.scripted_servers.script import Action
 
 try:
     import uvloop
@@ -19,6 +20,23 @@ except ImportError:
     new_event_loop = asyncio.new_event_loop
 else:
     new_event_loop = uvloop.new_event_loop
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One letter that was taken."""
+
+    sender: str
+    recipient: str
+    message_id: str
+    content: bytes
+    arrived: float
+    """time.monotonic() when all of it was read."""
+    connection: int
+    """Number of the connection, from 1."""
+
+
+Letter = TypeVar("Letter", bound=Received)
 
 
 @dataclass(slots=True)
@@ -30,63 +48,47 @@ class _Rule:
 
 
 @dataclass(slots=True, kw_only=True)
-class RecordingServer:
-    """An SMTP server on a port of its own in a thread of its own. All methods are safe from any thread."""
+class ScriptedServer(ABC, Generic[Letter]):
+    """A server on a port of its own in a thread of its own. All methods are safe from any thread."""
 
-    pipelining: bool = True
-    eight_bit: bool = True
-    utf8: bool = False
-    size: int | None = None
-    login: tuple[str, str] | None = None
-    """User and password demanded before MAIL."""
-    auth_methods: str = "PLAIN LOGIN"
-    cram_secrets: bool = False
-    """Whether it keeps passwords as CRAM-MD5 (RFC 2195) wants them; without it that refuses everybody."""
+    steps: ClassVar[tuple[str, ...]]
+    """At which a script may say something."""
+    answer_step: ClassVar[str]
+    """The one of them at which a letter that was read to its end is answered."""
+
+    host: str = "127.0.0.1"
     certificate: Certificate | None = None
-    implicit_tls: bool = False
-    """TLS from the first byte; otherwise STARTTLS is offered where there is a certificate."""
-    letters_per_connection: int | None = None
-    closes_with: Action = field(default_factory=lambda: Say(421, "4.7.0 too many letters", close=True))
-    """What the letter beyond `letters_per_connection` gets for its MAIL."""
-    most_connections: int | None = None
-    """Further ones are greeted with 421."""
+    implicit_tls: bool = True
+    """TLS from the first byte, where there is a certificate."""
     letters_per_second: float | None = None
-    most_letters_per_second: float | None = None
-    """Beyond that, letters are refused at RCPT, with what `throttles_with` says in turn."""
-    throttles_with: list[Action] = field(default_factory=lambda: [Say(451, "4.7.1 too many letters")])
-    keeps_at_dot: bool = False
-    """A letter is taken when its final dot is read, though its client may die before the answer."""
-    keep_content: bool = True
+    """Answered no faster than that."""
 
     port: int = field(init=False, default=0)
     violations: list[str] = field(init=False, default_factory=list)
     """What a client did against the protocol."""
-    greeted_by: set[str] = field(init=False, default_factory=set)
-    """The names that clients gave themselves."""
-    commands: Counter[str] = field(init=False, default_factory=Counter)
     connections_made: int = field(init=False, default=0)
     most_open: int = field(init=False, default=0)
     open: set[Conversation] = field(init=False, default_factory=set)
-    next_slot: float = field(init=False, default=0)
-    throttled: int = field(init=False, default=0)
-    """How many letters were refused for their number."""
-    _bucket: float = field(init=False, default=0)
-    _filled: float = field(init=False, default=0)
     refusing: bool = field(init=False, default=False)
     holding: bool = field(init=False, default=False)
     held: list[Callable[[], None]] = field(init=False, default_factory=list)
-    """Letters read to the final dot and not yet answered."""
-    _letters: list[Received] = field(init=False, default_factory=list)
+    """Letters read to the end and not yet answered."""
+    _next_turn: float = field(init=False, default=0)
+    _letters: list[Letter] = field(init=False, default_factory=list)
     _rules: list[_Rule] = field(init=False, default_factory=list)
     _changed: threading.Condition = field(init=False, default_factory=threading.Condition)
     _loop: asyncio.AbstractEventLoop = field(init=False)
     _thread: threading.Thread = field(init=False)
     _listener: asyncio.Server | None = field(init=False, default=None)
 
+    @abstractmethod
+    def conversation(self, loop: asyncio.AbstractEventLoop) -> Conversation:
+        """What speaks on a new connection."""
+
     # The script
 
     def always(self, step: str, action: Action, recipient: str | None = None) -> None:
-        """Do this at every such step, or at every one of a letter to that recipient (from RCPT on)."""
+        """Do this at every such step, or at every one of a letter to that recipient, once that is known."""
         self._add(step, action, recipient, None)
 
     def once(self, step: str, action: Action, recipient: str | None = None, times: int = 1) -> None:
@@ -94,13 +96,13 @@ class RecordingServer:
         self._add(step, action, recipient, times)
 
     def _add(self, step: str, action: Action, recipient: str | None, times: int | None) -> None:
-        if step not in STEPS:
+        if step not in self.steps:
             raise ValueError(f"no such step: {step}")
         with self._changed:
             self._rules.append(_Rule(step, action, recipient, times))
 
     def hold(self) -> None:
-        """Read letters to the final dot, and answer none until `release`."""
+        """Read letters to the end, and answer none until `release`."""
         self.holding = True
 
     def release(self, count: int | None = None) -> None:
@@ -112,15 +114,17 @@ class RecordingServer:
                 go_on()
             del self.held[:count]
 
-        self._call(answer)
+        self.call(answer)
 
     def behave(self) -> None:
         """Forget the script."""
         with self._changed:
             self._rules.clear()
 
+    # For the conversations
+
     def action(self, step: str, recipient: str) -> Action | None:
-        """What the script says; for the conversations."""
+        """What the script says."""
         if not self._rules:
             return None
         with self._changed:
@@ -133,33 +137,47 @@ class RecordingServer:
                     return rule.action
         return None
 
-    def throttle(self) -> Action | None:
-        """What a letter gets that is one too many; for the conversations. A tenth of a second's letters may come at
-        once."""
-        rate = self.most_letters_per_second
-        if rate is None:
-            return None
-        now = time.monotonic()
-        self._bucket = min(self._bucket + (now - self._filled) * rate, rate / 10)
-        self._filled = now
-        if self._bucket >= 1:
-            self._bucket -= 1
-            return None
-        self.throttled += 1
-        return self.throttles_with[self.throttled % len(self.throttles_with)]
-
     def scripts(self, step: str) -> bool:
         """Does the script say anything about this step?"""
         return any(rule.step == step for rule in self._rules)
 
+    def turn(self) -> float | None:
+        """Seconds until a letter that has come now may be answered; None where it need not wait."""
+        if self.letters_per_second is None:
+            return None
+        now = time.monotonic()
+        self._next_turn = max(self._next_turn, now) + 1 / self.letters_per_second
+        return self._next_turn - now
+
+    def opened(self, conversation: Conversation) -> int:
+        """Count a connection in, and give it its number."""
+        self.connections_made += 1
+        self.open.add(conversation)
+        self.most_open = max(self.most_open, len(self.open))
+        self.changed()
+        return self.connections_made
+
+    def closed(self, conversation: Conversation) -> None:
+        self.open.discard(conversation)
+        self.changed()
+
+    def record(self, letter: Letter) -> None:
+        with self._changed:
+            self._letters.append(letter)
+            self._changed.notify_all()
+
+    def changed(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
     # What was received
 
     @property
-    def letters(self) -> list[Received]:
+    def letters(self) -> list[Letter]:
         with self._changed:
             return list(self._letters)
 
-    def wait_for(self, count: int, timeout: float = 10) -> list[Received]:
+    def wait_for(self, count: int, timeout: float = 10) -> list[Letter]:
         """The letters, as soon as there are so many; raises TimeoutError after that many seconds."""
         self.wait_until(
             lambda: len(self._letters) >= count, timeout, lambda: f"{len(self._letters)} of {count} letters"
@@ -174,20 +192,11 @@ class RecordingServer:
             if not self._changed.wait_for(holds, timeout):
                 raise TimeoutError(what())
 
-    def record(self, letter: Received) -> None:
-        with self._changed:
-            self._letters.append(letter)
-            self._changed.notify_all()
-
-    def changed(self) -> None:
-        with self._changed:
-            self._changed.notify_all()
-
     # Coming and going
 
     def __enter__(self) -> Self:
         self._loop = new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="smtp server", daemon=True)
+        self._thread = threading.Thread(target=self._loop.run_forever, name=type(self).__name__, daemon=True)
         self._thread.start()
         self.listen()
         return self
@@ -203,11 +212,13 @@ class RecordingServer:
 
     def listen(self) -> None:
         """Take connections, on the same port as before."""
-        tls = self.certificate.of_server() if self.certificate is not None and self.implicit_tls else None
+        tls: ssl.SSLContext | None = None
+        if self.certificate is not None and self.implicit_tls:
+            tls = self.certificate.of_server()
 
         async def start() -> asyncio.Server:
             return await self._loop.create_server(
-                lambda: Conversation(self, self._loop), "127.0.0.1", self.port, backlog=1000, ssl=tls
+                lambda: self.conversation(self._loop), self.host, self.port, backlog=1000, ssl=tls
             )
 
         self.refusing = False
@@ -219,7 +230,7 @@ class RecordingServer:
         """Refuse new connections until `listen`; the open ones stay."""
         self.refusing = True
         if self._listener is not None:
-            self._call(self._listener.close)
+            self.call(self._listener.close)
             self._listener = None
 
     def drop_connections(self) -> None:
@@ -229,9 +240,11 @@ class RecordingServer:
             for conversation in list(self.open):
                 conversation.abort()
 
-        self._call(drop)
+        self.call(drop)
 
-    def _call(self, function: Callable[[], object]) -> None:
+    def call(self, function: Callable[[], object]) -> None:
+        """Do this in the server's thread."""
+
         async def call() -> None:
             function()
 
