@@ -1,19 +1,23 @@
 """Letters and servers for the tests of the providers."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
 
 from dispatcher.providers import pool
 from dispatcher.providers.base import Letter, Receipt
+from dispatcher.providers.errors import Unavailable
+from dispatcher.providers.loop_provider import LoopProvider
 from dispatcher.providers.smtp import SmtpProvider
 from dispatcher.providers.url import SmtpConfig
 from tests import needs
 from tests.scripted_servers import Certificate, SmtpServer
+from tests.timing import NotInTime
 
-TIMEOUT = 0.5
-"""Seconds for each step, where a test does not say otherwise."""
+TIMEOUT = 10
+"""Seconds for each step, more than a busy machine needs; a test that waits until they are over says a short limit."""
 
 
 def letter(number: int = 1, recipient: str = "", content: bytes | None = None) -> Letter:
@@ -37,6 +41,22 @@ def drain(source: Iterator[Receipt], into: list[Receipt]) -> None:
     """Receipt by receipt, so that those before an error are kept."""
     for receipt in source:
         into.append(receipt)  # noqa: PERF402
+
+
+def connected(provider: LoopProvider) -> int:
+    """How many connections the provider knows of: it learns a little after the service that one is lost."""
+    return len(provider._pool()._connections)
+
+
+@contextmanager
+def dialled_in_time() -> Iterator[None]:
+    """A short limit is meant for the letter: where the dial does not keep to it, the machine is busy."""
+    try:
+        yield
+    except Unavailable as error:
+        if "in time" in str(error):
+            raise NotInTime(str(error)) from error
+        raise
 
 
 @pytest.fixture

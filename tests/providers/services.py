@@ -13,6 +13,7 @@ from dispatcher.providers import memory
 from dispatcher.providers.base import Outcome, Provider
 from dispatcher.providers.errors import Unavailable
 from dispatcher.providers.http import HttpProvider
+from dispatcher.providers.loop_provider import LoopProvider
 from dispatcher.providers.smtp import SmtpProvider
 from dispatcher.providers.url import HttpConfig, SmtpConfig
 from tests.scripted_servers import Answer, HttpServer, Say, ScriptedServer, SmtpServer
@@ -38,6 +39,9 @@ class Service(Protocol):
 
     def wait_held(self, count: int) -> None:
         """After `hold`: until so many letters have come, answered since or not."""
+
+    def waiting(self) -> int:
+        """How many lanes wait for a connection."""
 
     def release(self, count: int | None = None) -> None:
         """Answer so many of those held, or all and hold no more."""
@@ -69,6 +73,9 @@ class InMemory:
     def wait_held(self, count: int) -> None:
         self.memory.wait_for(count)
 
+    def waiting(self) -> int:
+        return self.memory._lanes.waiting
+
     def release(self, count: int | None = None) -> None:
         self.memory.release(count)
 
@@ -82,6 +89,8 @@ class InMemory:
 class Scripted:
     """A server of ours; its protocol adds the provider, and how it refuses."""
 
+    provider: LoopProvider
+
     def __init__(self, server: ScriptedServer[Any]) -> None:
         self.server = server
 
@@ -93,6 +102,9 @@ class Scripted:
 
     def wait_held(self, count: int) -> None:
         self.server.wait_until(lambda: len(self.server.held) + len(self.server.letters) >= count)
+
+    def waiting(self) -> int:
+        return self.provider._pool().lanes.waiting
 
     def release(self, count: int | None = None) -> None:
         self.server.release(count)
@@ -110,7 +122,7 @@ class Pipelined(Scripted):
 
     def __init__(self, server: SmtpServer) -> None:
         super().__init__(server)
-        self.provider: Provider = SmtpProvider(SmtpConfig("127.0.0.1", server.port, connections=CONNECTIONS, timeout=5))
+        self.provider = SmtpProvider(SmtpConfig("127.0.0.1", server.port, connections=CONNECTIONS, timeout=5))
 
     def refuse(self, recipient: str, outcome: Outcome) -> None:
         self.server.always("rcpt", Say(self.codes[outcome], "refused"), recipient)
@@ -124,7 +136,7 @@ class OverHttp(Scripted):
         config = HttpConfig(
             "http", "127.0.0.1", server.port, server.path, server.token or "", connections=CONNECTIONS, timeout=5
         )
-        self.provider: Provider = HttpProvider(config)
+        self.provider = HttpProvider(config)
 
     def refuse(self, recipient: str, outcome: Outcome) -> None:
         self.server.always("answer", Answer(self.codes[outcome], {"error": {"message": "refused"}}), recipient)
@@ -169,7 +181,7 @@ class WithoutPipelining:
             self.port: int = probe.getsockname()[1]
         self.away = True
         self.come_back()
-        self.provider: Provider = SmtpProvider(SmtpConfig("127.0.0.1", self.port, connections=CONNECTIONS, timeout=5))
+        self.provider = SmtpProvider(SmtpConfig("127.0.0.1", self.port, connections=CONNECTIONS, timeout=5))
 
     def received(self) -> list[str]:
         return list(self.handler.recipients)
@@ -182,8 +194,11 @@ class WithoutPipelining:
 
     def wait_held(self, count: int) -> None:
         with self.handler.changed:
-            if not self.handler.changed.wait_for(lambda: self.handler.held >= count, 5):
+            if not self.handler.changed.wait_for(lambda: self.handler.held >= count, 10):
                 raise TimeoutError("the letters did not come")
+
+    def waiting(self) -> int:
+        return self.provider._pool().lanes.waiting
 
     def release(self, count: int | None = None) -> None:
         self.handler.allowed = count or 0

@@ -67,7 +67,7 @@ def http_words(answer: Any, token: str = TOKEN, path: str = f"/hooks/{KEY}") -> 
     said = ""
     with HttpServer(path=path) as server:
         server.always("answer", answer)
-        provider = HttpProvider(HttpConfig("http", "127.0.0.1", server.port, path, token, connections=1, timeout=2))
+        provider = HttpProvider(HttpConfig("http", "127.0.0.1", server.port, path, token, connections=1, timeout=10))
         try:
             drain(provider.deliver([letter(1)]), receipts)
         except ProviderError as error:
@@ -128,7 +128,7 @@ def test_the_password_is_not_told_by_a_service_that_repeats_the_login_it_refuses
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=serve, args=(listener,), daemon=True).start()
-        config = SmtpConfig("127.0.0.1", listener.getsockname()[1], user="us", password=password, timeout=2)
+        config = SmtpConfig("127.0.0.1", listener.getsockname()[1], user="us", password=password, timeout=10)
         provider = SmtpProvider(config)
         with pytest.raises(Misconfigured) as caught:
             list(provider.deliver([letter(1)]))

@@ -7,8 +7,9 @@ import pytest
 from dispatcher.providers.base import About, Letter, Outcome, Receipt
 from dispatcher.providers.errors import Misconfigured
 from dispatcher.providers.smtp import SmtpProvider
-from tests.providers.conftest import letter, letters
+from tests.providers.conftest import TIMEOUT, dialled_in_time, letter, letters
 from tests.scripted_servers import Drip, Drop, Hang, Late, Raw, Say, SmtpServer
+from tests.timing import in_time
 
 STEPS = ("mail", "rcpt", "data", "content")
 
@@ -70,7 +71,9 @@ def test_no_readable_answer_is_temporary_before_the_content_and_unknown_after(
     either: SmtpServer, provider_of: Callable[..., SmtpProvider], step: str, action: Drop
 ) -> None:
     either.once(step, action)
-    receipt = deliver_one(provider_of(either, timeout=0.25))
+    waits = isinstance(action, Hang | Drip)
+    with dialled_in_time():
+        receipt = deliver_one(provider_of(either, timeout=0.25 if waits else TIMEOUT))
     assert receipt.outcome is (Outcome.UNKNOWN if step == "content" else Outcome.TEMPORARY)
     assert receipt.code is None
     assert receipt.answer
@@ -103,13 +106,15 @@ def test_a_service_that_answers_every_step_slowly_is_ended_by_the_letters_own_li
     server.pipelining = False
     for step in STEPS:
         server.always(step, Late(0.15))
-    assert deliver_one(provider_of(server, timeout=0.25)).outcome is Outcome.ACCEPTED
+    with dialled_in_time():
+        assert deliver_one(provider_of(server, timeout=0.5)).outcome is Outcome.ACCEPTED
     server.behave()
     for step in STEPS:
         server.always(step, Late(0.4))
-    receipt = deliver_one(provider_of(server, timeout=0.25))
+    with dialled_in_time():
+        receipt = deliver_one(provider_of(server, timeout=0.25))
     assert receipt.outcome is Outcome.TEMPORARY
-    assert receipt.duration < 5 * 0.25 + 0.1
+    in_time(receipt.duration, 5 * 0.25 + 0.1)
 
 
 def test_a_refused_recipient_with_data_accepted_gets_a_single_dot_and_no_letter(
@@ -146,6 +151,7 @@ def test_a_demand_for_another_login_is_raised_and_the_letter_is_returned(
         next(iterator)
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_kept_connection_that_the_service_closed_costs_no_letter(
     either: SmtpServer, provider_of: Callable[..., SmtpProvider]
 ) -> None:
@@ -159,6 +165,7 @@ def test_a_kept_connection_that_the_service_closed_costs_no_letter(
     assert [received.message_id for received in either.letters] == [f"{n}@letters.example" for n in (1, 2, 3)]
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_letter_is_tried_on_another_connection_only_once(
     server: SmtpServer, provider_of: Callable[..., SmtpProvider]
 ) -> None:
