@@ -1,6 +1,6 @@
-"""The audit log: who did what to whom, when, from where and why. It is added to, and never changed.
+"""The audit log: who did what to whom, when, from where and why. Entries are added, and never changed.
 
-Plain values, no references: an entry says the same when its actor or its subject are long gone. A trigger refuses
+Plain values, no references: an entry says the same when its actor or its object are long gone. A trigger refuses
 changes (see the migration).
 """
 
@@ -70,16 +70,17 @@ class AuditEntry(models.Model):
         return f"{self.actor_address}: {self.action} {self.label}"
 
 
-def write(action: AuditAction, by: User, thing: Any, person: str, *, address: str = "", reason: str = "") -> AuditEntry:
-    """Note that `by` did `action` to `thing`, which is the person's with the address `person`; in the caller's
-    transaction. `address` is the IP address it was done from.
+def write(action: AuditAction, by: User, obj: Any, person: str, *, address: str = "", reason: str = "") -> AuditEntry:
+    """Record that `by` did `action` to `obj`, which belongs to the person with the address `person`.
+
+    Written in the caller's transaction. `address` is the IP address of the request.
     """
     return _add(
         action,
         by,
-        kind=AuditKind(thing._meta.model_name),
-        object_id=thing.pk,
-        label=str(getattr(thing, "full_name", "") or thing)[:250],
+        kind=AuditKind(obj._meta.model_name),
+        object_id=obj.pk,
+        label=str(getattr(obj, "full_name", "") or obj)[:250],
         person_address=person,
         from_address=address[:64],
         reason=reason,
@@ -87,7 +88,7 @@ def write(action: AuditAction, by: User, thing: Any, person: str, *, address: st
 
 
 def write_of_job(action: AuditAction, by: User, job: str, *, address: str = "", reason: str = "") -> AuditEntry:
-    """The same of a job of the queue, which is nobody's and has no number."""
+    """Record that `by` did `action` to a job of the queue, which belongs to nobody and has no number."""
     return _add(
         action,
         by,

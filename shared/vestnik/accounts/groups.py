@@ -1,4 +1,4 @@
-"""The groups of an installation: made by migrate, with exactly these permissions."""
+"""The groups of an installation: migrate makes them, with exactly these permissions."""
 
 from typing import Any
 

@@ -1,11 +1,11 @@
-"""Forms that are sent twice, by a double click, a second tab or a page loaded again: what they make is made once."""
+"""Forms that are sent twice, by a double click, a second tab or a reloaded page: what they create is created once."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from django.conf import settings
 from django.db import connection, models, transaction
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from vestnik.accounts.models import User
 
 KEPT = timedelta(days=1)
-"""How long a form may lie open, sent once, and still not make its thing again."""
+"""How long a form that was sent once may be open, and still not create its object again."""
 
 
 class Submission(models.Model):
-    """That a user sent the form with this key, and where it led."""
+    """A form with this key that a user sent, and where it led."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", db_index=False)
     key = models.UUIDField()  # made with the form, one for each time it is shown
@@ -39,22 +39,31 @@ class Submission(models.Model):
         return f"{self.user_id}/{self.key}"
 
 
-def run_once(user: User, key: uuid.UUID, do: Callable[[], str]) -> tuple[str, bool]:
-    """Do what the user's form asks for, unless it was sent before: where it led, and whether it was done by this call.
+class Outcome(NamedTuple):
+    """What came of a form."""
 
-    `do` creates something and returns what leads to it. If it raises, nothing of it stays, and the form can be sent
+    address: str
+    """Where it led, when it was sent first: what `do` returned."""
+    is_first: bool
+    """Whether this call did it."""
+
+
+def run_once(user: User, key: uuid.UUID, do: Callable[[], str]) -> Outcome:
+    """Do what the user's form asks for, unless it was sent before; return where it led.
+
+    `do` creates an object and returns what leads to it. If it raises, nothing of it stays, and the form can be sent
     again. A form that is sent a second time while the first is at work waits for it: the unique index sees to that.
     """
     with transaction.atomic():
         if _is_first(user, key):
             address = do()
             Submission.objects.filter(user=user, key=key).update(address=address)
-            return address, True
-    return Submission.objects.values_list("address", flat=True).get(user=user, key=key), False
+            return Outcome(address, True)
+    return Outcome(Submission.objects.values_list("address", flat=True).get(user=user, key=key), False)
 
 
 def prune() -> None:
-    """Forget submissions of forms that nobody sends any more."""
+    """Delete submissions of forms that are older than KEPT."""
     Submission.objects.filter(at__lt=Now() - KEPT).delete()
 
 

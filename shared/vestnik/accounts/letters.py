@@ -17,12 +17,12 @@ from django.utils.translation import gettext_lazy as _
 from vestnik import fields
 
 GIVE_UP_AFTER = timedelta(days=3)
-"""A letter that could not be handed over so long after it was written is of no use any more: its links are dead."""
+"""How long after a letter was written it is still handed over: later its links are dead."""
 
 SUBJECT_LENGTH = 250
 
 COUNTED = timedelta(days=1)
-"""So long a letter counts among those to its address."""
+"""How long a letter counts among those to its address."""
 
 
 class AccountLetterState(models.TextChoices):
@@ -79,7 +79,7 @@ class AccountLetter(models.Model):
             models.Index(fields=["due_at", "id"], name="account_letter_queued", condition=Q(state="queued")),
             # The tick: what was queued for too long. Like the others a short one, whatever the number of records.
             models.Index(fields=["created_at"], name="account_letter_waiting", condition=Q(state="queued")),
-            # The tick: what a process that died has left behind.
+            # The tick: what a process that died had in hand.
             models.Index(fields=["claimed_at"], name="account_letter_in_hand", condition=Q(state="sending")),
             # How many letters an address had lately.
             models.Index(
@@ -98,5 +98,5 @@ class AccountLetter(models.Model):
 
 
 def recipient_key(address: str) -> int:
-    """What tells whether a letter went to this address, and not to which it went: a keyed hash."""
+    """Return a keyed hash of the address: it tells whether two letters went to one address, and not to which."""
     return int.from_bytes(salted_hmac(__name__, address, algorithm="sha256").digest()[:8], signed=True)

@@ -1,4 +1,4 @@
-"""Django's way out for mail: every letter it writes is stored here, and the dispatcher hands it over."""
+"""Django's e-mail backend: every letter that Django writes is stored here, and the dispatcher hands it over."""
 
 import copy
 import logging
@@ -30,10 +30,10 @@ class EmailBackend(BaseEmailBackend):
     """Stores letters, in the caller's transaction if there is one, and hints at them on commit."""
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
-        """Store one letter for each recipient; how many messages have at least one.
+        """Store one letter for each recipient; return how many messages have at least one.
 
-        An address that no letter can be sent to is left out, with a line in the log. Raises BadHeaderError for a
-        line break in a header, and then nothing is stored.
+        An address that no letter can be sent to is logged and left out. Raises BadHeaderError for a line break in a
+        header, and then nothing is stored.
         """
         letters = [list(_letters(message)) for message in email_messages]
         stored = AccountLetter.objects.bulk_create(letter for of_message in letters for letter in of_message)
@@ -60,8 +60,9 @@ def _letters(message: EmailMessage) -> Iterator[AccountLetter]:
 
 
 def _is_taken(recipient: str, found: dict[str, bool]) -> bool:
-    """Whether it may stand in the header; its normalised address joins those `found`. People with accounts have
-    addresses that any mail service takes.
+    """Say whether the recipient may stand in the header; its normalised address is added to those `found`.
+
+    Accounts have addresses that any mail service takes.
     """
     try:
         found[addresses.normalise(parseaddr(recipient)[1], ascii_only=True)] = True
@@ -72,9 +73,10 @@ def _is_taken(recipient: str, found: dict[str, bool]) -> bool:
 
 
 def _content(message: EmailMessage, key: str) -> bytes:
-    """The message as it goes over the wire: from the installation, 7-bit, with CRLF line ends.
+    """Return the message as it goes over the wire: from the installation, 7-bit, with CRLF line ends.
 
-    Django writes the texts. The headers that people see are ours: its own begin with an empty line where they are long.
+    Django writes the texts. The headers that people see are ours: Django's begin with an empty line where they are
+    long.
     """
     ours = copy.copy(message)
     # Named here, so that Django does not ask the DNS for this host's name to make a Message-ID.
@@ -99,6 +101,6 @@ def _content(message: EmailMessage, key: str) -> bytes:
 
 
 def _person(recipient: str) -> tuple[str, str]:
-    """The name and the address of a recipient as Django has it."""
+    """Return the name and the address of a recipient as Django writes it."""
     name, address = parseaddr(recipient)
     return name, address if address.isascii() else addresses.normalise(address)

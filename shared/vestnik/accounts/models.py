@@ -25,10 +25,10 @@ __all__ = ["AccountLetter", "AuditEntry", "Share", "Submission", "User", "UserMa
 
 
 class UserManager(BaseUserManager["User"]):
-    """Makes users. Whoever is made here, and not by signing up, counts as confirmed."""
+    """Makes users. Those made here, and not by signing up, count as confirmed."""
 
     def create_user(self, email: str, password: str | None = None, **extra: Any) -> User:
-        """A confirmed user; raises ValidationError for a bad or taken address."""
+        """Create a confirmed user; raises ValidationError for a bad or taken address."""
         user = self.model(email=email, **{"confirmed_at": timezone.now(), **extra})
         user.set_password(password)
         user.full_clean()
@@ -36,7 +36,7 @@ class UserManager(BaseUserManager["User"]):
         return user
 
     def create_superuser(self, email: str, password: str | None = None, **extra: Any) -> User:
-        """A user who may do everything."""
+        """Create a user who may do everything; raises ValidationError for a bad or taken address."""
         return self.create_user(email, password, **{"is_staff": True, "is_superuser": True, **extra})
 
     def get_by_natural_key(self, username: str | None) -> User:
@@ -94,6 +94,7 @@ class User(GuardianUserMixin, AbstractBaseUser, PermissionsMixin):
 
     @property
     def is_confirmed(self) -> bool:
+        """Whether the user has confirmed their address."""
         return self.confirmed_at is not None
 
     @property
@@ -111,7 +112,7 @@ class User(GuardianUserMixin, AbstractBaseUser, PermissionsMixin):
         return frozenset(self.groups.values_list("name", flat=True))
 
     def _get_session_auth_hash(self, secret: Any = None) -> str:
-        """What a session must know to be this user's: Django drops those that know what was before."""
+        """Return what a session must hold to be this user's: Django ends sessions that hold an older one."""
         known = f"{self.sessions_from}:{self.password}"
         return salted_hmac("vestnik.accounts.sessions", known, secret=secret, algorithm="sha256").hexdigest()
 

@@ -1,4 +1,4 @@
-"""What passwords are refused for, in sentences of our own where Django's cannot be said in every language."""
+"""Why passwords are refused, in sentences of our own where Django's cannot be translated into every language."""
 
 from django.contrib.auth.password_validation import UserAttributeSimilarityValidator
 from django.utils.translation import gettext as _

@@ -18,22 +18,22 @@ class ShareLevel(models.TextChoices):
 
 
 class Share(models.Model):
-    """That an owner shares a thing with whoever reads an address, whether or not they have an account by now."""
+    """An object that its owner shares with whoever has an address, whether or not they have an account by now."""
 
     Level = ShareLevel
 
     was_there = False
-    """Whether it said just this before somebody shared the thing (`sharing.share`); not kept."""
+    """Whether the share existed at this level before (`sharing.share` sets it); not stored."""
 
     content_type = models.ForeignKey(
         ContentType, models.CASCADE, related_name="+", db_index=False, verbose_name=_("kind")
     )
     object_id = models.BigIntegerField(_("number"))
-    thing = GenericForeignKey()
+    shared = GenericForeignKey()
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("owner"))
     address = fields.AddressField(_("e-mail"), ascii_only=True)
     level = models.CharField(_("level"), max_length=4, choices=Level.choices, default=Level.VIEW)
-    # Who took it; never shown, for it tells who is registered. The address may be another's by now.
+    # Who received it; never shown, for it tells who is registered. By now the address may belong to somebody else.
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, editable=False, related_name="+", verbose_name=_("user")
     )
@@ -43,12 +43,12 @@ class Share(models.Model):
         verbose_name = _("share")
         verbose_name_plural = _("shares")
         constraints = [
-            # Also serves the page of a thing: with whom it is shared.
+            # Also finds with whom an object is shared, for its page.
             models.UniqueConstraint(fields=["content_type", "object_id", "address"], name="share_once"),
             models.CheckConstraint(condition=models.Q(level__in=["view", "edit"]), name="share_level"),
         ]
         indexes = [
-            # Whoever confirms an address: what waits for it.
+            # Finds what waits for an address when somebody confirms it.
             models.Index(fields=["address"], name="share_waiting", condition=models.Q(user=None)),
         ]
 

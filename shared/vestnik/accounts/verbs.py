@@ -1,4 +1,6 @@
-"""What people do with their own account, and what is noted of them. Bad input is a ValidationError, keyed by field."""
+"""What people do with their own account, and what is recorded of them. Bad input is a ValidationError, keyed by
+field.
+"""
 
 from datetime import timedelta
 
@@ -9,7 +11,7 @@ from django.db.models.functions import Now
 from vestnik.accounts.models import User
 
 SEEN_EVERY = timedelta(minutes=5)
-"""How old `last_seen_at` may be before a page writes it anew."""
+"""How old `last_seen_at` may be before a page writes it again."""
 
 
 def save_profile(user: User, *, full_name: str, language: str, time_zone: str) -> User:
@@ -23,20 +25,20 @@ def save_profile(user: User, *, full_name: str, language: str, time_zone: str) -
 
 
 def note_seen(user: User) -> None:
-    """Note that the user is here, unless it was noted a moment ago."""
+    """Record that the user is here, unless that was recorded within SEEN_EVERY."""
     stale = Q(last_seen_at=None) | Q(last_seen_at__lt=Now() - SEEN_EVERY)
     User.objects.filter(stale, pk=user.pk).update(last_seen_at=Now())
 
 
 def join(user: User, group: str) -> bool:
-    """Put the user in the group of this name (`accounts.groups`); False if they were in it."""
+    """Put the user in the group of this name (`accounts.groups`); return False if they were in it already."""
     was = user.groups.filter(name=group).exists()
     user.groups.add(Group.objects.get(name=group))
     return not was
 
 
 def leave(user: User, group: str) -> bool:
-    """Take the user out of the group of this name; False if they were not in it."""
+    """Take the user out of the group of this name; return False if they were not in it."""
     was = user.groups.filter(name=group).exists()
     user.groups.remove(Group.objects.get(name=group))
     return was
