@@ -1,4 +1,4 @@
-"""Which public pages show a post: those are made anew when it changes, and no others."""
+"""The public pages that show a post: those are fetched again when it changes, and no others."""
 
 from __future__ import annotations
 
@@ -15,22 +15,21 @@ ON_A_PAGE = 12
 """Posts on one page of the blog."""
 
 REFRESHED = 10
-"""Pages of the list, from the first, that are fetched anew. Copies of those behind live to the end of their second: few
-read so far, and the web would be at each change for seconds."""
+"""Pages of the list, from the first, that are fetched again. Copies of later ones live to the end of their second: few
+people read so far, and each change would keep the web busy for seconds."""
 
 SOON = timedelta(seconds=5)
-"""A post that appears within this time may have appeared, as it was, before a change of it is committed."""
+"""A post due within this time may have appeared unchanged before its change is committed."""
 
 Change = tuple[Post | None, Post | None]
-"""A post before and after; None where there was none, or is none any more."""
+"""A post before and after; None where it did not exist yet, or does not any more."""
 
 
 def touched(changes: Iterable[Change]) -> list[str]:
-    """The paths of the pages that differ after these changes, asked once they are written; most looked at first.
+    """Return the paths of the pages that these changes affect, the most visited first; call it once they are written.
 
-    Of the pages of a list those on which a post is another or stands elsewhere. All of them if their number changed,
-    and if a post waits that will appear sooner than anybody knew: copies expire when the next one does. But none behind
-    the first REFRESHED.
+    Of the pages of a list, those on which a post changed or moved. All of them if their number changed, or if a post
+    will appear sooner than was known: copies expire when the next one does. But none after the first REFRESHED.
     """
     changes, now = list(changes), clock.now()
     shown = [(_shown(before, now), _shown(after, now)) for before, after in changes]
@@ -61,7 +60,7 @@ def _shown(post: Post | None, now: datetime) -> Post | None:
 
 
 def _comes_sooner(before: Post | None, after: Post, now: datetime) -> bool:
-    """Whether the post waits for its date, and did not wait for the same or a sooner one."""
+    """Say whether the post waits for its date, and was not known to wait for the same or a sooner one."""
     if after.draft or after.publish_at is None or after.publish_at <= now:
         return False
     known = None if before is None or before.draft else before.publish_at
@@ -73,8 +72,10 @@ def _comes_soon(post: Post, now: datetime) -> bool:
 
 
 def _pages(shown: list[Change]) -> range:
-    """The touched pages. Before the highest place of a post that is another, and behind the lowest, nothing changed;
-    but what is behind moves if posts came or went.
+    """Return the affected pages.
+
+    Pages before the newest and after the oldest changed post stay the same; but those after it change if posts came or
+    went.
     """
     places = [(post.publish_at, post.pk) for change in shown for post in change if post and post.publish_at]
     if not places:

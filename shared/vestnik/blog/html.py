@@ -1,6 +1,7 @@
 """What a post's HTML may be made of, and how its pictures are shown.
 
-Stored is simple HTML that nh3 has cleaned: each tag well formed, each value between double quotes, no "<" within one.
+What is stored is simple HTML that nh3 has cleaned: each tag well formed, each value between double quotes, no "<"
+within one.
 """
 
 from __future__ import annotations
@@ -33,21 +34,21 @@ NUMBERS = {"width", "height", "start", "colspan", "rowspan"}
 MOST_READINGS = 10
 
 SIZES = "(min-width: 48rem) 45rem, 100vw"
-"""How wide browsers are told that pictures in a text are shown."""
+"""The width of pictures in a text, as browsers are told."""
 
 IMG = re.compile(r"<img\b([^>]*)>")
 VALUE = re.compile(r'([a-z]+)="([^"]*)"')
 OWN = re.compile(r"blog/([0-9a-f]{32})/([1-9][0-9]{0,4})\.(?:jpg|webp)")
-FIRST_LINES = re.compile(r"<pre>\n+")  # each time a browser or nh3 reads them, one is gone
+FIRST_LINES = re.compile(r"<pre>\n+")  # browsers and nh3 drop one at each reading
 TAG = re.compile(r"<[^>]*>")
 UNSEEN = str.maketrans("", "", "\u200b\u200c\u200d\u2060\ufeff\u00ad")
 
 
 def clean(html: str) -> str:
-    """The HTML without scripts, handlers, styles, frames, foreign schemes and others' pictures.
+    """Return the HTML without scripts, handlers, styles, frames, foreign schemes and others' pictures.
 
-    What was cleaned stays as it is when it is cleaned again: tags that stood where they may not are moved by whoever
-    reads them, in rare cases once more at the next reading.
+    Cleaned HTML stays as it is when it is cleaned again: parsers move tags that stand where they may not, in rare cases
+    once more at the next reading.
     """
     for _reading in range(MOST_READINGS):
         cleaned = _cleaned(html)
@@ -63,17 +64,19 @@ def is_empty(content: str) -> bool:
 
 
 def pictures(content: str) -> set[str]:
-    """The keys of the pictures that cleaned HTML shows."""
+    """Return the keys of the pictures that cleaned HTML shows."""
     return {own[1] for img in IMG.finditer(content) if (own := _own(_values(img[1])))}
 
 
-def with_sizes(content: str, kept: Mapping[str, Picture]) -> str:
-    """Cleaned HTML with each picture in its largest form and with its size; without those not in `kept`, by key."""
+def with_sizes(content: str, known: Mapping[str, Picture]) -> str:
+    """Return cleaned HTML with each picture in its largest form and with its size; those not in `known`, by key, are
+    left out.
+    """
 
     def sized(img: re.Match[str]) -> str:
         values = _values(img[1])
         own = _own(values)
-        picture = kept.get(own[1]) if own else None
+        picture = known.get(own[1]) if own else None
         if picture is None:
             return ""
         source, alt = picture.address(picture.width), values.get("alt", "")
@@ -83,7 +86,7 @@ def with_sizes(content: str, kept: Mapping[str, Picture]) -> str:
 
 
 def responsive(content: str) -> str:
-    """A post's text as pages show it: each picture in all its widths, as WebP and JPEG, loaded when it comes near."""
+    """Return a post's text as pages show it: each picture in all its widths, as WebP and JPEG, loaded lazily."""
     return IMG.sub(_responsive, content)
 
 
@@ -107,7 +110,7 @@ def _values(attributes: str) -> dict[str, str]:
 
 
 def _own(values: Mapping[str, str]) -> re.Match[str] | None:
-    """The match of OWN, if the image's address is a picture of ours."""
+    """Return the match of OWN, if the image's address is a picture of ours."""
     source = values.get("src", "")
     base = settings.MEDIA_URL
     return OWN.fullmatch(source, len(base)) if source.startswith(base) else None

@@ -1,7 +1,7 @@
-"""From a file that somebody uploaded to a picture of the blog: looked at, made anew, kept in several widths.
+"""From an uploaded file to a picture of the blog: checked, encoded again, stored in several widths.
 
-What a file is says its content, not its name. Nothing of it is kept but what can be seen: the pixels are encoded anew,
-so that neither places and names in metadata nor what else hides in a file gets to anybody.
+A file's kind is told by its content, not by its name. Only what can be seen is stored: the pixels are encoded again, so
+that neither places and names in metadata nor anything else hidden in a file reaches anybody.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from vestnik.blog.models import WIDTHS, Picture, file_name, widths
 MOST_BYTES = 20 << 20
 MOST_PIXELS = 40_000_000
 MOST_TIMES_LONGER = 8
-"""One side than the other: what is longer is no picture to look at, and WebP holds but 16,383 pixels a side."""
+"""How many times longer one side may be than the other: WebP holds only 16,383 pixels a side."""
 
 MOST_MARKERS = 500
-"""In a JPEG. Photographs have dozens. Each may take a pass over all pixels: a small file of many takes hours."""
+"""Markers in a JPEG. Photographs have dozens. Each may take a pass over all pixels: many of them take hours."""
 
 MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")  # none of those that stand among pixels
 END_OF_JPEG = b"\xd9"
@@ -43,24 +43,24 @@ FORMATS = ["JPEG", "PNG", "WEBP"]
 QUALITY = 82
 
 FOREIGN = {b"GIF8": "GIF", b"BM": "BMP", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"%PDF": "PDF", b"PK\x03\x04": "ZIP"}
-"""How files begin that people may take for pictures that can be shown here."""
+"""Beginnings of files that people may take for pictures, but that cannot be shown here."""
 
 BRANDS = {b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIC", b"avif": "AVIF"}
-"""What telephones make, by what stands after "ftyp"."""
+"""Formats of telephones, by what follows "ftyp"."""
 
-# What Pillow says where a file is damaged, or made to do damage.
+# What Pillow raises where a file is damaged, or made to do damage.
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
 
 SRGB = ImageCms.createProfile("sRGB")
 
 PATIENCE_SECONDS = 5
-"""How long an upload waits for others: it keeps a thread of the web, which has people to serve."""
+"""How long an upload waits for others: it occupies a thread of the web meanwhile."""
 
-_one_at_a_time = threading.Lock()  # forty million pixels are hundreds of megabytes while they are looked at
+_one_at_a_time = threading.Lock()  # forty million pixels are hundreds of megabytes while they are decoded
 
 
 class Upload(Protocol):
-    """What Django's forms call a file."""
+    """The part of Django's uploaded files that is used here."""
 
     size: int | None
 
@@ -69,9 +69,10 @@ class Upload(Protocol):
 
 
 def store(upload: Upload | IO[bytes]) -> Picture:
-    """The picture made of the file; the same one where it is here already. Raises ValidationError, one sentence.
+    """Return the picture made of the file; the same one if it is stored already. Raises ValidationError with one
+    sentence.
 
-    An image that is lying on its side by its own account (EXIF) is turned up. It is kept in sRGB, without metadata.
+    An image that lies on its side by its EXIF data is turned upright. It is stored in sRGB, without metadata.
     """
     if not _one_at_a_time.acquire(timeout=PATIENCE_SECONDS):
         raise ValidationError(_("Other pictures are being made ready; try again in a moment."), code="busy")
@@ -85,12 +86,12 @@ def store(upload: Upload | IO[bytes]) -> Picture:
 
 @transaction.atomic
 def _kept(files: dict[tuple[int, str], bytes], width: int, height: int) -> Picture:
-    """The picture with its files; neither it nor they, if one cannot be written."""
+    """Store the picture with its files; neither is stored if one file cannot be written."""
     key = hashlib.sha256(files[width, "webp"]).hexdigest()[:32]
     locks.wait(locks.PICTURE + key)
     picture, new = Picture.objects.get_or_create(key=key, defaults={"width": width, "height": height})
     if new:
-        remove_files(picture)  # of somebody who was stopped in the middle
+        remove_files(picture)  # of an upload that was interrupted
         try:
             for (each, kind), content in files.items():
                 default_storage.save(file_name(key, each, kind), ContentFile(content))
@@ -109,6 +110,7 @@ def remove_files_unless_kept(picture: Picture) -> None:
 
 
 def remove_files(picture: Picture) -> None:
+    """Remove the files of a picture from the storage."""
     for width in picture.widths:
         for kind in ("webp", "jpg"):
             default_storage.delete(file_name(picture.key, width, kind))
@@ -117,7 +119,7 @@ def remove_files(picture: Picture) -> None:
 
 
 def _opened(upload: Any) -> Image.Image:
-    """The image upright in sRGB, at most as wide as is kept, without metadata."""
+    """Return the image upright in sRGB, at most as wide as is kept, without metadata."""
     content = _content(upload)
     if _has_too_many_markers(content.getvalue()):
         raise _damaged()
@@ -149,7 +151,7 @@ def _content(upload: Any) -> BytesIO:
 
 
 def _has_too_many_markers(content: bytes) -> bool:
-    """Whether it is a JPEG of more parts than any camera or program makes. What follows its end does not count."""
+    """Say whether it is a JPEG of more parts than any camera or program makes. What follows its end does not count."""
     markers, at = 0, 2
     while content.startswith(b"\xff\xd8") and (marker := MARKER.search(content, at)) and marker[1] != END_OF_JPEG:
         markers, at = markers + 1, marker.end() + int.from_bytes(content[marker.end() : marker.end() + 2], "big")
@@ -159,7 +161,7 @@ def _has_too_many_markers(content: bytes) -> bool:
 
 
 def _check_size(image: Image.Image) -> None:
-    """Refuse what is too much to be looked at, by what its header says: nothing is decoded yet."""
+    """Refuse an image that is too large, by what its header says: nothing is decoded yet."""
     if image.width < 1 or image.height < 1:
         raise ValidationError(_("The picture is empty: it has no width or no height."), code="no_pixels")
     if image.width * image.height > MOST_PIXELS:
@@ -228,7 +230,7 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _orientation(image: Image.Image) -> int:
-    """How it is to be turned, as EXIF has it; 1 where nothing is said that makes sense."""
+    """Return the image's orientation as EXIF has it (1 to 8); 1 where there is none that makes sense."""
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     except BROKEN:
@@ -237,7 +239,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    """The image in one of the four modes that can be scaled: RGB, RGBA, L or CMYK."""
+    """Return the image in one of the four modes that can be scaled: RGB, RGBA, L or CMYK."""
     if image.has_transparency_data:
         return image.convert("RGBA")
     if image.mode.startswith("I;16"):  # Pillow's own conversion takes all above 255 for white
@@ -246,7 +248,7 @@ def _plain(image: Image.Image) -> Image.Image:
 
 
 def _srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """In sRGB, from what colours its profile says that it has; RGB, or RGBA where something can be seen through."""
+    """Return the image in sRGB, converted from its profile: RGB, or RGBA where it is transparent."""
     alpha = image.getchannel("A") if image.mode == "RGBA" else None
     colours = image.convert("RGB") if alpha else image
     if profile:
@@ -262,7 +264,7 @@ def _srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def _encoded(image: Image.Image) -> dict[tuple[int, str], bytes]:
-    """The image in each width that is kept, as WebP and, on white where it is transparent, as JPEG."""
+    """Return the image in each width that is kept, as WebP and, on white where it is transparent, as JPEG."""
     files = {}
     for width in widths(image.width):
         height = max(1, round(image.height * width / image.width))

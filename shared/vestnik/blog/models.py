@@ -1,4 +1,4 @@
-"""Posts and their pictures. They are changed by `verbs.py` alone, which keeps the copies of their pages right."""
+"""Posts and their pictures. Only `verbs.py` changes them, which keeps the copies of their pages right."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ LONGEST_CONTENT = 200_000
 LONGEST_EXCERPT = 500
 
 YEARS = range(1970, 2100)
-"""Of publication. Databases and calendars have others, but not all of the same."""
+"""Years of publication that are accepted: databases and calendars differ in which others they know."""
 
 WIDTHS = (480, 960, 1600)
-"""Pixels: the sizes each picture is kept in, as far as it is that wide."""
+"""Pixels: the widths in which each picture is stored, up to its own."""
 
 
 class Picture(models.Model):
-    """An image as it was made anew from what was uploaded, in several widths, each as WebP and as JPEG."""
+    """An uploaded image, encoded again in several widths, each as WebP and as JPEG."""
 
     key = models.CharField(max_length=32, unique=True, editable=False)  # names its content: what changes gets another
     width = models.PositiveIntegerField(_("width"), editable=False)  # pixels, of the largest
@@ -54,32 +54,36 @@ class Picture(models.Model):
         return widths(self.width)
 
     def address(self, width: int, kind: str = "jpg") -> str:
-        """Where the browser gets it that wide, as "jpg" or "webp"."""
+        """Return the URL of the file that is `width` pixels wide, as "jpg" or "webp"."""
         return default_storage.url(file_name(self.key, width, kind))
 
 
 def widths(width: int) -> list[int]:
-    """In which widths a picture of `width` pixels is kept: those of WIDTHS that are less, and its own."""
+    """Return the widths in which a picture of `width` pixels is stored: those of WIDTHS that are smaller, and its
+    own.
+    """
     return [*(each for each in WIDTHS if each < width), min(width, WIDTHS[-1])]
 
 
 def file_name(key: str, width: int, kind: str) -> str:
-    """A picture's file within the storage."""
+    """Return the name of a picture's file within the storage."""
     return f"blog/{key}/{width}.{kind}"
 
 
 class PostQuerySet(models.QuerySet["Post"]):
+    """Posts, by when everybody may read them."""
+
     def published(self) -> Self:
-        """What everybody may read by the database's clock, the newest first."""
+        """Return the posts that everybody may read by the database's clock, the newest first."""
         return self.filter(draft=False, publish_at__lte=Now()).order_by("-publish_at", "-pk")
 
     def waiting(self) -> Self:
-        """What is published by itself later, the next first."""
+        """Return the posts that will be published by themselves, the next first."""
         return self.filter(draft=False, publish_at__gt=Now()).order_by("publish_at", "pk")
 
 
 def validate_slug_is_free(slug: str) -> None:
-    """Refuse what the blog's own addresses are called."""
+    """Refuse the addresses of the blog's own pages (ValidationError)."""
     if slug in public_urls.RESERVED:
         raise ValidationError(_("The blog itself has a page at this address; choose another."), code="reserved")
 
@@ -137,7 +141,7 @@ class Post(models.Model):
         return str(self.title)
 
     def get_absolute_url(self) -> str:
-        """Its page in its own language."""
+        """Return the path of its page in its own language."""
         return public_urls.post(self.language, self.slug)
 
     def clean(self) -> None:
@@ -150,11 +154,14 @@ class Post(models.Model):
             self.publish_at = clock.now()
 
     def is_published(self, now: datetime) -> bool:
+        """Say whether everybody may read it at that moment."""
         return not self.draft and self.publish_at is not None and self.publish_at <= now
 
 
 class ViewBatch(models.Model):
-    """Counted views that were added to their posts. Its row is written with the figures: nothing is added twice."""
+    """Counted views that were added to their posts. Its row is written together with the sums: nothing is added
+    twice.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     added = models.JSONField(default=dict)  # how many views, by the posts' slugs

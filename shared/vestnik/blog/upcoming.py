@@ -1,4 +1,4 @@
-"""When the next post appears by itself: until then, what is kept of public pages is good."""
+"""When the next post appears by itself: until then, copies of public pages are good."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from vestnik.blog.models import Post
 from vestnik.front.page_cache import cached
 
 SECONDS = 60
-"""How long the answer is kept, unless the blog changes."""
+"""How long the answer is cached, unless the blog changes."""
 
 
 def next_appearance() -> datetime | None:
-    """When the next post appears by itself, if one waits."""
+    """Return when the next post appears by itself; None if none waits."""
     (moment,) = cached("upcoming", SECONDS, _next)
     if moment and moment <= timezone.now():
         (moment,) = _next()

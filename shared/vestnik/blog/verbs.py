@@ -1,4 +1,4 @@
-"""What is done to posts. Each verb writes down, with the change itself, which pages changed."""
+"""What people do to posts. Each verb also records, in the same transaction, which pages changed."""
 
 from __future__ import annotations
 
@@ -26,8 +26,10 @@ NAMED = 5
 
 @transaction.atomic
 def save_post(post: Post, seen: datetime | None = None) -> Post:
-    """Clean the post's HTML, and save it. Raises ValidationError, keyed by field; and without a key, where `seen` is
-    given and the post was saved since then (its `updated_at`).
+    """Clean the post's HTML, save the post and return it.
+
+    Raises ValidationError, keyed by field; and without a key, where `seen` is given and the post was saved since then
+    (its `updated_at`).
     """
     locks.wait(locks.BLOG)
     before = Post.objects.select_for_update().filter(pk=post.pk).first() if post.pk else None
@@ -45,18 +47,18 @@ def save_post(post: Post, seen: datetime | None = None) -> Post:
 
 
 def publish(posts: Iterable[Post]) -> int:
-    """Drafts no longer; how many that were. Those with a date to come appear then, those without one now."""
+    """Publish drafts; return how many there were. Those dated later appear then, those without a date now."""
     return _set_draft(posts, False)
 
 
 def unpublish(posts: Iterable[Post]) -> int:
-    """Drafts again; how many were none."""
+    """Make posts drafts again; return how many were none."""
     return _set_draft(posts, True)
 
 
 @transaction.atomic
 def delete_posts(posts: Iterable[Post]) -> int:
-    """Delete them; how many. Their pictures stay, for other posts may show them."""
+    """Delete posts; return how many. Their pictures stay, for other posts may show them."""
     locks.wait(locks.BLOG)
     gone = list(Post.objects.select_for_update().filter(pk__in=[post.pk for post in posts]).order_by("pk"))
     Post.objects.filter(pk__in=[post.pk for post in gone]).delete()
@@ -66,7 +68,7 @@ def delete_posts(posts: Iterable[Post]) -> int:
 
 @transaction.atomic
 def save_picture(picture: Picture) -> Picture:
-    """Save what it is described by. Raises ValidationError, keyed by field."""
+    """Save the picture's description. Raises ValidationError, keyed by field."""
     locks.wait(locks.BLOG)
     picture.full_clean()
     picture.save(update_fields=["alt"])
@@ -76,7 +78,10 @@ def save_picture(picture: Picture) -> Picture:
 
 @transaction.atomic
 def delete_pictures(pictures: Iterable[Picture]) -> int:
-    """Delete them with their files; how many. Raises ValidationError where a post shows one: all stay."""
+    """Delete pictures with their files; return how many.
+
+    Raises ValidationError if a post shows one of them: then all stay.
+    """
     chosen = Picture.objects.filter(pk__in=[picture.pk for picture in pictures])
     gone = list(chosen.select_for_update().order_by("pk"))
     if posts := list(shown_by(gone)[: NAMED + 1]):
@@ -89,7 +94,7 @@ def delete_pictures(pictures: Iterable[Picture]) -> int:
 
 
 def shown_by(pictures: Iterable[Picture]) -> QuerySet[Post]:
-    """The posts that show one of the pictures as their image or in their text, without the texts."""
+    """Return the posts that show one of the pictures as their image or in their text, without the texts."""
     shown = Q(picture__in=[picture.pk for picture in pictures])
     for picture in pictures:
         shown |= Q(content__contains=f"/blog/{picture.key}/")
@@ -97,7 +102,9 @@ def shown_by(pictures: Iterable[Picture]) -> QuerySet[Post]:
 
 
 def _text(post: Post) -> str:
-    """The post's HTML cleaned. Its pictures, and its image, cannot be deleted before the transaction is over."""
+    """Return the post's HTML cleaned. Its pictures, and its image, are locked against deletion until the transaction
+    ends.
+    """
     content = html.clean(post.content)
     if html.is_empty(content):
         raise ValidationError({"content": _("Nothing is left of the text: write something, or put a picture in.")})

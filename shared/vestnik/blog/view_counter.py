@@ -1,9 +1,9 @@
-"""Views: counted in Redis as they happen, added to the posts once a minute, each once whatever dies in between.
+"""Views: counted in Redis as they happen, and added to the posts once a minute, each once whatever dies in between.
 
-Redis here is the broker's, which never evicts. `seen` counts in one hash, which has an id from its first view on.
-`flush` renames the hash to a batch, writes down in one transaction what of it was added under its id, and drops it.
-Whatever of a batch is met again is in that record, and is not added again: after a crash between two of these steps,
-and where Redis itself came back as it was a while ago.
+Redis here is the broker's, which never evicts. `count_view` counts in one hash, which gets an id with its first view.
+`flush` renames the hash to a batch, records in one transaction which of its views were added, under its id, and drops
+it. If a batch is met again, after a crash between two of these steps or a Redis restored from a backup, the record
+tells what not to add again.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ VIEWS, BATCH = "vestnik:views", "vestnik:views:batch"
 ID = ":id"  # the hash's own field among its slugs, which have no colons
 SLUG = re.compile(r"[-a-zA-Z0-9_]{1,200}")
 MOST_SLUGS = 100_000
-"""Addresses counted between two flushes: whoever makes up more fills no memory with them."""
+"""Addresses counted between two flushes: made-up ones do not fill the memory."""
 
 REMEMBERED = timedelta(days=30)
 
 PAUSE_SECONDS = 2.0
-"""How long a Redis that did not answer is not asked again: no thread of the web waits for it view after view."""
+"""How long a Redis that did not answer is not asked again: no thread of the web waits for it at every view."""
 
 # The last argument is the hash's id if this view is its first.
 COUNT = f"""
@@ -46,7 +46,7 @@ COUNT = f"""
     return 1
 """
 
-# The batch that was left, or else all that was counted since; its id.
+# Take the batch that was left over, or else all that was counted since; return its id.
 TAKE = f"""
     if redis.call('EXISTS', KEYS[2]) == 0 then
         if redis.call('EXISTS', KEYS[1]) == 0 then return nil end
@@ -67,7 +67,10 @@ ADD = """
 
 
 def count_view(slug: str) -> bool:
-    """One more view of the post; whether it was counted. Where Redis is away it is not, with a line in the log."""
+    """Count one more view of the post; return whether it was counted.
+
+    While Redis is away it is not, which is logged.
+    """
     global _silent_since
     if not SLUG.fullmatch(slug) or time.monotonic() - _silent_since < PAUSE_SECONDS:
         return False
@@ -80,15 +83,15 @@ def count_view(slug: str) -> bool:
 
 
 def flush() -> int:
-    """Add to the posts what was counted since the last flush; how many views. Raises redis.RedisError.
+    """Add to the posts the views counted since the last flush; return how many. Raises redis.RedisError.
 
     Inside a transaction it takes effect with it, or not at all.
     """
-    return _flush() + _flush()  # what was left by another who died, and what came since
+    return _flush() + _flush()  # what another left that died, and what came since
 
 
 def catch_up() -> None:
-    """Add what was counted so far, before a post gets another address or is hidden: it was read as it was until now.
+    """Add the views counted so far, before a post gets another address or is hidden: they are of the post as it was.
 
     While Redis is away that waits for `flush`, which may not find the post any more.
     """
@@ -112,7 +115,7 @@ def _flush() -> int:
 
 
 def _add(batch: str, counts: dict[str, int]) -> int:
-    """Add what of the counts was not added before; how many views."""
+    """Add the counts that were not added before; return how many views."""
     ViewBatch.objects.filter(added_at__lt=Now() - REMEMBERED).delete()
     record, _new = ViewBatch.objects.select_for_update().get_or_create(pk=batch)
     rest = {slug: more for slug, times in counts.items() if (more := times - record.added.get(slug, 0)) > 0}

@@ -1,1 +1,1 @@
-"""What visitors see first, and what is kept of it: the home page's figures, and the pages nginx holds copies of."""
+"""What visitors see first, and its copies: the home page's figures, and the pages of which nginx holds copies."""

@@ -1,7 +1,7 @@
 """The home page's figures: counted beforehand, so that nobody waits for a count over millions.
 
-`vestnik.homepage_hint` says that they may have changed; the dispatcher counts anew, the next moment where that is
-quick, and never more than a twentieth of the time. The tick has them counted too, whatever hints were lost.
+`vestnik.homepage_hint` says that they may have changed; the dispatcher counts again, at once where that is quick, and
+never for more than a twentieth of the time. The tick has them counted too, if hints were lost.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from vestnik.mailings.models import Mailing
 logger = logging.getLogger(__name__)
 
 LEAST = timedelta(seconds=1)
-"""Between two counts, however quick they are."""
+"""Least time between two counts, however quick they are."""
 
 SHARE = 20
-"""A count is made no sooner than so many times what the last one took."""
+"""The pause before the next count is so many times what the last one took."""
 
 MOST = timedelta(minutes=10)
-"""However long that was: the database may have been busy with something else."""
+"""The longest pause, however long a count took: the database may have been busy with something else."""
 
-# All rows are read, and often are new: an index leads nowhere faster, whatever the dispatcher's sessions prefer.
+# All rows are read: no index is faster, whatever the dispatcher's sessions prefer.
 READ_ALL = "SET LOCAL enable_seqscan = on"
 
 
 def current() -> Figures:
-    """The figures as of the last count; zeros where there was none."""
+    """Return the figures of the last count; zeros where there was none."""
     return Figures.objects.first() or Figures()
 
 
 def count() -> None:
-    """Count anew; or, soon after another count, ask for it again later. Raises redis.RedisError."""
+    """Count again; or, soon after another count, ask for it again later. Raises redis.RedisError."""
     homepage_hint.forget()  # first: what changes from now on may be missed, and asks again
     if wait := _recount():
         homepage_hint.request_count(wait)
@@ -48,7 +48,7 @@ def count() -> None:
 
 @transaction.atomic
 def _recount() -> timedelta | None:
-    """Count; how long to wait before that, if it is too soon or another is at it."""
+    """Count; return how long to wait before that, if it is too soon or another process is counting."""
     if not locks.take(locks.HOMEPAGE_STATS):
         return LEAST
     with connection.cursor() as cursor:

@@ -1,8 +1,8 @@
 """Public pages that changed.
 
-What changes a page writes its path down in the same transaction. On commit the dispatcher is asked to let nginx fetch
-it anew; while the queue or nginx is away the rows wait, and the tick asks again. Each page is fetched twice, the second
-time a moment later: a copy that was being made while the page changed may be stored after the first.
+Whatever changes a page writes its path down in the same transaction. On commit the dispatcher is asked to have nginx
+fetch it again; while the queue or nginx is away the rows wait, and the tick asks again. Each page is fetched twice, the
+second time a moment later: a copy that was being made while the page changed may be stored after the first.
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ from vestnik.front.models import StalePage
 
 
 def mark(paths: Iterable[str], room: str = page_cache.BLOG) -> None:
-    """These pages have changed once the transaction is committed, for what changed in the room."""
+    """Mark these pages as changed once the transaction is committed, and what is cached of the room as outdated."""
     stale = [StalePage(path=path) for path in dict.fromkeys(paths)]
     if not stale:
         return

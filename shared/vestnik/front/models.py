@@ -1,4 +1,4 @@
-"""Figures that are counted beforehand, and pages whose copies are to be made anew."""
+"""Figures that are counted beforehand, and pages whose copies are to be fetched again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from django.db.models.functions import Now
 
 
 class Figures(models.Model):
-    """What the home page tells, as of `counted_at`. One row."""
+    """What the home page counts, as of `counted_at`. One row."""
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     mailings = models.PositiveBigIntegerField(default=0)
@@ -21,7 +21,7 @@ class Figures(models.Model):
 
 
 class StalePage(models.Model):
-    """A public page that is another now. Written with the change itself; deleted when nginx has the page anew."""
+    """A public page that changed. Written with the change itself; deleted when nginx has fetched the page again."""
 
     path = models.CharField(max_length=300)  # as vestnik.front.public_urls makes it
     since = models.DateTimeField(db_default=Now())

@@ -1,8 +1,7 @@
-"""What pages are made of, kept in Redis for signed-in people and for filling nginx's copies.
+"""What pages are made of, cached in Redis for signed-in people and for filling nginx's copies.
 
-All of a room, the blog or the figures, belongs to one version: what changes there begins the next, and what was cached
-is met no more. Who made something out of what stood before the change caches it under the old version, where nobody
-finds it.
+Everything of a room, the blog or the figures, belongs to one version: a change there begins the next, and what was
+cached is not found any more. What was made before a change is cached under the old version, where nobody finds it.
 """
 
 import uuid
@@ -17,7 +16,7 @@ BLOG, FIGURES = "blog", "figures"
 
 
 def cached(name: str, seconds: int, make: Callable[[], Cached], room: str = BLOG) -> Cached:
-    """What `make` returned at most so many seconds ago (anything that pickles, but None)."""
+    """Return what `make` returned at most so many seconds ago (anything that can be pickled, but None), or calls it."""
     version = _version(room)
     if version is None:
         return make()
@@ -30,22 +29,24 @@ def cached(name: str, seconds: int, make: Callable[[], Cached], room: str = BLOG
 
 
 def invalidate(room: str = BLOG) -> None:
-    """Begin another version."""
+    """Begin another version of the room: nothing cached of it is found any more."""
     cache.set(key_of(room), uuid.uuid4().hex, timeout=None)
 
 
 def versions() -> tuple[str | None, ...]:
-    """Those of all rooms. While they are the same, no public page has changed; without Redis nobody knows."""
+    """Return the versions of all rooms: while they stay the same, no public page has changed. None stands for an
+    unknown one.
+    """
     return tuple(_version(room) for room in (BLOG, FIGURES))
 
 
 def key_of(room: str) -> str:
-    """Where the room's version stands."""
+    """Return the key in the cache under which the room's version is."""
     return f"vestnik:front:{room}"
 
 
 def _version(room: str) -> str | None:
-    """What everybody agrees on; None while Redis is away."""
+    """Return the version that all processes share; None while Redis is away."""
     found: str | None = cache.get(key_of(room))
     if found is None:
         cache.add(key_of(room), uuid.uuid4().hex, timeout=None)

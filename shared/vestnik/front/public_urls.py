@@ -9,24 +9,27 @@ RESERVED = frozenset({"feed"})
 
 
 def languages() -> list[str]:
-    """The codes that stand first in an address."""
+    """Return the codes of languages with which addresses begin."""
     return [code for code, _name in settings.LANGUAGES]
 
 
 def home(language: str) -> str:
+    """Return the path of the home page."""
     return f"/{language}/"
 
 
 def blog(language: str, page: int = 1) -> str:
-    """The `page`-th page of the blog, from 1."""
+    """Return the path of the `page`-th page of the blog, from 1."""
     return f"/{language}/blog/" + (f"?page={page}" if page > 1 else "")
 
 
 def post(language: str, slug: str) -> str:
+    """Return the path of a post's page."""
     return f"/{language}/blog/{quote(slug)}/"
 
 
 def feed(language: str) -> str:
+    """Return the path of the blog's feed."""
     return f"/{language}/blog/feed/"
 
 
@@ -34,5 +37,5 @@ SITEMAP = "/sitemap.xml"
 
 
 def absolute(path: str) -> str:
-    """The path with the installation's own address before it, for feeds, letters and other sites."""
+    """Return the path with the installation's own address before it, for feeds, letters and other sites."""
     return settings.SITE_URL.rstrip("/") + path

@@ -22,19 +22,19 @@ _INTERNATIONAL = re.compile(r"[\w!#$%&'*+/=?^`{|}~.\x80-\U0010ffff-]{1,64}@[A-Za
 
 @lru_cache(maxsize=16)
 def date_line(second: datetime) -> str:
-    """The Date line of a letter written at that second."""
+    """Return the Date line of a letter written at that second."""
     return f"Date: {format_datetime(second.astimezone(UTC))}\r\n"
 
 
 def message_id(key: str) -> str:
-    """The Message-ID line. Raises ValueError if `key` cannot stand between its brackets."""
+    """Return the Message-ID line. Raises ValueError if `key` cannot stand between its brackets."""
     if not _ADDRESS.fullmatch(key):
         raise ValueError(f"{key!r} cannot be a Message-ID")
     return f"Message-ID: <{key}>\r\n"
 
 
 def unstructured(header: str, text: str) -> str:
-    """A header line of free text."""
+    """Return a header line of free text (RFC 5322, 2.2.1), folded and encoded where it must be."""
     text = one_line(text)
     if text.isascii() and "=?" not in text:
         line = f"{header}: {text}"
@@ -47,7 +47,9 @@ def unstructured(header: str, text: str) -> str:
 
 
 def mailboxes(header: str, people: Iterable[tuple[str, str]]) -> str:
-    """A header line of several addresses, each with the name of whose it is; empty for none."""
+    """Return a header line of several people's names and addresses; empty for none. Raises ValueError as `mailbox`
+    does.
+    """
     lines = [mailbox(header, name, address).removesuffix("\r\n") for name, address in people]
     return (
         ",\r\n".join([*lines[:1], *(line.removeprefix(f"{header}:") for line in lines[1:])]) + "\r\n" if lines else ""
@@ -55,12 +57,14 @@ def mailboxes(header: str, people: Iterable[tuple[str, str]]) -> str:
 
 
 def recipient(name: str, address: str) -> str:
-    """The To line. An address that is not ASCII stands in it as it is (RFC 6532): such a letter is not 7-bit."""
+    """Return the To line. An address that is not ASCII stands in it as it is (RFC 6532): such a letter is not 7-bit."""
     return mailbox("To", name, address, _INTERNATIONAL if address.isprintable() else _ADDRESS)
 
 
 def mailbox(header: str, name: str, address: str, allowed: re.Pattern[str] = _ADDRESS) -> str:
-    """A header line of one address with the name of whose it is. Raises ValueError if the address can stand in none."""
+    """Return a header line of one person's name and address. Raises ValueError if the address can stand in no
+    header.
+    """
     if not allowed.fullmatch(address):
         raise ValueError(f"{address!r} cannot stand in a header as an address")
     name = one_line(name)
@@ -78,7 +82,7 @@ def mailbox(header: str, name: str, address: str, allowed: re.Pattern[str] = _AD
 
 
 def _encoded_words(text: str, room: int) -> str:
-    """RFC 2047's encoded words, one a line, cut between characters; the first has `room` characters."""
+    """Return RFC 2047's encoded words, one a line, cut between characters; the first has `room` characters."""
     octets = text.encode()
     words, at = [], 0
     while at < len(octets):

@@ -1,4 +1,4 @@
-"""What any text of a letter goes through: line ends, control characters, one line where a header wants one."""
+"""What every text of a letter goes through: line ends, control characters, one line where a header wants one."""
 
 import re
 
@@ -12,24 +12,24 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 def body_text(text: str) -> str:
-    """CRLF line ends, no control character but the tab, U+FFFD for lone surrogates."""
+    """Return the text with CRLF line ends, no control character but the tab, and U+FFFD for lone surrogates."""
     if text.isprintable():
         return text
     return _NO_TEXT.sub("", _LINE_END.sub("\r\n", _SURROGATE.sub("\ufffd", text)))
 
 
 def one_line(text: str) -> str:
-    """The same with every run of spaces and line breaks as one space, and without any around it."""
+    """Return the text on one line: every run of spaces and line breaks as one space, and without any around it."""
     if text.isprintable():
         return " ".join(text.split())
     return _SPACES.sub(" ", body_text(text)).strip()
 
 
 def octets(text: str) -> int:
-    """How many bytes of UTF-8 the text has."""
+    """Count the text's bytes in UTF-8."""
     return len(text) if text.isascii() else len(text.encode())
 
 
 def longest_line(text: str) -> int:
-    """The characters of the longest line, without its line end."""
+    """Count the characters of the longest line, without its line end."""
     return max(map(len, text.split("\r\n")))
