@@ -1,4 +1,4 @@
-"""Something to look at: somebody with clients and mailings in every state, those who look after them, and a blog."""
+"""Something to look at: people with clients and mailings in every state, those who supervise them, and a blog."""
 
 import base64
 import hashlib
@@ -27,7 +27,7 @@ from vestnik.mailings import verbs as mailings
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One who can sign in, and what for."""
+    """An account of the demo, and what it is for."""
 
     email: str
     full_name: str
@@ -54,27 +54,27 @@ REASON = "The discount was not agreed with the shop. Please talk to us before th
 
 
 def password() -> str:
-    """The demo accounts': every installation its own, and the same at every start."""
+    """Return the demo accounts' password: every installation has its own, the same at every start."""
     digest = hmac.digest(settings.SECRET_KEY.encode(), b"vestnik demo", hashlib.sha256)
     return base64.b32encode(digest)[:12].decode().lower()
 
 
 def is_there() -> bool:
-    """Whether the demo was made here (and its owner not deleted since)."""
+    """Say whether the demo was made here (and its owner not deleted since)."""
     return User.objects.filter(email=OWNER.email).exists()
 
 
 def greet(user: User, language: str) -> None:
-    """Have a demo account speak the language of who signs in with it; anybody else's stays what they chose."""
+    """Set a demo account's language to that of whoever signs in with it; other accounts keep theirs."""
     if user.email in {account.email for account in ACCOUNTS} and user.language != language:
         verbs.save_profile(user, full_name=user.full_name, language=language, time_zone=user.time_zone)
 
 
 @transaction.atomic
 def fill() -> bool:
-    """Make the demo beside whatever there is, and launch its mailings; what was made before stays as it is.
+    """Create the demo beside whatever there is, and launch its mailings; what was created before stays as it is.
 
-    Returns whether its people are new. Raises ValidationError where an address of theirs belongs to somebody else.
+    Return whether its people are new. Raises ValidationError where an address of theirs belongs to somebody else.
     """
     new = _people()
     if not posts.are_there():

@@ -20,7 +20,7 @@ Point = tuple[float, float]
 
 
 def draw(name: str, width: int = WIDTH) -> Image.Image:
-    """The picture of that name, so many pixels wide and nine sixteenths of it high."""
+    """Return the picture of that name, so many pixels wide and nine sixteenths of it high."""
     sheet = Sheet(width)
     DRAWINGS[name](sheet, random.Random(name))  # noqa: S311  (nothing is kept secret by it)
     return sheet.finished()
@@ -56,7 +56,7 @@ class Sheet:
         self._draw.polygon(self._scaled(points), fill=colour)
 
     def line(self, points: Iterable[Point], colour: str, width: float) -> None:
-        """A line with round ends and joints."""
+        """Return a line with round ends and joints."""
         scaled = self._scaled(points)
         thick = max(1, round(width * self._scale))
         self._draw.line(scaled, fill=colour, width=thick, joint="curve")
@@ -71,12 +71,12 @@ class Sheet:
         self._draw.ellipse(box, fill=colour, outline=rim, width=round(width * self._scale))
 
     def bar(self, left: float, top: float, width: float, height: float, colour: str, radius: float = 0) -> None:
-        """A rectangle with round corners."""
+        """Return a rectangle with round corners."""
         box = self._scaled([(left, top), (left + width, top + height)])
         self._draw.rounded_rectangle([*box[0], *box[1]], radius * self._scale, fill=colour)
 
     def envelope(self, centre: Point, width: float, tilt: float, paper: str = PAPER, edge: str = INK) -> None:
-        """A closed one, turned by so many degrees."""
+        """Return a closed one, turned by so many degrees."""
         half, high = width / 2, width * 0.32
         turn = _turned(centre, tilt)
         corners = [turn(x, y) for x, y in ((-half, -high), (half, -high), (half, high), (-half, high))]
@@ -120,7 +120,7 @@ LEDGER = {4: (AMBER, "#fff3d9", 4), 9: (CORAL, "#fff3d9", 3)}
 
 
 def _ledger(sheet: Sheet, chance: random.Random) -> None:
-    """A row for each letter, and what became of it."""
+    """Return a row for each letter, and what became of it."""
     sheet.ground("#eaf0fd", "#c9d9f9")
     for row in range(13):
         top, ruled = 66 + row * 62, LEDGER.get(row, (BLUE, PAPER, 1 + (chance.random() < 0.2)))
@@ -233,7 +233,7 @@ def _copies(sheet: Sheet, chance: random.Random) -> None:
 
 
 def _million(sheet: Sheet, chance: random.Random) -> None:
-    """A heap of rows on the left, in order on the right."""
+    """Return a heap of rows on the left, in order on the right."""
     sheet.ground("#f3f7ff", "#d3e0fb")
     for column in range(64):
         for row in range(35):
@@ -330,7 +330,7 @@ def _turns(sheet: Sheet, chance: random.Random) -> None:
 
 
 def _rack(sheet: Sheet, chance: random.Random) -> None:
-    """A rack of pigeonholes; what came back lies in a few of them."""
+    """Return a rack of pigeonholes; what came back lies in a few of them."""
     sheet.ground("#122250", "#274fb8")
     for row in range(4):
         for column in range(7):

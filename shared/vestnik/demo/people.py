@@ -1,4 +1,4 @@
-"""Three hundred people who never were: names, addresses and what is known of them, the same in every installation."""
+"""Three hundred invented people: names, addresses and attributes, the same in every installation."""
 
 from collections.abc import Iterator
 
@@ -55,7 +55,7 @@ LATIN = {
 
 
 def feminine(surname: str) -> str:
-    """A Russian surname as a woman bears it: Белов, Белова; Островский, Островская; Ким and Черных stay."""
+    """Return a Russian surname as a woman bears it: Белов, Белова; Островский, Островская; Ким and Черных stay."""
     if surname.endswith(("ов", "ев", "ёв", "ин", "ын")):
         return surname + "а"
     if surname.endswith(("ий", "ый", "ой")):
@@ -64,17 +64,17 @@ def feminine(surname: str) -> str:
 
 
 def transliterated(word: str) -> str:
-    """The word in the letters of an address."""
+    """Return the word in the letters of an address."""
     return "".join(LATIN.get(letter, letter) for letter in word.lower())
 
 
 def is_russian(number: int) -> bool:
-    """Three of five are."""
+    """Say whether the person of that number is Russian: three of five are."""
     return number % 5 in (0, 2, 4)
 
 
 def clients(owner: User) -> Iterator[Client]:
-    """The people as clients of the owner's, not yet saved; in an order that `is_russian` knows."""
+    """Return the people as clients of the owner's, not yet saved; in an order that `is_russian` knows."""
     for number in range(NUMBER):
         names = _russian(number) if is_russian(number) else _english(number)
         full_name = " ".join(names)

@@ -5,7 +5,7 @@ from django.db.models.functions import Now
 
 
 class RealUse(models.Model):
-    """That this database is in real use, since its first start with MODE=production. One row."""
+    """Marks this database as in real use, since its first start with MODE=production. One row."""
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     since = models.DateTimeField(db_default=Now())

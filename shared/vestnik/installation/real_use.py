@@ -1,7 +1,8 @@
-"""Whoever has lost the .env of an installation shall not run it as a trial, whose letters go nowhere and count as sent.
+"""Whoever has lost the .env of an installation must not run it as a trial, whose letters go nowhere and count as sent.
 
-Every start begins with `migrate`: in real use that is noted in the database, and elsewhere what is noted is refused. In
-containers first_start.py has looked at the volumes by then; this is for a database that another start finds by its URL.
+Every start begins with `migrate`: in real use that is recorded in the database, and a trial refuses a database where it
+is. In containers first_start.py has looked at the volumes by then; this is for a database that another start finds by
+its URL.
 """
 
 from typing import Any
@@ -20,13 +21,13 @@ REFUSAL = (
 
 
 def note(using: str = "default", **_signal: Any) -> None:
-    """Note real use, where this is such. Idempotent; called after every migrate."""
+    """Record real use, if this is such. Idempotent; called after every migrate."""
     if settings.MODE == mode.PRODUCTION:
         RealUse.objects.using(using).bulk_create([RealUse()], ignore_conflicts=True)
 
 
 def refuse_a_trial(using: str = "default", **_signal: Any) -> None:
-    """Raises ImproperlyConfigured where real use is noted and this is none. Called before every migrate."""
+    """Raise ImproperlyConfigured where real use is recorded and this is a trial. Called before every migrate."""
     if settings.MODE == mode.PRODUCTION:
         return
     if RealUse._meta.db_table not in connections[using].introspection.table_names():

@@ -1,7 +1,7 @@
-"""What Prometheus is told, on a port of its own (docs/decisions/0027-metrics.md).
+"""What Prometheus reads, on a port of its own (docs/decisions/0027-metrics.md).
 
 Each process counts what it does itself, in metrics declared by the classes from here. With a port, the processes that
-tell by it share their counts in files, so that any of them can tell for all; without, nothing leaves the process.
+share it share their counts in files, so that any of them can answer for all; without, nothing leaves the process.
 """
 
 import os
@@ -13,7 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from vestnik import settings
 
 FOLDER = Path(tempfile.gettempdir(), f"vestnik-metrics-{settings.METRICS_PORT}")
-"""Of all processes with the same port on this machine or in this container."""
+"""Shared by all processes with the same port on this machine or in this container."""
 
 
 def _share() -> None:

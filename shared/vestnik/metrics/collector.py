@@ -1,7 +1,7 @@
-"""Figures of the whole installation, asked of PostgreSQL and Redis when Prometheus asks. Every port tells the same.
+"""Figures of the whole installation, read from PostgreSQL and Redis when Prometheus asks. Every port gives the same.
 
 None of them walks letters: totals are sums of tallies, and the oldest letter due is the first of an index. Adding up
-all tallies there ever were may take longer than a scrape: that is done beside it, and the last totals known are told.
+all tallies there ever were may take longer than a scrape: that is done beside it, and the last known totals are given.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ ENOUGH_SECONDS = 0.8
 """How long PostgreSQL works for a scrape, so that the answer comes in time."""
 
 TOTALS_SECONDS = 60.0
-"""How long it may add up totals."""
+"""How long PostgreSQL may add up totals."""
 
 SHARE = 20
-"""Totals are kept for so many times as long as asking for them took."""
+"""Totals are cached for so many times as long as asking for them took."""
 
 OUTCOMES = ("sent", "failed", "expired", "cancelled", "unknown")
 QUEUES = (jobs.CONTROL, jobs.BULK)
@@ -69,17 +69,17 @@ WORKERS = "SELECT count(*) FILTER (WHERE ended_at IS NULL), count(*) FILTER (WHE
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """What PostgreSQL says; None for what it did not come to in time."""
+    """What PostgreSQL answered; None for what did not come in time."""
 
     oldest_due_seconds: float | None
     workers: tuple[int, int] | None
-    """That are not known to have ended, and that died."""
+    """How many are not known to have ended, and how many died."""
     left: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """What the broker says of one queue."""
+    """What the broker answered about one queue."""
 
     waiting: int
     age_seconds: float
@@ -88,17 +88,20 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """What the broker says."""
+    """What the broker answered."""
 
     queues: dict[str, Queue]
     processes: dict[str, int]
-    """By part of the dispatcher."""
+    """How many have a heartbeat, by part of the dispatcher."""
     fault: str
     """What keeps it from taking jobs; empty if nothing does."""
 
 
 class InstallationCollector(Collector):
-    """Never raises: what does not answer within a second is left out, and "vestnik_up" says so."""
+    """Collects figures of the installation, and never raises.
+
+    Parts that do not answer within a second are left out, and "vestnik_up" says so.
+    """
 
     def __init__(self) -> None:
         self._ledger = BoundedCall("metrics-ledger", _ask_ledger, _leave_database)
@@ -109,7 +112,7 @@ class InstallationCollector(Collector):
         self._totals_good_until = 0.0
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """The figures as they are now."""
+        """Return the figures as they are now."""
         until = time.monotonic() + SECONDS
         ask_totals = self._totals.start() if time.monotonic() >= self._totals_good_until else None
         ask_ledger, ask_broker, ask_ticks = self._ledger.start(), self._broker.start(), self._ticks.start()
@@ -133,7 +136,7 @@ class InstallationCollector(Collector):
         yield from _of_broker(broker)
 
     def close(self) -> None:
-        """Ask no more, and leave PostgreSQL."""
+        """Ask no more, and close the connections to PostgreSQL."""
         self._ledger.close()
         self._totals.close()
         self._broker.close()
@@ -167,7 +170,7 @@ def _ask_ledger() -> Ledger | None:
 
 
 def _in_time(until: float, ask: Callable[[], Answer]) -> Answer | None:
-    """The answer, or None where PostgreSQL had none by then (time.monotonic()), though it lives."""
+    """Return the answer, or None where PostgreSQL is alive but had none by `until` (time.monotonic())."""
     try:
         return _within(until - time.monotonic(), ask)
     except OperationalError as error:
@@ -194,7 +197,9 @@ def _leave_database() -> None:
 
 
 def _oldest_due_seconds() -> float:
-    """How long the letter that waits longest has been due, of those that may go; 0 without any. By delivery_queued."""
+    """Return how long the letter that waits longest has been due, of those that may go; 0 without any. By
+    delivery_queued.
+    """
     queued = Delivery.objects.filter(run=OuterRef("pk"), state=DeliveryState.QUEUED).order_by("due_at", "pk")
     held = Mailing.objects.held().filter(pk=OuterRef("mailing_id"))
     going = Run.objects.filter(
@@ -234,7 +239,7 @@ def _ask_broker() -> Broker | None:
 
 
 def _age(message: bytes | None) -> float:
-    """For how many seconds the message has waited, not counting a delay that was wanted; 0 if it was just taken."""
+    """Return for how many seconds the message has waited, without a delay that was wanted; 0 if it was just taken."""
     if message is None:
         return 0.0
     fields = json.loads(message)
@@ -243,7 +248,9 @@ def _age(message: bytes | None) -> float:
 
 
 def _ask_ticks() -> list[float] | None:
-    """When the last tick was, if there was one; None if the cache takes nothing, which hides that otherwise."""
+    """Return when the last tick was, if there was one; None if the cache takes no writes, which reading alone would
+    hide.
+    """
     if redis_client.fault(impatient_redis(settings.CACHE_URL)):
         return None
     last_tick = django_cache.get("vestnik:tick")
@@ -283,10 +290,10 @@ def _known(value: float | None) -> list[float]:
 
 
 def _gauge(
-    name: str, words: str, label: str = "", values: dict[str, Any] | Iterable[float] | None = None
+    name: str, text: str, label: str = "", values: dict[str, Any] | Iterable[float] | None = None
 ) -> GaugeMetricFamily:
-    """With a value for each value of the label, or without a label with one or none."""
-    family = GaugeMetricFamily(f"vestnik_{name}", words, labels=[label] if label else [])
+    """Return a gauge with a value for each value of the label, or, without a label, with one value or none."""
+    family = GaugeMetricFamily(f"vestnik_{name}", text, labels=[label] if label else [])
     if isinstance(values, dict):
         for of, value in values.items():
             family.add_metric([of], float(value))

@@ -1,4 +1,4 @@
-"""The port where Prometheus asks. Of a service's processes the first to come has it, and tells for all of them."""
+"""The port where Prometheus asks. The first of a service's processes to open it answers for all of them."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from vestnik.metrics.collector import InstallationCollector
 logger = logging.getLogger(__name__)
 
 AGAIN_SECONDS = 0.5
-"""How long after it could not be opened the port is tried again."""
+"""How long to wait before a port that could not be opened is tried again."""
 
 GRACE = 4
-"""Tries in vain of which nothing is said: whoever had the port may not have closed it yet."""
+"""Failed tries that are not logged: whoever had the port may not have closed it yet."""
 
 PATIENCE_SECONDS = 5.0
-"""With somebody who asks slowly: they are answered one after the other."""
+"""How long a slow client is waited for: they are answered one after the other."""
 
 
 def serve() -> None:
-    """Answer Prometheus from now on, beside the process's work; nothing without METRICS_PORT. After any fork."""
+    """Answer Prometheus from now on, in a thread of its own; nothing without METRICS_PORT. Call it after any fork."""
     if settings.METRICS_PORT:
         threading.Thread(target=_serve, name="metrics", daemon=True).start()
 

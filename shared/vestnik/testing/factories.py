@@ -19,7 +19,7 @@ _numbers = count(1)
 
 
 def make_clients(owner: User, number: int, client_list: ClientList | None = None) -> list[Client]:
-    """`number` clients, client1@example.org and so on, all on a list if one is given."""
+    """Create `number` clients, client1@example.org and so on, all on a list if one is given."""
     made = [
         Client(owner=owner, email=f"client{n}@example.org", full_name=f"Client {n}", name_key=f"client {n}")
         for n in (next(_numbers) for _ in range(number))
@@ -31,14 +31,14 @@ def make_clients(owner: User, number: int, client_list: ClientList | None = None
 
 
 def make_list(owner: User, number: int = 0, name: str = "") -> ClientList:
-    """A list with `number` new clients on it."""
+    """Create a list with `number` new clients on it."""
     client_list = clients.create_list(owner, name or f"List {next(_numbers)}")
     make_clients(owner, number, client_list)
     return client_list
 
 
 def make_import(owner: User, chunks: Iterable[bytes], name: str = "clients.csv", **options: Any) -> ClientImport:
-    """A file that waits to be imported: taken, and confirmed as it was read."""
+    """Create an import that waits: a file that was taken, and confirmed as it was read."""
     work = import_jobs.take_file(owner, chunks, name, **options)
     import_jobs.begin_import(work, work.encoding, work.delimiter)
     work.refresh_from_db()
@@ -46,12 +46,12 @@ def make_import(owner: User, chunks: Iterable[bytes], name: str = "clients.csv",
 
 
 def make_message(owner: User, subject: str = "News", text: str = "Dear {{ full_name }}, hello.") -> Message:
-    """A short message with a placeholder."""
+    """Create a short message with a placeholder."""
     return mailings.create_message(owner, subject=subject, text=text)
 
 
 def make_mailing(owner: User, number: int = 0, **settings: Any) -> Mailing:
-    """A mailing to `number` new clients on a list of its own, due now, for an hour."""
+    """Create a mailing to `number` new clients on a list of its own, due now, for an hour."""
     now = timezone.now()
     settings.setdefault("start", now - timedelta(seconds=1))
     settings.setdefault("end", settings["start"] + timedelta(hours=1))
@@ -64,7 +64,7 @@ def make_mailing(owner: User, number: int = 0, **settings: Any) -> Mailing:
 
 
 def shift(mailing: Mailing, by: timedelta) -> Mailing:
-    """As if the mailing had been made that much earlier."""
+    """Move a mailing into the past, as if it had been created `by` that much earlier."""
     earlier = {name: F(name) - Value(by) for name in ("start", "created_at", "next_at")}
     Mailing.objects.filter(pk=mailing.pk).update(**earlier)
     mailing.refresh_from_db()
