@@ -24,27 +24,29 @@ Object = TypeVar("Object", bound=models.Model)
 
 
 class VisibleQuerySet(models.QuerySet[Object]):
-    """Objects of one owner each, that can be narrowed to what a user may see."""
+    """Objects of one owner each, which can be narrowed to what a user may see."""
 
     def visible_to(self, user: User | AnonymousUser) -> Self:
+        """Return those that `user` may see, be it by a permission for all of them."""
         visible: Self = visible_to(user, self)
         return visible
 
     def own_or_shared(self, user: User | AnonymousUser) -> Self:
+        """Return those that are the user's own or were shared with them."""
         found: Self = own_or_shared(user, self)
         return found
 
 
 def visible_to(user: User | AnonymousUser, objects: Any) -> Any:
-    """Those of the queryset `objects` that `user` may see, as a queryset."""
+    """Return those of the queryset `objects` that `user` may see, as a queryset."""
     if user.is_active and user.has_perm(permission("view", objects.model)):
         return objects
     return own_or_shared(user, objects)
 
 
 def own_or_shared(user: User | AnonymousUser, objects: Any, action: Action = "view") -> Any:
-    """Those of the queryset `objects` that are the user's own or were shared with them for `action`, whatever else they
-    may see.
+    """Return those of the queryset `objects` that are the user's own or were shared with them for `action`, as a
+    queryset; whatever else they may see.
 
     Owned objects are found by the owner column, not by the owner's grants: guardian's own list queries do not scale.
     """
@@ -61,30 +63,32 @@ def own_or_shared(user: User | AnonymousUser, objects: Any, action: Action = "vi
     return objects.filter(pk__in=own.values("pk").union(*[held.values("content_object_id") for held in granted]))
 
 
-def may(user: User | AnonymousUser, action: Action, thing: models.Model) -> bool:
-    """Whether `user` may do `action` to `thing`."""
+def may(user: User | AnonymousUser, action: Action, obj: models.Model) -> bool:
+    """Say whether `user` may do `action` to `obj`. The blocked may nothing; the unconfirmed and managers may view
+    only.
+    """
     if isinstance(user, AnonymousUser) or not user.is_active:
         return False
     if action != "view" and not may_own(user):
         return False
-    wanted = permission(action, type(thing))
+    wanted = permission(action, type(obj))
     if user.has_perm(wanted):
         return True
-    if grants_on(type(thing)) is None:
-        return _owns(user, thing)
-    return user.has_perm(wanted, thing)
+    if grants_on(type(obj)) is None:
+        return _owns(user, obj)
+    return user.has_perm(wanted, obj)
 
 
 def may_own(user: User | AnonymousUser) -> bool:
-    """Whether `user` may make and change things of their own."""
+    """Say whether `user` may make and change objects of their own."""
     if isinstance(user, AnonymousUser) or not user.is_active:
         return False
     return user.is_superuser or (user.is_confirmed and not user.is_manager)
 
 
-def may_share(user: User | AnonymousUser, thing: models.Model) -> bool:
-    """Whether `user` may share `thing` with others: its owner alone, never those it was shared with."""
-    return may_own(user) and _owns(user, thing) and grants_on(type(thing)) is not None
+def may_share(user: User | AnonymousUser, obj: models.Model) -> bool:
+    """Say whether `user` may share `obj` with others: its owner may, and never those it was shared with."""
+    return may_own(user) and _owns(user, obj) and grants_on(type(obj)) is not None
 
 
 def may_choose_audience(user: User | AnonymousUser, mailing: models.Model) -> bool:
@@ -122,24 +126,26 @@ def may_write_blog(user: User | AnonymousUser) -> bool:
     return user.is_superuser or (user.is_confirmed and user.is_content_manager)
 
 
-def grant_to_owner(thing: Any) -> None:
-    """Give the owner of a new object every right on it. Called by the verb that creates, in its transaction."""
+def grant_to_owner(obj: Any) -> None:
+    """Give the owner of a new object every right on it; call it in the transaction that creates the object."""
     for action in ACTIONS:
-        assign_perm(permission(action, type(thing)), thing.owner, thing)
+        assign_perm(permission(action, type(obj)), obj.owner, obj)
 
 
 def codename(action: Action, model: type[models.Model]) -> str:
-    """The permission's name within its app, as Django has it: view_mailing."""
+    """Return the permission's name within its app, as Django has it: view_mailing."""
     return f"{action}_{model._meta.model_name}"
 
 
 def permission(action: Action, model: type[models.Model]) -> str:
-    """The permission's whole name: mailings.view_mailing."""
+    """Return the permission's whole name: mailings.view_mailing."""
     return f"{model._meta.app_label}.{codename(action, model)}"
 
 
 def grants_on(model: type[models.Model]) -> list[Any] | None:
-    """guardian's direct tables of grants on `model`, to users and groups; None where rights follow from the owner."""
+    """Return guardian's tables of grants on `model`, to users and to groups; None where rights follow from the
+    owner.
+    """
     try:
         return [
             model._meta.get_field(f"{model._meta.model_name}{holder}objectpermission").related_model
@@ -149,5 +155,5 @@ def grants_on(model: type[models.Model]) -> list[Any] | None:
         return None
 
 
-def _owns(user: User | AnonymousUser, thing: models.Model) -> bool:
-    return bool(getattr(thing, "owner_id", None) == user.pk)
+def _owns(user: User | AnonymousUser, obj: models.Model) -> bool:
+    return bool(getattr(obj, "owner_id", None) == user.pk)

@@ -70,11 +70,12 @@ OF_ACCOUNT: Belongings = (
 
 @transaction.atomic
 def delete_account(user: User) -> None:
-    """End an account: nobody signs in with it, nothing more of it is sent, and its address is free to register anew.
+    """End an account: nobody signs in with it, nothing more of it is sent, and its address can be registered again.
 
-    What it owned is erased by the dispatcher, in a while (`jobs.erase`). Twice is once. Raises ValidationError for the
-    last superuser. Rows of the web's own tables that refer to the user are for the caller to delete, in the same
-    transaction.
+    The dispatcher erases what it owned, in a while (`jobs.erase`). A second call changes nothing. Rows of the web's own
+    tables that refer to the user are the caller's to delete, in the same transaction.
+
+    Raises ValidationError for the last superuser.
     """
     # The superusers are locked in any case, so that of the last two who leave at once one stays.
     locked = {
@@ -108,10 +109,10 @@ def delete_account(user: User) -> None:
 
 
 def deleted_accounts() -> list[int]:
-    """The users whose accounts were deleted and are not erased yet."""
+    """Return the ids of the users whose accounts were deleted and are not erased yet, the longest deleted first."""
     return list(User.objects.filter(deleted_at__isnull=False).order_by("deleted_at").values_list("pk", flat=True))
 
 
 def hand_over_messages(user_id: int) -> None:
-    """Give those whose mailings use a message that this user shared with them a copy of their own."""
+    """Give everybody whose mailings use a message that this user shared with them a copy of their own."""
     message_copies.hand_over(Mailing.objects.filter(message__owner=user_id).exclude(owner=user_id))

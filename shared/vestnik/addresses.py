@@ -1,4 +1,6 @@
-"""E-mail addresses: one normal form, in which they are compared, stored and written to; and as people write them."""
+"""E-mail addresses: the normal form in which they are compared, stored and written to; the form in which people write
+them; and addresses masked in texts of others.
+"""
 
 import html
 import re
@@ -72,7 +74,7 @@ _IN_BRACKETS = re.compile(r" \(.{0,300}\)(?=\.?$)", re.DOTALL)
 
 
 class InvalidAddress(ValueError):
-    """No letter can be sent there; the text says why, in a sentence for people."""
+    """The address is none that letters can be sent to; the text says why, in a sentence for people."""
 
     @property
     def reason(self) -> str:
@@ -89,7 +91,7 @@ def _known() -> frozenset[str]:
 
 
 def normalise(address: str, *, ascii_only: bool = False) -> str:
-    """The normal form of `address`: NFC, lower case, its domain in ASCII (IDNA 2008).
+    """Return the normal form of `address`: NFC, lower case, its domain in ASCII (IDNA 2008).
 
     What stands before the @ may have letters of any script (RFC 6531): such an address takes letters only by way of a
     mail service that offers SMTPUTF8. `ascii_only` is for addresses that stand in everybody's letters. Raises
@@ -120,18 +122,18 @@ def normalise(address: str, *, ascii_only: bool = False) -> str:
 
 
 def domain(address: str) -> str:
-    """The part behind the @ of a normalised address."""
+    """Return the part of a normalised address after its @."""
     return address.rpartition("@")[2]
 
 
 def shown(address: str) -> str:
-    """A normalised address as people write it: bob@пример.рф. What is none stays as it is."""
+    """Return a normalised address as people write it: bob@пример.рф. A text that is no address stays as it is."""
     local, at, name = address.rpartition("@")
     return f"{local}{at}{shown_domain(name)}" if at and "xn--" in name else address
 
 
 def sought(text: str) -> list[str]:
-    """What a person looks for, in the forms in which a part of a stored address may have it."""
+    """Return what a person looks for, in the forms in which a part of a stored address may have it."""
     wanted = unicodedata.normalize("NFC", text[: 2 * MAX_LENGTH]).replace("\x00", "").strip().lower()
     local, at, name = wanted.rpartition("@")
     return list(dict.fromkeys((wanted, f"{local}{at}{_in_ascii(name)}")))
@@ -139,7 +141,7 @@ def sought(text: str) -> list[str]:
 
 @lru_cache(maxsize=1024)
 def shown_domain(name: str) -> str:
-    """A domain as people write it: пример.рф, not xn--e1afmkfd.xn--p1ai."""
+    """Return a domain as people write it: пример.рф, not xn--e1afmkfd.xn--p1ai."""
     try:
         written: str = idna.decode(name)
         return written if idna.encode(written).decode() == name else name
@@ -148,7 +150,7 @@ def shown_domain(name: str) -> str:
 
 
 def _in_ascii(name: str) -> str:
-    """The labels of a domain in ASCII, but for those that are not whole."""
+    """Return the labels of a domain in ASCII, but for those that are not whole."""
     labels = []
     for label in name.split("."):
         try:
@@ -192,11 +194,11 @@ _PARTICLES = frozenset(
 
 
 def masked(text: str, address: str = "") -> str:
-    """`text` with each address in it cut down to its first letter and its domain: a…@example.org; and the names beside
-    addresses to their first letters.
+    """Return `text` with each address in it cut down to its first letter and its domain (a…@example.org), and the names
+    beside addresses to their first letters.
 
-    However the text encodes it: whoever quotes an address in an answer does as they like. What stands before the @ of
-    `address` is cut down also where it stands alone, as in “alice: user unknown”.
+    Addresses are found however an answer that quotes them encodes them. What stands before the @ of `address` is also
+    cut down where it stands alone, as in “alice: user unknown”.
     """
     addresses = [(start, at, _first(text[start:at])) for start, at, _end in _found(text)]
     text = _replaced(text, addresses + _names(text))
@@ -206,22 +208,22 @@ def masked(text: str, address: str = "") -> str:
 
 
 def erased(text: str) -> str:
-    """`text` with each address in it replaced as a whole, its domain as well."""
+    """Return `text` with each address in it replaced as a whole, its domain as well."""
     return _replaced(text, [(start, end, ERASED) for start, _at, end in _found(text)] + _names(text))
 
 
 def _replaced(text: str, edits: list[tuple[int, int, str]]) -> str:
-    """The text with what is from one place to another replaced; of what overlaps nothing is left."""
+    """Return the text with what is from one place to another replaced; of what overlaps nothing is left."""
     parts, done = [], 0
-    for start, end, words in sorted(edits):
+    for start, end, instead in sorted(edits):
         if start >= done:
-            parts += [text[done:start], words]
+            parts += [text[done:start], instead]
         done = max(done, end)
     return "".join([*parts, text[done:]])
 
 
 def _found(text: str) -> list[tuple[int, int, int]]:
-    """Where addresses are in the text: where each begins, where its @ stands, and where its domain ends."""
+    """Return where addresses are in the text: where each begins, where its @ stands, and where its domain ends."""
     found: list[tuple[int, int, int]] = []
     following = len(text)
     for at in reversed(list(_AT.finditer(text))):  # a quoted local part may hold others
@@ -241,7 +243,9 @@ def _host_end(text: str, start: int) -> int:
 
 
 def _local_start(text: str, end: int) -> int:
-    """Where the local part begins that ends there: quoted, with a comment behind it, or anything without a blank."""
+    """Return where the local part begins that ends there: quoted, with a comment behind it, or anything without a
+    blank.
+    """
     least, start = max(0, end - _LONGEST_LOCAL), end
     if text[end - 1 : end] == '"':
         opening = text.rfind('"', least, end - 1)
@@ -259,13 +263,14 @@ def _local_start(text: str, end: int) -> int:
 
 
 def _first(words: str) -> str:
-    """The first letter or digit, and that there was more."""
+    """Return the first letter or digit, and that there was more."""
     return next((char for char in words if char.isalnum()), "") + _ELLIPSIS
 
 
 def _names(text: str) -> list[tuple[int, int, str]]:
-    """The names beside addresses: where each begins and ends, and what is left of it. Also beside one that unpaired
-    quotes make a part of another."""
+    """Return the names beside addresses: where each begins and ends, and what is left of it. Also beside one that
+    unpaired quotes make a part of another.
+    """
     names, done = _names_behind(text) if "(" in text else [], 0
     for at in _AT.finditer(text):
         start = _local_start(text, at.start())
@@ -279,8 +284,9 @@ def _names(text: str) -> list[tuple[int, int, str]]:
 
 
 def _name_before(text: str, least: int, opening: int, local: str) -> list[tuple[int, int, str]]:
-    """The name in front of a bracket: what is quoted or encoded, and words that begin like names or are of the local
-    part. One word of which nothing tells more than its capital may be any. Quotes need not be paired."""
+    """Return the name in front of a bracket: what is quoted or encoded, and words that begin like names or are of the
+    local part. One word of which nothing tells more than its capital may be any. Quotes need not be paired.
+    """
     left: re.Match[str] | None = None
     at, pieces, sure, whole = opening, 0, False, False
     while pieces < _MOST_PIECES and (piece := _LAST_PIECE.search(text, least, at)):

@@ -1,4 +1,4 @@
-"""Questions to what may hang: an answer within a time, or none."""
+"""Calls that may hang, such as questions to a server: an answer within a time, or none."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ Answer = TypeVar("Answer")
 
 
 class BoundedCall(Generic[Answer]):
-    """Asked in a thread of its own, one at a time: whoever asks meanwhile waits for the same answer, so that a server
-    that hangs is asked once, and not by more and more threads.
+    """A call made in a thread of its own, one at a time.
+
+    Whoever asks meanwhile waits for the same answer, so that a server that hangs is asked once, and not by more and
+    more threads.
     """
 
     def __init__(self, name: str, ask: Callable[[], Answer], cleanup: Callable[[], None] = lambda: None) -> None:
-        """`ask` catches what is to be expected; anything else goes to the log, and is no answer. It is always called by
-        the same thread, which may keep a connection; `cleanup` by it at its end.
+        """Ask by `ask`, which catches the errors to be expected; any other goes to the log, and is no answer.
+
+        It is always called by the same thread, which may keep a connection; `cleanup` is called by that thread at its
+        end.
         """
         self._name, self._ask, self._cleanup = name, ask, cleanup
         self._lock = threading.Lock()
@@ -27,7 +31,9 @@ class BoundedCall(Generic[Answer]):
         self._last: _Asked[Answer] | None = None
 
     def start(self) -> Callable[[float], Answer | None]:
-        """Ask. What this returns waits until then (time.monotonic()) for the answer; None if there is none by then."""
+        """Ask, and return a function that waits for the answer until a given time.monotonic(); None if there is
+        none.
+        """
         with self._lock:
             if self._last is None or self._last.over.is_set():
                 self._last = _Asked()

@@ -21,7 +21,7 @@ _away_since: dict[str, float] = {}  # by the server's URL; of all threads, each 
 
 
 def _or(answer: Any, method: Callable[..., Any]) -> Callable[..., Any]:
-    """The client's method, and `answer` where the server gives none."""
+    """Return the client's method, and `answer` where the server gives none."""
 
     @functools.wraps(method)
     def ask(client: Any, *args: Any, **kwargs: Any) -> Any:
@@ -44,6 +44,8 @@ def _or(answer: Any, method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class ForgivingClient(RedisCacheClient):
+    """Django's client of the Redis cache; while the server is away it answers as if nothing were stored."""
+
     add = _or(True, RedisCacheClient.add)
     set = _or(None, RedisCacheClient.set)
     touch = _or(False, RedisCacheClient.touch)
@@ -61,7 +63,8 @@ class ForgivingClient(RedisCacheClient):
 
 
 class ForgivingRedisCache(RedisCache):
-    """While Redis is away it finds nothing, keeps nothing and refuses nobody: limits on signing in and up are not kept.
+    """A cache that finds nothing, keeps nothing and refuses nobody while Redis is away: limits on signing in and up are
+    not kept then.
 
     Only `incr` raises redis.RedisError, for there is no number to answer with.
     """

@@ -1,4 +1,4 @@
-"""Deleting clients: it stands above clients and mailings, which are made of them."""
+"""Deleting clients: above the rooms of clients and of mailings, for it concerns both."""
 
 from collections.abc import Iterable
 
@@ -12,7 +12,7 @@ from vestnik.mailings import verbs
 
 @transaction.atomic
 def delete_clients(owner: User, clients: Iterable[Client]) -> None:
-    """Delete clients of one owner. What is still queued to them is cancelled; the ledger keeps what was sent."""
+    """Delete clients of one owner. Letters still queued to them are cancelled; the ledger keeps what was sent."""
     ids = [client.pk for client in clients]
     verbs.cancel_letters_to(owner.pk, ids)
     Client.objects.filter(owner=owner, pk__in=ids).delete()

@@ -41,13 +41,13 @@ def main(settings_module: str) -> None:
 
 
 def bad_usage(sentence: str, option: str = "") -> CommandError:
-    """What a command raises when it was asked for something that cannot be: the exit code is 2."""
+    """Return what a command raises when it was asked for the impossible: the exit code is 2."""
     return CommandError(f"{option}: {sentence}" if option else sentence, returncode=2)
 
 
 @contextmanager
 def refusals(options: Mapping[str, str] | None = None) -> Iterator[None]:
-    """Turn a core verb's ValidationError into `bad_usage`. `options` says which option gave which field."""
+    """Turn a core verb's ValidationError into `bad_usage`. `options` maps fields to the options that gave them."""
     try:
         yield
     except ValidationError as refusal:
@@ -55,7 +55,7 @@ def refusals(options: Mapping[str, str] | None = None) -> Iterator[None]:
 
 
 def find_owner(email: str) -> User:
-    """The user with this address, who may own things; else `bad_usage`."""
+    """Return the user with this address, who may own objects. Raises `bad_usage` if there is none, or they may not."""
     from vestnik import access
     from vestnik.accounts.models import User
 

@@ -27,7 +27,7 @@ from vestnik.redis_client import impatient_redis
 QUEUES = (jobs.CONTROL, jobs.BULK)
 
 KEPT = 1000
-"""Of each queue so many, the newest: what dies every minute may not fill the broker, which evicts nothing."""
+"""Dead jobs kept of each queue, the newest: what dies every minute must not fill the broker, which evicts none."""
 
 
 class QueueAway(Exception):
@@ -52,17 +52,17 @@ class DeadJob:
 
 
 def count() -> int:
-    """How many there are. Raises QueueAway, as everything here does."""
+    """Count the dead jobs. Raises QueueAway, as everything here does."""
     with _answered():
         return sum(impatient_redis().zcard(_queue(queue)) for queue in QUEUES)
 
 
 REQUEUEING = timedelta(seconds=5)
-"""For so long a job that is being requeued is nobody else's."""
+"""How long nobody else can requeue a job that is being requeued."""
 
 
 def listed(limit: int = KEPT * len(QUEUES), offset: int = 0) -> list[DeadJob]:
-    """The newest first, without the newest `offset`."""
+    """Return dead jobs, the newest first: at most `limit`, without the newest `offset`. Raises QueueAway."""
     died: list[tuple[float, str, str]] = []
     with _answered():
         for queue in QUEUES:
@@ -72,7 +72,7 @@ def listed(limit: int = KEPT * len(QUEUES), offset: int = 0) -> list[DeadJob]:
 
 
 def one(message_id: str) -> DeadJob | None:
-    """The one with this id, if it is there."""
+    """Return the dead job with this id, if there is one. Raises QueueAway."""
     with _answered():
         scores = [(impatient_redis().zscore(_queue(queue), message_id), queue) for queue in QUEUES]
         found = _read([(milliseconds, message_id, queue) for milliseconds, queue in scores if milliseconds is not None])
@@ -80,37 +80,37 @@ def one(message_id: str) -> DeadJob | None:
 
 
 def requeue(message: DeadJob) -> None:
-    """Enqueue the job anew, with all its tries, and take it out of the dead. A crash in between leaves it in both
+    """Enqueue the job again, with all its tries, and take it out of the dead. A crash in between leaves it in both
     places, never in none.
 
-    Raises ValidationError if somebody was faster.
+    Raises ValidationError if somebody was faster, and QueueAway.
     """
     with _answered():
         if not impatient_redis().set(f"vestnik:requeueing:{message.id}", 1, nx=True, px=REQUEUEING):
             raise _gone()
         _refuse_gone(message)
-        anew: dramatiq.Message[Any] = dramatiq.Message(
+        again: dramatiq.Message[Any] = dramatiq.Message(
             queue_name=message.queue, actor_name=message.job, args=message.args, kwargs={}, options={}
         )
-        dramatiq.get_broker().enqueue(anew)
+        dramatiq.get_broker().enqueue(again)
         _forget(message.queue, message.id)
 
 
 def discard(message: DeadJob) -> None:
-    """Take it out of the dead for good. Raises ValidationError if somebody was faster."""
+    """Take the job out of the dead for good. Raises ValidationError if somebody was faster, and QueueAway."""
     with _answered():
         _refuse_gone(message)
         _forget(message.queue, message.id)
 
 
 def record(message_id: str, error: str, traceback: str, tries: int) -> None:
-    """Keep why the message dies, for as long as Dramatiq keeps the message."""
+    """Keep why the message dies, for as long as Dramatiq keeps the message. Raises redis.RedisError."""
     reason = {"error": error, "traceback": traceback, "tries": tries}
     impatient_redis().set(_reason(message_id), json.dumps(reason), ex=settings.DEAD_JOB_TTL + timedelta(days=1))
 
 
 def prune(queue: str) -> None:
-    """Let go of those beyond the newest `KEPT`."""
+    """Drop all but the newest `KEPT` of a queue. Raises redis.RedisError."""
     oldest: Any = impatient_redis().zrange(_queue(queue), 0, -KEPT - 1)
     if oldest:
         _forget(queue, *(message_id.decode() for message_id in oldest))
@@ -126,7 +126,9 @@ def _gone() -> ValidationError:
 
 
 def _read(died: list[tuple[float, str, str]]) -> list[DeadJob]:
-    """The messages, each by its time of death in milliseconds, id and queue; without those that went meanwhile."""
+    """Return the messages, each by its time of death in milliseconds, id and queue; those that went meanwhile are left
+    out.
+    """
     pipeline = impatient_redis().pipeline(transaction=False)
     for _milliseconds, message_id, queue in died:
         pipeline.hget(f"{_queue(queue)}.msgs", message_id)

@@ -1,7 +1,7 @@
-"""Sentry: it is told what goes wrong, if SENTRY_DSN names it, and nothing that is anybody's business.
+"""Sentry, if SENTRY_DSN names a project: faults are reported there, and no personal data.
 
-What is told names no addresses, no passwords and no tokens, holds no local variables and nothing that was sent to a
-page. A fault that a library reports many times a minute is told once in a while.
+Reports contain no addresses, passwords or tokens, no local variables and nothing that was sent to a page. A fault that
+a library logs many times a minute is reported once in a while.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from sentry_sdk.types import Event, Hint, MonitorConfig
 from vestnik import addresses, logs
 
 QUIET_SECONDS = 300.0
-"""How long the same line of the log, word for word, is not told again by the same process."""
+"""How long a process does not report the same line of the log again."""
 
 LEAST_SECRET = 4
-"""Characters of a password that is looked for as it stands: shorter ones are in any text."""
+"""Characters of the shortest password that is searched for in texts: shorter ones occur anywhere."""
 
 # In this order, and before addresses: what holds a password with an @ in it may not be taken for one.
 RULES = [
@@ -48,9 +48,9 @@ RULES = [
 
 
 def watch(service: str) -> None:
-    """Tell Sentry from now on what goes wrong in this process of the "web" or the "dispatcher", if SENTRY_DSN is set.
+    """Report faults of this process of the "web" or the "dispatcher" to Sentry from now on, if SENTRY_DSN is set.
 
-    Settings call it, and so before the broker is made, which the integration would not see otherwise.
+    Called by the settings, and so before the broker is made, which the integration would not see otherwise.
     """
     from vestnik import settings as common
 
@@ -74,23 +74,24 @@ def watch(service: str) -> None:
 
 
 def is_tried_again() -> None:
-    """Keep to ourselves the failure of the job that is under way: Sentry hears of it when nobody tries it any more."""
+    """Keep the failure of the running job from Sentry: it is reported when the job is not tried any more."""
     if sentry_sdk.get_client().is_active():
         sentry_sdk.get_isolation_scope().add_event_processor(lambda _event, _hint: None)
 
 
-def report(words: str, *group: str) -> None:
-    """A warning at Sentry; those of the same group are one issue there, whatever their words."""
+def report(text: str, *group: str) -> None:
+    """Report a warning to Sentry; those of the same group are one issue there, whatever their text."""
     if sentry_sdk.get_client().is_active():
         with sentry_sdk.new_scope() as scope:
             scope.fingerprint = list(group)
-            sentry_sdk.capture_message(words, level="warning")
+            sentry_sdk.capture_message(text, level="warning")
 
 
 @contextmanager
 def checked_in(slug: str, cron: str) -> Iterator[None]:
-    """Tell Sentry's monitor of this name that its work begins, and how it ends. Sentry makes the monitor, and complains
-    when nobody checks in by the cron (in UTC).
+    """Tell Sentry's monitor of this name when the block's work begins, and how it ends.
+
+    Sentry makes the monitor, and complains when nobody checks in by the cron (in UTC).
     """
     if not sentry_sdk.get_client().is_active():
         yield
@@ -106,7 +107,7 @@ def checked_in(slug: str, cron: str) -> Iterator[None]:
 
 
 def scrub(text: str) -> str:
-    """The text without addresses, passwords and tokens, and without the rows PostgreSQL names in its errors."""
+    """Return the text without addresses, passwords and tokens, and without the rows PostgreSQL names in its errors."""
     for secret in _secrets():
         text = text.replace(secret, "[secret]")
     for pattern, instead in RULES:
@@ -139,8 +140,9 @@ _told: dict[tuple[str, str], float] = {}
 
 
 def _reported_lately(event: Event) -> bool:
-    """Whether this is a line of the log that was told moments ago: a queue that is away is complained of every second
-    by every consumer. Exceptions are always told.
+    """Say whether this line of the log was reported moments ago: every consumer logs each second that a queue is away.
+
+    Exceptions are always reported.
     """
     entry: Any = event.get("logentry")
     if event.get("exception") or not entry:
@@ -148,8 +150,8 @@ def _reported_lately(event: Event) -> bool:
     now = time.monotonic()
     for said in [said for said, at in _told.copy().items() if now - at > QUIET_SECONDS]:
         _told.pop(said, None)
-    words = (str(event.get("logger")), str(entry.get("formatted") or entry.get("message")))
-    return _told.setdefault(words, now) != now
+    line = (str(event.get("logger")), str(entry.get("formatted") or entry.get("message")))
+    return _told.setdefault(line, now) != now
 
 
 def _scrubbed(value: Any) -> Any:
@@ -164,7 +166,7 @@ def _scrubbed(value: Any) -> Any:
 
 @cache
 def _secrets() -> list[str]:
-    """The installation's own passwords and tokens, as they stand and as URLs have them; the longest first."""
+    """Return the installation's own passwords and tokens, as they stand and as URLs have them; the longest first."""
     urls = [settings.REDIS_URL, settings.CACHE_URL, getattr(settings, "MAIL_SERVICE_URL", "")]
     parts = [urlsplit(url) for url in urls]
     found = [part.password for part in parts]

@@ -21,14 +21,14 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 
 
 def validate_one_line(value: str) -> None:
-    """Refuse line breaks and other control characters: the value may stand in a letter's header."""
+    """Refuse line breaks and other control characters (ValidationError): the value may stand in a header."""
     validate_characters(value)
     if _CONTROL.search(value):
         raise ValidationError(_("Line breaks and control characters are not allowed here."), code="control_characters")
 
 
 def validate_characters(value: str) -> None:
-    """Refuse halves of characters, which JSON can hold and the command line can bring, but no encoding has."""
+    """Refuse lone surrogates (ValidationError), which JSON and the command line can bring, but no encoding has."""
     if _LONE_SURROGATE.search(value):
         raise ValidationError(
             _("The text contains half a character; is it cut, or in another encoding?"), code="surrogate"
@@ -36,14 +36,14 @@ def validate_characters(value: str) -> None:
 
 
 def validate_text(value: str) -> None:
-    """Refuse what PostgreSQL cannot store: NUL, and halves of characters."""
+    """Refuse what PostgreSQL cannot store (ValidationError): NUL, and lone surrogates."""
     validate_characters(value)
     if "\x00" in value:
         raise ValidationError(_("The text contains a NUL character; is it a binary file?"), code="nul")
 
 
 def validate_time_zone(name: str) -> None:
-    """Refuse what is no IANA time zone name."""
+    """Refuse what is no name of an IANA time zone (ValidationError)."""
     if name not in zoneinfo.available_timezones():
         raise ValidationError(
             _("“%(name)s” is not a known time zone; an IANA name such as Europe/Moscow is wanted."),
@@ -55,7 +55,7 @@ def validate_time_zone(name: str) -> None:
 class AddressField(_CharField):
     """An e-mail address in its normal form (`vestnik.addresses`), whatever form it was assigned in.
 
-    `ascii_only`: of somebody who has an account, whose address stands in others' letters.
+    `ascii_only` is for addresses of accounts, which stand in others' letters.
     """
 
     default_error_messages = {"invalid": _("This is not an e-mail address letters can be sent to: %(reason)s")}
@@ -101,10 +101,10 @@ class WrittenAddressField(forms.CharField):
 
 
 def one_line(verbose_name: Any, max_length: int, **kwargs: Any) -> Any:
-    """A CharField whose value may stand in a letter's header."""
+    """Return a CharField whose value may stand in a letter's header."""
     return models.CharField(verbose_name, max_length=max_length, validators=[validate_one_line], **kwargs)
 
 
 def time_zone_field(verbose_name: Any, **kwargs: Any) -> Any:
-    """A CharField that holds an IANA time zone's name."""
+    """Return a CharField that holds the name of an IANA time zone."""
     return models.CharField(verbose_name, max_length=64, validators=[validate_time_zone], **kwargs)

@@ -1,10 +1,11 @@
 """`first_start.py FOLDER FRONT [NAME …]`: an installation's secrets in containers, made at its first start and kept.
 
 What the environment gives (SECRET_KEY, FRONT_SECRET, POSTGRES_PASSWORD) is written as it is; what it does not give
-stays as it was, or is made; of these, where NAMEs are said, only they. The services read them by NAME_FILE. nginx, the
-door, is shown the folder FRONT alone. Real use is noted beside them: who has lost the .env of an installation shall not
-run it as a trial.
-Nothing but Python's own library is at hand here.
+stays as it was, or is made. With NAMEs, only those. The services read them by NAME_FILE. nginx, which faces the
+network, sees the folder FRONT alone. Real use is recorded beside them, so that whoever has lost the .env of an
+installation does not run it as a trial.
+
+Only Python's standard library is available here.
 """
 
 import os
@@ -28,8 +29,10 @@ LOCAL = (
 
 
 def write(folder: Path, front: Path, names: tuple[str, ...] = MADE) -> list[str]:
-    """Write what is to be known; the names of what was made. Raises ValueError with a sentence for a bad value, and for
-    a trial where real use is noted; nothing is written then.
+    """Write the secrets, and return the names of those that were made.
+
+    Raises ValueError with a sentence for a bad value, and for a trial where real use is recorded; nothing is written
+    then.
     """
     mode = os.environ.get("MODE", "")
     if mode == "local":
@@ -58,7 +61,9 @@ def _read(path: Path) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    """As a whole or not at all. Only containers of this installation see the folder; each runs as a user of its own."""
+    """Write the file as a whole or not at all. Only this installation's containers see the folder, each as a user of
+    its own.
+    """
     unfinished = path.with_suffix(".new")
     with unfinished.open("w") as file:
         file.write(text)
@@ -69,7 +74,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def main() -> int:
-    """Writes the secrets; returns the exit status."""
+    """Write the secrets; return the exit status."""
     folder, front, *names = sys.argv[1:]
     try:
         made = write(Path(folder), Path(front), tuple(names) or MADE)

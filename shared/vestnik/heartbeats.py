@@ -1,4 +1,4 @@
-"""The dispatcher's processes, by the heartbeats that Dramatiq keeps of them in the broker under names of ours."""
+"""The dispatcher's processes, found by the heartbeats that Dramatiq keeps of them in the broker, under our names."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ KEY = "vestnik:__heartbeats__"
 """A sorted set: every command to the broker sets its sender's score to the milliseconds of the sender's clock."""
 
 QUEUED_AT = "queued_at"
-"""An option of messages: since when (milliseconds) a worker could have taken it, if it was not at once."""
+"""An option of delayed messages: from when on (milliseconds since 1970) a worker could have taken it."""
 
 FRESH = timedelta(seconds=15)
-"""Older heartbeats are of the dead: Dramatiq's heartbeat_timeout, after which others get their messages."""
+"""Processes with older heartbeats are dead: Dramatiq's heartbeat_timeout, after which others get their messages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One that beat lately."""
+    """A process with a fresh heartbeat."""
 
     host: str
     part: str
@@ -32,12 +32,14 @@ class Process:
 
 
 def new_name(part: str, pid: int) -> str:
-    """What a worker process is called at the broker. No other name begins with it, or Dramatiq would confuse them."""
+    """Return a new name for a worker process at the broker. No other name begins with it, or Dramatiq would confuse
+    them.
+    """
     return f"{platform.node()}/{part}/{pid}/{uuid4()}"
 
 
 def fresh(client: redis.Redis) -> set[Process]:
-    """The processes whose heartbeat is, of all hosts. Raises redis.RedisError."""
+    """Return the processes of all hosts whose heartbeat is fresh. Raises redis.RedisError."""
     since = (time.time() - FRESH.total_seconds()) * 1000
     found = set()
     names: Any = client.zrangebyscore(KEY, since, "+inf")

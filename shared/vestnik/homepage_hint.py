@@ -1,4 +1,4 @@
-"""The hint that what the home page counts may have changed: `vestnik.front.homepage_stats` counts it anew."""
+"""The hint that what the home page counts may have changed: `vestnik.front.homepage_stats` counts again."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from vestnik.redis_client import impatient_redis
 logger = logging.getLogger(__name__)
 
 ASKED = "vestnik:figures:asked"
-"""In the broker's Redis, not in the cache: where that alone is away, each hint would become a job."""
+"""In the broker's Redis, not in the cache: if only the cache is away, not every hint becomes a job."""
 
 
 def changed() -> None:
-    """What is counted may be other once the transaction is committed."""
+    """Have the figures counted again once the transaction is committed."""
     transaction.on_commit(partial(request_count, timedelta(0)))
 
 
 def request_count(wait: timedelta) -> None:
-    """Have them counted after `wait`; a request that waits already is enough. Without Redis it is left to the tick."""
+    """Have the figures counted after `wait`; one waiting request is enough. Without Redis it is left to the tick."""
     try:
         alone = impatient_redis().set(ASKED, 1, nx=True, ex=int(wait.total_seconds()) + 60)
     except (redis.RedisError, OSError) as error:
@@ -35,5 +35,5 @@ def request_count(wait: timedelta) -> None:
 
 
 def forget() -> None:
-    """The count begins: what changes from now on may be missed by it, and asks for another. Raises redis.RedisError."""
+    """Forget the waiting request as a count begins: a later change asks for another. Raises redis.RedisError."""
     impatient_redis().delete(ASKED)

@@ -33,7 +33,7 @@ class Job:
     queue: str
 
     def enqueue(self, *args: int | str, delay: timedelta | None = None) -> bool:
-        """Enqueue this job; False, and a line in the log, if the broker did not take it."""
+        """Enqueue this job; return False, and log a warning, if the broker did not take it."""
         message: dramatiq.Message[Any] = dramatiq.Message(
             queue_name=self.queue, actor_name=self.name, args=args, kwargs={}, options={}
         )
@@ -60,7 +60,7 @@ SEND = Job("send", BULK)
 
 
 def horizon(at: float | None = None) -> timedelta:
-    """How far ahead a launch is worth a hint with a delay: until the tick after the next. The ticks find the rest.
+    """Return how far ahead a launch is worth a hint with a delay: until the tick after the next. Ticks find the rest.
 
     `at`: seconds since 1970; now, if it is not given.
     """
@@ -70,7 +70,10 @@ def horizon(at: float | None = None) -> timedelta:
 
 
 def launch(mailing_id: int, delay: timedelta | None = None) -> None:
-    """Launch what of the mailing is due (after `delay`); on commit, inside a transaction."""
+    """Launch what is due of the mailing (after `delay`).
+
+    Inside a transaction this and all jobs here but `send` are enqueued on commit.
+    """
     transaction.on_commit(partial(LAUNCH.enqueue, mailing_id, delay=delay))
 
 
@@ -92,12 +95,12 @@ def wake(owner_id: int, delay: timedelta | None = None) -> None:
 
 
 def import_clients(import_id: int) -> None:
-    """Import the clients of a file that was uploaded, or begin an import again whose worker died."""
+    """Import the clients of an uploaded file, or begin an import again whose worker died."""
     transaction.on_commit(partial(IMPORT_CLIENTS.enqueue, import_id))
 
 
 def account_mail(delay: timedelta | None = None) -> None:
-    """Hand over what account mail is due (after `delay`)."""
+    """Hand over what is due of account mail (after `delay`)."""
     transaction.on_commit(partial(ACCOUNT_MAIL.enqueue, delay=delay))
 
 
@@ -107,15 +110,18 @@ def erase(user_id: int, delay: timedelta | None = None) -> None:
 
 
 def refresh_pages(delay: timedelta | None = None) -> None:
-    """Have nginx fetch the public pages that changed again (after `delay`)."""
+    """Have nginx fetch the changed public pages again (after `delay`)."""
     transaction.on_commit(partial(REFRESH_PAGES.enqueue, delay=delay))
 
 
 def count_figures(delay: timedelta | None = None) -> None:
-    """Count the home page's figures anew (after `delay`)."""
+    """Count the home page's figures again (after `delay`)."""
     transaction.on_commit(partial(COUNT_FIGURES.enqueue, delay=delay))
 
 
 def send(owner_id: int, slot: int, token: str, failures: int = 0, delay: timedelta | None = None) -> bool:
-    """One slice of the lane that holds `slot` by `token`; `failures` counts refusals of the service in a row."""
+    """Send one slice of the lane that holds `slot` by `token`; return whether the job was enqueued, at once.
+
+    `failures` counts the service's refusals in a row.
+    """
     return SEND.enqueue(owner_id, slot, token, failures, delay=delay)

@@ -19,39 +19,39 @@ CLOSE = "vestnik.close"
 ERASURE = "vestnik.erase"
 """Erasing what a deleted account owned."""
 HOMEPAGE_STATS = "vestnik.figures"
-"""Counting what the home page tells."""
+"""Counting the figures of the home page."""
 IMPORT = "vestnik.import"
 """Importing a file; the number is the owner's."""
 IMPORT_SLOT = "vestnik.import.slot"
-"""One of the imports at once."""
+"""One of the slots for imports at once; the number is the slot's."""
 LAUNCH = "vestnik.launch"
 """Launching a mailing; the number is the mailing's."""
 OWNERS_FILES = "vestnik.owner.files"
-"""Taking a file of clients, of which an owner may have so many; the number is the owner's."""
+"""Accepting a file of clients, which are limited for each owner; the number is the owner's."""
 OWNERS_LISTS = "vestnik.owner.lists"
-"""The same of making a list."""
+"""Creating a list, likewise."""
 OWNERS_SHARES = "vestnik.owner.shares"
-"""The same of sharing something."""
+"""Sharing something, likewise."""
 PAGE_REFRESH = "vestnik.refresh"
-"""Having nginx fetch public pages anew."""
+"""Having nginx fetch public pages again."""
 PICTURE = "vestnik.picture:"
 """Storing a picture; its key follows the colon."""
 SHARE = "vestnik.share"
-"""Sharing with an address, or confirming it; the address says which."""
+"""Sharing with an address, or confirming it; keyed by the address."""
 TICK = "vestnik.tick"
 """The tick."""
 
 Number = int | str
-"""What of many the lock is of; a string stands for its hash."""
+"""Which of many objects the lock is about; a string stands for its hash."""
 
 
 def wait(name: str, number: Number = 0) -> None:
-    """Take the lock until the transaction ends, after whoever has it."""
+    """Take the lock until the transaction ends; wait for whoever has it."""
     _one(f"SELECT pg_advisory_xact_lock({_key(number)})", name, number)
 
 
 def wait_for_each(name: str, numbers: Collection[int]) -> None:
-    """Take the lock of each of these numbers until the transaction ends, after whoever has it."""
+    """Take the lock of each of these numbers until the transaction ends; wait for whoever has one."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended(%s, number)) FROM unnest(%s::bigint[]) AS it (number)",
@@ -60,13 +60,13 @@ def wait_for_each(name: str, numbers: Collection[int]) -> None:
 
 
 def take(name: str, number: Number = 0) -> bool:
-    """Take the lock until the transaction ends, unless somebody has it; whether it was taken."""
+    """Take the lock until the transaction ends, unless somebody else has it. Return whether it was taken."""
     return bool(_one(f"SELECT pg_try_advisory_xact_lock({_key(number)})", name, number))
 
 
 @contextmanager
 def held(name: str, number: Number = 0) -> Iterator[bool]:
-    """Take the lock, unless somebody has it, for as long as the block lasts; whether it was taken.
+    """Take the lock for as long as the block lasts, unless somebody else has it. Yields whether it was taken.
 
     The lock is the connection's and not a transaction's: none has to be open meanwhile.
     """
@@ -79,7 +79,7 @@ def held(name: str, number: Number = 0) -> Iterator[bool]:
 
 
 def is_taken(name: str, number: int) -> bool:
-    """Whether somebody has the lock now."""
+    """Say whether somebody has the lock now."""
     return bool(
         _one(
             "SELECT EXISTS (SELECT FROM pg_locks, (SELECT hashtextextended(%s, %s) AS key) AS wanted"

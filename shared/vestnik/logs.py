@@ -1,4 +1,4 @@
-"""How the log looks, for people and for machines, and what a line is about: the ids of what is being done.
+"""What the log looks like, for people and for machines, and what a line is about: the ids of what is being done.
 
 Nothing of Django is loaded here: masters of worker processes log as well.
 """
@@ -22,20 +22,20 @@ PLAIN, JSON = "plain", "json"
 FORMATS = (PLAIN, JSON)
 
 IDS = ("request_id", "job", "owner_id", "mailing_id", "run_id", "delivery_id")
-"""What a line may name, be it by `about` or by `extra`."""
+"""Ids that a line may name, by `context` or by `extra`."""
 
 INVISIBLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
-"""What a terminal takes for orders or for the end of a line, where others' words are logged; but tabs, line feeds."""
+"""Characters that a terminal may obey or take for a line's end, in others' texts; except tabs and line feeds."""
 
 KEYS = re.compile(r"(/(?:key|confirm-email)/)[^/\s?\"'\\]+")
-"""The addresses of pages that letters lead to: who reads the log signs in as nobody."""
+"""Secret parts of addresses in letters: whoever reads the log can sign in as nobody."""
 
 _about: ContextVar[Mapping[str, Any]] = ContextVar("about", default=MappingProxyType({}))
 
 
 @contextmanager
 def context(**ids: Any) -> Iterator[None]:
-    """What this thread logs meanwhile is about these, beside what it has been about before. Names are those of IDS."""
+    """Add these ids (of IDS) to all lines that this thread logs in the block, beside those it has already."""
     token = _about.set({**_about.get(), **ids})
     try:
         yield
@@ -44,7 +44,7 @@ def context(**ids: Any) -> Iterator[None]:
 
 
 class PlainFormatter(logging.Formatter):
-    """A line for people: the message keeps to it, whoever's words are in it."""
+    """A line for people: a message never makes two lines, whatever text is in it."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
         record.message = _visible(record.message).replace("\n", "\\n")
@@ -78,7 +78,7 @@ def _visible(text: str) -> str:
 
 
 def configuration(log_format: str, level: str) -> dict[str, Any]:
-    """What logging.config.dictConfig takes."""
+    """Return what logging.config.dictConfig takes, for a format of FORMATS and a level's name."""
     formatters = {
         PLAIN: {"()": "vestnik.logs.PlainFormatter", "fmt": "%(levelname)s %(name)s: %(message)s"},
         JSON: {"()": "vestnik.logs.JsonFormatter"},
@@ -93,7 +93,7 @@ def configuration(log_format: str, level: str) -> dict[str, Any]:
 
 
 def configure(wanted: dict[str, Any]) -> None:
-    """Log by the `configuration`. Where that is JSON, so is what nobody caught, and what Python warns of."""
+    """Set logging up by the `configuration`. In JSON, uncaught exceptions and Python's warnings are JSON, too."""
     logging.config.dictConfig(wanted)
     if wanted["handlers"]["stderr"]["formatter"] == JSON:
         logging.captureWarnings(True)

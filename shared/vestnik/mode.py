@@ -1,6 +1,6 @@
-"""What an installation is for: real use ("production"), a trial on one's own machine, or the work on Vestnik ("local").
+"""What an installation is for: real use ("production"), a trial on one's own machine, or work on Vestnik ("local").
 
-In real use the start refuses what would be dangerous there. Whoever says nothing means real use.
+In real use the start refuses what would be dangerous there. Where MODE is not set, it is real use.
 """
 
 from django.core.exceptions import ImproperlyConfigured
@@ -10,10 +10,10 @@ MODES = (LOCAL, TRIAL, PRODUCTION)
 
 LEAST_KEY = 32
 WELL_KNOWN = ("django-insecure", "change-me", "change_me", "changeme", "replace-me", "your-secret", "example", "secret")
-"""How keys begin that others know, for they stand in examples. Those of our own tests and examples are too short."""
+"""Beginnings of keys that others know from examples. Those of our own tests and examples are too short."""
 
 NOBODYS_ADDRESS = "vestnik@localhost.localdomain"
-"""MAIL_FROM where nobody said another: no service would take its letters."""
+"""MAIL_FROM where it is not set: no service would take its letters."""
 
 INBOX = "inbox"
 """The trial's mail service in docker-compose.yml, whose letters, with links to sign in by, everybody sees."""
@@ -32,7 +32,7 @@ SENTENCES = {
 
 
 def require(**holds: bool) -> None:
-    """Refuse the first variable that does not hold.
+    """Refuse the first of the named variables that does not hold.
 
     Raises ImproperlyConfigured with a sentence that names the variable, and never repeats its value.
     """
@@ -42,5 +42,5 @@ def require(**holds: bool) -> None:
 
 
 def is_secret(key: str) -> bool:
-    """Whether this can be nobody's but this installation's key."""
+    """Say whether this key can only be this installation's: long, of many characters, and no well-known example."""
     return len(key) >= LEAST_KEY and len(set(key)) >= 10 and not key.lower().startswith(WELL_KNOWN)

@@ -12,11 +12,11 @@ _UNSEEN = re.compile(
 
 
 def same(name: str) -> str:
-    """The key by which names are compared: two spellings are one name if their keys are equal.
+    """Return the key by which names are compared: two spellings are one name if their keys are equal.
 
-    Case, composition, width and other compatibility forms (NFKC) make no difference, nor do characters that cannot be
-    seen, nor how much space stands around or between the words. The key is for comparing, not for showing; the key of
-    a key is the key itself. Whoever calls bounds the name: the work grows with its length.
+    Case, composition, width and other compatibility forms (NFKC, Unicode Annex 15) make no difference, nor do
+    characters that cannot be seen, nor how much space stands around or between the words. The key is for comparing, not
+    for showing; the key of a key is the key itself. Callers bound the name's length: the work grows with it.
     """
     before, key = name, _folded(name)
     while key != before:  # few characters change more than once

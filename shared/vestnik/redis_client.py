@@ -1,6 +1,6 @@
-"""Clients of Redis for whoever rather does without an answer than waits, and whether it takes what is written.
+"""Clients of Redis for whoever prefers no answer to a long wait; and whether Redis takes what is written.
 
-A server that is full, or may only be read, answers everything else as if all were well: so it is written to.
+A server that is full, or is read-only, answers reads as if all were well: so the check writes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from vestnik.settings import impatient
 KEY = "vestnik:written"
 
 LIVES = timedelta(seconds=10)
-"""How long what is written to find out stays."""
+"""How long the key that the check writes lives."""
 
 SILENT = "does not answer"
 LONGEST = 200
@@ -27,25 +27,27 @@ LONGEST = 200
 
 @cache
 def impatient_redis(url: str = "", once: bool = False) -> redis.Redis:
-    """This process's client of the broker's server, or of the one at `url`: an answer takes a third of a second, or
-    redis.RedisError is raised. `once`: nothing is asked again, for what was asked may have been done.
+    """Return this process's client of the broker's server, or of the one at `url`.
+
+    It answers within a third of a second, or raises redis.RedisError. With `once` no command is sent again, as the
+    first may have been executed.
     """
     return new_client(url, once)
 
 
 def new_client(url: str = "", once: bool = False) -> redis.Redis:
-    """Make such a client for somebody alone, who closes it."""
+    """Return a client like `impatient_redis`, but a new one, which the caller closes."""
     options = {"retry": Retry(NoBackoff(), 0)} if once else {}
     return redis.Redis.from_url(impatient(url or settings.REDIS_URL), **options)
 
 
 def write(client: redis.Redis) -> None:
-    """Write a little. Raises redis.RedisError or OSError."""
+    """Write a little to the server. Raises redis.RedisError or OSError."""
     client.set(KEY, 1, px=LIVES)
 
 
 def fault(client: redis.Redis) -> str:
-    """What is wrong with the server, in words for operators; empty if it takes what is written."""
+    """Return what is wrong with the server, in words for operators; empty if it takes writes."""
     try:
         write(client)
     except redis.ResponseError as error:  # memory is full, it is a replica, its disk is: Redis says so

@@ -32,7 +32,8 @@ NEEDED = object()
 
 
 def read(kind: str, name: str, *args: Any, **kwargs: Any) -> Any:
-    """The variable `name`, read as environs' `kind` ("str", "int", "bool", "list" …); empty is as good as not set.
+    """Return the variable `name`, read as environs' `kind` ("str", "int", "bool", "list" …); empty is as good as not
+    set.
 
     Raises ImproperlyConfigured with a sentence that names the variable.
     """
@@ -57,7 +58,7 @@ PATIENCE = {
 
 
 def database(name: str) -> dict[str, Any]:
-    """Django's DATABASES entry for the PostgreSQL URL in the variable `name`."""
+    """Return Django's DATABASES entry for the PostgreSQL URL in the variable `name`. Raises ImproperlyConfigured."""
     url = read("str", name)
     try:
         parsed = dj_database_url.parse(url, conn_max_age=600, conn_health_checks=True)
@@ -69,7 +70,7 @@ def database(name: str) -> dict[str, Any]:
 
 
 def address(name: str, default: str) -> str:
-    """The normalised e-mail address in the variable `name`."""
+    """Return the normalised e-mail address in the variable `name`. Raises ImproperlyConfigured."""
     try:
         return normalise(read("str", name, default), ascii_only=True)
     except InvalidAddress as error:
@@ -77,7 +78,7 @@ def address(name: str, default: str) -> str:
 
 
 def redis_url(name: str, default: str | None = None) -> str:
-    """The redis://, rediss:// or unix:// URL in the variable `name`."""
+    """Return the redis://, rediss:// or unix:// URL in the variable `name`. Raises ImproperlyConfigured."""
     url: str = read("str", name) if default is None else read("str", name, default)
     if not url.startswith(("redis://", "rediss://", "unix://")):
         raise ImproperlyConfigured(f"{name}: a redis://, rediss:// or unix:// URL is wanted, not {url!r}.")
@@ -85,12 +86,14 @@ def redis_url(name: str, default: str | None = None) -> str:
 
 
 def impatient(url: str) -> str:
-    """The Redis URL, for whoever rather does without it than waits for more than a third of a second."""
+    """Return the Redis URL with time limits: no command waits for more than a third of a second."""
     return f"{url}{'&' if '?' in url else '?'}socket_connect_timeout=0.3&socket_timeout=0.3"
 
 
 def site(name: str, default: str) -> str:
-    """The http:// or https:// address of a site in the variable `name`, without a path."""
+    """Return the http:// or https:// address of a site in the variable `name`, without a path. Raises
+    ImproperlyConfigured.
+    """
     url: str = read("str", name, default) or default
     parts = urlsplit(url)
     if not url:
@@ -102,7 +105,7 @@ def site(name: str, default: str) -> str:
 
 
 def _in_ascii(name: str, host: str) -> str:
-    """The host's name in the variable `name` as browsers send it: xn--… for what is not written in ASCII."""
+    """Return the host's name in the variable `name` as browsers send it: xn--… for what is not written in ASCII."""
     try:
         return host.lower() if host.isascii() else host.encode("idna").decode()
     except UnicodeError:
@@ -110,7 +113,7 @@ def _in_ascii(name: str, host: str) -> str:
 
 
 def sentry_dsn(name: str) -> str:
-    """Sentry's DSN in the variable `name`; empty where there is none."""
+    """Return Sentry's DSN in the variable `name`; empty where there is none. Raises ImproperlyConfigured."""
     dsn: str = read("str", name, "")
     try:
         if dsn:
@@ -121,7 +124,7 @@ def sentry_dsn(name: str) -> str:
 
 
 def positive(kind: str, name: str, default: float) -> Any:
-    """The number above zero in the variable `name`."""
+    """Return the number above zero in the variable `name`. Raises ImproperlyConfigured."""
     number = read(kind, name, default)
     if not number > 0:
         raise ImproperlyConfigured(f"{name}: a number above zero is wanted, not {number}.")

@@ -29,18 +29,19 @@ ALLOWED: dict[str, tuple[access.Action, ...]] = {ShareLevel.VIEW: ("view",), Sha
 
 
 @transaction.atomic
-def share(thing: Any, by: User, address: str, level: str, from_address: str = "") -> Share:
-    """Share the owner's `thing` with whoever has `address`, at this level ("view" or "edit"); a share that is there
-    gets the level. They are told by a letter, unless it `was_there` and nothing is new. `from_address` is the IP
-    address it was asked from.
+def share(obj: Any, by: User, address: str, level: str, from_address: str = "") -> Share:
+    """Share the owner's `obj` with whoever has `address`, at this level ("view" or "edit"), and return the share.
+
+    A share with this address that exists already gets the level. A letter tells them, unless the share existed at this
+    level: then it is returned as it is, with `was_there` set. `from_address` is the IP address of the request.
 
     Raises ValidationError: for `address` if it is none or one's own, or the owner has shared too much; for `level`; and
-    if the thing is not one's own.
+    if the object is not one's own.
     """
-    _refuse_others(thing, by)
+    _refuse_others(obj, by)
     wanted = Share(
-        content_type=ContentType.objects.get_for_model(thing),
-        object_id=thing.pk,
+        content_type=ContentType.objects.get_for_model(obj),
+        object_id=obj.pk,
         owner=by,
         address=address,
         level=level,
@@ -49,8 +50,8 @@ def share(thing: Any, by: User, address: str, level: str, from_address: str = ""
     if wanted.address == by.email:
         raise ValidationError({"address": _("This is your own address: you have all rights already.")})
     locks.wait(locks.SHARE, wanted.address)  # and whoever confirms it: one of them sees what the other did
-    _lock(thing)
-    key = {"content_type": wanted.content_type, "object_id": thing.pk, "address": wanted.address}
+    _lock(obj)
+    key = {"content_type": wanted.content_type, "object_id": obj.pk, "address": wanted.address}
     found = Share.objects.select_for_update(no_key=True).filter(**key).first()
     if found is not None and found.level == wanted.level:
         found.was_there = True
@@ -62,64 +63,69 @@ def share(thing: Any, by: User, address: str, level: str, from_address: str = ""
         made.user = User.objects.filter(email=made.address, is_active=True, confirmed_at__isnull=False).first()
     made.save()
     if made.user_id is not None:
-        _grant(made.user_id, made.content_type, [thing.pk])
+        _grant(made.user_id, made.content_type, [obj.pk])
         if made.level == ShareLevel.VIEW:
-            _put_down_the_pen(made.user_id, thing, by, from_address)
-    audit.write(audit.AuditAction.SHARED, by, thing, made.address, address=from_address, reason=made.level)
-    sharing_letters.invite(made, by, thing)
+            _copy_message_of_editor(made.user_id, obj, by, from_address)
+    audit.write(audit.AuditAction.SHARED, by, obj, made.address, address=from_address, reason=made.level)
+    sharing_letters.invite(made, by, obj)
     return made
 
 
 @transaction.atomic
 def unshare(share: Share, by: User, from_address: str = "") -> None:
-    """Take a share back; twice is once. Mailings of whom it was taken from go on with copies of a message they use; and
-    a mailing that they may change no longer, with a copy of its message if that is theirs.
+    """Take a share back; a second call changes nothing.
 
-    Raises ValidationError if the thing is not one's own.
+    Whoever it was taken from keeps copies: of a shared message, if mailings of theirs use it. A mailing that they may
+    no longer change keeps a copy of its message, if the message is theirs.
+
+    Raises ValidationError if the object is not one's own.
     """
-    thing = share.thing
-    if thing is None:
+    obj = share.shared
+    if obj is None:
         return  # deleted, and the share with it
-    _refuse_others(thing, by)
-    _lock(thing)
+    _refuse_others(obj, by)
+    _lock(obj)
     found = Share.objects.select_for_update().filter(pk=share.pk).first()
     if found is None:
         return
     found.delete()
     if found.user_id is not None:
-        _grant(found.user_id, found.content_type, [thing.pk])
-        if isinstance(thing, Message):
-            taken = Mailing.objects.filter(message=thing, owner=found.user_id)
+        _grant(found.user_id, found.content_type, [obj.pk])
+        if isinstance(obj, Message):
+            taken = Mailing.objects.filter(message=obj, owner=found.user_id)
             message_copies.hand_over(taken, by, from_address)
-        _put_down_the_pen(found.user_id, thing, by, from_address)
-    audit.write(audit.AuditAction.UNSHARED, by, thing, found.address, address=from_address)
+        _copy_message_of_editor(found.user_id, obj, by, from_address)
+    audit.write(audit.AuditAction.UNSHARED, by, obj, found.address, address=from_address)
 
 
-def shares_of(thing: Any) -> list[Share]:
-    """With whom a thing is shared, by address."""
-    return list(thing.shares.order_by("address"))
+def shares_of(obj: Any) -> list[Share]:
+    """Return the shares of an object, ordered by address."""
+    return list(obj.shares.order_by("address"))
 
 
 @transaction.atomic
 def receive(user: User) -> None:
-    """Give a user what waits for their address; nothing while they are blocked or have not confirmed it. Idempotent."""
+    """Give a user what was shared with their address; nothing while they are blocked or have not confirmed it.
+
+    Idempotent.
+    """
     if not (user.is_active and user.is_confirmed):
         return
     locks.wait(locks.SHARE, user.email)
     waiting = Share.objects.select_for_update().filter(address=user.email, user=None).exclude(owner=user)
-    things: dict[ContentType, list[int]] = {}
+    received: dict[ContentType, list[int]] = {}
     taken = []
     for found in waiting.select_related("content_type").order_by("pk"):
-        things.setdefault(found.content_type, []).append(found.object_id)
+        received.setdefault(found.content_type, []).append(found.object_id)
         taken.append(found.pk)
     Share.objects.filter(pk__in=taken).update(user=user)
-    for content_type, ids in things.items():
+    for content_type, ids in received.items():
         _grant(user.pk, content_type, ids)
 
 
 @transaction.atomic
 def forget(user: User) -> None:
-    """End all that a user has shared, and all that was shared with them; their account is being deleted."""
+    """End all that a user has shared, and all that was shared with them, as their account is being deleted."""
     Share.objects.filter(Q(owner=user) | Q(user=user)).delete()
     for model in (Mailing, Message, ClientList):
         table = _grants_to_users(model)
@@ -127,15 +133,17 @@ def forget(user: User) -> None:
         table.objects.filter(user=user).exclude(content_object__owner=user).delete()
 
 
-def _lock(thing: Any) -> None:
-    """Wait for who changes the thing, and let them wait (`mailings.verbs`): either they may, or they may not."""
-    type(thing)._default_manager.select_for_update(no_key=True).filter(pk=thing.pk).first()
+def _lock(obj: Any) -> None:
+    """Wait for whoever changes the object, and make them wait (`mailings.verbs`): either they may still change it, or
+    not.
+    """
+    type(obj)._default_manager.select_for_update(no_key=True).filter(pk=obj.pk).first()
 
 
-def _put_down_the_pen(user_id: int, thing: Any, by: User, from_address: str) -> None:
-    """Who may no longer change a mailing does not write what it sends either."""
-    if isinstance(thing, Mailing):
-        message_copies.hand_over(Mailing.objects.filter(pk=thing.pk, message__owner=user_id), by, from_address)
+def _copy_message_of_editor(user_id: int, obj: Any, by: User, from_address: str) -> None:
+    """Give a mailing a copy of its message, if that belongs to a user who may no longer change the mailing."""
+    if isinstance(obj, Mailing):
+        message_copies.hand_over(Mailing.objects.filter(pk=obj.pk, message__owner=user_id), by, from_address)
 
 
 def _refuse_too_many(by: User, new: bool) -> None:
@@ -156,13 +164,13 @@ def _refuse_too_many(by: User, new: bool) -> None:
         )
 
 
-def _refuse_others(thing: Any, by: User) -> None:
-    if not access.may_share(by, thing):
+def _refuse_others(obj: Any, by: User) -> None:
+    if not access.may_share(by, obj):
         raise ValidationError(_("Only its owner says with whom it is shared."))
 
 
 def _grant(user_id: int, content_type: ContentType, ids: Collection[int]) -> None:
-    """Make the user's rights on these things what the shares say: somebody may have two addresses, and two shares."""
+    """Make the user's rights on these objects what the shares say: one user may have two addresses, and two shares."""
     model: Any = content_type.model_class()
     table = _grants_to_users(model)
     table.objects.filter(user=user_id, content_object__in=ids).delete()

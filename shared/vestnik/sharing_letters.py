@@ -7,7 +7,7 @@ ones, and none that reads like a link. The letter is the same whether or not som
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.conf import settings
@@ -24,16 +24,19 @@ LONGEST_NAME = 80
 LINK = re.compile(r"://|\bwww\.|\w\.[^\W\d_]{2,}|@", re.IGNORECASE)
 
 
-def invite(share: Share, by: User, thing: Any) -> None:
-    """Tell whoever reads the share's address of it; unless they got as many letters of ours within a day as may be."""
+def invite(share: Share, by: User, obj: Any) -> None:
+    """Tell whoever has the share's address of it by a letter.
+
+    Not if the address got INVITATIONS_PER_ADDRESS letters of ours within a day.
+    """
     if _had_enough(share.address):
         return
     reader = share.user or by  # nobody but who reads it sees in which language it is
     with translation.override(reader.language):
-        subject, what = _said(thing._meta.model_name, share.level == ShareLevel.EDIT)
+        subject, what = _said(obj._meta.model_name, share.level == ShareLevel.EDIT)
         who = _harmless(by.full_name)
         lines = [what % {"who": f"{who} ({by.email})" if who else by.email, "site": settings.SITE_URL}]
-        if name := _harmless(str(thing)):
+        if name := _harmless(str(obj)):
             lines.append(_("It is called “%(name)s”.") % {"name": name})
         lines += [
             "",
@@ -47,8 +50,9 @@ def invite(share: Share, by: User, thing: Any) -> None:
 
 
 def tell_of_choice(owner: User, editor: User, mailing: str, subject: str) -> None:
-    """Tell the owner of a mailing that one who may change it has chosen a message for it; unless they had many letters
-    today, for an editor can choose all day.
+    """Tell the owner of a mailing that somebody who may change it has chosen another message for it.
+
+    Nothing is written if the owner has had many letters today, for an editor can choose all day.
     """
     if _had_enough(owner.email):
         return
@@ -64,7 +68,7 @@ def tell_of_choice(owner: User, editor: User, mailing: str, subject: str) -> Non
 
 
 def tell_of_copy(owner: User, subject: str, mailings: Sequence[str]) -> None:
-    """Tell the owner of mailings that a message which others shared with them is shared no longer."""
+    """Tell the owner of mailings that their message is no longer shared with them, and that a copy takes its place."""
     _write(
         owner,
         lambda: (
@@ -77,7 +81,7 @@ def tell_of_copy(owner: User, subject: str, mailings: Sequence[str]) -> None:
 
 
 def spent(moments: Any, limit: int) -> bool:
-    """Whether of these moments, the newest first, as many as the limit lie within the last day."""
+    """Say whether as many of these moments (a queryset, newest first) as the limit lie within the last day."""
     oldest = moments[limit - 1 : limit].first() if limit else clock.now()
     return oldest is not None and oldest > clock.now() - COUNTED
 
@@ -87,19 +91,19 @@ def _had_enough(address: str) -> bool:
     return spent(letters.values_list("created_at", flat=True), settings.INVITATIONS_PER_ADDRESS)
 
 
-def _write(person: User, words: Any) -> None:
+def _write(person: User, texts: Callable[[], tuple[str, ...]]) -> None:
     with translation.override(person.language):
-        subject, *lines = words()
+        subject, *lines = texts()
         send_mail(subject, "\n".join([*lines, ""]), None, [person.email])
 
 
 def _harmless(name: str) -> str:
-    """The name, cut short; empty where it reads like a link or an address."""
+    """Return the name, cut short; empty where it reads like a link or an address."""
     return "" if LINK.search(name) else name[:LONGEST_NAME].strip()
 
 
 def _said(kind: str, may_change: bool) -> tuple[str, str]:
-    """A letter's subject and its first sentence, for a kind of thing."""
+    """Return a letter's subject and its first sentence, for a kind of object."""
     if kind == "mailing":
         return (
             _("A mailing is shared with you"),

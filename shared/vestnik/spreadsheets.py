@@ -13,31 +13,31 @@ _GUARDED = re.compile(rf"""(^["']*)'(?=[{_SIGNS}\t\r])|([;,\t\r\n]["']*)'(?=[{_S
 
 
 def harmless(cell: str) -> str:
-    """The cell, with an apostrophe before whatever a spreadsheet could take for a formula."""
+    """Return the cell with an apostrophe before whatever a spreadsheet could take for a formula."""
     return _FORMULA.sub(r"\1'", cell)
 
 
 def as_written(cell: str) -> str:
-    """The cell before it was made harmless."""
+    """Return the cell as it was before it was made harmless."""
     return _GUARDED.sub(r"\1\2", cell) if "'" in cell else cell
 
 
 class Writer:
-    """Makes rows into lines of CSV: harmless cells in quotes, UTF-8, a byte order mark before the first line."""
+    """A writer of lines of CSV (RFC 4180): harmless cells in quotes, UTF-8, a byte order mark before the first line."""
 
     def __init__(self, delimiter: str = ",") -> None:
         self._csv = csv.writer(_Given(), delimiter=delimiter, quoting=csv.QUOTE_ALL)
         self._encoding = "utf-8-sig"
 
     def line(self, cells: Iterable[str]) -> bytes:
-        """One row, encoded, with its line end."""
+        """Return one row as an encoded line, with its line end."""
         text: str = self._csv.writerow([harmless(cell) for cell in cells])
         encoding, self._encoding = self._encoding, "utf-8"
         return text.encode(encoding)
 
 
 def lines(rows: Iterable[Iterable[str]], delimiter: str = ",") -> Iterator[bytes]:
-    """The rows as encoded lines, one at a time: to be written to a file, or given to a streaming response."""
+    """Return the rows as encoded lines, one at a time: to be written to a file, or given to a streaming response."""
     return map(Writer(delimiter).line, rows)
 
 

@@ -37,10 +37,11 @@ SWITCH, BLOCK = "mailings.switch_mailing", "accounts.block_user"
 
 @transaction.atomic
 def switch_off(mailing: Mailing, by: User, reason: str, address: str = "") -> None:
-    """Stop a mailing, in the middle of a run too, until a manager switches it on. `address` is the IP it came from.
+    """Stop a mailing, even in the middle of a run, until a manager switches it on. `address` is the IP address of the
+    request.
 
-    Raises ValidationError: without a reason (`reason`; at most 1,000 characters), for whoever is no manager, and if it
-    is off already.
+    Raises ValidationError: without a reason (`reason`; at most 1,000 characters), if `by` is no manager, and if the
+    mailing is off already.
     """
     reason = _checked(reason)
     _refuse(by, SWITCH)
@@ -54,7 +55,10 @@ def switch_off(mailing: Mailing, by: User, reason: str, address: str = "") -> No
 
 @transaction.atomic
 def switch_on(mailing: Mailing, by: User, address: str = "") -> None:
-    """Let a mailing go on: what is inside its window is sent. Raises ValidationError as `switch_off` does."""
+    """Let a mailing go on: what is inside its window is sent.
+
+    Raises ValidationError if `by` is no manager, and if the mailing is on already.
+    """
     _refuse(by, SWITCH)
     mailing = _locked(mailing)
     if not mailing.switched_off_at:
@@ -68,8 +72,8 @@ def switch_on(mailing: Mailing, by: User, address: str = "") -> None:
 def block(user: User, by: User, reason: str, address: str = "") -> None:
     """Block a person: every session of theirs ends for good, and nothing more of theirs is sent.
 
-    Raises ValidationError: without a reason (`reason`; at most 1,000 characters), for whoever is no manager, for
-    oneself, for a manager or superuser (whom only a superuser blocks), and if they are blocked already.
+    Raises ValidationError: without a reason (`reason`; at most 1,000 characters), if `by` is no manager, for oneself,
+    for a manager or superuser (whom only a superuser blocks), and if they are blocked already.
     """
     reason = _checked(reason)
     user, by = _locked_people(user, by)
@@ -87,8 +91,10 @@ def block(user: User, by: User, reason: str, address: str = "") -> None:
 
 @transaction.atomic
 def unblock(user: User, by: User, address: str = "") -> None:
-    """Unblock a person: what is inside its window goes on. Sessions of before stay dead. Raises ValidationError for
-    whoever is no manager, for a manager or superuser (whom only a superuser unblocks), and if they are not blocked.
+    """Unblock a person: what is inside its window goes on, and sessions from before the block stay ended.
+
+    Raises ValidationError if `by` is no manager, for a manager or superuser (whom only a superuser unblocks), and if
+    they are not blocked.
     """
     user, by = _locked_people(user, by)
     _refuse(by, BLOCK)
@@ -106,8 +112,9 @@ def unblock(user: User, by: User, address: str = "") -> None:
 
 @transaction.atomic
 def requeue(message: DeadJob, by: User, address: str = "") -> None:
-    """Try a job again that died. Raises ValidationError for who is no superuser and if somebody was faster, and
-    dead_jobs.QueueAway.
+    """Try a dead job again.
+
+    Raises ValidationError if `by` is no superuser or somebody was faster, and dead_jobs.QueueAway.
     """
     _note_of_job(AuditAction.REQUEUED, message, by, address)
     dead_jobs.requeue(message)
@@ -115,7 +122,7 @@ def requeue(message: DeadJob, by: User, address: str = "") -> None:
 
 @transaction.atomic
 def discard(message: DeadJob, by: User, address: str = "") -> None:
-    """Let a job that died go for good. Raises as `requeue` does."""
+    """Delete a dead job for good. Raises as `requeue` does."""
     _note_of_job(AuditAction.DISCARDED, message, by, address)
     dead_jobs.discard(message)
 
@@ -127,7 +134,7 @@ def _note_of_job(action: AuditAction, message: DeadJob, by: User, address: str) 
 
 
 def _checked(reason: str) -> str:
-    """The reason as it is stored; raises ValidationError for `reason`."""
+    """Return the reason as it is stored; raises ValidationError for `reason`."""
     reason = reason.replace("\r\n", "\n").strip()
     if not reason:
         raise ValidationError({"reason": _("Say why: the person is told, and it stays in the audit log.")})
@@ -146,7 +153,7 @@ def _refuse(by: User, permission: str) -> None:
 
 
 def _locked(mailing: Mailing) -> Mailing:
-    """The mailing as it is now, kept from others who would switch it."""
+    """Return the mailing as it is now, kept from others who would switch it."""
     mailings = Mailing.objects.select_for_update(of=("self",), no_key=True).select_related("owner")
     found = mailings.filter(pk=mailing.pk).first()
     if found is None:
@@ -163,10 +170,10 @@ def _locked_people(user: User, by: User) -> tuple[User, User]:
     return found[user.pk], found[by.pk]
 
 
-def _told(action: AuditAction, thing: Any, otherwise: str) -> str:
+def _told(action: AuditAction, obj: Any, otherwise: str) -> str:
     """Who did it first, and when, where that is known."""
-    kind = thing._meta.model_name
-    done = AuditEntry.objects.filter(kind=kind, object_id=thing.pk, action__in=_PAIRS[action]).order_by("-pk").first()
+    kind = obj._meta.model_name
+    done = AuditEntry.objects.filter(kind=kind, object_id=obj.pk, action__in=_PAIRS[action]).order_by("-pk").first()
     if done is None or done.action != action:
         return otherwise
     said = _("%(who)s has done this already: %(when)s.")
@@ -197,7 +204,7 @@ def _write_to(person: User, by: User, entry: AuditEntry, follows: Callable[[], s
 
 
 def _letter(action: AuditAction, name: str) -> tuple[str, str, str]:
-    """A letter's subject, what happened, and what follows."""
+    """Return a letter's subject, what happened, and what follows."""
     if action == AuditAction.SWITCHED_OFF:
         return (
             _("Your mailing “%(name)s” was switched off") % {"name": name},

@@ -1,4 +1,4 @@
-"""Two who change one thing at once: the second learns of it before theirs takes the place of what the first saved."""
+"""Two people who change one object at once: the second is told before their version replaces what the first saved."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from django.utils.translation import gettext as _
 CHANGED, GONE = "changed", "gone"
 """The codes of the refusals."""
 
-Thing = TypeVar("Thing", bound=models.Model)
+Object = TypeVar("Object", bound=models.Model)
 
 
-def refuse_if_changed(kept: Any, seen: datetime | None) -> None:
-    """Raises ValidationError if the thing, as it is kept, is not the one that was `updated_at` that moment."""
-    if seen and kept.updated_at != seen:
-        moment = date(localtime(kept.updated_at), "SHORT_DATETIME_FORMAT")
+def refuse_if_changed(stored: Any, seen: datetime | None) -> None:
+    """Raise ValidationError (code CHANGED) if `stored` was saved since `seen`, the `updated_at` that a form showed."""
+    if seen and stored.updated_at != seen:
+        moment = date(localtime(stored.updated_at), "SHORT_DATETIME_FORMAT")
         raise ValidationError(
             _(
                 "Somebody saved this while you were writing (%(moment)s). Nothing of yours is lost: look at theirs"
@@ -31,15 +31,15 @@ def refuse_if_changed(kept: Any, seen: datetime | None) -> None:
         )
 
 
-def locked(thing: Thing, seen: datetime | None = None) -> Thing | None:
-    """The thing as it is kept, which nobody else changes or deletes until the transaction ends; None if it is new.
+def locked(obj: Object, seen: datetime | None = None) -> Object | None:
+    """Return the object as it is stored, locked against changes until the transaction ends; None if it is new.
 
-    Raises ValidationError if it was deleted, or is not the one that was `updated_at` the moment `seen`.
+    Raises ValidationError if it was deleted (code GONE), or saved since `seen` (code CHANGED).
     """
-    if thing.pk is None:
+    if obj.pk is None:
         return None
-    kept = type(thing)._default_manager.select_for_update(no_key=True).filter(pk=thing.pk).first()
-    if kept is None:
+    stored = type(obj)._default_manager.select_for_update(no_key=True).filter(pk=obj.pk).first()
+    if stored is None:
         raise ValidationError(_("This was deleted while you were writing."), code=GONE)
-    refuse_if_changed(kept, seen)
-    return kept
+    refuse_if_changed(stored, seen)
+    return stored

@@ -6,12 +6,12 @@ from functools import cache
 
 @cache
 def names() -> list[str]:
-    """The IANA names that stand for a place, and UTC."""
+    """Return the IANA names that stand for a place, and UTC, sorted but for UTC, which is first."""
     return ["UTC", *sorted(name for name in zoneinfo.available_timezones() if _is_place(name))]
 
 
 def choices(chosen: str = "") -> list[tuple[str, str]]:
-    """The same as a form's choices, with the one that is `chosen` already."""
+    """Return the same as a form's choices, (value, label), with the zone that is `chosen` already, if it is another."""
     listed = names() if chosen in ("", *names()) else [chosen, *names()]
     return [(name, name.replace("_", " ")) for name in listed]
 
