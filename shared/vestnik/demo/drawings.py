@@ -286,7 +286,7 @@ def _limits(sheet: Sheet, chance: random.Random) -> None:
 
 
 def _backoff(sheet: Sheet, chance: random.Random) -> None:
-    """Tries that lie further and further apart."""
+    """Draw tries that lie further and further apart."""
     sheet.ground("#f2f6fe", "#dbe6fb")
     sheet.line([(90, 640), (1360, 640)], "#9db8f2", 6)
     moments = [0]
