@@ -1,6 +1,6 @@
 """Attributes of clients: what they may be called, how much they may hold, and how an owner spells them.
 
-A client has texts under names. A name is one that a message can name (`{{ attributes.city }}`); of spellings that
+A client has texts under names. A name is one that a message can name (`{{ attributes.city }}`). Of spellings that
 differ in case, width, composition or what stands between words, an owner has one: the first that came.
 """
 
@@ -23,12 +23,12 @@ VALUE_LENGTH = 2_000
 MOST = 200
 """Attributes of one client."""
 MOST_BYTES = 32 << 10
-"""Of one client's names and values together, in UTF-8."""
+"""Bytes of one client's names and values together, in UTF-8."""
 MOST_NAMES = 2_000
 """Names of all attributes of an owner's clients."""
 
 FORGET_EVERY = 600
-"""Seconds after which a form may have an owner's unused names forgotten again."""
+"""Seconds before a form may have an owner's unused names deleted again."""
 
 _LOOKED_AT = 400
 
@@ -53,8 +53,10 @@ class AttributeName(models.Model):
 
 
 def named(text: str) -> str:
-    """The attribute's name that a header or a placeholder's text makes: “Date of birth” is Date_of_birth, “%” is
-    percent_sign. Empty where there is nothing to name it by. A name stays what it is.
+    """Return the attribute's name that a header or a placeholder's text makes; empty where there is nothing to name it
+    by.
+
+    “Date of birth” becomes Date_of_birth, “%” percent_sign. A text that is a name already stays as it is.
     """
     seen = "".join(letter for letter in text[:_LOOKED_AT] if letter.isspace() or same(letter))
     plain = unicodedata.normalize("NFKC", seen)
@@ -64,18 +66,21 @@ def named(text: str) -> str:
 
 
 def _joined(text: str) -> str:
-    """What of the text may stand in a name, an underscore for all that stands between."""
+    """Return what of the text may stand in a name, with underscores for all that stands between."""
     return "_".join("".join(letter if f"_{letter}".isidentifier() else " " for letter in text).split())
 
 
 @lru_cache(maxsize=4096)
 def key(text: str) -> str:
-    """By what names are compared: two texts name one attribute of an owner's clients if their keys are equal."""
+    """Return the key by which names are compared: texts with equal keys name one attribute of an owner's clients."""
     return same(named(text))
 
 
 def validate(value: Any) -> None:
-    """Refuse anything but a flat object of texts, whose names a message can name, and what is too much."""
+    """Refuse anything but a flat object of texts under names that a message can name, and what is too large.
+
+    Raises ValidationError.
+    """
     if not isinstance(value, dict):
         raise ValidationError(_("Attributes are an object of names and texts."))
     if len(value) > MOST:
@@ -106,7 +111,7 @@ def validate(value: Any) -> None:
 
 
 def size_of(attributes: Mapping[str, str]) -> int:
-    """How many bytes a client's names and values have together."""
+    """Return how many bytes a client's names and values have together, in UTF-8."""
     return sum(len(name.encode()) + len(text.encode()) for name, text in attributes.items())
 
 
@@ -115,16 +120,16 @@ def _short(name: str) -> str:
 
 
 def spellings(owner_id: int) -> dict[str, str]:
-    """How an owner's attributes are spelled, by their keys."""
+    """Return how the owner's attributes are spelled, by their keys."""
     return dict(AttributeName.objects.filter(owner=owner_id).values_list("key", "name"))
 
 
 def learn(owner_id: int, names: Iterable[str], *, in_a_form: bool = False) -> dict[str, str]:
-    """The owner's spellings by their keys; those of `names` that are new are spelled so from now on.
+    """Return the owner's spellings by their keys, after those of `names` that are new were added.
 
-    Raises ValidationError where the owner has too many. Those that no client has make room, but where they are learnt
-    `in_a_form` only now and then. Wants a transaction, in which no client is locked yet: an import, too, learns names
-    first and locks clients then.
+    Raises ValidationError where the owner has too many. Names that no client has are deleted to make room; if asked for
+    `in_a_form`, only every FORGET_EVERY seconds. Call it in a transaction in which no client is locked yet: an import,
+    too, learns names first and locks clients after.
     """
     known = spellings(owner_id)
     asked: dict[str, str] = {}
@@ -148,9 +153,9 @@ def learn(owner_id: int, names: Iterable[str], *, in_a_form: bool = False) -> di
 
 
 def respelled(owner_id: int, attributes: dict[str, str]) -> dict[str, str]:
-    """Valid attributes as the owner spells them, without blanks around the texts and without empty ones.
+    """Return valid attributes as the owner spells them, with the texts stripped, and without empty ones.
 
-    Raises ValidationError where two are one. Wants a transaction.
+    Raises ValidationError where two are one. Call it in a transaction.
     """
     written: dict[str, str] = {}
     first: dict[str, str] = {}
@@ -168,7 +173,9 @@ def respelled(owner_id: int, attributes: dict[str, str]) -> dict[str, str]:
 
 
 def _was_just_done(owner_id: int) -> bool:
-    """Whether unused names were forgotten a moment ago, which reads all of the owner's clients; now they are."""
+    """Say whether unused names were deleted a moment ago, and note that now they are: it reads all of the owner's
+    clients.
+    """
     return not cache.add(f"vestnik:names:{owner_id}", 1, FORGET_EVERY)
 
 

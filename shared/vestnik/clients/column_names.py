@@ -1,7 +1,7 @@
-"""How people's programs call the columns of a file of clients: by these words they are known.
+"""What people's programs call the columns of a file of clients: columns are recognised by these names.
 
-Names are compared by their letters and digits alone, without case and accents. A name is no sentence, an address no
-name, and what says that there is none (“no e-mail”, “mail.ru”) is what stands in a cell, not above it.
+Names are compared by their letters and digits alone, without case and accents. A sentence or an address is no name, and
+what says that something is missing (“no e-mail”, “mail.ru”) is the content of a cell, not a header.
 """
 
 import re
@@ -11,13 +11,13 @@ _KEY_LENGTH = 200
 
 
 def _plain(text: str) -> str:
-    """Without case and accents, so that ё is е and й is и."""
+    """Return the text without case and accents, so that ё is е and й is и."""
     decomposed = unicodedata.normalize("NFKD", text).casefold()
     return "".join(letter for letter in decomposed if unicodedata.category(letter) != "Mn")
 
 
 def key(name: str) -> str:
-    """By what headers are compared: letters and digits alone."""
+    """Return the key by which headers are compared: letters and digits alone."""
     return "".join(letter for letter in _plain(name[:_KEY_LENGTH]) if letter.isalnum())
 
 
@@ -41,7 +41,7 @@ _LIKE_EMAIL = _pattern(
 # Letters of the Cyrillic alphabet that look like Latin ones: people's keyboards were the wrong way round.
 _LOOKALIKES = str.maketrans("авекмнорстухіјѕ", "abekmhopctyxijs")
 
-# What is called so holds addresses only if some stand there: an “address” is a street, a “mail type” a word.
+# Columns called so hold addresses only if some are found: an “address” is a street, a “mail type” a word.
 _PERHAPS = _pattern(
     "^(address|адрес|adresse|direccion|indirizzo|endereco)$|mailing|label|type|domain|status|consent|verif|confirm|optin"
     "|optout|date|time|count|open|click|bounce|subscri|source|тип|статус|дата|подтвержд|соглас|открыт|клик|подпис"
@@ -68,7 +68,7 @@ DISPLAY_NAME = _words(
     "nomevisualizzato wyświetlananazwa weergavenaam visningsnamn görünenad nomedeexibição nomedeapresentação "
     "zobrazovanéjméno visningsnavn"
 )
-"""A full name in people's address books; in shops often what they log in by."""
+"""A full name in people's address books; in shops often a login."""
 LOGIN = _words("login username userlogin usernicename nickname логин")
 FIRST_NAME = _words("firstname givenname fname")
 LAST_NAME = _words("lastname surname familyname lname фамилия фамилія прізвище")
@@ -84,7 +84,7 @@ OTHER_PARTS = _words(
     "soyad soyadı ikinciad keresztnév vezetéknév utónév családnév prenume"
 )
 BESIDE = {"ad": _words("soyad soyadı"), "adı": _words("soyad soyadı"), "nume": _words("prenume")}
-"""Parts of names only where one of the others is there: an “ad” is many things."""
+"""Parts of names only where one of the others is there: “ad” has many meanings."""
 NAME_PERHAPS = _words(
     "name имя імя nombre nom nome imia имяконтакта имяклиента имяпокупателя имяподписчика имяполучателя"
 )
@@ -109,16 +109,16 @@ STATUS = _pattern(
     "|абонирован|підписан|abonniert|abgemeldet|einwilligung|desabonn|desinscr|suscrit|suscripcion|iscritto|disiscr"
     "|cancelado|wypisan|zgoda"
 )
-"""What may say who does not want letters."""
+"""Columns that may say who does not want letters."""
 
 
 def without_whom(plain: str) -> str:
-    """A key without whose name or address it says to be: “Billing first name” is a first name."""
+    """Return a key without whose name or address it is: “Billing first name” is a first name."""
     return _WHOSE.sub("", plain)
 
 
 def likeness(name: str) -> int:
-    """How much a header looks like one of addresses: 3 exactly, 2 as one among others, 1 perhaps, 0 not at all."""
+    """Say how much a header looks like one of addresses: 3 exactly, 2 as one among others, 1 perhaps, 0 not at all."""
     plain = key(name)
     if "@" in name or not plain:
         return 0
@@ -133,12 +133,12 @@ def likeness(name: str) -> int:
 
 
 def is_somebody_elses(name: str) -> bool:
-    """Whether an address that is called so is of somebody else than the client."""
+    """Say whether the header names the address of somebody else than the client."""
     return bool(_SOMEBODY_ELSES.search(key(name)))
 
 
 def is_known(name: str) -> bool:
-    """Whether people's programs call columns so."""
+    """Say whether people's programs use this header."""
     if likeness(name):
         return True
     plain = key(name)

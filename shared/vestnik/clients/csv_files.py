@@ -1,8 +1,8 @@
 """Reading a file of clients: its encoding, its separator, the line that names its columns, and its rows, one at a time.
 
-A file is looked at before it is read: `look` says how it would be, and `opened` reads it so, or as somebody said.
-Neither guesses silently: where the encoding is not certain and nobody said it, `opened` refuses. The apostrophes that
-Vestnik's own tables have before formulas are dropped. Whatever stands in the file, memory stays flat: no line is longer
+A file is looked at before it is read: `look` says how it would be read, and `opened` reads it so, or as it is told.
+Neither guesses silently: where the encoding is not certain and was not given, `opened` refuses. The apostrophes that
+Vestnik's own tables have before formulas are dropped. Whatever the file holds, memory stays flat: no line is longer
 than a megabyte, and a quote that is opened and never closed costs its own row, not the rest of the file.
 """
 
@@ -39,17 +39,17 @@ SEPARATORS = {
     "\t": gettext_lazy("tab"),
     "|": gettext_lazy("vertical bar"),
 }
-"""What may stand between cells, with the words for people."""
+"""Separators of cells, with their names for people."""
 
 MAX_ROW = 1 << 18
-"""Characters of a row. A client's own has half as many at most, so a longer one is a quote that is not closed."""
+"""Characters of a row. A client's row has half as many at most: in a longer one a quote is not closed."""
 MAX_CELL = 10_000
-"""Characters that the longest of a client's texts has. A cell of more than one line that is longer is no cell."""
+"""Characters of the longest of a client's texts. A longer cell of several lines is none: a quote is not closed."""
 SHOWN = 10
-"""Rows of which a look tells what stands there."""
+"""Rows that a look shows."""
 
 _SAMPLE_LINES, _SAMPLE = 200, 1 << 18
-"""Lines and characters by which the separator and the columns are told."""
+"""Lines and characters by which the separator and the columns are recognised."""
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 _BLANKS_BEHIND_QUOTES = {separator: re.compile(rf'" +(?=[{separator}\r\n]|$)') for separator in SEPARATORS}
 # A cell in quotes behind blanks, seen from the row's beginning: cells are in quotes or have none.
@@ -62,7 +62,7 @@ _NOT_READ = re.compile("[\0\udc80-\udcff]")
 
 
 class EncodingInDoubt(ImportRefused):
-    """The file can be read in several encodings, and nobody said in which it is to be. `found` is the likeliest."""
+    """The file can be read in several encodings, and none was given. `found` is the likeliest."""
 
     def __init__(self, found: Found) -> None:
         self.found = found
@@ -73,11 +73,11 @@ class EncodingInDoubt(ImportRefused):
 
 
 class NoHeader(ImportRefused):
-    """No line of the file, read so, names a column of addresses."""
+    """No line of the file names a column of addresses, if it is read like that."""
 
 
 class Row(NamedTuple):
-    """One row: the number of its first line, its cells as they stand there, and why they cannot be read, if so."""
+    """One row: the number of its first line, its cells as they are, and why they cannot be read, if so."""
 
     line: int
     cells: list[str]
@@ -86,7 +86,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a file looks like: how it is to be read, what its columns mean, and its first rows."""
+    """How a file is to be read, what its columns mean, and its first rows."""
 
     found: Found
     delimiter: str
@@ -118,7 +118,7 @@ class Sheet:
         self.columns = headers.understand(self.header, place, above, below)
 
     def rows(self) -> Iterator[Row]:
-        """The rows that are not blank, in their order."""
+        """Return the rows that are not blank, in their order."""
         rows = map(self._if_not_the_header, self._all_rows())
         return map(self._checked, rows) if self.found.may_have_bad_bytes else rows
 
@@ -126,13 +126,13 @@ class Sheet:
         return _rows(self._lines, self.delimiter, self._has_blanks, self._first_line)
 
     def _if_not_the_header(self, row: Row) -> Row:
-        """The row, with a fault if it names the columns again, as where one file is pasted below another."""
+        """Return the row, with a fault if it names the columns again, as where one file is pasted below another."""
         if row.cells[0].strip() != self.header[0] or [cell.strip() for cell in row.cells] != self.header:
             return row
         return Row(row.line, row.cells, row.fault or _("The line names the columns once more; it is no client."))
 
     def _checked(self, row: Row) -> Row:
-        """The row, with a fault if some of its bytes mean nothing in the file's encoding."""
+        """Return the row, with a fault if some of its bytes mean nothing in the file's encoding."""
         encoding = self.found.encoding
         if not any(_NOT_READ.search(cell) for cell in row.cells):
             if (
@@ -155,9 +155,9 @@ class Sheet:
 
 @contextmanager
 def opened(source: BinaryIO, encoding: str = "", delimiter: str = "") -> Iterator[Sheet]:
-    """The sheet in a seekable file, which is left open, read as was said or as is certain.
+    """Yield the sheet in a seekable file, which is left open, read as given or as is certain.
 
-    Raises ImportRefused, and EncodingInDoubt where the encoding was not said and is not certain.
+    Raises ImportRefused, and EncodingInDoubt where the encoding was not given and is not certain.
     """
     found = encodings.find(source, encoding)
     if not found.is_certain:
@@ -167,7 +167,7 @@ def opened(source: BinaryIO, encoding: str = "", delimiter: str = "") -> Iterato
 
 
 def look(source: BinaryIO, encoding: str = "", delimiter: str = "", found: Found | None = None) -> Look:
-    """How a seekable file is read best, or as was said, and what is read then. Raises ImportRefused."""
+    """Return how a seekable file is best read, or how it reads as given, with its first rows. Raises ImportRefused."""
     found = found or encodings.find(source, encoding)
     with _read(source, found, delimiter) as sheet:
         return Look(found, sheet.delimiter, sheet.header, sheet.columns, list(islice(sheet.rows(), SHOWN)))
@@ -176,7 +176,7 @@ def look(source: BinaryIO, encoding: str = "", delimiter: str = "", found: Found
 @contextmanager
 def _read(source: BinaryIO, found: Found, delimiter: str) -> Iterator[Sheet]:
     source.seek(0)
-    # A byte that means nothing is marked, so that its row can be refused; in wide characters it costs its neighbours.
+    # An undecodable byte is marked, so that its row can be refused; in wide encodings it spoils its neighbours, too.
     errors = "replace" if encodings.is_replaced(found.encoding) else "surrogateescape"
     text = TextIOWrapper(source, found.encoding, errors=errors, newline="")
     try:
@@ -186,9 +186,9 @@ def _read(source: BinaryIO, found: Found, delimiter: str) -> Iterator[Sheet]:
 
 
 def _layout(sample: list[str], said: str) -> tuple[str, bool, list[Row], headers.Place]:
-    """The separator, whether blanks stand around quotes, the sample's rows, and where among them the columns are named.
+    """Return the separator, whether blanks stand around quotes, the sample's rows, and where the columns are named.
 
-    Raises ImportRefused where they are named nowhere.
+    Raises ImportRefused where no row names them.
     """
     readings = []
     found = []
@@ -217,7 +217,9 @@ def _layout(sample: list[str], said: str) -> tuple[str, bool, list[Row], headers
 
 
 def _rows(lines: "_Lines", delimiter: str, has_blanks: bool, number: int) -> Iterator[Row]:
-    """The rows that are not blank. `number` is the first line's; `has_blanks`: blanks stand around cells in quotes."""
+    """Yield the rows that are not blank. `number` is the first line's; `has_blanks`: blanks stand around quoted
+    cells.
+    """
     lines.cleaned = _BLANKS_BEHIND_QUOTES[delimiter] if has_blanks else None
     reader = csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=has_blanks)
     while True:
@@ -254,7 +256,9 @@ def _say(error: Exception) -> str:
 
 
 class _TooLong(Exception):
-    """A row goes on and on: most likely a quote that is not closed. `lines` is how many end before that is seen."""
+    """A row goes on and on, most likely after a quote that is not closed. `lines` is how many end before that is
+    seen.
+    """
 
     def __init__(self, said: str = "", lines: int = 0) -> None:
         self.lines = lines
@@ -262,11 +266,11 @@ class _TooLong(Exception):
 
 
 class _Lines(Iterator[str]):
-    """The lines of a text, remembering those of the row that is being read, which can be given back.
+    """The lines of a text, with a memory of those of the current row, which can be given back.
 
-    Of a row that cannot be read all lines but the first are read again. That takes no longer than to read them twice or
-    thrice: whatever row goes on behind a line's end within a quote goes on alike, for what is quoted there was opened
-    by the same quote. So where one of them led nowhere, the others are not followed.
+    All lines but the first of an unreadable row are read again. No line is read more than two or three times: whatever
+    row goes on after a line's end within a quote goes on alike, for what is quoted there was opened by the same quote.
+    So where one of them led nowhere, the others are not followed.
     """
 
     def __init__(self, text: Iterator[str]) -> None:
@@ -280,7 +284,7 @@ class _Lines(Iterator[str]):
         self.cleaned: re.Pattern[str] | None = None
 
     def ahead(self, lines: int, characters: int) -> Sequence[str]:
-        """The first lines, which are still to be read afterwards, without a byte order mark."""
+        """Return the first lines, without a byte order mark; they are still to be read afterwards."""
         for line in islice(self._text, lines):
             self._again.append(line if self._again else line.removeprefix("\ufeff"))
             characters -= len(line)
@@ -289,12 +293,12 @@ class _Lines(Iterator[str]):
         return self._again
 
     def drop(self, lines: int) -> None:
-        """Pass over some of the lines that were looked at."""
+        """Skip some of the lines that were looked at."""
         for _number in range(lines):
             self._again.popleft()
 
     def begin(self) -> None:
-        """A row begins here."""
+        """Begin a row."""
         self._begun += len(self.taken)
         self.taken.clear()
         self._room = MAX_ROW
@@ -311,7 +315,7 @@ class _Lines(Iterator[str]):
         return self.cleaned.sub('"', line) if self.cleaned else line
 
     def give_back_all_but_one(self, error: Exception) -> str:
-        """The first line of the row, which cannot be read for that reason."""
+        """Return the first line of the row, which cannot be read because of `error`, and give back the others."""
         lines = error.lines if isinstance(error, _TooLong) else len(self.taken) - 1
         if self._begun + lines > self._nowhere:
             self._nowhere, self._why = self._begun + lines, str(error)
@@ -321,7 +325,7 @@ class _Lines(Iterator[str]):
         return first
 
     def _lines_that_lead_nowhere(self) -> int:
-        """Behind how many lines so much follows without an end that no row can be behind them either."""
+        """Return after how many lines so much follows without an end that no row can follow them either."""
         followed, number = 0, len(self.taken)
         while number and followed < MAX_ROW // 2:
             number -= 1

@@ -1,8 +1,8 @@
-"""In which encoding a file of clients is written, and whether that is certain.
+"""The encoding of a file of clients, and whether that is certain.
 
-UTF-8 proves itself, UTF-16 and UTF-32 show it by their marks or zero bytes. Everything else is a choice between code
-pages in which the same bytes mean other letters: charset-normalizer says which can be read, `plausibility` which of
-them people could have written. Where two are nearly as likely, the choice is not certain, and somebody must be asked.
+UTF-8 proves itself, UTF-16 and UTF-32 show by their marks or zero bytes. All else is a choice between code pages in
+which the same bytes mean other letters: charset-normalizer says which can be read, `plausibility` which of them people
+could have written. Where two are nearly as likely, the choice is not certain, and somebody must be asked.
 """
 
 import codecs
@@ -64,7 +64,7 @@ ENCODINGS = {
     "utf-32-le": gettext_lazy("UTF-32, the low byte first"),
     "utf-32-be": gettext_lazy("UTF-32, the high byte first"),
 }
-"""What a file may be in, with the words for people."""
+"""Encodings that a file may have, with their names for people."""
 
 _COMMON = ("utf-8", "cp1251", "cp1252", "cp1250", "koi8-r", "cp866")
 _RARE = ("kz1048", "iso8859-4", "iso8859-15", "iso8859-16", "cp855", "cp1125", "cp737", "cp862", "iso8859-6")
@@ -74,22 +74,22 @@ _NOT_OFFERED = (
     *("mac-greek", "mac-iceland", "mac-romanian", "mac-turkish", "ptcp154", "tis-620", "johab"),
     *("big5hkscs", "euc-jis-2004", "shift-jis-2004"),
 )
-"""What nobody chooses, but a file may be in: where it reads like that, somebody is asked."""
+"""Encodings that nobody can choose, but that a file may have: where it reads like one, somebody is asked."""
 _NO_RIVALS = ("mac-arabic", "mac-farsi", "utf-7", "utf-8-sig", "utf-16", "utf-32", "ascii")
-"""What charset-normalizer may find, too, and is the same as others, or of which half is ASCII twice."""
+"""Found by charset-normalizer, too, but the same as others, or with ASCII in both halves."""
 _SELDOM, _HARDLY_EVER = 4.0, 8.0
-"""Bits that the other code pages, and the rare ones, must be likelier by."""
+"""Bits by which a seldom used, or a rare, code page must be likelier than a common one."""
 
 _CERTAIN = 8.0
 """Bits by which the likeliest reading is likelier than any other, where there is no doubt."""
 _DUBIOUS = 9.0
 """Bits for each letter beyond ASCII, above which not even the likeliest reading is likely."""
 _ENOUGH = 4
-"""Letters beyond ASCII, of which so many at least are wanted to be certain of anything."""
+"""Letters beyond ASCII that are wanted at least to be certain of anything."""
 
 _CHUNK = 1 << 20
 _FIRST_LOOK, _LATER_LOOKS = 16_000, 1_500
-"""Bytes of lines that are not ASCII that are looked at, of the file's first megabyte and of each later one."""
+"""Bytes of non-ASCII lines that are looked at, in the file's first megabyte and in each later one."""
 _ASKED = 8_000
 _MARKS = (  # UTF-32's begins with UTF-16's
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -116,7 +116,7 @@ class Found:
 
 
 def known(name: str) -> str:
-    """The one of ENCODINGS that is meant by a name, or "": cp1251, windows-1251 and CP-1251 are one."""
+    """Return the one of ENCODINGS that a name means, or "": cp1251, windows-1251 and CP-1251 are one."""
     try:
         return _KNOWN.get(codecs.lookup(name[:40]).name, "")
     except (LookupError, ValueError):
@@ -124,19 +124,19 @@ def known(name: str) -> str:
 
 
 def is_wide(encoding: str) -> bool:
-    """Whether its characters have two or four bytes each."""
+    """Say whether its characters have two or four bytes each."""
     return encoding.startswith(("utf-16", "utf-32"))
 
 
 def is_replaced(encoding: str) -> bool:
-    """Whether U+FFFD stands for what cannot be read in it, and possibly for its neighbours."""
+    """Say whether U+FFFD replaces what cannot be read in it, and possibly the characters beside."""
     return is_wide(encoding) or encoding == "iso2022-jp"
 
 
 def find(source: BinaryIO, asked_for: str = "") -> Found:
-    """Read the file through once, or twice where it is no Unicode. What was asked for is believed.
+    """Read the file through once, or twice where it is not Unicode, and return its encoding. `asked_for` is believed.
 
-    Refuses what is no text, or has endless lines.
+    Raises ImportRefused for what is no text, and for lines longer than MAX_LINE.
     """
     source.seek(0)
     start = source.read(_CHUNK)
@@ -166,7 +166,7 @@ def find(source: BinaryIO, asked_for: str = "") -> Found:
 
 
 def _wide(start: bytes) -> str:
-    """The UTF-16 or UTF-32 that a file begins in: by its mark, or by its zero bytes. Empty for others."""
+    """Return the UTF-16 or UTF-32 in which a file begins, by its mark or its zero bytes; empty for others."""
     for mark, encoding in _MARKS:
         if start.startswith(mark):
             return encoding
@@ -189,7 +189,7 @@ class _Look:
         self._utf8 = True
         self._unbroken = 0
         self.shifts: Found | None = None
-        """What is found in a file of plain ASCII, some of which stands for other letters."""
+        """What was found in a file of plain ASCII in which escape sequences stand for other letters."""
         self._lines: list[bytes] = []
 
     def at(self, chunk: bytes) -> None:
@@ -221,7 +221,7 @@ class _Look:
 
 
 def _telling(chunk: bytes, room: int) -> Iterator[bytes]:
-    """The first lines that are not ASCII."""
+    """Yield the first lines that are not ASCII."""
     for line in io.BytesIO(chunk.replace(b"\r", b"\n")):
         if not line.isascii():
             yield line[:_FIRST_LOOK]
@@ -231,8 +231,9 @@ def _telling(chunk: bytes, room: int) -> Iterator[bytes]:
 
 
 def _likeliest(sample: bytes) -> tuple[str, tuple[str, ...], bool]:
-    """The likeliest encoding of the lines, their words in it, and whether that is certain: no other one is nearly as
-    likely that would read otherwise.
+    """Return the likeliest encoding of the lines, their words in it, and whether that is certain.
+
+    It is certain if no encoding that would read differently is nearly as likely.
     """
     costs: dict[tuple[str, ...], tuple[float, str]] = {}
     for encoding in _candidates(sample):
@@ -255,7 +256,9 @@ def _beforehand(encoding: str) -> float:
 
 
 def _candidates(sample: bytes) -> list[str]:
-    """The code pages that may be meant: those that are offered, and whatever else charset-normalizer finds legible."""
+    """Return the code pages to be weighed: those that are offered, and any other that charset-normalizer finds
+    legible.
+    """
     offered = [encoding for encoding in ENCODINGS if not is_replaced(encoding)]
     names = [codecs.lookup(match.encoding).name for match in from_bytes(sample[:_ASKED])]
     legible = [name for name in names if name not in _KNOWN and name not in _NO_RIVALS]

@@ -1,8 +1,8 @@
-"""What the columns of a file of clients mean: which line names them, and who calls what how.
+"""What the columns of a file of clients mean: which row names them, and which name means what.
 
 People's programs write titles above the names, several columns of addresses, names in parts and as a whole. The column
-of addresses is the one that is called so and holds some; where a file could be read in several ways, what stands in its
-rows decides. Nothing but a missing column of addresses sinks a file.
+of addresses is the one that is called so and holds some; where a file could be read in several ways, the content of its
+rows decides. A file is refused only if it has no column of addresses.
 """
 
 import re
@@ -20,21 +20,22 @@ from vestnik.clients import attributes, column_names
 from vestnik.clients.encodings import ImportRefused
 
 MAX_COLUMNS = attributes.MOST_NAMES + 5
-"""As many as an export of an owner's clients may have, or a file of its refused rows."""
+"""Columns that an export of an owner's clients may have, or a file of its refused rows."""
 _TITLES = 40
-"""Rows within which the columns' names are looked for."""
+"""Rows in which the columns' names are searched."""
 _NEARLY_ALL = 0.9
-"""Of the cells of a column that is called otherwise: so many are addresses where it is taken for that of addresses."""
+"""Share of addresses that makes a column with another name the column of addresses."""
 _OWN = ("email", "full_name", "comment")
-"""How Vestnik's own tables begin, but for the columns of refused rows."""
+"""Columns with which Vestnik's own tables begin, after those of refused rows."""
 
 # One address and nothing else. No separator may stand in it, or a row that is not split yet would be one.
 _ADDRESS = re.compile(r"[^\s@,;|<>\"]{1,80}@[^\s@,;|<>\"]{1,250}")
 
 
 def of_refused() -> tuple[str, str]:
-    """What the two columns are called that a file of refused rows begins with, in the reader's language. Mended and
-    imported again, it is read without them.
+    """Return the names of the two columns with which a file of refused rows begins, in the reader's language.
+
+    When it is corrected and imported again, they are left out.
     """
     return _("refused line"), _("refused because")
 
@@ -48,14 +49,28 @@ def _ignored() -> frozenset[str]:
     return frozenset(names)
 
 
+class Above(NamedTuple):
+    """The rows above the columns' names."""
+
+    count: int
+    first: str
+    """What the first of them says."""
+
+
+class Meaning(NamedTuple):
+    """A column's name in the file, and what becomes of it, in the reader's language."""
+
+    name: str
+    meaning: str
+
+
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Where in a row things stand.
+    """Which columns of a row hold what.
 
-    Where there is no address, the first of `other_emails` that has one is taken. A full name may be put together from
-    several cells, in the file's order; where those are empty, from the cells of `instead`. `statuses` are the columns
-    that may say who does not want letters any more. `by_content`: no name says that the addresses stand there.
-    `above` is how many rows stand above the names, and what the first of them says.
+    Where `email` holds no address, the first of `other_emails` that has one is taken. A full name may be put together
+    from several cells, in the file's order; where those are empty, from the cells of `instead`. `statuses` are the
+    columns that may say who does not want letters any more. `by_content`: no name says that the addresses are there.
     """
 
     count: int
@@ -67,7 +82,7 @@ class Columns:
     comment: int | None
     attributes: dict[int, str]
     statuses: tuple[int, ...]
-    above: tuple[int, str]
+    above: Above
 
 
 class Place(NamedTuple):
@@ -93,10 +108,10 @@ class Place(NamedTuple):
 
 
 def place_of_names(rows: Sequence[list[str]]) -> Place | None:
-    """Where the columns are named, in a file that begins with these rows; None where they are named nowhere.
+    """Return where the columns are named, in a file that begins with these rows; None where no row names them.
 
     What stands below a name and its addresses is data, whatever it looks like: a second file pasted below the first has
-    names, too, and some write “no e-mail” into a cell.
+    names, too, and some people write “no e-mail” into a cell.
     """
     columns = _Addresses(rows)
     found: list[Place] = []
@@ -114,8 +129,10 @@ def place_of_names(rows: Sequence[list[str]]) -> Place | None:
 
 
 def _as_column(place: Place) -> tuple[bool, bool, bool, bool, int, float, int]:
-    """Of the columns in one row, the greater is likelier. One that is called exactly so may be empty; somebody else's
-    address, such as a manager's, is that of clients only where there is no other.
+    """Return a key for the columns of one row: the greater is the likelier.
+
+    A column with exactly that name may be empty; somebody else's address, such as a manager's, is taken only where
+    there is no other.
     """
     is_exact = place.holds_addresses and place.likeness == 3
     is_clients = place.holds_addresses and place.is_clients
@@ -124,7 +141,7 @@ def _as_column(place: Place) -> tuple[bool, bool, bool, bool, int, float, int]:
 
 
 def _own_column(names: list[str]) -> int | None:
-    """The column of addresses of Vestnik's own tables, whose attributes may be called anything."""
+    """Return the column of addresses of Vestnik's own tables, whose attributes may have any name."""
     for start in (0, len(of_refused())):
         if tuple(name.strip() for name in names[start : start + len(_OWN)]) == _OWN:
             return start
@@ -146,16 +163,16 @@ class _Addresses:
                     if _is_address(cell):
                         self._addresses.setdefault(column, []).append(number)
         self.rows = {number for numbers in self._addresses.values() for number in numbers}
-        """Those with an address, which names nothing."""
+        """Rows with an address: they name no columns."""
 
     def first_below(self, row: int, column: int) -> int:
-        """The first row below with an address in that column, or the number of rows."""
+        """Return the first row below with an address in that column, or the number of rows."""
         numbers = self._addresses.get(column, [])
         at = bisect_right(numbers, row)
         return numbers[at] if at < len(numbers) else self._count
 
     def places(self, row: int, names: list[str]) -> list[Place]:
-        """Each column that might be that of addresses, if this row names the columns."""
+        """Return each column that might be that of addresses, if this row names the columns."""
         own, found = _own_column(names), []
         known, filled = sum(map(column_names.is_known, names)), _filled(names)
         for column, name in enumerate(names):
@@ -174,7 +191,7 @@ class _Addresses:
         return found
 
     def _is_below_an_address(self, row: int, column: int, filled: int) -> bool:
-        """Whether an address stands above in that column, in a row as full, so that this one is data, too."""
+        """Say whether an address stands above in that column, in a row as full, so that this one is data, too."""
         numbers = self._addresses.get(column, [])
         return any(self._widths[number] >= filled for number in numbers[: bisect_right(numbers, row)])
 
@@ -197,12 +214,17 @@ def _is_address(cell: str) -> bool:
 
 
 def first_of(cell: str) -> str:
-    """The first of several addresses in a cell, as Google writes them."""
+    """Return the first of several addresses in a cell, as Google's contacts write them (“a@example.org :::
+    b@example.org”).
+    """
     return cell.partition(":::")[0].strip() if ":::" in cell else cell.strip()
 
 
 def understand(header: list[str], place: Place, above: Sequence[list[str]], rows: Sequence[list[str]]) -> Columns:
-    """What each column means, where it is known which holds the addresses, and what the rows above and below hold."""
+    """Return what each column means, knowing which holds the addresses, and the rows above and below the names.
+
+    Raises ImportRefused for too many columns.
+    """
     if len(header) > MAX_COLUMNS:
         raise ImportRefused(
             _("The file has %(number)d columns; at most %(limit)d can be read.")
@@ -226,7 +248,7 @@ def understand(header: list[str], place: Place, above: Sequence[list[str]], rows
         comment=comment,
         attributes=_attribute_names(header, others),
         statuses=statuses,
-        above=(len(above), " ".join(cell.strip() for row in above[:1] for cell in row).strip()),
+        above=Above(len(above), " ".join(cell.strip() for row in above[:1] for cell in row).strip()),
     )
 
 
@@ -236,7 +258,7 @@ def _may_hold_addresses(rows: Sequence[list[str]], column: int) -> bool:
 
 
 def _names(keys: list[str], rows: Sequence[list[str]]) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
-    """The columns of a full name, and those of its parts where that is a column of its own."""
+    """Return the columns of a full name, and those of its parts where that is a column of its own."""
 
     def find(known: frozenset[str]) -> tuple[int, ...]:
         return tuple(index for index, key in enumerate(keys) if key in known)
@@ -263,8 +285,9 @@ def _names(keys: list[str], rows: Sequence[list[str]]) -> tuple[tuple[int, ...],
 
 
 def _shows_names(rows: Sequence[list[str]], shown: int, parts: Sequence[int], *, unless_known: bool) -> bool:
-    """Whether what is shown of people is mostly their names, which are there in parts, too, and not what they log in
-    by; `unless_known` is said where no row has both.
+    """Say whether displayed names are mostly people's names, which are there in parts, too, and not their logins.
+
+    Returns `unless_known` where no row has both.
     """
     both = [row for row in rows if row[shown : shown + 1] and row[shown].strip()]
     named = [row for row in both if any(cell.strip() for part in parts for cell in row[part : part + 1])]
@@ -274,13 +297,13 @@ def _shows_names(rows: Sequence[list[str]], shown: int, parts: Sequence[int], *,
 
 
 def _holds(rows: Sequence[list[str]], whole: int, part: int) -> bool:
-    """Whether what stands in one column stands in the other, too."""
+    """Say whether the whole name's cells contain the part's."""
     both = [row for row in rows if len(row) > max(whole, part) and row[part].strip()]
     return all(row[part].strip().casefold() in row[whole].casefold() for row in both)
 
 
 def _attribute_names(header: list[str], columns: list[int]) -> dict[int, str]:
-    """What the columns' attributes are called. Of equal ones the second is called NAME_2, and so on."""
+    """Return what the columns' attributes are called. Of equal ones the second is called NAME_2, and so on."""
     names: dict[int, str] = {}
     taken: set[str] = set()
     numbers: dict[str, int] = {}
@@ -294,8 +317,8 @@ def _attribute_names(header: list[str], columns: list[int]) -> dict[int, str]:
     return names
 
 
-def meanings(header: list[str], columns: Columns) -> list[tuple[str, str]]:
-    """The columns' names in the file, and what becomes of each."""
+def meanings(header: list[str], columns: Columns) -> list[Meaning]:
+    """Return the columns' names in the file, and what becomes of each."""
     known = {columns.email: _("e-mail address"), columns.comment: _("comment")}
     known |= {index: _("attribute %(name)s") % {"name": name} for index, name in columns.attributes.items()}
     for index in columns.other_emails:
@@ -304,10 +327,10 @@ def meanings(header: list[str], columns: Columns) -> list[tuple[str, str]]:
         }
     whole = _("full name") if len(columns.full_name) == 1 else _("part of the full name")
     known |= dict.fromkeys(columns.full_name, whole)
-    return [(name, known.get(index, _("passed over"))) for index, name in enumerate(header)]
+    return [Meaning(name, known.get(index, _("passed over"))) for index, name in enumerate(header)]
 
 
 def listed(names: list[str]) -> str:
-    """Names in quotation marks, as far as there is room."""
+    """Return names in quotation marks, as far as there is room."""
     shown = [_("“%(name)s”") % {"name": name if len(name) <= 40 else name[:39] + "…"} for name in names[:10]]
     return ", ".join(shown) + (" …" if len(names) > 10 else "")

@@ -1,8 +1,8 @@
-"""From a file to clients on a list, and to a file of the rows that were refused: what every import does."""
+"""From a file to clients on a list, and to a file of the refused rows: what every import does."""
 
 from collections.abc import Callable
 from functools import partial
-from typing import IO, BinaryIO
+from typing import IO, BinaryIO, NamedTuple
 
 from django.db import transaction
 from django.utils.translation import gettext as _
@@ -14,8 +14,15 @@ from vestnik.clients.models import ClientList
 from vestnik.spreadsheets import Writer
 
 
+class Imported(NamedTuple):
+    """What an import did, and the list that the clients are on, if any."""
+
+    report: ImportReport
+    client_list: ClientList | None
+
+
 class Rejected:
-    """Writes refused rows with their lines and reasons, to be mended and imported again.
+    """Writes refused rows with their lines and reasons, to be corrected and imported again.
 
     `open_file` is called with the first of them; where no row is refused, there is no file.
     """
@@ -27,11 +34,11 @@ class Rejected:
         self._delimiter = ","
 
     def begin(self, header: list[str], delimiter: str) -> None:
-        """What the columns of the imported file are called, and what stands between them."""
+        """Set the imported file's column names and separator."""
         self._header, self._delimiter = header, delimiter
 
     def add(self, line: int, cells: list[str], reason: str) -> None:
-        """One refused row."""
+        """Write one refused row."""
         if self.file is None:
             self.file = self._open_file()
             self._writer = Writer(self._delimiter)
@@ -49,12 +56,12 @@ def import_file(
     on_progress: Callable[[int], None] | None = None,
     encoding: str = "",
     delimiter: str = "",
-) -> tuple[ImportReport, ClientList | None]:
+) -> Imported:
     """Import the seekable CSV file `source`, onto `client_list` or the owner's list called `list_name`.
 
-    Where `encoding` and `delimiter` are not given they are found out; an encoding that is not certain is refused.
-    Returns what it did, and the list. That list is made if there is none, unless no row is good. Raises ImportRefused,
-    also where `client_list` is deleted meanwhile, and ValidationError for a name that no list can have.
+    Where `encoding` and `delimiter` are not given they are found out; an encoding that is not certain is refused. The
+    list called `list_name` is created if there is none, unless no row is good. Raises ImportRefused, also where
+    `client_list` is deleted meanwhile, and ValidationError for a name that no list can have.
     """
     find_list = None
     if client_list is not None:
@@ -66,11 +73,11 @@ def import_file(
     report = import_clients(owner, source, find_list, rejected.add, on_progress, rejected.begin, encoding, delimiter)
     if list_name is not None and report.clients:
         client_list = ClientList.objects.get(owner=owner, name=list_name.strip())
-    return report, client_list
+    return Imported(report, client_list)
 
 
 def _find_list(client_list: ClientList) -> ClientList:
-    """The list, which nobody deletes until the transaction ends."""
+    """Return the list, locked against deletion until the transaction ends."""
     found = ClientList.objects.select_for_update(no_key=True).filter(pk=client_list.pk).first()
     if found is None:
         raise ImportRefused(_("The list was deleted while the file was being imported."))

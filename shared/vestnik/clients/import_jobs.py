@@ -1,7 +1,7 @@
 """Imports in the background: taken and confirmed here, done by the dispatcher, one at a time for each owner.
 
-What is to be done stands in PostgreSQL; the job is a hint. An import is one transaction: whatever dies in the middle of
-it leaves the clients as they were, and the tick has it begun again.
+What is to be done is in PostgreSQL; the job is a hint. An import is one transaction: whatever dies in the middle leaves
+the clients as they were, and the tick begins it again.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ from vestnik.clients.uploads import UNFINISHED, ClientImport, ImportPiece, Impor
 logger = logging.getLogger(__name__)
 
 AT_ONCE = 2
-"""Imports of the whole installation: they must leave threads to launches."""
+"""Imports that run at once in the whole installation: they must leave threads to launches."""
 
 TRIES = 3
-"""How often an import is begun: one that ends its worker every time would hold up everything else."""
+"""How often an import is begun: one that kills its worker every time would hold up everything else."""
 
 DAY = timedelta(days=1)
 KEEP_REFUSED_ROWS = timedelta(days=7)
@@ -59,8 +59,8 @@ def take_file(
 ) -> ClientImport:
     """Take a file of the owner's clients, to be put onto `client_list` or the list called `list_name`.
 
-    Nothing is imported before `begin_import` says how the file is to be read; how it would be is found out here and
-    kept with it. `uploaded` is Django's UploadedFile, or chunks of bytes. Raises ValidationError for `file`,
+    Nothing is imported before `begin_import` says how the file is to be read; how it would be read is found out here
+    and stored with it. `uploaded` is Django's UploadedFile, or chunks of bytes. Raises ValidationError for `file`,
     `list_name` and `client_list`.
     """
     if client_list is not None and client_list.owner_id != owner.pk:
@@ -93,7 +93,7 @@ def take_file(
 
 
 def first_look(work: ClientImport, encoding: str, delimiter: str) -> Look:
-    """What the file's beginning says if it is read so. Raises ValidationError for `encoding` and `delimiter`."""
+    """Return what the file's beginning says if it is read so. Raises ValidationError for `encoding` and `delimiter`."""
     if encoding not in encodings.ENCODINGS:
         raise ValidationError({"encoding": _("Choose an encoding.")})
     if delimiter and delimiter not in csv_files.SEPARATORS:
@@ -107,7 +107,7 @@ def first_look(work: ClientImport, encoding: str, delimiter: str) -> Look:
 
 @transaction.atomic
 def begin_import(work: ClientImport, encoding: str, delimiter: str) -> None:
-    """Have a file imported soon that was taken, read as is said here. Twice is once.
+    """Have a file that was taken imported soon, read as given. A second call changes nothing.
 
     Raises ValidationError for `encoding` and `delimiter`, where nothing could be read so.
     """
@@ -122,16 +122,18 @@ def begin_import(work: ClientImport, encoding: str, delimiter: str) -> None:
 
 
 def drop_file(work: ClientImport) -> None:
-    """Forget a file that was taken; twice is once. Raises ValidationError where it is imported already."""
+    """Delete a file that was taken; a second call changes nothing. Raises ValidationError where its import has
+    begun.
+    """
     ClientImport.objects.filter(pk=work.pk, state=ImportState.ASKED).delete()
     if ClientImport.objects.filter(pk=work.pk).exists():
         raise ValidationError(_("Somebody has pressed “Import” already: the file is not forgotten."))
 
 
 def run_import(import_id: int) -> None:
-    """Do an import that is not over, unless somebody is at it, at another one of its owner, or there is no room.
+    """Run an import, unless somebody runs it or another one of its owner, or AT_ONCE are running. Idempotent.
 
-    Idempotent. Whoever ends an import hints at those that wait, so nobody needs to ask again and again.
+    Whoever ends an import hints at those that wait, so nobody needs to ask repeatedly.
     """
     works = ClientImport.objects.filter(pk=import_id, state__in=UNFINISHED)
     owner_id = works.values_list("owner_id", flat=True).first()
@@ -147,41 +149,42 @@ def run_import(import_id: int) -> None:
         try:
             _do(ClientImport.objects.select_related("owner", "client_list").get(pk=import_id))
         except Shutdown:
-            works.update(tries=F("tries") - 1)  # not its fault: a try that was broken off from outside is none
+            works.update(tries=F("tries") - 1)  # interrupted from outside: that was no try
             raise
     for waiting in to_do():
         jobs.import_clients(waiting)
 
 
 def to_do(older_than: timedelta = timedelta()) -> list[int]:
-    """The oldest import of each owner that is not over, of those uploaded so long ago; the oldest of them first."""
+    """Return the ids of the oldest unfinished import of each owner, of those uploaded so long ago, the oldest first."""
     waiting = ClientImport.objects.filter(state__in=UNFINISHED, created_at__lte=Now() - older_than)
     return sorted(waiting.order_by("owner_id", "pk").distinct("owner_id").values_list("pk", flat=True))
 
 
 def prune_files() -> None:
-    """Delete the refused rows of imports that were over a week ago, and files that nobody confirmed for a day.
+    """Delete the refused rows of imports that ended a week ago, and files that nobody confirmed for a day.
 
-    What an import did is kept.
+    The record of what an import did stays.
     """
     ImportPiece.objects.filter(client_import__finished_at__lt=Now() - KEEP_REFUSED_ROWS).delete()
     ClientImport.objects.filter(state=ImportState.ASKED, created_at__lt=Now() - KEEP_UNCONFIRMED).delete()
 
 
 def progress(import_id: int) -> int | None:
-    """How many rows of an import were read so far; None where nobody knows. A hint, kept in the cache."""
+    """Return how many rows of an import were read so far; None where that is not known. A hint, kept in the cache."""
     rows: int | None = cache.get(_progress_key(import_id))
     return rows
 
 
 def _refuse_too_many(owner: User) -> None:
-    """Raises ValidationError for `file`: what waits lies in the database, and what was refused stays for a week.
-    Of two files that come at once each is counted for the other. Wants a transaction.
+    """Refuse a file by a ValidationError for `file` if the owner has too many: they are stored in the database.
+
+    Of two files that come at once each is counted for the other. Call it in a transaction.
     """
     locks.wait(locks.OWNERS_FILES, owner.pk)
     own = ClientImport.objects.filter(owner=owner)
     limit = settings.IMPORTS_AT_ONCE
-    if own.filter(finished_at=None).count() >= limit:  # those nobody has confirmed yet lie there, too
+    if own.filter(finished_at=None).count() >= limit:  # unconfirmed files are stored, too
         said = _("%(limit)d of your imports are not done yet, as many as may wait; upload this file when one is.")
         raise ValidationError({"file": said % {"limit": limit}})
     limit = settings.IMPORTS_PER_DAY
@@ -191,7 +194,9 @@ def _refuse_too_many(owner: User) -> None:
 
 
 def _found(work: ClientImport) -> tuple[str, str, bool]:
-    """How the file is read best: its encoding, its separator ("" if no column of addresses is found so), any doubt."""
+    """Return how the file is best read: encoding, separator ("" if no column of addresses is found), whether in
+    doubt.
+    """
     with uploads.opened(work, PieceKind.SOURCE) as source:
         found = encodings.find(source)
         try:
@@ -211,7 +216,7 @@ def _check_list_name(name: str, client_list: ClientList | None) -> None:
 
 
 def _within_the_limit(uploaded: Iterable[bytes] | File[bytes]) -> Iterator[bytes]:
-    """The file's chunks. Raises ValidationError if it is larger than can be imported."""
+    """Yield the file's chunks. Raises ValidationError if it is larger than can be imported."""
     limit, chunks = settings.IMPORT_LIMIT_BYTES, uploaded
     said = {"limit": limit >> 20}
     if isinstance(uploaded, File):
@@ -242,7 +247,7 @@ def _do(work: ClientImport) -> None:
 
 
 def _import(work: ClientImport) -> None:
-    """The whole import, in a transaction; what the attributes are called is learnt in one before."""
+    """Run the whole import in a transaction, after one that learns the attributes' names."""
     with ExitStack() as stack:
         with transaction.atomic():  # else the server would keep the pieces once more for a cursor of its own
             source = stack.enter_context(uploads.opened(work, PieceKind.SOURCE))
@@ -253,7 +258,7 @@ def _import(work: ClientImport) -> None:
 
 @transaction.atomic
 def _import_from(work: ClientImport, source: BinaryIO, file: IO[bytes]) -> None:
-    """Refused rows wait in `file`, on the disk, for the connection belongs to the COPY of the good ones."""
+    """Import, with refused rows in `file` on the disk, for the connection is busy with the COPY of the good ones."""
     report, client_list = import_file(
         work.owner,
         source,
@@ -292,5 +297,5 @@ def _progress_key(import_id: int) -> str:
 
 
 def _progress(import_id: int) -> Callable[[int], None]:
-    """Tells the cache how many rows were read."""
+    """Return a function that writes to the cache how many rows were read."""
     return lambda rows: cache.set(_progress_key(import_id), rows, _PROGRESS_LIVES)

@@ -5,7 +5,7 @@ What a file means:
 - Addresses are normalised; a client whose address is there already is updated. An empty cell keeps what is there,
   attributes are merged by name, as the owner spells them. Of two rows with equal addresses the last one wins, cell by
   cell, by the same rule.
-- Blank rows are passed over. Cells missing at a row's end are empty; more cells than the header has are refused,
+- Blank rows are skipped. Cells missing at a row's end are empty; more cells than the header has are refused,
   unless the surplus is empty.
 - A row that cannot be taken is refused with a sentence; the others are imported all the same. A file that cannot be
   read, or a failure half-way, changes nothing.
@@ -35,19 +35,19 @@ __all__ = ["ImportRefused", "ImportReport", "import_clients"]
 PROGRESS_EVERY = 5000
 
 MANY = 10_000
-"""Clients after which the planner is told at once: until autovacuum does, it would take tables for what they were."""
+"""New clients after which tables are analysed at once: until autovacuum does, the planner would take them for small."""
 
 SEEN = 1_000
-"""Rows after which it matters by which index the client of each of them is looked up."""
+"""Rows from which on it matters by which index their clients are looked up."""
 
 ROWS_FOR_NAMES = 50_000
-"""Rows in which new attributes are looked for beforehand."""
+"""Rows in which new attributes are searched for beforehand."""
 
 FEW, FEW_CHARACTERS = 50, 1_000
-"""Attributes of a row, and characters of them, that are not too much, whatever they are: most rows have no more."""
+"""Attributes of a row, and characters of them, that need no check of their size: most rows have no more."""
 
 _LOST = "\ufffd"
-"""What stands for letters that could not be read, here or in a program before."""
+"""Stands for letters that could not be read, here or by another program before."""
 
 _as_json = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -56,7 +56,7 @@ _as_json = json.JSONEncoder(ensure_ascii=False).encode
 class ImportReport:
     """What an import did: clients created, updated and left as they were; rows refused; clients new on the list.
 
-    `repeated` are the good rows whose address another one has, too; `remarks` sentences about what people should know.
+    `repeated` are the good rows whose address another one has, too; `remarks` are sentences that people should read.
     """
 
     created: int
@@ -69,7 +69,7 @@ class ImportReport:
 
     @property
     def clients(self) -> int:
-        """How many clients the good rows spoke of."""
+        """How many clients the good rows are about."""
         return self.created + self.updated + self.unchanged
 
 
@@ -88,10 +88,10 @@ def import_clients(
     encoding: str = "",
     delimiter: str = "",
 ) -> ImportReport:
-    """Import the seekable CSV file `source` into the owner's clients, and onto the list that `find_list` gives.
+    """Import the seekable CSV file `source` into the owner's clients, and onto the list that `find_list` returns.
 
-    That is asked last, and only if a row is good, so that nobody waits for the list's row while the file is read.
-    `on_header` is told the columns' names and the delimiter, `on_refused` each refused row's line number, cells and
+    `find_list` is called last, and only if a row is good, so that nobody waits for the list's row while the file is
+    read. `on_header` gets the columns' names and the delimiter, `on_refused` each refused row's line number, cells and
     reason, `on_progress` now and then how many rows were read. None of them may use the database: a COPY is under way.
     Where `encoding` and `delimiter` are not given they are found out. Raises ImportRefused, also where the encoding is
     not certain.
@@ -148,8 +148,8 @@ def import_clients(
 def learn_names(owner: User, source: BinaryIO, encoding: str, delimiter: str) -> None:
     """Have the owner spell the new attributes of a seekable file as it does, in a transaction of its own.
 
-    So nobody who saves a client with one of them waits until the file is imported. What its first rows do not hold is
-    learnt with the import. Raises what `import_clients` does.
+    So nobody who saves a client with one of them waits until the file is imported. Names that its first rows do not use
+    are learnt with the import. Raises what `import_clients` does.
     """
     used: dict[str, None] = {}
     with csv_files.opened(source, encoding, delimiter) as sheet:
@@ -165,7 +165,7 @@ def learn_names(owner: User, source: BinaryIO, encoding: str, delimiter: str) ->
 
 
 class _Incoming:
-    """Makes clients of a sheet's good rows, counts them, and sees to what can be told of all of them only together."""
+    """Turns a sheet's good rows into clients, counts them, and does what needs all of them together."""
 
     def __init__(self, owner: User, sheet: Sheet) -> None:
         self.good = 0
@@ -178,7 +178,7 @@ class _Incoming:
         self._used: set[str] = set()
 
     def client(self, row: Row) -> tuple[str, str, str, str, str]:
-        """The row's address, full name, name key, comment and attributes. Raises what refuses it."""
+        """Return the row's address, full name, name key, comment and attributes. Raises what refuses it."""
         email, full_name, key, comment, own = _client(self._columns, row)
         self.good += 1
         if self._columns.other_emails and not _has_address(row.cells[self._columns.email : self._columns.email + 1]):
@@ -187,14 +187,16 @@ class _Incoming:
         return email, full_name, key, comment, _as_json(own) if own else "{}"
 
     def settle_spellings(self, cursor: Any) -> None:
-        """Have the owner spell new attributes as the file does; what was spelled otherwise meanwhile is renamed."""
+        """Have the owner spell new attributes as the file does; rename what was spelled otherwise meanwhile."""
         spelled = attributes.learn(self._owner.pk, self._used)
         for name in sorted(self._used):
             if (now := spelled[attributes.key(name)]) != name:
                 cursor.execute(RENAME_INCOMING, {"before": name, "now": now})
 
     def take_out_what_is_too_much(self, cursor: Any) -> set[str]:
-        """Whose attributes would be too much, together with those that are there or of equal addresses."""
+        """Take out clients whose attributes would be too many or too large with those they have; return their
+        addresses.
+        """
         if not self._used:
             return set()
         cursor.execute(TAKE_OUT, {"owner": self._owner.pk, "most": attributes.MOST, "bytes": attributes.MOST_BYTES})
@@ -202,7 +204,7 @@ class _Incoming:
 
 
 def _refuse(emails: set[str], source: BinaryIO, sheet: Sheet, on_refused: Callable[[int, list[str], str], None]) -> int:
-    """Tell of the rows with these addresses, for which the file is read once more; how many there are."""
+    """Refuse the rows with these addresses, for which the file is read once more; return how many there are."""
     reason = _("The client would have more than %(most)d attributes, or more than %(kilobytes)d kB of them.") % {
         "most": attributes.MOST,
         "kilobytes": attributes.MOST_BYTES >> 10,
@@ -218,7 +220,7 @@ def _refuse(emails: set[str], source: BinaryIO, sheet: Sheet, on_refused: Callab
 
 
 def _client(columns: Columns, row: Row) -> tuple[str, str, str, str, dict[str, str]]:
-    """The same, with the attributes as they are."""
+    """Return the row's address, full name, name key, comment and attributes by name. Raises what refuses it."""
     if row.fault:
         raise ValidationError(row.fault)
     cells = [cell.strip() for cell in row.cells]
@@ -267,7 +269,7 @@ def _client(columns: Columns, row: Row) -> tuple[str, str, str, str, dict[str, s
 
 
 def _has_address(cells: list[str]) -> bool:
-    """Whether something is written there that is meant as an address, right or wrong, and not “no e-mail” or a dash."""
+    """Say whether a cell is meant as an address, right or wrong, and not “no e-mail” or a dash."""
     return any("@" in cell or "." in cell for cell in cells)
 
 
@@ -303,7 +305,7 @@ ANALYZE_CLIENTS = "ANALYZE (SKIP_LOCKED) clients_client"
 ANALYZE_GROWN = "ANALYZE (SKIP_LOCKED) clients_client, clients_membership"
 
 # ON CONFLICT takes no row twice, so equal addresses become one row first: of each cell the last that is not empty.
-# Only they are touched; a file without any is read once here. Rows are taken out by where they lie: found by their
+# Only they are touched; a file without any is read once here. Rows are deleted by their place (ctid): found by their
 # addresses, each would be compared with each, where the session does not hash (docs/decisions/0028).
 COMBINE_EQUAL_ADDRESSES = """
     WITH taken AS (
@@ -329,8 +331,8 @@ COMBINE_EQUAL_ADDRESSES = """
     FROM combined
 """
 
-# What takes no more room than any client's attributes may, packed as it can be, is not looked into; of a row that has
-# none, not even the client is looked up.
+# Attributes that are small enough in any case, even compressed, are not counted; for a row without any, not even the
+# client is looked up.
 TAKE_OUT = """
     WITH united AS (
         SELECT incoming.ctid AS place, coalesce(client.attributes, '{}') || incoming.attributes AS attributes

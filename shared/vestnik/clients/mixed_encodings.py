@@ -1,6 +1,6 @@
 """Lines of a file that are in another encoding than the rest, as where two exports were joined into one.
 
-Read like the others they would look like names: `РђРЅРЅР°` is Анна, and overwrites it.
+Read like the others they would look like names: `РђРЅРЅР°` is Анна, and would replace it.
 """
 
 import re
@@ -11,20 +11,20 @@ from typing import BinaryIO
 from vestnik.clients import plausibility
 
 _BY_IN_UTF8, _BY = 8.0, 5.0
-"""Bits by which a line must be likelier in UTF-8, or in another code page, where somebody is only asked."""
+"""Bits by which a line must be likelier in UTF-8, or in another code page, for somebody to be asked."""
 _WEIGHED, _LONGEST = 300, 2_000
 """Lines that are weighed, and bytes of each: whoever joins files joins more than a few lines."""
 _BESIDE = 30
 """Words of the file that tell its language."""
 
 _CYRILLIC = ("cp1251", "koi8-r", "cp866", "mac-cyrillic")
-# What Cyrillic letters are read as in one of these that are written in another: frames, letters of other languages,
-# signs where words begin, capitals behind small letters.
+# What Cyrillic letters of one of these encodings look like in another: frames, letters of other languages, signs where
+# words begin, capitals behind small letters.
 _STRANGE = re.compile("[^\\x00-\\x7f\xa0А-Яа-яЁёІіЇїЄєҐґ«»„“”‘’…–—№]|[а-яё][А-ЯЁ]|[»”…–—№\xa0][а-яё]")
 
 
 def is_mixed(source: BinaryIO, encoding: str, words: Sequence[str]) -> bool:
-    """Whether some line of a file in that encoding, beside others of these words, is likelier in another one.
+    """Say whether some line of a file in that encoding, next to others of these words, is likelier in another one.
 
     Reads the file through once.
     """
@@ -35,7 +35,7 @@ def is_mixed(source: BinaryIO, encoding: str, words: Sequence[str]) -> bool:
 
 
 def is_utf8(cells: Iterable[str], encoding: str) -> bool:
-    """Whether what was read in that encoding is UTF-8."""
+    """Say whether what was read in that encoding is UTF-8."""
     text = " ".join(cells)
     if text.isascii():
         return False
@@ -48,7 +48,7 @@ def is_utf8(cells: Iterable[str], encoding: str) -> bool:
 
 
 def _suspects(source: BinaryIO, encoding: str) -> Iterator[bytes]:
-    """The lines that may be in another encoding, without repetition of the same one behind itself."""
+    """Yield the lines that may be in another encoding."""
     is_cyrillic = encoding in _CYRILLIC
     source.seek(0)
     while chunk := source.readlines(1 << 20):
@@ -76,5 +76,5 @@ def _is_likelier_elsewhere(line: bytes, encoding: str, others: Iterable[str], be
 
 
 def _cost(line: bytes, encoding: str, beside: Sequence[str]) -> float:
-    """What the line's words cost in that encoding, beside others."""
+    """Return what the line's words cost in that encoding, next to others."""
     return plausibility.cost([*beside, *plausibility.words(line.decode(encoding, "replace"))])

@@ -24,7 +24,9 @@ COMMENT_LENGTH = 10_000
 
 
 def name_key(full_name: str) -> str:
-    """What people's names are sorted and searched by: case and ё/е make no difference, in any collation."""
+    """Return the key by which people's names are sorted and searched: case and ё/е make no difference in any
+    collation.
+    """
     return " ".join(full_name.casefold().replace("ё", "е").split())
 
 
@@ -106,7 +108,7 @@ class ClientList(models.Model):
 
 
 class Membership(models.Model):
-    """That a client is on a list. Both have one owner: the verbs that add see to it."""
+    """A client on a list. Both have one owner: the verbs that add see to it."""
 
     client_list = models.ForeignKey(ClientList, models.CASCADE, related_name="memberships", verbose_name=_("list"))
     client = models.ForeignKey(Client, models.CASCADE, related_name="memberships", verbose_name=_("client"))

@@ -1,4 +1,4 @@
-"""Files that people upload where a CSV file is wanted: known by how they begin, whatever they are called."""
+"""Files that people upload instead of a CSV file: recognised by how they begin, whatever they are called."""
 
 import re
 
@@ -23,7 +23,7 @@ _LOOKED_AT = 2_000
 
 
 def kind_of(start: bytes) -> str:
-    """What a file that begins so is, in the reader's language; "" where it may be CSV."""
+    """Return the kind of a file that begins so, in the reader's language; "" where it may be CSV."""
     start = start[:_LOOKED_AT]
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):
         start = start[2:].decode("utf-16-le" if start[0] == 0xFF else "utf-16-be", "replace").encode()

@@ -1,8 +1,8 @@
-"""How likely it is that people wrote a text: what tells a code page from another that can be read as well.
+"""How likely it is that people wrote a text: this tells a code page from another that can be read as well.
 
-Costs are bits, roughly: of two readings of the same bytes the one is likelier by as many doublings as it costs less.
-Only words with letters beyond ASCII say anything; whole words count, for code pages that are confused make letters of
-two scripts in one word, capitals in its middle, or signs that nobody puts there.
+Costs are bits, roughly: of two readings of the same bytes, one that costs a bit less is twice as likely. Only words
+with letters beyond ASCII say anything. Whole words count, for confused code pages put letters of two scripts into one
+word, capitals into its middle, or signs that nobody puts there.
 """
 
 import re
@@ -13,7 +13,7 @@ from itertools import pairwise
 from math import log2
 
 MAX_WORDS, LONGEST = 250, 60
-"""Different words that are looked at, and letters of each: enough to know, and soon done."""
+"""Different words that are looked at, and letters of each."""
 
 # What stands between words of a table, and in addresses and numbers.
 _WORD = re.compile(r"[^\s!-&(-,./:-@\[-`{-~0-9]*[^\x00-\x7f][^\s!-&(-,./:-@\[-`{-~0-9]*")
@@ -24,15 +24,15 @@ _INSIDE = "’–—"
 _ALONE = "–—−•·…№§©®™°"
 
 _STRANGE = 12.0
-"""For what nobody writes: a control character, a box of a frame or a currency in a word, two scripts in one, or a
-letter that a language of another script than the Latin has not.
+"""Cost of what nobody writes: a control character, a frame or a currency sign in a word, two scripts in one, or a
+letter that a language of a script other than Latin does not have.
 """
 _UNUSUAL = 8.0
-"""For a capital behind a small letter, or a letter that the language has not."""
+"""Cost of a capital behind a small letter, or a letter that the language does not have."""
 _RARE = 4.0
-"""For a letter beyond ASCII in a language of the Latin script; a word of another language than the rest."""
+"""Cost of a letter beyond ASCII in a language of the Latin script; of a word in another language than the rest."""
 _SIGN = 3.0
-"""For a quotation mark or the like at a word's end."""
+"""Cost of a quotation mark or the like at a word's end."""
 
 _MARKS = ("Mn", "Mc")
 
@@ -75,7 +75,8 @@ _OTHER = {
     "ARABIC": {"ar": "ايلمنورتبةعدسفهكقحجأشصىخطذضزثئغءإظآؤ", "fa": "ایرنمدهوتبسشکزگلفعقجخچپصحطظضغثذژآئ"},
 }
 
-# Letters where these languages have them not, and Kazakh has others, in a page that differs by few: гү is гї, нұ is нў.
+# Letters in places where these languages never have them. Kazakh has others there, in a code page that differs in a
+# few: гү reads as гї, нұ as нў.
 _CONSONANT = "[бвгґджзйклмнпрстфхцчшщ]"
 _NEVER = {
     language: re.compile(pattern, re.IGNORECASE)
@@ -89,13 +90,13 @@ _NEVER = {
 
 
 def words(text: str) -> list[str]:
-    """The different words of a text that have letters beyond ASCII, no more than are looked at."""
+    """Return the different words of a text that have letters beyond ASCII, MAX_WORDS at most."""
     found = dict.fromkeys(match[0][:LONGEST] for match in _WORD.finditer(text))
     return list(found)[:MAX_WORDS]
 
 
 def cost(found: Iterable[str]) -> float:
-    """How unlikely it is that people wrote these words. They are in few languages, one of them in most words."""
+    """Return how unlikely it is that people wrote these words, in bits. They are in few languages, mostly in one."""
     readings = [_readings(word) for word in found]
     totals: dict[str, float] = {}
     for by_language, _cheapest in readings:
@@ -108,7 +109,7 @@ def cost(found: Iterable[str]) -> float:
 
 @lru_cache(maxsize=20_000)
 def _readings(word: str) -> tuple[dict[str, float], float]:
-    """What the word costs as one of each language that it could be of, and what it costs at least."""
+    """Return what the word costs in each language that it could be of, and what it costs at least."""
     core = word.lstrip(_BEFORE + "'-").rstrip(_BEHIND + "'-")
     always = _SIGN * (len(word) - len(core))
     letters = [letter for letter in core if not letter.isascii()]
@@ -141,13 +142,13 @@ def _of_letters(letters: list[str], alphabet: str, each: float) -> float:
 
 @lru_cache(maxsize=64)
 def _ranks(alphabet: str) -> dict[str, float]:
-    """Of each letter, the bits that it takes: the second is about half as frequent as the first, and so on, flatter."""
+    """Return the bits of each letter: the second is about half as frequent as the first, and so on, flatter."""
     weights = [1 / (rank + 4) for rank in range(len(alphabet))]
     return {letter: log2(sum(weights) / weight) for letter, weight in zip(alphabet, weights, strict=True)}
 
 
 def _of_case(word: str) -> float:
-    """Capitals behind small letters, where one of the two is beyond ASCII."""
+    """Return the cost of capitals behind small letters, where one of the two is beyond ASCII."""
     pairs = pairwise(word)
     return _UNUSUAL * sum(a.islower() and b.isupper() and not (a.isascii() and b.isascii()) for a, b in pairs)
 
@@ -163,7 +164,7 @@ def _of_sign(sign: str) -> float:
 
 
 def _of_ideograph(letter: str) -> float:
-    """Of the scripts without alphabets here, by the room that their characters take in the code pages."""
+    """Return the cost of a letter of scripts without an alphabet here, by the room that they take in the code pages."""
     match _script(letter):
         case "HIRAGANA" | "KATAKANA" | "THAI":
             return 6.0
@@ -176,7 +177,7 @@ def _of_ideograph(letter: str) -> float:
 
 @lru_cache(maxsize=1)
 def _common_ideographs() -> frozenset[str]:
-    """The first level of GB 2312, and what Big5 has as frequent."""
+    """Return the first level of GB 2312, and what Big5 has as frequent."""
     simplified = bytes(byte for lead in range(0xB0, 0xD8) for low in range(0xA1, 0xFF) for byte in (lead, low))
     lows = (*range(0x40, 0x7F), *range(0xA1, 0xFF))
     traditional = bytes(byte for lead in range(0xA4, 0xC6) for low in lows for byte in (lead, low))
@@ -185,7 +186,7 @@ def _common_ideographs() -> frozenset[str]:
 
 @lru_cache(maxsize=4096)
 def _script(letter: str) -> str:
-    """LATIN, CYRILLIC, CJK …: how the character's name begins."""
+    """Return how the character's name begins: LATIN, CYRILLIC, CJK …"""
     name = unicodedata.name(letter, "")
     if name.startswith("HALFWIDTH"):
         return "HALFWIDTH"

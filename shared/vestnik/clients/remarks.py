@@ -1,4 +1,4 @@
-"""What people should know of how a file of clients is understood, in sentences."""
+"""What people should know about how a file of clients is understood, in sentences."""
 
 from collections.abc import Iterator
 
@@ -8,9 +8,10 @@ from vestnik.clients.headers import Columns, listed
 
 
 def remarks(header: list[str], columns: Columns, addresses_elsewhere: int | None = None) -> tuple[str, ...]:
-    """What is not said by the columns' names alone, or not done with a column.
+    """Return what the columns' names alone do not say, and what is not done with a column.
 
-    `addresses_elsewhere` is of how many rows the address stood in another column of addresses, where that is known.
+    `addresses_elsewhere`: for how many rows the address was taken from another column of addresses, where that is
+    known.
     """
     return tuple(_remarks(header, columns, addresses_elsewhere))
 

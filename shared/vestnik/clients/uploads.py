@@ -1,7 +1,7 @@
 """Imports that wait for the dispatcher or are over, and their files.
 
-The files lie in PostgreSQL in pieces, so that the services share no disk; whoever writes or reads one holds a single
-piece in memory.
+The files are stored in PostgreSQL in pieces, so that the services share no disk; whoever writes or reads one holds a
+single piece in memory.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from vestnik import access
 
 PIECE = 1 << 20
-"""Bytes of a piece, but for a file's last."""
+"""Bytes of each piece but a file's last."""
 
 NAME_LENGTH = 200
 
@@ -34,7 +34,7 @@ class ImportState(models.TextChoices):
 
 
 UNFINISHED = (ImportState.QUEUED, ImportState.RUNNING)
-"""What is to be worked on. A file that its owner has not confirmed yet is not."""
+"""States of imports that are to be run. A file that its owner has not confirmed yet is not."""
 _NOT_OVER = (ImportState.ASKED, *UNFINISHED)
 
 
@@ -91,7 +91,7 @@ class ClientImport(models.Model):
             models.Index(fields=["owner", "id"], name="import_of_owner"),
             # Which import of each owner is to be worked on next; asked by the tick and after every import.
             models.Index(fields=["owner", "id"], name="import_unfinished", condition=Q(state__in=UNFINISHED)),
-            # Files that nobody confirmed, for the tick to forget.
+            # Files that nobody confirmed, for the tick to delete.
             models.Index(fields=["created_at"], name="import_unconfirmed", condition=Q(state=ImportState.ASKED)),
         ]
 
@@ -120,7 +120,10 @@ class ImportPiece(models.Model):
 
 
 def store(client_import: ClientImport, kind: PieceKind, chunks: Iterable[bytes]) -> int:
-    """Keep a file, and say how many bytes it has. Wants a transaction; `chunks` may not use the database meanwhile."""
+    """Store a file, and return how many bytes it has.
+
+    Call it in a transaction; `chunks` may not use the database meanwhile.
+    """
     size = 0
     with connection.cursor() as cursor, cursor.copy(COPY_PIECES) as copy:
         for number, piece in enumerate(_in_pieces(chunks)):
@@ -130,13 +133,13 @@ def store(client_import: ClientImport, kind: PieceKind, chunks: Iterable[bytes])
 
 
 def read(client_import: ClientImport, kind: PieceKind) -> Iterator[bytes]:
-    """The file's bytes, piece by piece; nothing where none is kept."""
+    """Yield the file's bytes, piece by piece; nothing where none is stored."""
     pieces = client_import.pieces.filter(kind=kind).order_by("number")
     return (bytes(data) for data in pieces.values_list("data", flat=True).iterator(chunk_size=1))
 
 
 def beginning(client_import: ClientImport, kind: PieceKind) -> bytes:
-    """The file's first piece, up to its last whole line where there is more of the file."""
+    """Return the file's first piece, up to its last whole line where there is more of the file."""
     first, *more = client_import.pieces.filter(kind=kind).order_by("number").values_list("data", flat=True)[:2] or [b""]
     data = bytes(first)
     return data[: data.rfind(b"\n") + 1] or data if more else data
@@ -144,7 +147,7 @@ def beginning(client_import: ClientImport, kind: PieceKind) -> bytes:
 
 @contextmanager
 def opened(client_import: ClientImport, kind: PieceKind) -> Iterator[BinaryIO]:
-    """The file as a seekable one on the local disk, gone afterwards."""
+    """Yield the file as a seekable one on the local disk, which is deleted afterwards."""
     with tempfile.TemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR) as file:
         for piece in read(client_import, kind):
             file.write(piece)

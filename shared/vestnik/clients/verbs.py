@@ -15,11 +15,11 @@ from vestnik.clients import attributes
 from vestnik.clients.models import Client, ClientList, Membership
 
 NAMED = 10
-"""How many of the addresses that cannot be taken a refusal names."""
+"""Addresses that a refusal names, of those that cannot be taken."""
 
 
 def create_client(owner: User, email: str, lists: Iterable[ClientList] = (), **details: Any) -> Client:
-    """A new client of the owner's, put on `lists`."""
+    """Create a client of the owner's, and put it on `lists`."""
     return save_client(Client(owner=owner, email=email, **details), lists)
 
 
@@ -30,15 +30,14 @@ def save_client(
     seen: datetime | None = None,
     was_on: Collection[int] | None = None,
 ) -> Client:
-    """Save a new or changed client. Where `lists` are given, it is on these and on no others afterwards; where the
-    numbers of those are given that it `was_on` when they were chosen, only what was changed then is changed.
+    """Save a new or changed client, and put it on `lists`, if they are given, and on no others.
 
-    Texts are kept without blanks around them, and attributes as the owner spells them. Raises ValidationError also
-    where `seen` is given and the client was saved since then (its `updated_at`).
+    If the ids of the lists that it `was_on` when they were chosen are given, only what was changed then is changed.
+    Texts are stripped, and attributes spelled as the owner does. Raises ValidationError also where `seen` is given and
+    the client was saved since then (its `updated_at`).
     """
-    spelled, refusal = _spelled(
-        client
-    )  # before the client is locked: an import that learns names has them locked first
+    # Before the client is locked: an import locks names first, and then clients.
+    spelled, refusal = _spelled(client)
     versions.locked(client, seen)
     client.full_name, client.comment = client.full_name.strip(), client.comment.strip()
     client.full_clean()
@@ -58,7 +57,7 @@ def save_client(
 
 
 def _spelled(client: Client) -> tuple[dict[str, str], ValidationError | None]:
-    """The client's attributes as the owner spells them, or why they cannot be."""
+    """Return the client's attributes as the owner spells them, or why they cannot be."""
     try:
         attributes.validate(client.attributes)
         return attributes.respelled(client.owner_id, client.attributes), None
@@ -67,14 +66,16 @@ def _spelled(client: Client) -> tuple[dict[str, str], ValidationError | None]:
 
 
 def create_list(owner: User, name: str) -> ClientList:
-    """A new, empty list of the owner's."""
+    """Create an empty list of the owner's."""
     return save_list(ClientList(owner=owner, name=name.strip()))
 
 
 @transaction.atomic
 def save_list(client_list: ClientList, seen: datetime | None = None) -> ClientList:
-    """Save a new or renamed list. Raises ValidationError also where the owner has as many as one may have, and where
-    `seen` is given and the list was saved since then (its `updated_at`).
+    """Save a new or renamed list.
+
+    Raises ValidationError also where the owner has as many as one may have, and where `seen` is given and the list was
+    saved since then (its `updated_at`).
     """
     new = versions.locked(client_list, seen) is None
     if new:
@@ -88,20 +89,20 @@ def save_list(client_list: ClientList, seen: datetime | None = None) -> ClientLi
 @transaction.atomic
 def delete_list(client_list: ClientList) -> None:
     """Delete a list; its clients stay. A mailing that uses it goes to the rest of its audience from the next run on."""
-    # An import that puts clients on it is waited for, and then they are taken off with the others.
+    # Waits for an import that puts clients on it; then they are taken off with the others.
     ClientList.objects.select_for_update().filter(pk=client_list.pk).first()
     client_list.delete()
 
 
 def add_to_list(client_list: ClientList, clients: Iterable[Client]) -> int:
-    """Put clients on a list, and say how many were not on it before. Those of another owner are left out."""
+    """Put clients on a list, and return how many were not on it before. Those of another owner are left out."""
     return _put([client_list.pk], [client.pk for client in clients])
 
 
 def add_addresses_to_list(client_list: ClientList, written: Iterable[str]) -> int:
-    """Put the owner's clients with these addresses on a list, and say how many were not on it before.
+    """Put the owner's clients with these addresses on a list, and return how many were not on it before.
 
-    Raises ValidationError for `addresses`, which names those that no client has; nobody is put on the list then.
+    Raises ValidationError for `addresses`, naming those that no client has; nobody is put on the list then.
     """
     wanted, unknown = set(), []
     for address in written:
@@ -123,7 +124,7 @@ def add_addresses_to_list(client_list: ClientList, written: Iterable[str]) -> in
 
 
 def remove_from_list(client_list: ClientList, clients: Iterable[Client]) -> int:
-    """Take clients off a list, and say how many were on it."""
+    """Take clients off a list, and return how many were on it."""
     number, _by_model = Membership.objects.filter(
         client_list=client_list, client__in=[client.pk for client in clients]
     ).delete()
@@ -131,7 +132,9 @@ def remove_from_list(client_list: ClientList, clients: Iterable[Client]) -> int:
 
 
 def _refuse_too_many_lists(owner_id: int) -> None:
-    """Raises ValidationError for `name`. Of two lists that are made at once each is counted for the other."""
+    """Raise ValidationError for `name` if there are too many. Of two lists made at once each is counted for the
+    other.
+    """
     locks.wait(locks.OWNERS_LISTS, owner_id)
     limit = settings.LISTS_PER_OWNER
     if ClientList.objects.filter(owner=owner_id).count() >= limit:
@@ -140,30 +143,30 @@ def _refuse_too_many_lists(owner_id: int) -> None:
         )
 
 
-def _save(thing: Client | ClientList) -> None:
-    """Save what is valid."""
-    thing.full_clean()
-    _store(thing)
+def _save(obj: Client | ClientList) -> None:
+    """Validate and save."""
+    obj.full_clean()
+    _store(obj)
 
 
-def _store(thing: Client | ClientList) -> None:
-    """Save what was looked at. It is looked at again where somebody else saved the like of it at the same moment."""
+def _store(obj: Client | ClientList) -> None:
+    """Save what was validated. It is validated again where somebody saved a duplicate at the same moment."""
     try:
         with transaction.atomic():
-            thing.save()
+            obj.save()
     except IntegrityError:
-        thing.full_clean()
+        obj.full_clean()
         raise
 
 
 def _put(lists: list[int], clients: list[int]) -> int:
-    """Put these clients on each of these lists; how many memberships are new."""
+    """Put these clients on each of these lists; return how many memberships are new."""
     with connection.cursor() as cursor:
         cursor.execute(PUT, [lists, clients])
         return int(cursor.rowcount)
 
 
-# Only where client and list have one owner. What is deleted at the same moment is locked out, or waited for and gone.
+# Only where client and list have one owner. A row that is being deleted is waited for, and then gone.
 PUT = """
     INSERT INTO clients_membership (client_list_id, client_id)
     SELECT list.id, client.id
