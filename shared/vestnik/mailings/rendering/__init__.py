@@ -1,4 +1,4 @@
-"""What a client's letter says: templates with placeholders, and the bytes they make."""
+"""What a client's letter says: templates with placeholders, and the bytes made of them."""
 
 from vestnik.mail.texts import MAX_LINE
 from vestnik.mailings.rendering.checking import (

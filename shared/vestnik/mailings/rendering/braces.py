@@ -1,8 +1,8 @@
 """Where a template has placeholders, and where it nearly has one.
 
-A placeholder stands between two braces and two: {{ full_name }}. Programs that people write letters in spell braces in
-other ways (%7B%7B in links, &#123;, ｛｛), put characters between them that nobody sees, and tags around the name: all
-of that is understood. What was meant for a placeholder and is none, since a brace is missing, is a fault: whoever reads
+A placeholder stands between two pairs of braces: {{ full_name }}. Programs in which people write letters encode braces
+in other ways (%7B%7B in links, &#123;, ｛｛), put invisible characters between them, and tags around the name: all of
+that is understood. What was meant for a placeholder and is none, since a brace is missing, is a fault: whoever reads
 “Dear {{full_name},” knows that nobody wrote to them.
 """
 
@@ -19,9 +19,9 @@ from vestnik.mailings.rendering.faults import Fault, Kind, at
 from vestnik.names import same
 
 LONGEST_PLACEHOLDER = 1000
-"""Characters between the braces, tags and all; what is longer is none."""
+"""Characters between the braces, tags included; a longer text is no placeholder."""
 ENOUGH = 50
-"""Faults of one text: no more are told."""
+"""Faults of one text that are shown."""
 MOST_LOOKED_AT = 5_000
 """Different texts between braces that are read in search of what was meant for a placeholder."""
 
@@ -56,7 +56,7 @@ _NEAR = 200
 _NAMED = re.compile(r"[^\r\n:;=<>{}]{0,100}[^\W\d_][^\r\n:;=<>{}]{0,100}(?:\|[^\r\n{}]{0,200})?")
 """What may have been meant for a name, where only the braces tell: no declaration of a style."""
 _ONE_LINE = re.compile(r"(?=.{0,200}\w)[^\r\n]{1,200}")
-"""What may have been meant for one between two braces and a single one."""
+"""What may have been meant for a name, between two braces and a single one."""
 _APART = 20
 """Blanks that may keep two braces apart."""
 _FAR = 300
@@ -92,7 +92,7 @@ class Placeholder:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What is between the braces of one template."""
+    """What was found between the braces of one template."""
 
     placeholders: tuple[Placeholder, ...]
     faults: tuple[Fault, ...]
@@ -103,10 +103,10 @@ class Found:
 
 @lru_cache(maxsize=8)
 def find(template: str, html: bool, most: int | None = None) -> Found:
-    """Every placeholder of the template, in order; in `html`, tags and references are what they are there. Remembered
-    for the texts of a message or two: a page asks for them several times, and so does each turn of a run.
+    """Return every placeholder of the template, in order; in `html`, tags and character references are understood.
 
-    With `most`, it is enough to know that there are more placeholders than that, or very many faults.
+    Cached for the texts of a message or two: a page asks for them several times, and so does each slice of a run. With
+    `most`, the search ends once there are more placeholders than that, or very many faults.
     """
     reader = _Reader(template, html)
     before = run = None
@@ -122,7 +122,7 @@ def find(template: str, html: bool, most: int | None = None) -> Found:
 
 
 class _Reader:
-    """Looks at one run of braces after another, and remembers what it read: texts repeat themselves."""
+    """Reads one run of braces after another, and caches what it read: texts repeat themselves."""
 
     def __init__(self, template: str, html: bool) -> None:
         self.placeholders: list[Placeholder] = []
@@ -130,18 +130,18 @@ class _Reader:
         self.doubts: list[Fault] = []
         self._template, self._html = template, html
         self._read: dict[tuple[str, str], _Inside] = {}
-        self._told: set[int] = set()  # where what was found begins
+        self._told: set[int] = set()  # where braces begin that were read
         self._plain = 0  # faults between two braces and two, as they are typed
         self._depth = 0  # single braces that are open
         self._unclosed: re.Match[str] | None = None  # the last two or more that others followed
-        self._until = 0  # where that ends which is looked at already
+        self._until = 0  # where the text ends that was read
 
     def has_enough(self, most: int | None) -> bool:
-        """Whether nothing that is found behind would be told."""
+        """Say whether nothing that may follow would be shown."""
         return most is not None and (len(self.faults) >= ENOUGH or len(self.placeholders) > most)
 
     def look(self, before: re.Match[str] | None, run: re.Match[str], behind: re.Match[str] | None) -> None:
-        """What this run of braces is, between those before and behind it."""
+        """Read this run of braces, with the runs before and after it."""
         if run.start() < self._until:
             self._told.add(run.start())
         elif run["open"]:
@@ -173,7 +173,7 @@ class _Reader:
         )
 
     def _fault(self, start: int, end: int, kind: Kind, name: str = "", plain: bool = False) -> None:
-        """Remember it, if it would be told or refused; where it is takes a while to say."""
+        """Add a fault, if it would be shown or refused; finding its line takes a while."""
         refused = plain and kind is not Kind.BRACE
         if len(self.faults) < ENOUGH or (refused and self._plain < ENOUGH):
             self.faults.append(at(self._template, start, end, kind, name, plain))
@@ -215,7 +215,9 @@ class _Reader:
         return apart and behind.startswith("}") and bool(_NAMED.fullmatch(inside.core))
 
     def _miss(self, start: int, end: int, inside: "_Inside", single: bool) -> None:
-        """A brace is missing. Around a word that many texts have, it may be that none is."""
+        """Add a fault: a brace is missing. Around “email” alone it is a doubt, for many texts have that word in
+        braces.
+        """
         self._told.add(start)
         if single and inside.known == "email" and not _braced(self._template, start, end):
             if len(self.doubts) < ENOUGH:
@@ -237,13 +239,13 @@ class _Reader:
         return True
 
     def look_wider(self) -> None:
-        """Two braces and two as they are typed, with single ones between: no name has any."""
+        """Find pairs of braces, as they are typed, with single braces between: no name has any."""
         for wide in _TYPED.finditer(self._template):
             if wide.start() not in self._told:
                 self._fault(*wide.span(), Kind.UNKNOWN, wide[0][2:-2].strip(), plain=True)
 
     def _look_behind(self, opening: re.Match[str], behind: re.Match[str] | None) -> None:
-        """After braces that nothing closes."""
+        """Look for a name after braces that nothing closes."""
         if _number(opening) < 2:
             return
         self._unclosed = opening
@@ -257,7 +259,7 @@ class _Reader:
             self._fault(opening.start(), opening.end(), Kind.BRACE)
 
     def _look_before(self, closing: re.Match[str], start: int) -> None:
-        """Before braces that nothing opens, or others before those that these would close."""
+        """Look for a name before braces that nothing opens, or for earlier braces that these would close."""
         unclosed, self._unclosed = self._unclosed, None
         if unclosed is not None and closing.start() - unclosed.end() <= _FAR:
             if unclosed.start() not in self._told:
@@ -281,7 +283,7 @@ def _number(run: re.Match[str]) -> int:
 
 
 class _Braces:
-    """The braces of a run, of which there may be very many."""
+    """The positions of a run's braces, of which there may be very many."""
 
     def __init__(self, run: re.Match[str]) -> None:
         self.number = 0
@@ -298,7 +300,7 @@ class _Braces:
 
 
 class _Inside:
-    """What stands between braces, or beside them, read."""
+    """The text between braces, or beside them, as it was read."""
 
     def __init__(self, text: str, html: bool, encoding: str = "") -> None:
         self.known = self.default = self.before = self.after = ""
@@ -334,12 +336,12 @@ class _Inside:
 
     @property
     def ends(self) -> bool:
-        """Whether it ends so."""
+        """Whether it ends with what a placeholder names."""
         return bool(_ENDS.search(same(self.core[-_NEAR:])))
 
 
 def canonical(name: str) -> str:
-    """The name as letters know it, however it is spelled; empty if they know no such name."""
+    """Return the name as letters know it, however it is spelled; empty if they know no such name."""
     key = same(name)
     if key in {"full_name", "email"}:
         return key
@@ -350,7 +352,7 @@ def canonical(name: str) -> str:
 
 
 def _without_tags(text: str) -> tuple[str, str, str]:
-    """The tags that the text begins with, what stands between, and the tags that it ends with."""
+    """Return the tags that the text begins with, what stands between, and the tags that it ends with."""
     tags = list(_TAGS.finditer(text))
     start, end, first, last = _blank_until(text, 0), len(text.rstrip()), 0, len(tags)
     while first < last and tags[first].start() == start:
@@ -369,7 +371,7 @@ def _blank_until(text: str, at: int) -> int:
 
 
 def _decoded(core: str, html: bool, encoding: str) -> str:
-    """What the writer's program has encoded with the braces, as it was typed."""
+    """Return what the writer's program has encoded together with the braces, as it was typed."""
     if encoding == "%":
         core = unquote(unquote(core.replace("+", " ")))
     if html or encoding == "&":

@@ -1,4 +1,4 @@
-"""What is looked at when a template is saved."""
+"""What is checked when a template is saved."""
 
 from collections.abc import Callable, Mapping
 
@@ -8,22 +8,22 @@ from vestnik.mailings.rendering import braces, foreign, places
 from vestnik.mailings.rendering.faults import Fault, Kind, TemplateError, UnknownPlaceholder, at
 
 MOST_PLACEHOLDERS = 1000
-"""In one text of a message."""
+"""Placeholders in one text of a message."""
 
 
 class TooManyPlaceholders(ValueError):
-    """More than a text may have; the text says so in a sentence."""
+    """A text has more placeholders than MOST_PLACEHOLDERS; the text of the error says so in a sentence."""
 
 
 def placeholders(template: str, html: bool = False) -> set[str]:
-    """The names between {{ and }}: of those that letters know the canonical one, others as they are written."""
+    """Return the names between {{ and }}: known ones in their canonical form, others as they are written."""
     found = braces.find(template, html, MOST_PLACEHOLDERS)
     others = {fault.name for fault in found.faults if fault.kind is not Kind.BRACE}
     return {placeholder.name for placeholder in found.placeholders} | others
 
 
 def without_default(template: str, html: bool = False) -> set[str]:
-    """The names for whose empty value nothing stands in, at one place or another."""
+    """Return the names that have no default in at least one place."""
     return {
         placeholder.name
         for placeholder in braces.find(template, html, MOST_PLACEHOLDERS).placeholders
@@ -34,15 +34,17 @@ def without_default(template: str, html: bool = False) -> set[str]:
 def doubts(
     template: str, html: bool = False, spellings: Callable[[], Mapping[str, str]] = dict[str, str]
 ) -> list[Fault]:
-    """What is sent as it stands, and may have been meant for a placeholder. `spellings` answers with the owner's names
-    of attributes (`vestnik.clients.attributes`).
+    """Return what is sent as it stands, and may have been meant for a placeholder.
+
+    `spellings` returns the owner's names of attributes (`vestnik.clients.attributes`).
     """
     return [*braces.find(template, html, MOST_PLACEHOLDERS).doubts, *foreign.find(template, html, spellings)]
 
 
 def check(template: str, html: bool = False) -> None:
-    """Raise TemplateError for what is no placeholder and was meant for one (UnknownPlaceholder, if it names what no
-    letter has), and for one where no value can stand; and TooManyPlaceholders.
+    """Raise TemplateError for what was meant for a placeholder and is none, and for one where no value can stand.
+
+    UnknownPlaceholder if it names what no letter has; TooManyPlaceholders for too many.
     """
     found = braces.find(template, html, MOST_PLACEHOLDERS)
     if found.faults:

@@ -1,4 +1,4 @@
-"""What is wrong with a template, in sentences that show the place."""
+"""What is wrong with a template, in sentences that quote the place."""
 
 import re
 import textwrap
@@ -23,11 +23,11 @@ _COMPARED = 40
 _LIKELY = 8
 """Names that are compared letter by letter."""
 TOLD = 5
-"""So many faults of one text are told; who mends these sees the others."""
+"""Faults of one text that are shown; whoever mends these sees the others."""
 
 
 class Kind(Enum):
-    """What a fault is, or a doubt."""
+    """The kind of a fault or a doubt."""
 
     UNKNOWN = "it names what no letter has"
     FILTER = "its filter is none of ours"
@@ -46,7 +46,7 @@ class Fault:
     name: str
     """What stands between the braces."""
     around: str
-    """The place with the words beside it."""
+    """The place with the text beside it."""
     line: int
     """Its number; 0 in a text of one line."""
     plain: bool
@@ -85,7 +85,7 @@ class UnknownPlaceholder(TemplateError):
 
 
 def at(template: str, start: int, end: int, kind: Kind, name: str = "", plain: bool = False) -> Fault:
-    """The fault at this place of the template."""
+    """Return the fault at this place of the template."""
     before, behind = template[max(start - 100, 0) : start], template[end : end + 100]
     words = textwrap.shorten(template[start:end][:300], _SHOWN, placeholder="…") or template[start:end][:_SHOWN]
     line = template.count("\n", 0, start) + 1 if "\n" in template else 0
@@ -94,7 +94,7 @@ def at(template: str, start: int, end: int, kind: Kind, name: str = "", plain: b
 
 
 def sentences(faults: Iterable[Fault]) -> list[str]:
-    """The faults in sentences for who writes the text, in their language; no more than are worth reading at once."""
+    """Return the faults in sentences for whoever writes the text, in their language; the first TOLD of them."""
     told: list[str] = []
     unknown = [fault for fault in faults if fault.kind is Kind.UNKNOWN]
     if unknown:
@@ -105,13 +105,15 @@ def sentences(faults: Iterable[Fault]) -> list[str]:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Of the known names that which was probably meant; empty if none is near."""
+    """Return that of the known names that was probably meant; empty if none is near."""
     return nearest_of(name, {same(one): one for one in known})
 
 
 def nearest_of(name: str, known: Mapping[str, str]) -> str:
-    """The same of names by their keys. However many there are, few are compared letter by letter: those that have most
-    letters in common with it, and of these those that have most pairs of letters.
+    """Return the value of that key in `known` that was probably meant; empty if none is near.
+
+    Only a few are compared letter by letter, however many there are: those that share most letters with the name, and
+    of these those that share most pairs of letters.
     """
     key = same(name[:_COMPARED])[:_COMPARED]
     letters, pairs = set(key), set(pairwise(key))
@@ -123,7 +125,7 @@ def nearest_of(name: str, known: Mapping[str, str]) -> str:
 
 
 def _most_alike(known: Iterable[str], most: int, key: str, shared: Callable[[str], int]) -> list[str]:
-    """Of the keys those that share most with this one, and differ least in length."""
+    """Return those of the keys that share most with this one, and differ least in length."""
 
     def alike(one: str) -> float:
         return shared(one[:_COMPARED]) - abs(min(len(one), _COMPARED) - len(key)) / 8
@@ -185,7 +187,7 @@ def _sentence(fault: Fault) -> str:
 
 
 def _cut(text: str) -> str:
-    """The beginning of the text, up to the end of a word."""
+    """Return the beginning of the text, up to the end of a word."""
     if len(text) <= _BESIDE:
         return text
     words = re.match(rf".{{0,{_BESIDE}}}(?!\S)", text, re.DOTALL)

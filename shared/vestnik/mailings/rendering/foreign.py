@@ -1,6 +1,6 @@
 """Placeholders of other programs, and ours as other programs spoil them: *|FNAME|*, [[city]], \\{\\{email\\}\\}.
 
-They are sent as they stand. Where the name inside is one that letters have, its writer is told.
+They are sent as they stand. If letters know the name inside, the message's writer is told.
 """
 
 import re
@@ -45,16 +45,18 @@ _OTHERS = {
     "имя": "full_name",
     "e-mail": "email",
 }
-"""Names of other programs, by what is ours."""
+"""Names of other programs, and ours for the same."""
 
 
 MOST_LOOKED_AT = 2_000
-"""Different names of one text."""
+"""Different names of one text that are looked up."""
 
 
 def find(template: str, html: bool, spellings: Callable[[], Mapping[str, str]]) -> list[Fault]:
-    """Those of a text whose name is ours, or an attribute of the owner's clients. The `spellings` are asked for only
-    where there is something to look up.
+    """Return the foreign placeholders of a text that name what our letters have, or an attribute of the owner's
+    clients.
+
+    `spellings` are asked for only where there is a name to look up.
     """
     found: list[Fault] = []
     seen: set[str] = set()

@@ -1,4 +1,4 @@
-"""Values inside addresses. What a client's attribute says fills a place in an address, and never is another address."""
+"""Values inside addresses. A client's value fills a place in an address, and never becomes another address."""
 
 import html as html_library
 import re
@@ -35,9 +35,9 @@ ADDRESSES = frozenset(
 )
 """Attributes of HTML whose value is an address."""
 SCHEMES = frozenset({"http", "https", "mailto"})
-"""What an address that is wholly a value may begin with."""
+"""Schemes that an address may have that is wholly a value."""
 RUNNING = frozenset({"data", "javascript", "vbscript"})
-"""Addresses that are programs or documents: nothing that is encoded stays so in them."""
+"""Schemes of addresses that are programs or documents: in them no encoding keeps a value apart."""
 
 _BARE = re.compile(
     r"(?<!\w)(?:https?://|www\.|mailto:)[^\s<>\"'`«»“”„‘’‹›…–—\u00ad\u200b-\u200f\u2060\ufeff]*", re.IGNORECASE
@@ -62,51 +62,51 @@ _PERCENT = {chr(octet): f"%{octet:02X}" for octet in range(128)}
 
 
 def component(value: str) -> str:
-    """A piece of an address: whatever has a meaning there is percent-encoded (RFC 3986, 2.1)."""
+    """Encode a piece of an address: whatever has a meaning there is percent-encoded (RFC 3986, 2.1)."""
     return _RESERVED.sub(_encoded, value)
 
 
 def mailbox(value: str) -> str:
-    """Whom a mailto: address is to (RFC 6068)."""
+    """Encode the recipient of a mailto: address (RFC 6068)."""
     return _NOT_IN_MAILBOXES.sub(_encoded, value)
 
 
 def number(value: str) -> str:
-    """What a tel: or sms: address calls (RFC 3966)."""
+    """Encode the number of a tel: (RFC 3966) or sms: (RFC 5724) address."""
     return _NOT_IN_NUMBERS.sub(_encoded, value)
 
 
 def rest(value: str) -> str:
-    """All of an address behind its two slashes: it keeps its own slashes and question mark."""
+    """Encode all of an address after its two slashes: it keeps its own slashes and question mark."""
     return _NOT_IN_ADDRESSES.sub(_encoded, value.strip())
 
 
 def host(value: str) -> str:
-    """A host or a part of one, or nothing: what is written behind it stays behind it."""
+    """Return the value if it is a host or a part of one, else nothing: what is written after it stays after it."""
     value = unicodedata.normalize("NFKC", value.strip())
     return value if _HOST.fullmatch(value) else ""
 
 
 def scheme(value: str) -> str:
-    """What stands before the colon of an address, if it is one of the web or of mail."""
+    """Return the value if it is a scheme of the web or of mail (SCHEMES), else nothing."""
     value = value.strip()
     return value if value.lower() in SCHEMES else ""
 
 
 def nothing(_value: str) -> str:
-    """For places where no value can stand."""
+    """Return nothing, for places where no value can stand."""
     return ""
 
 
 def whole(value: str) -> str:
-    """An address of its own: of the web or of mail, or nothing. No script runs from it, whatever the value says."""
+    """Encode an address of its own, of the web or of mail; anything else becomes nothing. No script runs from it."""
     value = _UNSEEN_BY_BROWSERS.sub("", value).strip()
     scheme = _SCHEME.match(value)
     return rest(value) if scheme is None or scheme[1].lower() in SCHEMES else ""
 
 
 PLAIN = frozenset({component, mailbox, number, host, scheme, nothing})
-"""These write nothing that HTML would have escaped."""
+"""Encoders that write nothing that HTML would escape."""
 
 
 def _encoded(found: re.Match[str]) -> str:
@@ -114,7 +114,7 @@ def _encoded(found: re.Match[str]) -> str:
 
 
 def encoder(before: str, behind: str) -> Encoder:
-    """For a value in an address with this before it and behind it."""
+    """Return the encoder for a value in an address with this text before it and after it."""
     before = _UNSEEN_BY_BROWSERS.sub("", before.replace(SLOT, _ANY)).lstrip()
     if not before:
         return scheme if ":" in _to_path(behind) else whole
@@ -139,14 +139,14 @@ def _to_path(behind: str) -> str:
 
 
 def bare(text: str, html: bool) -> Iterator[tuple[int, str]]:
-    """Addresses of the web and of mail among a text's words, each with the place where it begins."""
+    """Yield the addresses of the web and of mail among a text's words, each with the place where it begins."""
     for found in _BARE.finditer(text):
         if SLOT in found[0]:
             yield found.start(), _cut(found[0], html)
 
 
 def _cut(address: str, html: bool) -> str:
-    """The address without what readers would not take for a part of it."""
+    """Return the address without what readers would not take for a part of it."""
     if html:
         for reference in _REFERENCE.finditer(address):
             if _NOT_IN_BARE.search(html_library.unescape(reference[0])):

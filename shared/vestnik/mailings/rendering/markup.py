@@ -1,4 +1,4 @@
-"""Where HTML has places for values, but among its words: in tags, in their attributes, in styles and scripts."""
+"""Where HTML has places for values other than among its words: in tags, their attributes, styles and scripts."""
 
 import re
 from collections.abc import Generator, Iterator
@@ -20,7 +20,7 @@ _UNQUOTED = 4
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A piece of HTML with places for values in it, that is read in another way than words are."""
+    """A piece of HTML with places for values in it, which is read in another way than words are."""
 
     text: str
     start: int
@@ -36,8 +36,9 @@ class Piece:
 
 
 def pieces(text: str) -> Iterator[Piece]:
-    """Those of the HTML, in order. What is read once is not read again. Tags in comments are tags: some programs show
-    what stands there.
+    """Yield the pieces of the HTML, in order, reading it once.
+
+    Tags in comments are tags: some programs show what stands there.
     """
     at, end, last = 0, len(text), text.rfind("-->")
     while True:
@@ -56,7 +57,7 @@ def pieces(text: str) -> Iterator[Piece]:
 
 
 def _of_tag(text: str, tag: re.Match[str], end: int) -> Generator[Piece, None, int]:
-    """The pieces of one tag, and of what only its end tag ends; where to read on."""
+    """Yield the pieces of one tag, and of what only its end tag ends; return where to read on."""
     name, at = tag[2].lower(), tag.end()
     if SLOT in name:
         yield Piece(tag[2], tag.start(2), name, own_place=True)
@@ -82,8 +83,8 @@ def _of_tag(text: str, tag: re.Match[str], end: int) -> Generator[Piece, None, i
 
 
 def quoted(text: str) -> str:
-    """The same HTML with quotes around the values of attributes that values are written to: without, a value's space
-    would end its place.
+    """Return the HTML with quotes around attributes that values are written to: without, a space would end the
+    value.
     """
     parts, at = [], 0
     for piece in pieces(text):

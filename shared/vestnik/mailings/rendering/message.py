@@ -1,8 +1,9 @@
-"""A client's letter: what it says, and its bytes. A message is compiled once per run; preview and sending use the same.
+"""A client's letter: what it says, and its bytes. A message is compiled once per run; previews and sending use the
+same.
 
-A letter is Internet Message Format (RFC 5322) with CRLF line ends, MIME (RFC 2045, 2046) in UTF-8, encoded words
-(RFC 2047) where a header needs them; pure 7-bit, but for an address that is not (RFC 6532). No value can add a header,
-a part or another placeholder, and no letter is larger than it may be.
+A letter is in Internet Message Format (RFC 5322) with CRLF line ends, MIME (RFC 2045, 2046) in UTF-8, encoded words
+(RFC 2047) where a header needs them; pure 7-bit, unless an address is not (RFC 6532). No value can add a header, a part
+or another placeholder, and no letter is larger than MAX_LETTER_BYTES.
 """
 
 import secrets
@@ -32,8 +33,9 @@ class LetterTooLarge(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A message as a run freezes it: three templates, and who writes. A blank `html` or `text` and
-    an empty `reply_to` are left out of the letter; the addresses are normalised ones.
+    """A message as a run freezes it: three templates, and the sender.
+
+    A blank `html` or `text` and an empty `reply_to` are left out of the letter; addresses are normalised.
     """
 
     subject: str
@@ -54,11 +56,10 @@ class Preview:
 
 
 class CompiledMessage:
-    """A message of which everything is done that can be done once. Raises UnknownPlaceholder, and ValueError for a
-    sender or reply address that cannot stand in a header. Immutable: threads may share it.
+    """A message for which everything is done that can be done once. Immutable: threads may share it.
 
-    `spellings` are the owner's names of attributes (`vestnik.clients.attributes`): a placeholder that is spelled in
-    another way means the same one.
+    Raises UnknownPlaceholder, and ValueError for a sender or reply address that cannot stand in a header. `spellings`
+    are the owner's names of attributes (`vestnik.clients.attributes`): placeholders may spell them in other ways.
     """
 
     def __init__(self, content: Content, spellings: Mapping[str, str] | None = None) -> None:
@@ -85,7 +86,8 @@ class CompiledMessage:
             self._closing = f"\r\n--{boundary}--\r\n".encode()
 
     def render(self, *, key: str, address: str, full_name: str, attributes: Mapping[str, str], date: datetime) -> bytes:
-        """The whole letter to one client. `key` is the Message-ID without its brackets, `address` a normalised one.
+        """Return the whole letter to one client, in bytes. `key` is the Message-ID without brackets, `address` a
+        normalised one.
 
         Raises LetterTooLarge before anything large is made, and ValueError if one of these two cannot stand in a
         header.
@@ -109,7 +111,7 @@ class CompiledMessage:
         return letter
 
     def preview(self, *, address: str, full_name: str, attributes: Mapping[str, str]) -> Preview:
-        """What the letter to such a client would say. Raises LetterTooLarge as making it does."""
+        """Return what the letter to such a client would say. Raises LetterTooLarge as `render` does."""
         values = self._values(address, full_name, attributes)
         html = ""
         try:
@@ -126,7 +128,7 @@ class CompiledMessage:
         )
 
     def least_octets(self) -> int:
-        """So many bytes each of its letters has, whatever the values say."""
+        """Return how many bytes each of its letters has at least, whatever the values say."""
         between = sum(map(len, (self._opening, self._between, self._closing))) if len(self._parts) > 1 else 0
         headers = _LEAST_HEADERS + len(self._from) + len(self._reply_to)
         return headers + between + sum(part.least_octets for part in self._parts)
@@ -152,7 +154,7 @@ _SOME_DATE = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def _stored(name: str, spellings: Mapping[str, str]) -> str:
-    """The attribute that a placeholder names, as the owner's clients have it."""
+    """Return the attribute that a placeholder names, as the owner's clients have it."""
     attribute = name.removeprefix("attributes.")
     return spellings.get(clients_attributes.key(attribute), attribute)
 

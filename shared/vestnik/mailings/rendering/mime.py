@@ -1,4 +1,4 @@
-"""A text of a letter with its MIME headers (RFC 2045, 2046): 7-bit as it is where it can be, base64 where not."""
+"""A text of a letter with its MIME headers (RFC 2045, 2046): 7-bit where it can be, else base64."""
 
 import struct
 from binascii import b2a_base64
@@ -10,11 +10,11 @@ from vestnik.mailings.rendering.templates import Template
 
 _BASE64_LINE = 76
 _CUT_AT_ONCE = 4096
-"""Lines; a cutter for more would be faster, too, but is kept, and larger than what it cuts."""
+"""Lines that one cutter cuts. Larger cutters would be faster, too, but they are cached."""
 
 
 class Part:
-    """One text, encoded at once if it is the same for everybody."""
+    """One text, encoded beforehand if it is the same for everybody."""
 
     def __init__(self, subtype: str, template: Template, boundary: str) -> None:
         self.template = template
@@ -30,7 +30,7 @@ class Part:
 
     @property
     def least_octets(self) -> int:
-        """So many bytes it has, whatever the values say."""
+        """How many bytes it has at least, whatever the values say."""
         if self._fixed is not None:
             return len(self._fixed)
         if self._octets == self._literal_length:  # ASCII alone
@@ -38,7 +38,9 @@ class Part:
         return len(self._base64) + -(-self._octets // 3) * 4
 
     def encode(self, values: Mapping[str, str], room: int) -> bytes:
-        """The text for a client with these values, as it goes over the wire. Raises TooLong as filling it in does."""
+        """Return the text for a client with these values, as it goes over the wire. Raises TooLong as `Template.fill`
+        does.
+        """
         if self._fixed is not None and self._octets <= room:
             return self._fixed
         return self._encode(self.template.fill(values, room))

@@ -1,7 +1,7 @@
 """How a value is written, by the place where it stands: among words, in an address, in a style or in a script.
 
-Whatever a value says, it fills its place. It begins no tag, adds no attribute, runs no script, and is no other address
-than the writer of the message meant.
+Whatever a value says, it only fills its place. It begins no tag, adds no attribute, runs no script, and is no other
+address than the writer of the message meant.
 """
 
 import html as html_library
@@ -41,7 +41,7 @@ class Places:
 
 
 def of(template: str, placeholders: Sequence[Placeholder], html: bool) -> Places:
-    """Those of a template."""
+    """Cut a template at its placeholders, and find out how each value is written."""
     literals = _literals(template, placeholders)
     writers: dict[int, Writer] = {}
     if not placeholders:
@@ -64,7 +64,7 @@ def of(template: str, placeholders: Sequence[Placeholder], html: bool) -> Places
 
 
 def _beside(text: str, place: int) -> tuple[str, str]:
-    """What stands before this place and behind it; of very much, what tells where it is."""
+    """Return what stands before this place and after it; of a long text, as much as tells where the place is."""
     before = text[:place] if place <= 2 * _FAR else text[:_FAR] + text[place - _FAR : place]
     return before, text[place + 1 : place + 1 + _FAR]
 
@@ -78,7 +78,7 @@ def _slots(text: str) -> list[int]:
 
 
 def _literals(template: str, placeholders: Sequence[Placeholder]) -> list[str]:
-    """What stands between the placeholders, with the tags that were written inside of them."""
+    """Return what stands between the placeholders, with the tags that were written inside of them."""
     literals, at, behind = [], 0, ""
     for placeholder in placeholders:
         literals.append(body_text(behind + template[at : placeholder.start] + placeholder.before))
@@ -87,7 +87,7 @@ def _literals(template: str, placeholders: Sequence[Placeholder]) -> list[str]:
 
 
 def _writer(piece: Piece, place: int) -> Writer | None:
-    """For the value at this place of the piece; None where it is written as it is among words."""
+    """Return the writer for the value at this place of the piece; None where it is written as it is among words."""
     before, behind = _beside(piece.text, place)
     if piece.own_place or piece.attribute == "srcdoc":
         return links.nothing
@@ -121,12 +121,12 @@ def _style(before: str, behind: str) -> Writer:
 
 
 def style(value: str) -> str:
-    """A word, a number or a string of CSS: what would end it is escaped."""
+    """Escape a word, a number or a string of CSS: no value ends it."""
     return _NOT_IN_STYLES.sub(lambda found: f"\\{ord(found[0]):x} ", value)
 
 
 def script(value: str) -> str:
-    """A piece of a string in JavaScript or JSON."""
+    """Escape a piece of a string in JavaScript or JSON."""
     return _NOT_IN_SCRIPTS.sub(lambda found: _escapes(found[0]), value)
 
 
@@ -140,13 +140,13 @@ _NOTHING_TO_ESCAPE = links.PLAIN | {style, script}
 
 @cache
 def _escaped(writer: Writer) -> Writer:
-    """The same in HTML."""
+    """Return the writer that also escapes for HTML."""
     return writer if writer in _NOTHING_TO_ESCAPE else lambda value: escape(writer(value))
 
 
 @cache
 def _in_url(encoder: links.Encoder) -> Writer:
-    """An address between brackets or quotes of CSS."""
+    """Return the writer for an address between brackets or quotes of CSS."""
     if encoder in links.PLAIN:
         return encoder
     return lambda value: _ENDS_URL.sub(lambda found: f"%{ord(found[0]):02X}", encoder(value))

@@ -18,7 +18,7 @@ class TooLong(ValueError):
 
 
 WRITTEN_EMAIL = "email as people write it"
-"""What {{ email }} names, but in links: programs read these."""
+"""What {{ email }} names outside of links, which programs read."""
 
 
 class Template:
@@ -46,8 +46,9 @@ class Template:
         return bool(self.names or "".join(self.literals).strip())
 
     def fill(self, values: Mapping[str, str], room: int) -> str:
-        """The text for a client with these values. Raises TooLong before it is put together, if it has more bytes than
-        there is `room` for. Each letter of each mailing comes through here.
+        """Return the text for a client with these values. Each letter of each mailing comes through here.
+
+        Raises TooLong, before the text is joined, if it has more bytes than `room`.
         """
         pieces, total = self._pieces.copy(), self._literal_octets
         for name, write, where in self._uses:
@@ -64,7 +65,7 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class _Use:
-    """A name, what stands in for its empty value, and where: uses that are alike are filled in once."""
+    """A name with its default and its writer; uses that are alike are filled in once."""
 
     name: str
     default: str
@@ -72,8 +73,9 @@ class _Use:
     html: bool
 
     def writer(self) -> places.Writer | None:
-        """What makes of a value what is written, if that is another text: in its place the default, if the value is
-        empty or may not stand there.
+        """Return what turns a value into what is written; None if it is written as it is.
+
+        An empty value, or one that may not stand there, becomes the default.
         """
         write = self.by_place or (escape if self.html else _raw)
         if not self.default.strip():
