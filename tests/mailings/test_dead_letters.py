@@ -17,7 +17,7 @@ from vestnik.accounts.models import User
 from vestnik.clients.models import Client
 from vestnik.mailings import verbs
 from vestnik.mailings.ledger import dead_letters
-from vestnik.mailings.ledger.causes import Cause, words
+from vestnik.mailings.ledger.causes import Cause, sentence
 from vestnik.mailings.ledger.models import Attempt, Delivery, Run, Tally
 from vestnik.mailings.models import Mailing
 
@@ -409,4 +409,4 @@ def test_other_keys_name_no_cause(key: str) -> None:
     ],
 )
 def test_what_the_service_said_is_told_by_outcome_and_code(outcome: Any, code: Any, said: str) -> None:
-    assert words(outcome, code) == said
+    assert sentence(outcome, code) == said

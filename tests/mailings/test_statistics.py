@@ -508,9 +508,9 @@ def test_failures_are_told_by_reason(alice, worker, settings):
         (Outcome.PERMANENT, None, "The letter cannot be written"), (Outcome.PERMANENT, 571, "no"),
     )  # fmt: skip
     told = statistics.reasons(run)
-    assert [(reason.count, reason.words) for reason in told[:1]] == [(3, "550: the mailbox was refused")]
+    assert [(reason.count, reason.sentence) for reason in told[:1]] == [(3, "550: the mailbox was refused")]
     assert told[0].example in ("5.1.1 no such user", "5.7.1 blocked")
-    assert sorted(reason.words for reason in told[1:]) == [
+    assert sorted(reason.sentence for reason in told[1:]) == [
         "450: the mailbox was busy",
         "571: refused for good",
         "no answer",
@@ -525,7 +525,7 @@ def test_at_most_ten_reasons_are_told(alice, worker):
     settle(run, worker, (Outcome.PERMANENT, 599, "x"), *[(Outcome.PERMANENT, 520 + n // 2, "x") for n in range(12)])
     Attempt.objects.filter(code__in=(523, 524)).update(code=None)
     told = statistics.reasons(run)
-    assert (len(told), told[0].count, told[0].words) == (6, 4, "the letter could not be written")
+    assert (len(told), told[0].count, told[0].sentence) == (6, 4, "the letter could not be written")
     Attempt.objects.all().update(code=None)
     for code, attempt in enumerate(Attempt.objects.all(), 530):
         Attempt.objects.filter(pk=attempt.pk).update(code=code)

@@ -195,8 +195,7 @@ class CreatePage(FormPage, CreateView):
     def saved(self, form: VerbForm) -> str:
         save = super().saved
         user: Any = self.request.user
-        address, _first = run_once(user, self._key(form.cleaned_data["form_key"]), lambda: save(form))
-        return address
+        return run_once(user, self._key(form.cleaned_data["form_key"]), lambda: save(form)).address
 
     def said(self, obj: Any) -> str:
         return onboarding.and_next(cast(User, self.request.user), self.success(obj))

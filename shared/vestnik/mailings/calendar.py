@@ -29,7 +29,7 @@ class Periodicity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What a wall-clock time means: the UTC instant, and by how much it was moved since the clocks skip that time."""
+    """An instant in UTC that a wall-clock time means, and by how much it was moved as the clocks skip that time."""
 
     instant: datetime
     moved: timedelta
@@ -40,7 +40,7 @@ class Schedule:
     """What a mailing's occurrences follow from. Raises ValueError for a start or end without a time zone.
 
     `moved` is that of the start's `Moment`: occurrences after the first are counted from the time that was meant. It is
-    dropped where the zone does not say so, as after another zone was chosen.
+    dropped where it does not fit the zone, as after another zone was chosen.
     """
 
     start: datetime
@@ -62,14 +62,17 @@ class Schedule:
 
 
 def of_wall(wall: datetime, zone: ZoneInfo) -> Moment:
-    """What a wall-clock time (a datetime without a zone) means there. Raises OverflowError beyond the calendar."""
+    """Return what a wall-clock time (a datetime without a zone) means in the zone.
+
+    Raises OverflowError before year 1 and after year 9999.
+    """
     instant = wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
     shown = instant.astimezone(zone).replace(tzinfo=None, fold=0)
     return Moment(instant, max(shown - wall.replace(fold=0), timedelta(0)))
 
 
 def occurrences(schedule: Schedule, after: datetime | None = None) -> Iterator[datetime]:
-    """The occurrences, strictly increasing; only those later than `after`, if it is given."""
+    """Yield the occurrences, strictly increasing; only those later than `after`, if it is given."""
     n = 0 if after is None else _first_index_after(schedule, _utc(after))
     latest: datetime | None = None
     while (moment := _nominal(schedule, n)) is not None and moment < schedule.end:
@@ -80,12 +83,12 @@ def occurrences(schedule: Schedule, after: datetime | None = None) -> Iterator[d
 
 
 def next_occurrence(schedule: Schedule, after: datetime) -> datetime | None:
-    """The first occurrence later than `after`."""
+    """Return the first occurrence later than `after`; None if there is none."""
     return next(occurrences(schedule, after), None)
 
 
 def latest_occurrence(schedule: Schedule, until: datetime) -> datetime | None:
-    """The last occurrence not later than `until`."""
+    """Return the last occurrence not later than `until`; None if there is none."""
     until = _utc(until)
     if until < schedule.start or schedule.end <= schedule.start:
         return None
@@ -95,24 +98,25 @@ def latest_occurrence(schedule: Schedule, until: datetime) -> datetime | None:
 
 
 def between(schedule: Schedule, first: datetime, last: datetime) -> list[datetime]:
-    """The occurrences from `first` to `last`, both included."""
+    """Return the occurrences from `first` to `last`, both included."""
     after = None if _utc(first) <= schedule.start else _utc(first) - datetime.resolution
     return list(takewhile(lambda moment: moment <= last, occurrences(schedule, after)))
 
 
 def upcoming(schedule: Schedule, after: datetime, count: int) -> list[datetime]:
-    """The first `count` occurrences later than `after`, or as many as there are."""
+    """Return the first `count` occurrences later than `after`, or as many as there are."""
     return list(islice(occurrences(schedule, after), count))
 
 
 def window_end(schedule: Schedule, moment: datetime) -> datetime:
-    """The end of the window of a run launched at `moment`: the next occurrence or the schedule's end."""
+    """Return the end of the window of a run launched at `moment`: the next occurrence or the schedule's end."""
     return next_occurrence(schedule, moment) or schedule.end
 
 
 def first_planned(schedule: Schedule, now: datetime) -> datetime | None:
-    """What a mailing created at `now` launches first: its start if that is to come, else the latest occurrence, whose
-    window is open. None if the schedule is over, or empty.
+    """Return the occurrence that a mailing created at `now` launches first; None if the schedule is over, or empty.
+
+    It is the start if that is to come, else the latest occurrence, whose window is open.
     """
     if schedule.end <= now:
         return None
@@ -122,10 +126,10 @@ def first_planned(schedule: Schedule, now: datetime) -> datetime | None:
 def replanned(
     schedule: Schedule, now: datetime, last_planned: datetime | None, next_at: datetime | None
 ) -> datetime | None:
-    """The next occurrence to launch after an edit at `now` gave a mailing this schedule.
+    """Return the next occurrence to launch after an edit at `now` gave a mailing this schedule; None if there is none.
 
-    `last_planned` is the last occurrence that became a run, `next_at` the one planned before the edit. One that is
-    due and waits inside its window (a pause, a launch of this second) is kept if the new schedule has it too.
+    `last_planned` is the last occurrence that became a run, `next_at` the one planned before the edit. One that is due
+    and waits inside its window (a pause, a launch of this second) stays if the new schedule has it too.
     """
     if last_planned is None:
         return first_planned(schedule, now)
@@ -143,10 +147,10 @@ def _utc(moment: datetime) -> datetime:
 
 
 def _nominal(schedule: Schedule, n: int) -> datetime | None:
-    """The instant of the n-th wall-clock time; None if there is none.
+    """Return the instant of the n-th wall-clock time; None if there is none.
 
-    These need not increase: in a zone that crosses the date line a whole day is skipped, and two of them fall on one
-    instant. As an offset is less than a day, though, each is later than all but the one before it.
+    Instants need not increase: in a zone that crosses the date line a whole day is skipped, and two of them are the
+    same. As an offset is less than a day, though, each is later than all but the one before it.
     """
     if n == 0:
         return schedule.start
@@ -171,7 +175,8 @@ def _nominal(schedule: Schedule, n: int) -> datetime | None:
 
 
 def _first_index_after(schedule: Schedule, after: datetime) -> int:
-    """The least n whose nominal occurrence is later than `after`, or is none; in a handful of steps from a guess.
+    """Return the least n whose nominal occurrence is later than `after`, or does not exist; in a few steps from a
+    guess.
 
     The guess counts periods in UTC, and one less: more than the offsets of any two occurrences can make up for. A start
     that was moved forward only makes later occurrences earlier, and the guess too small.

@@ -8,7 +8,7 @@ RUNS = 50
 
 
 def letters_to(client: Client) -> list[Delivery]:
-    """The letters to the client in the owner's latest runs, with runs and mailings, the latest first."""
+    """Return the letters to the client in the owner's latest RUNS runs, with runs and mailings, the latest first."""
     runs = Run.objects.filter(owner_id=client.owner_id, total__gt=0).order_by("-opened_at")
     return list(
         Delivery.objects.filter(run__in=list(runs.values_list("pk", flat=True)[:RUNS]), client_id=client.pk)

@@ -1,7 +1,7 @@
 """Where a mailing stands: the one place that says what is so now, what follows by itself, and what may be done.
 
-Pages, their buttons, and what is answered to whoever pauses, resumes, switches, unblocks or cancels all ask here: so
-the words beside each other agree, and "it goes on" is said only where it does.
+Pages, their buttons, and the answers to whoever pauses, resumes, switches, unblocks or cancels all ask here: so they
+agree, and "it goes on" is said only where it does.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ from vestnik.mailings.models import Mailing
 
 
 class Stage(StrEnum):
-    """What a mailing is at."""
+    """The stage that a mailing is in."""
 
     CANCELLING = "cancelling"
     """Its run is cancelled, and letters in hand are being settled."""
     ENDING = "ending"
-    """The time of its run is up; the same."""
+    """The time of its run is up, and letters in hand are being settled."""
     HELD = "held"
-    """Somebody has stopped it: a run, or what is to come, waits."""
+    """It is paused, switched off or blocked: a run, or the next one, waits."""
     PREPARING = "preparing"
     """The letters of its run are being written."""
     UNDER_WAY = "under way"
     STARTING = "starting"
-    """An occurrence is due, and nobody is at it yet."""
+    """An occurrence is due, and nobody has begun with it yet."""
     SCHEDULED = "scheduled"
     OVER = "over"
     """No run is open, and none is to come."""
 
 
 MOVING = frozenset({Stage.CANCELLING, Stage.ENDING, Stage.PREPARING, Stage.STARTING})
-"""What is something else within moments: pages look again by themselves."""
+"""Stages that change within moments: pages load them again by themselves."""
 
 
 @dataclass(frozen=True)
 class MailingStatus:
-    """A mailing at one moment."""
+    """What is true of a mailing at one moment."""
 
     stage: Stage
     sentence: str
@@ -62,17 +62,17 @@ class MailingStatus:
 
     @property
     def moves(self) -> bool:
-        """Whether it is something else within moments."""
+        """Whether it changes by itself within moments."""
         return self.stage in MOVING
 
     @property
     def is_news(self) -> bool:
-        """Whether it is more than dates on the same page say."""
+        """Whether it says more than the dates on the same page."""
         return self.stage not in (Stage.SCHEDULED, Stage.OVER) or bool(self.holds)
 
     @property
     def is_paused(self) -> bool:
-        """Whether a pause holds anything up: it can be ended."""
+        """Whether a pause holds anything up, and so can be ended."""
         return "paused" in self.holds
 
     @property
@@ -88,7 +88,7 @@ class MailingStatus:
 
 
 def of(mailing: Mailing) -> MailingStatus:
-    """Where the mailing stands, which was read just now (with its owner, to spare a query)."""
+    """Return where the mailing stands. It was read just now (with its owner, to spare a query)."""
     now = clock.now()
     run = mailing.runs.filter(state=RunState.OPEN).first()
     start = _next_start(mailing, now)
@@ -107,7 +107,7 @@ def of(mailing: Mailing) -> MailingStatus:
 
 
 def why_held(mailing: Mailing, now: datetime) -> str:
-    """Why nothing of it may go out now, in sentences; empty if it may."""
+    """Return why nothing of the mailing may go out now, in sentences; empty if it may."""
     sentences = {
         "switched off": _("Switched off by a manager."),
         "owner blocked": _("The owner's account is blocked."),
@@ -118,14 +118,15 @@ def why_held(mailing: Mailing, now: datetime) -> str:
 
 
 def when(moment: datetime, now: datetime) -> str:
-    """In the reader's zone; with its date, if that is not today."""
+    """Return the moment as text in the reader's zone; with its date, if that is not today's."""
     moment, now = timezone.localtime(moment), timezone.localtime(now)
     return date_format(moment, "H:i:s" if moment.date() == now.date() else _("j M Y, H:i:s"))
 
 
 def _next_start(mailing: Mailing, now: datetime) -> datetime | None:
-    """The planned occurrence if it is to come, or due inside its window; else the first after now. Those whose windows
-    have closed are only recorded (launching.py).
+    """Return the planned occurrence if it is to come, or due inside its window; else the first after now.
+
+    Those whose windows have closed are only recorded (launching.py).
     """
     if mailing.next_at is None or mailing.next_at > now:
         return mailing.next_at

@@ -1,8 +1,9 @@
-"""Mailings that use a message of somebody else's, and when they go on with a copy that is their owner's own.
+"""Mailings that use somebody else's message, and when they get a copy that belongs to their owner.
 
-What goes out to an owner's clients is written by who may write to them now: the owner, those with whom the mailing or
-the message is shared to edit, and whose message the owner has chosen. An editor's message is copied when the editor
-chooses it; every other one when it is no longer shared. The audit log says so, and the owner is told.
+What goes out to an owner's clients is written by those who may write to them now: the owner, those with whom the
+mailing or the message is shared to edit, and the owner of a message that the mailing's owner has chosen. An editor's
+message is copied when the editor chooses it; any other when it is no longer shared. The audit log records it, and the
+owner is told.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ NAMED = 5
 
 
 def chosen_by(editor: User, mailing: Mailing, from_address: str = "") -> Message:
-    """What the mailing is to use where one with whom it is shared has chosen its message: the owner's own, or a copy
-    for the owner. Wants a transaction.
+    """Return the message that the mailing uses after `editor` chose its `message`: the owner's own, or a copy for the
+    owner.
+
+    Call it in a transaction.
     """
     chosen = mailing.message
     if mailing.owner_id in (editor.pk, chosen.owner_id):
@@ -36,8 +39,9 @@ def chosen_by(editor: User, mailing: Mailing, from_address: str = "") -> Message
 
 
 def hand_over(mailings: QuerySet[Mailing], by: User | None = None, from_address: str = "") -> None:
-    """Let these mailings, which use messages of others, go on with copies, as they are now. `by` is who does it,
-    where that is not the messages' owner.
+    """Let these mailings, which use messages of others, go on with copies of them as they are now.
+
+    `by` is who causes it, where that is not the messages' owner.
     """
     uses: dict[tuple[int, int], list[Mailing]] = {}
     for mailing in mailings.select_related("owner", "message__owner").order_by("pk"):

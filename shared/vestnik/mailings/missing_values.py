@@ -1,6 +1,6 @@
-"""Of how many clients a message says nothing where it names something of theirs: known before anything is sent.
+"""How many clients have nothing where a message names something of theirs: known before anything is sent.
 
-However many clients there are, no more than some are looked at: this is asked while a form is filled in.
+Only so many clients are looked at, however many there are: this is asked while a form is filled in.
 """
 
 from collections.abc import Iterable
@@ -14,12 +14,12 @@ from vestnik.clients.models import Client, ClientList
 from vestnik.mailings.models import Message
 
 LOOKED_AT = 10_000
-"""Clients."""
+"""Clients that are looked at, at most."""
 NAMES = 20
-"""Names of one message: nobody reads of more."""
+"""Names of one message that are counted: nobody reads of more."""
 
 READ = 5 * LOOKED_AT
-"""Members of lists, who may be on several."""
+"""Memberships that are read for them: a client may be on several lists."""
 
 # In the order of an index that begins with the owner: it stops where enough was looked at.
 OF_OWNER = """
@@ -50,30 +50,30 @@ COUNT = "count(*) FILTER (WHERE btrim({value}, E' \\t\\r\\n\\u00a0') = '')"
 
 @dataclass(frozen=True, slots=True)
 class MissingValues:
-    """Of how many clients something is empty."""
+    """How many clients have empty values."""
 
     looked_at: int
     complete: bool
-    """Whether these are certainly all there are."""
+    """Whether certainly all clients were looked at."""
     empty: dict[str, int]
     """Names without a default, as placeholders write them, and how many clients have nothing there; most first."""
 
 
 def of_owner(message: Message, owner_id: int) -> MissingValues:
-    """Among all of the owner's clients."""
+    """Count empty values among all of the owner's clients."""
     return _look(message, owner_id, OF_OWNER)
 
 
 def of_audience(
     message: Message, owner_id: int, lists: Iterable[ClientList], clients: Iterable[Client]
 ) -> MissingValues:
-    """Among the owner's clients on these lists, and these single ones."""
+    """Count empty values among the owner's clients on these lists, and these single ones."""
     chosen = {"lists": [found.pk for found in lists], "clients": [found.pk for found in clients]}
     return _look(message, owner_id, OF_AUDIENCE, **chosen)
 
 
 def unknown_attributes(message: Message, owner_id: int) -> list[str]:
-    """The attributes that the message names and none of the owner's clients has."""
+    """Return the attributes that the message names and none of the owner's clients has."""
     named = [name.removeprefix("attributes.") for name in message.placeholders() if name.startswith("attributes.")]
     spelled = attributes.spellings(owner_id) if named else {}
     return sorted(name for name in named if attributes.key(name) not in spelled)

@@ -1,4 +1,4 @@
-"""Messages and mailings: what a person writes and sets up. What became of it stands in `ledger.py`."""
+"""Messages and mailings: what a person writes and sets up. What became of them is in `ledger/models.py`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LONGEST_TEXT = 1_000_000
 LONGEST_SUBJECT = 250
 
 FIRST_YEAR, LAST_YEAR = 2000, 2199
-"""A mailing starts and ends in these: nothing that pages add to or take from its times falls off the calendar."""
+"""Years in which a mailing starts and ends: pages can add to and take from its times within the calendar."""
 
 
 class Message(models.Model):
@@ -71,23 +71,23 @@ class Message(models.Model):
             raise ValidationError(faults)
 
     def placeholders(self, without_default: bool = False) -> set[str]:
-        """What its texts name; or only what has no default, at one place or another."""
+        """Return the names in its texts, as placeholders write them; or only those with no default in some place."""
         found = rendering.without_default if without_default else rendering.placeholders
         return found(self.subject) | found(self.text) | found(self.html, html=True)
 
     def doubts(self) -> list[rendering.Fault]:
-        """What is sent as it stands, and may have been meant for a placeholder."""
+        """Return what is sent as it stands, and may have been meant for a placeholder."""
         spellings = cache(lambda: attributes.spellings(self.owner_id) if self.owner_id else {})
         texts = ((self.subject, False), (self.text, False), (self.html, True))
         return [doubt for text, html in texts for doubt in rendering.doubts(text, html, spellings)]
 
     def _least_octets(self) -> int:
-        """So many bytes a letter of it has to anybody."""
+        """Return how many bytes a letter of it has at least, whoever gets it."""
         content = rendering.Content(self.subject, self.html, self.text, settings.MAIL_FROM, "", "")
         return rendering.CompiledMessage(content).least_octets()
 
     def _faults(self, name: str) -> list[ValidationError]:
-        """What is wrong with one of the three texts; one that is too long is not looked at any further."""
+        """Return what is wrong with one of the three texts; one that is too long is not looked at any further."""
         written = getattr(self, name)
         longest = LONGEST_SUBJECT if name == "subject" else LONGEST_TEXT
         if len(written) > longest:
@@ -105,11 +105,11 @@ class MailingQuerySet(access.VisibleQuerySet["Mailing"]):
     """Mailings, narrowed by what the dispatcher and the pages ask."""
 
     def due(self, until: datetime | None = None) -> Self:
-        """Those whose next occurrence has come, by the database's clock (or will have by `until`), in order."""
+        """Return those whose next occurrence has come, by the database's clock (or will have by `until`), in order."""
         return self.filter(next_at__lte=until or Now()).order_by("next_at", "pk")
 
     def held(self) -> Self:
-        """Those that may not launch now: paused, switched off, or of an owner who is blocked or not confirmed."""
+        """Return those that may not launch now: paused, switched off, or their owner is blocked or not confirmed."""
         return self.filter(
             Q(paused_at__isnull=False)
             | Q(switched_off_at__isnull=False)
@@ -118,13 +118,13 @@ class MailingQuerySet(access.VisibleQuerySet["Mailing"]):
         )
 
     def active(self) -> Self:
-        """Those that run, and are neither paused nor switched off."""
+        """Return those that run, and are neither paused nor switched off."""
         runs = Run.objects.filter(mailing=OuterRef("pk"))
         under_way = Exists(runs.filter(state=Run.State.OPEN)) | (Q(next_at__isnull=False) & Exists(runs))
         return self.filter(under_way, paused_at=None, switched_off_at=None)
 
     def with_status(self) -> Self:
-        """Annotated with `status`: one of Mailing.Status."""
+        """Annotate each with `status`, one of Mailing.Status."""
         runs = Run.objects.filter(mailing=OuterRef("pk"))
         return self.annotate(
             status=models.Case(
@@ -231,12 +231,12 @@ class Mailing(models.Model):
         )
 
     def on_the_wall(self) -> dict[str, datetime]:
-        """Start and end as the clock of its zone shows them, and as they were given: without a zone."""
+        """Return "start" and "end" as the clocks of its zone show them, and as they were given: without a zone."""
         schedule = self.schedule
         return {"start": schedule.wall_start, "end": schedule.end.astimezone(schedule.zone).replace(tzinfo=None)}
 
     def begin_at(self, moment: calendar.Moment) -> None:
-        """Let it start at what a wall-clock time means (`calendar.of_wall`)."""
+        """Set its start to what a wall-clock time means (`calendar.of_wall`)."""
         self.start, self.start_moved = moment.instant, int(moment.moved.total_seconds())
 
     @property
@@ -246,13 +246,13 @@ class Mailing(models.Model):
 
     @property
     def shows_pause(self) -> bool:
-        """Whether a pause is worth a word beside the mailing's status (of `with_status`): not where it is over."""
+        """Whether to show a pause beside the mailing's status (of `with_status`): not where it is over."""
         return self.paused_at is not None and getattr(self, "status", "") != Mailing.Status.COMPLETED
 
     @property
     def holds(self) -> tuple[str, ...]:
-        """All that would have to end before anything of this mailing may go out; what its owner can do least about
-        comes first.
+        """All that would have to end before anything of this mailing may go out; first what its owner can do least
+        about.
         """
         found = {
             "switched off": self.switched_off_at is not None,

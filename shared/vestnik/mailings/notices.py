@@ -1,4 +1,4 @@
-"""What the writer of a message should know of it, although it can be sent: in sentences, in the reader's language."""
+"""What the writer of a message should know although it can be sent: in sentences, in the reader's language."""
 
 from collections.abc import Collection
 
@@ -11,11 +11,11 @@ from vestnik.mailings import missing_values, rendering
 from vestnik.mailings.models import Message
 
 TOLD = 5
-"""So many sentences of one kind: who minds these looks for the others."""
+"""Notices of one kind that are shown: whoever mends these finds the others."""
 
 
 def of_texts(message: Message) -> list[str]:
-    """Of what is written, whoever gets it."""
+    """Return notices about the texts, whoever gets them."""
     told = []
     if message.html.strip() and not message.text.strip():
         told.append(_("The message has HTML alone: no plain text goes along for mail programs that show no HTML."))
@@ -23,13 +23,13 @@ def of_texts(message: Message) -> list[str]:
 
 
 def of_clients(message: Message, owner_id: int) -> list[str]:
-    """Of what the message names, and the owner's clients do not have."""
+    """Return notices about what the message names, and the owner's clients do not have."""
     unknown = missing_values.unknown_attributes(message, owner_id)
     return of_unknown(unknown, owner_id) + of_gaps(missing_values.of_owner(message, owner_id), unknown)
 
 
 def of_unknown(names: Collection[str], owner_id: int) -> list[str]:
-    """Of attributes that nobody has."""
+    """Return notices about attributes that no client has."""
     known = attributes.spellings(owner_id) if names else {}
     told = []
     for name in list(names)[:TOLD]:
@@ -41,7 +41,7 @@ def of_unknown(names: Collection[str], owner_id: int) -> list[str]:
 
 
 def of_gaps(found: missing_values.MissingValues, unknown: Collection[str] = ()) -> list[str]:
-    """Of values that are empty, but for those of attributes that nobody has."""
+    """Return notices about values that are empty, but for those of attributes that no client has."""
     told = []
     for name, empty in found.empty.items():
         if name.removeprefix("attributes.") in unknown:

@@ -1,8 +1,7 @@
-"""Why nothing is handed over now, though much is due: kept in Redis by whoever sends, for pages.
+"""Why nothing is handed over now, though letters are due: written to Redis by whoever sends, for pages.
 
-The dispatcher's circuit breaker says what is the matter with the external service (pace/breaker.py), and its
-pace, what limit is reached (pace/pace.py). A hint, like all that Redis carries: where Redis is
-away nothing is known, and nobody minds.
+The dispatcher's circuit breaker writes what is the matter with the external service (pace/breaker.py), and its pace,
+which limit is reached (pace/pace.py). A hint, like all that Redis carries: while Redis is away nothing is known.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ class OutageReason(models.TextChoices):
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """Nothing is handed over now."""
+    """A time in which nothing is handed over."""
 
     reason: OutageReason
     message: str
@@ -50,7 +49,7 @@ class Outage:
 
 
 def current() -> Outage | None:
-    """Why nothing can be handed over at the moment; None if something can, as far as is known. Never raises."""
+    """Return why nothing can be handed over at the moment; None if letters can, as far as is known. Never raises."""
     found = _ask(lambda: impatient_redis().hmget(KEY, ["trouble", "words", "since", "next"]))
     if found is None or None in found:
         return None
@@ -59,24 +58,26 @@ def current() -> Outage | None:
 
 
 def note_limit(owner_id: int | None, wait: timedelta) -> None:
-    """A limit holds up this owner's letters, or everybody's (None), for so long. Raises redis.RedisError."""
+    """Record that a limit holds up this owner's letters, or everybody's (None), for so long. Raises
+    redis.RedisError.
+    """
     at = round((time.time() + wait.total_seconds()) * 1000)
     impatient_redis().set(_limit_key(owner_id), at, px=max(1, round(wait.total_seconds() * 1000)))
 
 
 def limited_until(owner_id: int) -> datetime | None:
-    """When the limit that holds up this owner's letters lets one go again, if one does. Never raises."""
+    """Return when the limit that holds up this owner's letters lets one go again; None if none does. Never raises."""
     found = _ask(lambda: impatient_redis().mget(_limit_key(owner_id), _limit_key(None))) or []
     return max((_moment(each) for each in found if each), default=None)
 
 
 def note_domain_limit(domain: str, wait: timedelta) -> None:
-    """The limit of this domain holds up letters to it, for so long. Raises redis.RedisError."""
+    """Record that the domain's limit holds up letters to it, for so long. Raises redis.RedisError."""
     impatient_redis().set(_domain_key(domain), 1, px=max(1, round(wait.total_seconds() * 1000)))
 
 
 def is_limited(domain: str) -> bool:
-    """Whether the limit of this domain holds up letters to it. Never raises."""
+    """Say whether the domain's limit holds up letters to it. Never raises."""
     return (_ask(lambda: impatient_redis().mget(_domain_key(domain))) or [None])[0] is not None
 
 

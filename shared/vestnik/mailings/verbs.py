@@ -1,6 +1,9 @@
-"""What people do with messages and mailings. Doors check who asks; these keep the rules and leave hints for the engine.
+"""What people do with messages and mailings. Callers check who asks; verbs keep the rules and hint to the dispatcher.
 
-Bad input and refusals are ValidationErrors, keyed by field where there is one; nothing is changed then.
+Bad input and refusals are ValidationErrors, keyed by field where there is one; nothing is changed then. Parameters that
+several have: `by` is the person who asks, where it is not the owner; a ValidationError refuses them if they may not
+change it any more. `from_address` is the IP address of the request. `seen` is the `updated_at` that a form showed; a
+ValidationError refuses what was saved since then.
 """
 
 import uuid
@@ -38,17 +41,13 @@ NOT_EDITED = (
 
 
 def create_message(owner: User, subject: str, html: str = "", text: str = "") -> Message:
-    """A new message of the owner's."""
+    """Create a message of the owner's."""
     return save_message(Message(owner=owner, subject=subject, html=html, text=text))
 
 
 @transaction.atomic
 def save_message(message: Message, seen: datetime | None = None, by: User | None = None) -> Message:
-    """Save a new or changed message. Runs that are open keep the text they were launched with.
-
-    Raises ValidationError also where `seen` is given and the message was saved since then (its `updated_at`), and where
-    `by` is given, who changes it, and may do so no longer.
-    """
+    """Save a new or changed message. Open runs keep the text they were launched with."""
     before = versions.locked(message, seen)
     _refuse_who_may_not(by, before)
     new = before is None
@@ -60,9 +59,7 @@ def save_message(message: Message, seen: datetime | None = None, by: User | None
 
 
 def delete_message(message: Message, by: User | None = None, from_address: str = "") -> None:
-    """Delete a message that no mailing of its owner's uses; others', with whom it was shared, get copies. `by` is who
-    does it, if not its owner, and `from_address` the IP address it was asked from.
-    """
+    """Delete a message that no mailing of its owner's uses; mailings of others with whom it was shared get copies."""
     try:
         with transaction.atomic():
             others = Mailing.objects.filter(message=message).exclude(owner=message.owner_id)
@@ -75,7 +72,7 @@ def delete_message(message: Message, by: User | None = None, from_address: str =
 def create_mailing(
     owner: User, *, lists: Iterable[ClientList] = (), clients: Iterable[Client] = (), **settings: Any
 ) -> Mailing:
-    """A new mailing of the owner's; launched at once if its time has come. `settings` are Mailing's own fields."""
+    """Create a mailing of the owner's, and launch it if its time has come. `settings` are Mailing's own fields."""
     return save_mailing(Mailing(owner=owner, **settings), lists=lists, clients=clients)
 
 
@@ -92,12 +89,11 @@ def save_mailing(
     """Save a new or changed mailing, with its audience where one is given, and plan what comes next.
 
     A changed message or audience counts from the next run; a changed end or periodicity also moves the window of the
-    open run; a changed start or zone counts for the occurrences after the last planned one. `by` is who changes it, if
-    not its owner: one with whom it was shared leaves the audience alone, and chooses a message that both may see, of
-    which the owner gets a copy. `seen`: as `save_message` has it; `from_address`: the IP address it was asked from.
+    open run; a changed start or zone counts for the occurrences after the last planned one. Whoever it was shared with
+    leaves the audience alone, and chooses a message that both may see, of which the owner gets a copy.
     """
     now = clock.now()
-    # Before the mailing, as who takes a message back does: then its share is either there, or seen to be gone.
+    # Locked before the mailing, as `sharing.unshare` does: the message's share either stays, or is seen to be gone.
     Message.objects.select_for_update(no_key=True).filter(pk=mailing.message_id).first()
     before = versions.locked(mailing, seen)
     _refuse_who_may_not(by, before)
@@ -138,7 +134,7 @@ def save_mailing(
 
 
 def delete_mailing(mailing: Mailing) -> None:
-    """Delete a mailing; its runs stay in the ledger. Refused while one is open, or being opened."""
+    """Delete a mailing; its runs stay in the ledger. Refused while a run is open, or being opened."""
     with transaction.atomic():
         locks.wait(locks.LAUNCH, mailing.pk)
         if not Mailing.objects.select_for_update(no_key=True).filter(pk=mailing.pk).exists():
@@ -151,9 +147,7 @@ def delete_mailing(mailing: Mailing) -> None:
 
 @transaction.atomic
 def pause(mailing: Mailing, by: User | None = None) -> None:
-    """Keep what is queued, launch nothing. Twice is once. `by` is who asks for it, where it is a person: refused by a
-    ValidationError, if they may do so no longer.
-    """
+    """Keep queued letters queued, and launch nothing. A second call changes nothing."""
     _locked_from_changes(mailing.pk, by)
     Mailing.objects.filter(pk=mailing.pk, paused_at=None).update(paused_at=Now())
     homepage_hint.changed()
@@ -161,14 +155,14 @@ def pause(mailing: Mailing, by: User | None = None) -> None:
 
 @transaction.atomic
 def resume(mailing: Mailing, by: User | None = None) -> None:
-    """Go on where the pause began, inside the windows. `by`: as `pause` has it."""
+    """Go on where the pause began, inside the windows."""
     _locked_from_changes(mailing.pk, by)
     Mailing.objects.filter(pk=mailing.pk, paused_at__isnull=False).update(paused_at=None, released_at=Now())
     _go_on(mailing)
 
 
 def switch_off(mailing: Mailing, by: User, reason: str) -> None:
-    """A manager's stop: only a manager ends it."""
+    """Stop a mailing for a manager: only a manager switches it on."""
     Mailing.objects.filter(pk=mailing.pk, switched_off_at=None).update(
         switched_off_at=Now(), switched_off_by=by, switched_off_reason=reason
     )
@@ -176,7 +170,7 @@ def switch_off(mailing: Mailing, by: User, reason: str) -> None:
 
 
 def switch_on(mailing: Mailing) -> None:
-    """End a manager's stop."""
+    """Let a mailing go on that a manager had switched off."""
     Mailing.objects.filter(pk=mailing.pk, switched_off_at__isnull=False).update(
         switched_off_at=None, switched_off_by=None, switched_off_reason="", released_at=Now()
     )
@@ -185,7 +179,7 @@ def switch_on(mailing: Mailing) -> None:
 
 @transaction.atomic
 def cancel(mailing: Mailing, by: User | None = None) -> None:
-    """End the open run: what is queued becomes cancelled, what is in hand is settled. `by`: as `pause` has it."""
+    """End the open run: queued letters are cancelled, those in hand are settled. Refused where no run is open."""
     _locked_from_changes(mailing.pk, by)
     run = Run.objects.select_for_update(no_key=True).filter(mailing=mailing, state=RunState.OPEN).first()
     if run is None:
@@ -197,9 +191,7 @@ def cancel(mailing: Mailing, by: User | None = None) -> None:
 
 
 def send_now(mailing: Mailing, request_id: uuid.UUID | None = None, by: User | None = None) -> Run:
-    """A run outside the calendar, until the next occurrence or the end. One request id makes one run. `by` is who asks
-    for it, where it is a person.
-    """
+    """Open a run outside the calendar, until the next occurrence or the end. One request id makes one run."""
     with transaction.atomic():
         mailing = _lock(mailing.pk, by)
         if request_id and (asked := mailing.runs.filter(request_id=request_id).first()):
@@ -223,14 +215,16 @@ def try_again(
     cause: Cause | None = None,
     by: User | None = None,
 ) -> Run:
-    """Try the run's letters in these states (`failed`, `unknown`) again, or of these those chosen, or those that died
-    of one cause: inside its window they are queued again with fresh attempts, and the run is open again; after it a new
-    run is made of just their clients, with the message as it is now. The run they are in.
+    """Try dead letters of the run again, and return the run that they are in then.
+
+    These are the letters in these states (`failed`, `unknown`); of them those with `delivery_ids`, or those that died
+    of one `cause`. Inside the run's window they are queued again with fresh attempts, and the run is open again; after
+    it a new run is made of just their clients, with the message as it is now.
 
     Letters to deleted clients stay as they are; so do dismissed ones that were not chosen, and those that another run
-    of the same letters has brought home, or a later one may have. The others go to the addresses their clients have by
-    now. One request id does it once; the second time answers with the same run. `by`: as `send_now` has it. A receipt
-    that comes late decides, if it is being written at this moment.
+    of the same letters has sent, or a later one may have. The others go to their clients' present addresses. One
+    request id does it once; the second time answers with the same run. If a late receipt is being written at this
+    moment, it decides.
     """
     if not TRIED_AGAIN.issuperset(states):
         raise ValidationError(_("Only failed and unknown letters can be tried again."))
@@ -240,20 +234,20 @@ def try_again(
         mailing = _lock(run.mailing_id, by)
         if request_id is None:
             return _try_again(mailing, run.pk, states, delivery_ids, cause)
-        made, _first = idempotency.run_once(
+        done = idempotency.run_once(
             mailing.owner, request_id, lambda: str(_try_again(mailing, run.pk, states, delivery_ids, cause).pk)
         )
-        return Run.objects.get(pk=made)
+        return Run.objects.get(pk=done.address)
 
 
 def cancel_letters_to(owner_id: int, client_ids: Iterable[int]) -> None:
-    """Cancel what is queued to these clients of the owner's, who are about to be deleted. Wants a transaction."""
+    """Cancel what is queued to these clients of the owner's, who are about to be deleted. Call it in a transaction."""
     for run_id in retries.cancel_to(owner_id, client_ids):
         jobs.close(run_id)
 
 
 def hint(mailing: Mailing, now: datetime) -> None:
-    """Tell the dispatcher of what is due, or soon will be; the tick finds the rest."""
+    """Tell the dispatcher of an occurrence that is due, or soon will be; the tick finds the rest."""
     if mailing.next_at is None:
         return
     wait = mailing.next_at - now
@@ -291,16 +285,18 @@ def _try_again(
 
 
 def _lock(mailing_id: int, by: User | None) -> Mailing:
-    """The mailing, kept from launches, edits and deletion until the transaction ends. Launches come first: one that is
-    at it opens a run, and then asks for the mailing's row.
+    """Return the mailing, locked against launches, edits and deletion until the transaction ends.
+
+    The launch's lock comes first: a launch opens a run, and then asks for the mailing's row.
     """
     locks.wait(locks.LAUNCH, mailing_id)
     return _locked_from_changes(mailing_id, by)
 
 
 def _locked_from_changes(mailing_id: int, by: User | None) -> Mailing:
-    """The mailing, kept from edits, sharing and deletion until the transaction ends; a launch is not waited for. Its
-    row is locked before those of its runs, here as anywhere.
+    """Return the mailing, locked against edits, sharing and deletion until the transaction ends.
+
+    It does not wait for a launch. The mailing's row is locked before those of its runs, here as everywhere.
     """
     mailings = Mailing.objects.select_related("owner", "message").select_for_update(of=("self",), no_key=True)
     mailing = mailings.filter(pk=mailing_id).first()
@@ -324,7 +320,7 @@ def _refuse_beside(others: QuerySet[Run]) -> None:
 
 
 def _refuse_before_launch(mailing: Mailing, now: datetime) -> None:
-    """A run of another kind would stand in the way of an occurrence that is due, and that might be over before it."""
+    """Refuse while an occurrence is due: another run would keep it from starting, maybe until its window closes."""
     if mailing.next_at is not None and mailing.next_at <= now:
         raise ValidationError(_("The next run is just about to start; wait until it has."))
 
@@ -337,7 +333,7 @@ def _go_on(mailing: Mailing) -> None:
 
 
 def _refuse_who_may_not(by: User | None, locked: Message | Mailing | None) -> None:
-    """What was shared may have been taken back since the door was passed; who takes it back locks it, too."""
+    """Refuse whoever may not change it any more: a share may be taken back, under the same lock, since the check."""
     if by is not None and locked is not None and not access.may(User.objects.get(pk=by.pk), "change", locked):
         raise ValidationError(_("You may not change this any longer."))
 
@@ -348,7 +344,7 @@ def _check_message(mailing: Mailing, by: User) -> None:
 
 
 def _check_audience(owner: User, lists: Iterable[ClientList] | None, clients: Iterable[Client] | None) -> None:
-    """The audience is the owner's own: sharing never opens somebody's clients."""
-    for field, things in (("lists", lists), ("clients", clients)):
-        if any(thing.owner_id != owner.pk for thing in things or ()):
+    """Refuse clients and lists that are not the owner's: sharing never opens somebody's clients."""
+    for field, chosen in (("lists", lists), ("clients", clients)):
+        if any(each.owner_id != owner.pk for each in chosen or ()):
             raise ValidationError({field: _("Only the mailing owner's own clients and lists can be chosen.")})

@@ -1,7 +1,7 @@
 """Telling operators of new dead letters: once for each run and cause, however many letters and processes there are.
 
-A report is an error in the log, and so an event at Sentry. That it was made stands in the ledger: whoever writes that
-row first reports.
+A report is an error in the log, and so an event at Sentry. The ledger has a row for each: whoever writes it first
+reports.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from vestnik.mailings.ledger.causes import Cause
 logger = logging.getLogger(__name__)
 
 REMEMBERED = 10_000
-"""Runs and causes of which a process knows that they were reported; then it forgets them, and asks once more."""
+"""Runs and causes that a process knows as reported; with more it forgets them all, and asks again."""
 
 NOTED = 10_000
-"""Letters that wait to be looked at while the database is away; of more it takes no note."""
+"""Letters that are noted while the database is away; more are not."""
 
 # One of the letters of each run and cause that are dead by the ledger's word, and whether this statement was the first
-# to report it. A report is not given to two: whoever comes second waits for the first one's row, and finds it there.
+# to report it. No report is made twice: whoever comes second waits for the first one's row, and finds it there.
 REPORT = """
     WITH dead AS MATERIALIZED (
         SELECT DISTINCT ON (d.run_id, d.state, last.outcome, last.code)
@@ -68,14 +68,14 @@ DEADLY = frozenset({Outcome.TEMPORARY, Outcome.PERMANENT, Outcome.UNKNOWN})
 
 
 class Reporter:
-    """Takes note of what letters were answered, and reports those that died of it. For one thread, or with a lock."""
+    """Notes what letters were answered, and reports those that died of it. For one thread, or with a lock."""
 
     def __init__(self) -> None:
         self._noted: list[int] = []
         self._known: set[tuple[int, str | None, int | None]] = set()
 
     def note(self, run_id: int, delivery_id: int, outcome: Outcome, code: int | None) -> None:
-        """A receipt has been written down. Asks nobody anything; `flush` does, whether the letter is dead."""
+        """Note that a receipt has been written down. Asks nobody; `flush` asks whether the letter is dead."""
         if outcome in DEADLY and (run_id, outcome, code) not in self._known and len(self._noted) < NOTED:
             self._noted.append(delivery_id)
 
@@ -98,7 +98,8 @@ class Reporter:
 
 
 def report_set_aside(run_ids: Collection[int]) -> None:
-    """Report letters of these runs that were set aside, by recovery or under the cautious policy, where nobody has yet.
+    """Report unknown letters of these runs, set aside by a rescue or by UNKNOWN_OUTCOMES, if nobody has reported them.
+
     Raises django.db.Error.
     """
     if run_ids:
@@ -106,7 +107,7 @@ def report_set_aside(run_ids: Collection[int]) -> None:
 
 
 def _report(statement: str, **parameters: Any) -> list[tuple[int, Cause]]:
-    """Each run and cause of which there are dead letters; those are reported that were not yet."""
+    """Report what was not yet; return each run and cause of which there are dead letters."""
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         rows = cursor.fetchall()
@@ -120,12 +121,12 @@ def _report(statement: str, **parameters: Any) -> list[tuple[int, Cause]]:
 
 
 def _log(cause: Cause, **ids: int | None) -> None:
-    """One error in the log, which is an event of its own at Sentry, and never grouped with others."""
+    """Log one error, which is an event of its own at Sentry, and never grouped with others."""
     with sentry_sdk.new_scope() as scope:
         scope.fingerprint = ["dead-letters", str(ids["run_id"]), cause.key]
         logger.error(
             "run %(run_id)d of mailing %(mailing_id)s, owner %(owner_id)d: dead letters, %(words)s;"
             " letter %(delivery_id)d is one of them",
-            {**ids, "words": cause.words},
+            {**ids, "words": cause.sentence},
             extra={**ids, "reason": cause.key},
         )

@@ -28,11 +28,13 @@ class Line:
 
 def by_cause(request: HttpRequest, runs: QuerySet[Run]) -> dict[str, Any]:
     """What a page of causes shows: each with an example of its answers."""
-    groups, may_be_more = dead_letters.groups(runs)
+    found = dead_letters.groups(runs)
     reader: Any = request.user
     return {
-        "groups": [(group, _shown(reader, group.example, own_answers.translated(group.answer))) for group in groups],
-        "may_be_more": may_be_more,
+        "groups": [
+            (group, _shown(reader, group.example, own_answers.translated(group.answer))) for group in found.groups
+        ],
+        "may_be_more": found.may_be_more,
         "counted": dead_letters.LATEST,
     }
 
@@ -42,8 +44,8 @@ def of_cause(request: HttpRequest, runs: QuerySet[Run], key: str) -> dict[str, A
     cause = Cause.of(key)
     if cause is None:
         raise Http404
-    letters, following = dead_letters.page(runs, cause, _place(request.GET.get("after", "")))
-    answers = statistics.last_attempts([letter.pk for letter in letters])
+    page = dead_letters.page(runs, cause, _place(request.GET.get("after", "")))
+    answers = statistics.last_attempts([letter.pk for letter in page.letters])
     reader: Any = request.user
     lines = [
         Line(
@@ -51,13 +53,13 @@ def of_cause(request: HttpRequest, runs: QuerySet[Run], key: str) -> dict[str, A
             _shown(reader, letter, letter.address),
             _shown(reader, letter, own_answers.translated(answers[letter.pk].answer)) if letter.pk in answers else "",
         )
-        for letter in letters
+        for letter in page.letters
     ]
     return {
         "cause": cause,
         "lines": lines,
         "after": "after" in request.GET,
-        "following": "-".join(map(str, following)) if following else "",
+        "following": "-".join(map(str, page.after)) if page.after else "",
     }
 
 
@@ -66,9 +68,9 @@ def _shown(reader: User, letter: Delivery, text: str) -> str:
     return addresses.shown(text if reader.pk == letter.run.owner_id else addresses.masked(text, letter.address))
 
 
-def _place(after: str) -> tuple[int, int] | None:
+def _place(after: str) -> dead_letters.Place | None:
     """Where a page begins: behind this run's letter to this client."""
     numbers = after.split("-")
     if len(numbers) != 2 or not all(part.isascii() and part.isdigit() and len(part) < 19 for part in numbers):
         return None
-    return int(numbers[0]), int(numbers[1])
+    return dead_letters.Place(int(numbers[0]), int(numbers[1]))

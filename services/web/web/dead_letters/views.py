@@ -107,13 +107,12 @@ class TryAgain(BulkAction):
 
 class Dismiss(BulkAction):
     def do(self, user: Any, which: Cause | Collection[int], key: uuid.UUID) -> None:
-        _address, first = run_once(user, key, lambda: self.request.path)
-        if not first:
+        if not run_once(user, key, lambda: self.request.path).is_first:
             return
-        count, more = dead_letters.dismiss(dead_letters.runs_of(user), which)
-        said = ngettext("%(count)d letter is dismissed.", "%(count)d letters are dismissed.", count)
-        messages.success(self.request, said % {"count": count})
-        self.say_more(more)
+        dismissed = dead_letters.dismiss(dead_letters.runs_of(user), which)
+        said = ngettext("%(count)d letter is dismissed.", "%(count)d letters are dismissed.", dismissed.count)
+        messages.success(self.request, said % {"count": dismissed.count})
+        self.say_more(dismissed.more)
 
 
 def _named(runs: list[Run]) -> str:

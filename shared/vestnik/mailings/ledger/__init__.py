@@ -1,1 +1,1 @@
-"""What happened: runs, letters, attempts, and what became of them."""
+"""What happened: runs, letters and attempts."""

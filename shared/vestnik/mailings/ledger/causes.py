@@ -1,4 +1,4 @@
-"""Why a letter is dead: the state it ended in, and what its last attempt was answered; in a few words."""
+"""Why a letter is dead: the state it ended in and the answer to its last attempt, in a few words."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ _KEY = re.compile(rf"({'|'.join(DEAD)})(?:-({'|'.join(AttemptOutcome.values)})(?
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """What dead letters have in common."""
+    """What dead letters of one kind have in common."""
 
     state: str
-    """`failed`, or `unknown`: set aside."""
+    """`failed` or `unknown`."""
     outcome: str | None
     """Of the last attempt; None where there was none."""
     code: int | None
@@ -63,19 +63,19 @@ class Cause:
 
     @property
     def key(self) -> str:
-        """In one word, for addresses and reports: failed-permanent-550. SQL writes it with concat_ws."""
+        """One word for addresses and reports: failed-permanent-550. SQL writes it with concat_ws."""
         return "-".join(str(part) for part in (self.state, self.outcome, self.code) if part is not None)
 
     @classmethod
     def of(cls, key: str) -> Self | None:
-        """What the key says; None if it is none."""
+        """Return the cause that the key stands for; None if it stands for none."""
         match = _KEY.fullmatch(key)
         return cls(match[1], match[2], int(match[3]) if match[3] else None) if match else None
 
     @property
-    def words(self) -> str:
+    def sentence(self) -> str:
         """A short sentence, with the code: “550: the mailbox was refused”."""
-        said = words(self.outcome, self.code)
+        said = sentence(self.outcome, self.code)
         return _("set aside, it may have arrived: %(said)s") % {"said": said} if self.is_unknown else said
 
     @property
@@ -84,8 +84,8 @@ class Cause:
         return self.state == DeliveryState.UNKNOWN
 
 
-def words(outcome: str | None, code: int | None) -> str:
-    """What the service said to an attempt, in a few words, with the code."""
+def sentence(outcome: str | None, code: int | None) -> str:
+    """Return the service's answer to an attempt as a short sentence, with the code."""
     if code is not None:
         known = ANSWERS.get(outcome or "", {}).get(code) or _OTHERS.get(outcome or "") or _("no readable answer")
         return f"{code}: {known}"

@@ -1,7 +1,7 @@
-"""Dead letters: those that failed or were set aside, and that nobody has dismissed. By cause, newest runs first.
+"""Dead letters: those that failed or are unknown, and that nobody has dismissed. By cause, newest runs first.
 
-A letter that a later run of the same letters has tried again is dead no longer: what became of it stands there. Reads
-look at the latest 50,000 dead letters and no further, so that no page takes longer for more.
+A letter that a later run of the same letters has tried again is not dead any more: what became of it stands there.
+Reads look at the latest 50,000 dead letters and no further, so that no page takes longer for more.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.core.exceptions import ValidationError
 from django.db import connection
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from vestnik.accounts.models import User
 
 LATEST = 50_000
-"""Dead letters that a page looks at: a seventh of a second."""
+"""Dead letters that a page looks at, in a seventh of a second."""
 
 LATEST_TO_TRY = 500_000
-"""Dead letters among which those of a cause are looked for when all of them are to be tried again."""
+"""Dead letters that are searched for those of a cause when all of them are to be tried again."""
 
 RUNS = 10_000
 """Runs with dead letters that are looked at, the latest."""
@@ -42,7 +42,7 @@ CHUNK = 20_000
 """Letters that one statement dismisses."""
 
 AT_MOST = 10.0
-"""Seconds that one action takes, or little more. It is for pages; what is left is told, and done by the next."""
+"""Seconds that one action takes, or little more: people wait for it. They are told what is left for the next."""
 
 COUNTED = 100
 """How far `count` counts."""
@@ -52,7 +52,6 @@ COUNTED_RUNS = 1_000
 
 CAUSES = 100
 PAGE = 50
-_FIRST = (2**63 - 1, 2**63 - 1)
 
 IS_DEAD = "d.state IN ('failed', 'unknown') AND d.dismissed_at IS NULL"
 
@@ -102,7 +101,7 @@ BY_CAUSE = f"""
     GROUP BY state, outcome, code ORDER BY 4 DESC, 1, 2, 3 LIMIT {CAUSES}
 """
 
-# The page, and if the window was full where it ends: from there one may look further.
+# The page; and if the window was full, where it ends: the next page begins there.
 OF_CAUSE = f"""
     WITH latest AS MATERIALIZED ({WINDOW}), page AS (
         SELECT id, run_id, client_id FROM latest WHERE {IS_OF_CAUSE}
@@ -115,7 +114,7 @@ OF_CAUSE = f"""
 
 RUNS_OF_CAUSE = f"SELECT DISTINCT run_id FROM ({WINDOW}) latest WHERE {IS_OF_CAUSE} ORDER BY run_id DESC"
 
-# What a late receipt holds is passed over: that decides.
+# Letters that a late receipt has locked are left out: the receipt decides.
 DISMISS = f"""
     WITH chosen AS MATERIALIZED (
         SELECT d.id FROM {RUN_BY_RUN} (
@@ -143,6 +142,24 @@ COUNT = f"""
 """
 
 
+class Place(NamedTuple):
+    """Where a page of dead letters ends: the run and the client of the last letter that was looked at."""
+
+    run_id: int
+    client_id: int
+
+
+_FIRST = Place(2**63 - 1, 2**63 - 1)
+
+
+class Page(NamedTuple):
+    """A page of the dead letters of a cause."""
+
+    letters: list[Delivery]
+    after: Place | None
+    """Where the next page begins; None if there certainly is none."""
+
+
 @dataclass(frozen=True)
 class Group:
     """The dead letters of a cause."""
@@ -151,13 +168,29 @@ class Group:
     letters: int
     runs: int
     mailings: int
-    """Deleted ones are not counted."""
+    """How many mailings; deleted ones are not counted."""
     last_at: datetime
     """When the last of them died."""
     example: Delivery
     """One of the latest, with its run."""
     answer: str
-    """To the example, in the service's words. It may quote the address."""
+    """The service's answer to the example. It may quote the address."""
+
+
+class Groups(NamedTuple):
+    """Dead letters by cause."""
+
+    groups: list[Group]
+    may_be_more: bool
+    """Whether there may be more letters than were looked at."""
+
+
+class Dismissed(NamedTuple):
+    """What came of dismissing letters."""
+
+    count: int
+    more: bool
+    """Whether there was no time for all of them."""
 
 
 @dataclass
@@ -165,18 +198,19 @@ class Tried:
     """What came of trying letters of several runs again."""
 
     runs: list[Run] = field(default_factory=list)
-    """Those in which letters are on their way again."""
+    """Runs whose letters are on their way again."""
     refused: dict[str, list[Run]] = field(default_factory=lambda: defaultdict(list))
-    """The runs that were refused, with their mailings, by the sentence that says why."""
+    """Runs that were refused, with their mailings, by the sentence that says why."""
     later: list[Run] = field(default_factory=list)
-    """Runs of the same mailings: of each mailing one is under way at a time."""
+    """Runs that wait for others of the same mailing: of each mailing one is under way at a time."""
     more: bool = False
     """Whether there was no time for all of them."""
 
 
 def runs_of(user: User) -> QuerySet[Run]:
-    """The runs whose dead letters the user looks after: their own, of deleted mailings as well, and those of mailings
-    that were shared with them to edit.
+    """Return the runs whose dead letters the user looks after.
+
+    These are their own, also of deleted mailings, and those of mailings that were shared with them to edit.
     """
     if not user.is_active:
         return Run.objects.none()
@@ -185,13 +219,13 @@ def runs_of(user: User) -> QuerySet[Run]:
 
 
 def count(owner: User) -> int:
-    """How many dead letters the owner's latest runs have; a hundred are counted at most."""
+    """Count the dead letters of the owner's latest runs, up to COUNTED."""
     ((counted,),) = _execute(COUNT, owner=owner.pk)
     return int(counted)
 
 
-def groups(runs: QuerySet[Run]) -> tuple[list[Group], bool]:
-    """The dead letters of these runs by cause, the most frequent first; and whether there may be more."""
+def groups(runs: QuerySet[Run]) -> Groups:
+    """Return the dead letters of these runs by cause, the most frequent first."""
     rows = _execute(BY_CAUSE, **_window(runs))
     examples = Delivery.objects.select_related("run").defer("run__html", "run__text").in_bulk([row[7] for row in rows])
     answers = last_attempts(list(examples))
@@ -207,31 +241,30 @@ def groups(runs: QuerySet[Run]) -> tuple[list[Group], bool]:
         )
         for row in rows
     ]
-    return found, sum(group.letters for group in found) >= LATEST
+    return Groups(found, sum(group.letters for group in found) >= LATEST)
 
 
-def page(
-    runs: QuerySet[Run], cause: Cause, after: tuple[int, int] | None = None, size: int = PAGE
-) -> tuple[list[Delivery], tuple[int, int] | None]:
-    """A page of the dead letters of a cause, with runs and mailings, newest runs first; and `after` of the next page,
-    if there may be one. A page may be short: no more letters are looked at for it than for any other.
+def page(runs: QuerySet[Run], cause: Cause, after: Place | None = None, size: int = PAGE) -> Page:
+    """Return a page of the dead letters of a cause, with runs and mailings, newest runs first, from `after` on.
+
+    A page may be short: no more letters are looked at for it than for any other.
     """
     rows = _execute(OF_CAUSE, **_window(runs, after), **_of(cause), size=size + 1)
     ids = [row[0] for row in rows if row[0]]
     letters = Delivery.objects.select_related("run__mailing").defer("run__html", "run__text").in_bulk(ids[:size])
     if len(ids) > size:
-        following = rows[size - 1][1:]
+        following = Place(*rows[size - 1][1:])
     else:
-        following = rows[-1][1:] if rows and not rows[-1][0] else None
-    return [letters[pk] for pk in ids[:size] if pk in letters], following
+        following = Place(*rows[-1][1:]) if rows and not rows[-1][0] else None
+    return Page([letters[pk] for pk in ids[:size] if pk in letters], following)
 
 
 def try_again(
     runs: QuerySet[Run], which: Cause | Collection[int], request_id: uuid.UUID, by: User | None = None
 ) -> Tried:
-    """Try the dead letters of a cause again, or those with these ids: in each of these runs by itself, as
-    `verbs.try_again` does. What one run is refused does not keep the others. One request id does it once in each run.
-    `by` is who asks for it, where it is a person.
+    """Try the dead letters of a cause again, or those with these ids, run by run, as `verbs.try_again` does.
+
+    What one run refuses does not stop the others. One request id does it once in each run. `by` is the person who asks.
     """
     tried, began = Tried(), time.monotonic()
     cause = which if isinstance(which, Cause) else None
@@ -255,10 +288,8 @@ def try_again(
     return tried
 
 
-def dismiss(runs: QuerySet[Run], which: Cause | Collection[int]) -> tuple[int, bool]:
-    """Let the dead letters of a cause, or those with these ids, rest: they are tried again only if they are chosen one
-    by one. How many there were, and whether there was no time for all of them.
-    """
+def dismiss(runs: QuerySet[Run], which: Cause | Collection[int]) -> Dismissed:
+    """Dismiss the dead letters of a cause, or those with these ids: they are tried again only if chosen one by one."""
     began, dismissed = time.monotonic(), 0
     cause, ids = (which.key, None) if isinstance(which, Cause) else (None, list(which))
     parameters = {"runs": _with_dead(runs), "ids": ids, "cause": cause}
@@ -267,12 +298,12 @@ def dismiss(runs: QuerySet[Run], which: Cause | Collection[int]) -> tuple[int, b
             cursor.execute(DISMISS, parameters)
             dismissed += cursor.rowcount
             if cursor.rowcount < CHUNK:
-                return dismissed, False
-    return dismissed, True
+                return Dismissed(dismissed, more=False)
+    return Dismissed(dismissed, more=True)
 
 
 def _with_dead(runs: QuerySet[Run]) -> list[int]:
-    """Those of the runs that have dead letters, the latest first."""
+    """Return the ids of those of the runs that have dead letters, the latest first."""
     dead = Delivery.objects.filter(run=OuterRef("pk"), state__in=DEAD, dismissed_at=None)
     # Not Exists: PostgreSQL may make a join of that, and read all dead letters there are.
     first = Subquery(dead.order_by("client_id").values("client_id")[:1])
@@ -293,7 +324,7 @@ def _ids_by_run(runs: QuerySet[Run], delivery_ids: Collection[int]) -> dict[int,
     return chosen
 
 
-def _window(runs: QuerySet[Run], after: tuple[int, int] | None = None, most: int | None = None) -> dict[str, Any]:
+def _window(runs: QuerySet[Run], after: Place | None = None, most: int | None = None) -> dict[str, Any]:
     run, client = after or _FIRST
     return {"runs": _with_dead(runs), "run": run, "client": client, "most": most or LATEST}
 

@@ -185,7 +185,7 @@ class Delivery(models.Model):
 
 
 def message_id(delivery_id: int, key: str, sender: str) -> str:
-    """The Message-ID, without brackets, of a letter of the run with this `key` and `sender`."""
+    """Return the Message-ID, without brackets, of a letter of the run with this `key` and `sender`."""
     return f"{delivery_id}.{key}@{addresses.domain(sender)}"
 
 
@@ -225,10 +225,11 @@ class Attempt(models.Model):
 
 
 class Tally(models.Model):
-    """How many of a run's letters ended how in a quarter of an hour: one row a worker (0: none), so that none gets hot.
+    """How many of a run's letters ended how in a quarter of an hour: a row for each worker (0: none), so that none gets
+    hot.
 
-    A letter that has an end no longer (it is tried again, or a late receipt knows better) is counted out, in the
-    quarter it had been counted in.
+    A letter whose end is revised (it is tried again, or a late receipt tells otherwise) is counted out, in the quarter
+    in which it was counted.
     """
 
     run = models.ForeignKey(Run, models.PROTECT, related_name="tallies", db_index=False, verbose_name=_("run"))
@@ -257,7 +258,7 @@ class Tally(models.Model):
 
 
 class DeadLetterReport(models.Model):
-    """That operators were told: letters of this run died for this reason. Once, whatever their number."""
+    """A report to operators that letters of this run died for this reason. Once, whatever their number."""
 
     run = models.ForeignKey(Run, models.PROTECT, related_name="+", db_index=False, verbose_name=_("run"))
     reason = models.CharField(_("reason"), max_length=200)

@@ -1,5 +1,5 @@
-"""What stands in the place of a service's answer where Vestnik has something to say itself: kept in English, as what
-services say mostly is, and shown to people in their language.
+"""Sentences of Vestnik's own that stand in place of a service's answer: stored in English, as most services answer, and
+shown to people in their language.
 """
 
 import re
@@ -28,7 +28,7 @@ UNWRITABLE = re.compile(r"The letter cannot be written: (?P<why>.{1,1000})", re.
 
 
 def translated(answer: str) -> str:
-    """The answer as people read it: a sentence of ours in their language, every other one as it is."""
+    """Return the answer as people read it: a sentence of ours in their language, any other as it is."""
     if answer in WHOLE:
         return str(WHOLE[answer])
     if found := TOO_LARGE.fullmatch(answer):

@@ -1,4 +1,4 @@
-"""What people do to letters, set-wise: one statement, whatever their number. The rules are in `verbs.py`."""
+"""What people do to letters, in sets: one statement, whatever their number. The rules are in `verbs.py`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from vestnik.mailings.ledger.causes import Cause
 from vestnik.mailings.ledger.models import Run
 from vestnik.mailings.ledger.tallies import COUNT, NOT_TRIED
 
-# Letters are looked up run by run and client by client (LATERAL, LIMIT), then by their ids: what an owner has of others
-# is not read, whatever the planner expects (docs/decisions/0028).
+# Letters are looked up run by run and client by client (LATERAL, LIMIT), then by their ids: the owner's other letters
+# are not read, whatever the planner expects (docs/decisions/0028).
 CANCEL = f"""
     WITH found AS MATERIALIZED (
         SELECT d.id FROM mailings_run run
@@ -43,10 +43,10 @@ CAUSE = """
 # The letter to the client of `d` in another run.
 AGAIN = "SELECT id, state FROM mailings_delivery WHERE run_id = {run} AND client_id = d.client_id LIMIT 1"
 
-# Of the letters of a run: those in these states, or of these those, to clients who are still there; dismissed ones only
-# if they are chosen one by one; of a cause, only those that no later run has tried (dead_letters.py). Nobody is among
-# them to whom another run of the same letters has written, nor to whom a later one may have, by what its attempts say:
-# that an earlier one may have was known when this run was asked for.
+# Of a run's letters those in these states (or with these ids) to clients who still exist. Dismissed ones only if chosen
+# one by one; by cause, only those that no later run has tried (dead_letters.py). Left out are clients to whom another
+# run of the same letters has written, or to whom a later one may have, by its attempts: that an earlier one may have
+# was known when this run was asked for.
 CHOSEN = f"""
     FROM mailings_delivery d
     CROSS JOIN LATERAL (SELECT owner_id, email FROM clients_client WHERE id = d.client_id LIMIT 1) client
@@ -70,8 +70,8 @@ CHOSEN = f"""
       )
 """
 
-# A letter that is locked is being settled by a receipt that comes late: that decides. Of arrays the planner expects few
-# rows, always, and finds each letter by its id.
+# A locked letter is being settled by a late receipt, which decides. The planner always expects few rows of arrays, and
+# so finds each letter by its id.
 QUEUE_AGAIN = f"""
     WITH chosen AS MATERIALIZED (
         SELECT d.id, d.state, d.settled_at, client.email {CHOSEN} ORDER BY d.id FOR NO KEY UPDATE OF d SKIP LOCKED
@@ -108,13 +108,14 @@ WRITE_AGAIN = f"""
 
 
 def cancel_to(owner_id: int, client_ids: Iterable[int]) -> list[int]:
-    """Cancel what is queued to these clients; the runs that had such letters."""
+    """Cancel what is queued to these clients; return the ids of the runs that had such letters."""
     return [run_id for (run_id,) in _execute(CANCEL, owner=owner_id, clients=list(client_ids))]
 
 
 def queue_again(run: Run, states: Collection[str], ids: Collection[int] | None, cause: Cause | None = None) -> int:
-    """Queue the run's letters in these states (of these ids, or of this cause) again, with fresh attempts, to the
-    addresses their clients have by now; how many.
+    """Queue the run's letters in these states (of these ids, or of this cause) again; return how many.
+
+    They get fresh attempts, and go to their clients' present addresses.
     """
     ((count,),) = _execute(QUEUE_AGAIN, **_choice(run, states, ids, cause))
     return int(count)
@@ -123,7 +124,7 @@ def queue_again(run: Run, states: Collection[str], ids: Collection[int] | None, 
 def write_again(
     new: Run, run: Run, states: Collection[str], ids: Collection[int] | None, cause: Cause | None = None
 ) -> int:
-    """Write the letters of a new run: to those whose letters in `run` are in these states; how many."""
+    """Write the letters of the run `new`, to those whose letters in `run` are in these states; return how many."""
     ((count,),) = _execute(WRITE_AGAIN, new=new.pk, **_choice(run, states, ids, cause))
     return int(count)
 

@@ -1,4 +1,6 @@
-"""Making runs: opening one with the message frozen in it, recording one that did not take place; who may see them."""
+"""Making runs: opening one with the message frozen in it, recording one that did not take place; and who may see
+them.
+"""
 
 import logging
 import secrets
@@ -25,7 +27,7 @@ COUNTED = ("sent", "failed", "expired", "cancelled", "unknown", "attempts")
 def open_run(
     mailing: Mailing, window_end: datetime, *, occurrence: datetime | None = None, request_id: uuid.UUID | None = None
 ) -> Run:
-    """A new open run of the mailing's message as it is now; its letters are yet to be written (`filled_at`).
+    """Open a run of the mailing, with its message as it is now; its letters are yet to be written (`filled_at`).
 
     Raises IntegrityError beside another open run of the mailing, and for an occurrence or request that has its run.
     """
@@ -47,8 +49,9 @@ def open_run(
 
 
 def record_passed(mailing: Mailing, now: datetime) -> None:
-    """Record the planned occurrences whose window has closed without a launch: `skipped` if the mailing was held then,
-    `missed` if the service was not running. Idempotent.
+    """Record the planned occurrences whose window has closed without a launch.
+
+    They are `skipped` if the mailing was held then, `missed` if the service was not running. Idempotent.
     """
     if mailing.next_at is None:
         return
@@ -75,21 +78,21 @@ def record_passed(mailing: Mailing, now: datetime) -> None:
 
 
 def visible_to(user: User | AnonymousUser) -> QuerySet[Run]:
-    """The runs that `user` may see: those of mailings they may see, and their own, of deleted mailings as well."""
+    """Return the runs that `user` may see: those of mailings they may see, and their own, also of deleted mailings."""
     if user.is_active and user.has_perm(access.permission("view", Run)):
         return Run.objects.all()
     return own_or_shared(user)
 
 
 def own_or_shared(user: User | AnonymousUser) -> QuerySet[Run]:
-    """Those of the user's own mailings, deleted ones as well, and of mailings that were shared with them."""
+    """Return the runs of the user's own mailings, also deleted ones, and of mailings that were shared with them."""
     mailings = Mailing.objects.own_or_shared(user)
     own = Q(owner_id=user.pk) if user.is_active else Q()
     return Run.objects.filter(Q(mailing__in=mailings) | own)
 
 
 def is_being_launched(mailing_id: int) -> bool:
-    """Whether somebody is launching the mailing: nothing of a run is to be seen before all its letters are written."""
+    """Say whether somebody is launching the mailing: a run cannot be seen before all its letters are written."""
     return locks.is_taken(locks.LAUNCH, mailing_id)
 
 
@@ -100,8 +103,9 @@ def lock_mailing(run_id: int) -> None:
 
 
 def end_pause_if_over(mailing_id: int) -> None:
-    """A pause ends with what it holds up: where no run is open (but a cancelled one) and none is planned. It would
-    stand on pages for good, and keep a run from being sent by hand.
+    """End a pause that holds nothing up: no run is open (but a cancelled one) and none is planned.
+
+    It would stay on pages for good, and keep a run from being sent by hand.
     """
     going = Run.objects.filter(mailing=OuterRef("pk"), state=RunState.OPEN, cancelled_at=None)
     paused = Mailing.objects.filter(pk=mailing_id, paused_at__isnull=False, next_at=None)
@@ -109,7 +113,7 @@ def end_pause_if_over(mailing_id: int) -> None:
 
 
 def hint_end(run: Run) -> None:
-    """Have the run closed when its window does, if that is soon; the tick hints at the ends of others."""
+    """Have the run closed when its window does, if that is soon; the tick hints at the others."""
     wait = run.window_end - clock.now()
     if timedelta() < wait < jobs.horizon():
         jobs.close(run.pk, wait)
@@ -124,7 +128,9 @@ def move_window(run: Run, mailing: Mailing) -> None:
 
 
 def totals(*run_ids: int) -> dict[str, int]:
-    """How many letters of these runs ended how, by the tallies: `total`, `sent`, `failed` …, `attempts`, `left`."""
+    """Count by the tallies how many letters of these runs ended how: `total`, `sent`, `failed` …, `attempts`,
+    `left`.
+    """
     counted: dict[str, Any] = Tally.objects.filter(run__in=run_ids).aggregate(**{name: Sum(name) for name in COUNTED})
     counts = {name: counted[name] or 0 for name in COUNTED}
     counts["total"] = Run.objects.filter(pk__in=run_ids).aggregate(total=Sum("total"))["total"] or 0

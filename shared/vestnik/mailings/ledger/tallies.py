@@ -1,11 +1,11 @@
 """How ends of letters are counted: in the statement that ends them, so that no count can be lost or doubled."""
 
-# Wants a CTE `settled` with the columns run_id, worker, state, tries, and those of NOT_ENDED: what a letter that had
-# ended before was (`was`, `was_at`: that is counted out, in the quarter it was counted in), and for one that is sent
-# the seconds since its run's letters were written. One tally row per run, worker and quarter of an hour (its beginning
-# is the column `hour`: days begin at a quarter in every zone); in one order, for two statements may count in the same
-# rows (worker 0). `statement_timestamp()` is also what such a CTE sets `settled_at` to: by that the quarter is found
-# again.
+# Wants a CTE `settled` with the columns run_id, worker, state, tries, and those of NOT_ENDED: the end that a letter had
+# before, if it had one (`was`, `was_at`: it is counted out, in the quarter in which it was counted), and for a sent one
+# the seconds since its run's letters were written. There is one tally row per run, worker and quarter of an hour (its
+# beginning is the column `hour`: days begin at a quarter in every zone). Rows are written in one order, for two
+# statements may count in the same rows (worker 0). Such a CTE sets `settled_at` to `statement_timestamp()` as well, by
+# which the quarter is found later.
 QUARTER = "date_bin('15 minutes', {}, timestamptz '2000-01-01 00:00:00+00')"
 COUNT = f"""
     INSERT INTO mailings_tally AS tally (run_id, worker_id, hour, sent, failed, expired, cancelled, unknown, attempts,
@@ -33,6 +33,6 @@ COUNT = f"""
         within_hour = tally.within_hour + excluded.within_hour
 """
 
-# Of letters that had not ended before, and are not sent by the statement; nor tried.
+# For letters that had not ended before, and are neither sent nor (NOT_TRIED) tried by the statement.
 NOT_ENDED = "NULL::text AS was, NULL::timestamptz AS was_at, NULL::float8 AS seconds"
 NOT_TRIED = f"0 AS tries, {NOT_ENDED}"

@@ -1,4 +1,4 @@
-"""`dead_letters`: the jobs that died, to be looked at, tried again or discarded."""
+"""`dead_jobs`: the jobs that died, to be looked at, tried again or discarded."""
 
 import sys
 from argparse import ArgumentParser

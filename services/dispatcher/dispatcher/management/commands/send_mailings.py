@@ -56,7 +56,7 @@ class Command(BaseCommand):
             raise CommandError("\n".join(self._refusals), returncode=NOT_SENT)
 
     def _ask(self, chosen: list[Mailing]) -> list[int]:
-        """Ask for a run of each mailing, now; the runs. What is refused is told at the end."""
+        """Open a run of each mailing now, and return their ids. Refusals are told at the end."""
         asked = []
         for mailing in chosen:
             try:

@@ -1,4 +1,4 @@
-"""What became of runs, mailings and accounts: reads only, none of which takes longer for more rows on a page."""
+"""What became of runs, mailings and accounts: only reads, none of which takes longer for more rows on a page."""
 
 from vestnik.mailings.ledger.statistics.journal import Row, attempts, export, journal, last_attempts
 from vestnik.mailings.ledger.statistics.progress import Progress, outage_sentence, progress

@@ -26,27 +26,33 @@ EXPORT = """
 """
 
 
+class Page(NamedTuple):
+    """A page of a run's letters."""
+
+    letters: list[Delivery]
+    after: int | None
+    """`after` of the next page; None if there is none."""
+
+
 class Row(NamedTuple):
-    """A letter as an export tells of it."""
+    """A letter in an export."""
 
     address: str
     full_name: str
     """The client's, as it is now; empty if they were deleted."""
     state: str
     attempts: int
-    """Charged ones, since the letter was last queued by a person."""
+    """Charged attempts, since a person last queued the letter."""
     settled_at: datetime | None
     code: int | None
     """Of the last answer."""
     answer: str
 
 
-def journal(
-    run: Run, state: str = "", address: str = "", after: int | None = None, size: int = 50
-) -> tuple[list[Delivery], int | None]:
-    """A page of the run's letters, and `after` of the next page, if there is one.
+def journal(run: Run, state: str = "", address: str = "", after: int | None = None, size: int = 50) -> Page:
+    """Return a page of the run's letters, those after the key `after`.
 
-    Narrowed to a state, and to those whose address contains `address`. Letters stand in the order of their clients;
+    Narrowed to a state, and to those whose address contains `address`. Letters are in the order of their clients;
     queued ones in the order of the queue, so that each state is read by an index of its own.
     """
     where, parameters = _narrowed(run, state, address)
@@ -54,7 +60,7 @@ def journal(
     if state == DeliveryState.QUEUED:
         order = "d.due_at, d.id"
         last = Delivery.objects.filter(run=run, pk=after, state=state).first() if after is not None else None
-        if last:  # one that has left the queue stood before all the others
+        if last:  # a letter that has left the queue came before all the others
             where += " AND (d.due_at, d.id) > (%(due)s, %(after)s)"
             parameters |= {"due": last.due_at, "after": last.pk}
     elif after is not None:
@@ -64,23 +70,23 @@ def journal(
     found = list(Delivery.objects.raw(query, {**parameters, "limit": size + 1}))
     page = found[:size]
     if len(found) <= size or not page:
-        return page, None
-    return page, page[-1].pk if state == DeliveryState.QUEUED else page[-1].client_id
+        return Page(page, None)
+    return Page(page, page[-1].pk if state == DeliveryState.QUEUED else page[-1].client_id)
 
 
 def last_attempts(delivery_ids: Collection[int]) -> dict[int, Attempt]:
-    """The last attempt of each of these letters that has one."""
+    """Return the last attempt of each of these letters that has one, by the letter's id."""
     found = Attempt.objects.filter(delivery__in=delivery_ids).order_by("delivery_id", "-claim").distinct("delivery_id")
     return {attempt.delivery_id: attempt for attempt in found}
 
 
 def attempts(delivery: Delivery) -> list[Attempt]:
-    """All attempts of a letter with their workers, in order."""
+    """Return all attempts of a letter with their workers, in order."""
     return list(delivery.tries.select_related("worker").order_by("claim"))
 
 
 def export(run: Run, state: str = "", address: str = "") -> Iterator[Row]:
-    """The run's letters, narrowed as in `journal`, in the order of their clients; some thousands in memory at once."""
+    """Yield the run's letters, narrowed as in `journal`, in the order of their clients; CHUNK at once in memory."""
     where, parameters = _narrowed(run, state, address)
     with connection.chunked_cursor() as cursor:
         cursor.execute(f"{EXPORT} {where} ORDER BY d.client_id", {**parameters, "owner": run.owner_id})

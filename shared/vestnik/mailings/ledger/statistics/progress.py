@@ -18,10 +18,10 @@ from vestnik.mailings.models import Mailing
 from vestnik.mailings.outages import Outage
 
 LOOK_BACK = timedelta(seconds=10)
-"""The speed is measured over this time, if somebody looked before."""
+"""Time over which the rate is measured, if somebody looked before."""
 
 AT_LEAST = timedelta(seconds=1)
-"""Samples nearer to each other say nothing about the speed."""
+"""Samples closer together say nothing about the rate."""
 
 ALIVE = timedelta(seconds=10)
 """A worker that did not beat for so long is dead, or soon will be; letters due for so long should be in hand."""
@@ -46,7 +46,7 @@ class Progress(Totals):
 
 
 def progress(run: Run) -> Progress:
-    """How the run goes, which was read just now (with its mailing and the mailing's owner, to spare queries)."""
+    """Return how far the run is. It was read just now (with its mailing and the mailing's owner, to spare queries)."""
     now = clock.now()
     totals = of_runs([run.pk])[run.pk]
     sending, waiting, outage, rate = 0, "", None, _rate(run, totals.done, now)
@@ -67,7 +67,7 @@ def progress(run: Run) -> Progress:
 
 
 def outage_sentence(outage: Outage) -> str:
-    """Why the service takes no letters, whoever's, in words for everybody."""
+    """Return why the service takes no letters, in a sentence for everybody."""
     now = clock.now()
     return _("%(trouble)s. The next try is at %(time)s.") % {
         "trouble": outage.reason.label,
@@ -76,7 +76,9 @@ def outage_sentence(outage: Outage) -> str:
 
 
 def _rate(run: Run, done: int, now: datetime) -> float:
-    """By the samples in the cache, which are a hint; without them by when the letters were written."""
+    """Return letters a second by the samples in the cache, which are a hint; without them since the letters were
+    written.
+    """
     if run.filled_at is None:
         return 0.0
     if run.state == RunState.OPEN and (sample := _sample(run, done, now)):
@@ -87,11 +89,13 @@ def _rate(run: Run, done: int, now: datetime) -> float:
 
 
 def _sample(run: Run, done: int, now: datetime) -> tuple[float, int] | None:
-    """When and how many letters were done about ten seconds ago, by those who looked then. Leaves word for others."""
+    """Return when and how many letters were done about ten seconds ago, if somebody looked then. Leaves a sample for
+    others.
+    """
     key, moment = f"vestnik:progress:{run.pk}", now.timestamp()
     try:
-        kept: list[tuple[float, int]] = cache.get(key, [])
-        samples = [sample for sample in kept if 0 < moment - sample[0] <= LOOK_BACK.total_seconds()]
+        cached: list[tuple[float, int]] = cache.get(key, [])
+        samples = [sample for sample in cached if 0 < moment - sample[0] <= LOOK_BACK.total_seconds()]
         if not samples or moment - samples[-1][0] >= AT_LEAST.total_seconds() / 2:
             cache.set(key, [*samples, (moment, done)], timeout=LOOK_BACK.total_seconds())
     except (redis.RedisError, OSError):
@@ -101,7 +105,7 @@ def _sample(run: Run, done: int, now: datetime) -> tuple[float, int] | None:
 
 
 def _waits_for_people_or_time(run: Run, now: datetime) -> str:
-    """What an open run waits for: what people did, and what only time can change."""
+    """Return what an open run waits for, if it is people or a time; else an empty text."""
     if run.cancelled_at:
         return _("Cancelled; what is in hand is being settled.")
     if run.mailing is None:
@@ -116,7 +120,7 @@ def _waits_for_people_or_time(run: Run, now: datetime) -> str:
 
 
 def _waits_for_the_service(run: Run, sending: int, now: datetime) -> str:
-    """The same: for limits, for letters' next tries, for somebody who sends."""
+    """Return the limit, the letters' next tries or the missing worker that an open run waits for; empty if none."""
     if sending:
         return ""
     if (until := outages.limited_until(run.owner_id)) and until > now:

@@ -41,11 +41,11 @@ class Reason:
 
     code: int | None
     """The service's; None where it said nothing readable."""
-    words: str
+    sentence: str
     """A short sentence, with the code: “550: the mailbox was refused”."""
     count: int
     example: str
-    """One of the answers, in the service's words or ours. It may quote an address."""
+    """One of the answers, the service's or our own. It may quote an address."""
 
 
 @dataclass
@@ -80,7 +80,8 @@ class Report:
 
 
 def report(user: User, since: datetime, until: datetime, zone: tzinfo) -> Report:
-    """What became of the letters of the user's own runs from `since` (the beginning of its day or hour) to `until`.
+    """Report what became of the letters of the user's own runs from `since` (the beginning of its day or hour) to
+    `until`.
 
     By days of the zone, or by its hours if it is two days at most.
     """
@@ -108,7 +109,7 @@ def report(user: User, since: datetime, until: datetime, zone: tzinfo) -> Report
 
 
 def reasons(run: Run) -> list[Reason]:
-    """Why letters of the run failed, the most frequent first, ten at most."""
+    """Return why letters of the run failed, the most frequent first, ten at most."""
     return _reasons([run.pk])
 
 
@@ -132,6 +133,6 @@ def _reasons(run_ids: Collection[int], since: datetime | None = None, until: dat
     with connection.cursor() as cursor:
         cursor.execute(FAILED, {"runs": list(run_ids), "since": since, "until": until})
         return [
-            Reason(code, causes.words(outcome, code), count, own_answers.translated(example))
+            Reason(code, causes.sentence(outcome, code), count, own_answers.translated(example))
             for outcome, code, count, example in cursor
         ]

@@ -52,12 +52,12 @@ class Totals:
 
 
 def of_runs(run_ids: Collection[int]) -> dict[int, Totals]:
-    """The totals of each of these runs."""
+    """Return the totals of each of these runs, by id."""
     return _totals(run_ids, "run_id", Tally.objects.filter(run__in=run_ids), "pk", Run.objects.filter(pk__in=run_ids))
 
 
 def of_mailings(mailing_ids: Collection[int]) -> dict[int, Totals]:
-    """The totals of each of these mailings, over all of its runs."""
+    """Return the totals of each of these mailings, over all of its runs, by id."""
     tallies = Tally.objects.filter(run__mailing__in=mailing_ids)
     return _totals(mailing_ids, "run__mailing_id", tallies, "mailing_id", Run.objects.filter(mailing__in=mailing_ids))
 
@@ -65,7 +65,9 @@ def of_mailings(mailing_ids: Collection[int]) -> dict[int, Totals]:
 def _totals(
     ids: Collection[int], tally_key: str, tallies: QuerySet[Tally], run_key: str, runs: QuerySet[Run]
 ) -> dict[int, Totals]:
-    """Tallies first: what has ended meanwhile may be missing, but is never more than there is."""
+    """Return totals by id. Tallies are read first: letters that end meanwhile may be missing, but none counts too
+    often.
+    """
     counts: dict[int, dict[str, Any]] = {pk: {} for pk in ids}
     for row in tallies.values(tally_key).annotate(**{f"all_{name}": Sum(name) for name in COUNTED}):
         counts[row[tally_key]] = {name: row[f"all_{name}"] for name in COUNTED}
