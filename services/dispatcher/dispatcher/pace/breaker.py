@@ -6,13 +6,13 @@ Its state is a hash in Redis, shared by all processes and read by pages (vestnik
     next       when the next probe may begin (ms by Redis's clock); there is no such field while it is closed
     since      when it opened
     times      how many probes in a row failed: each waits longer (PROBE_BACKOFF)
-    trouble, words   what it was; no word of it names anybody
-    refused          whether letter after letter was refused, whatever came after: only one that is taken closes it
-    service          whose name; what is known of another service counts for nothing
-    prober, until    who tries now, and until when others leave it to them
+    trouble, words   the reason and a sentence about it, which names nobody
+    refused          whether letter after letter was refused, whatever came after: only an accepted one closes it
+    service          its name; what is known of another service does not count
+    prober, until    which worker tries now, and until when others leave it to that one
 
-Beside it stands when a letter was begun that this service took from this login, the latest of all processes
-(sending/doubts.py); never later than it was, whatever the way to Redis takes.
+Another key holds when the latest letter was begun, of all processes, that this service accepted from this login
+(sending/doubts.py); never later than that was, however long the way to Redis takes.
 Redis is asked once a slice, and when something happened; never for a letter. Where Redis does not answer there is no
 breaker: each lane then stays away by itself.
 """
@@ -46,19 +46,19 @@ logger = logging.getLogger(__name__)
 REFUSED = OutageReason.REFUSED.value.encode()
 
 PROBE_LEASE = timedelta(seconds=10)
-"""A probe is left to whoever began it for so long after their last heartbeat."""
+"""How long after its last heartbeat a probe is left to the worker that began it."""
 
 FORGET_AFTER = timedelta(minutes=10)
 """Failures that did not open the breaker are forgotten, and so is an open breaker that nobody probes any more."""
 
 PROVED_SECONDS = 5.0
-"""For so long after an answer the service is believed to be there, though all letters to one domain meet silence."""
+"""How long after an answer the service is believed to work, though no letter to one domain is answered."""
 
 ASK_AGAIN = 1.0
-"""Seconds after which lanes look whether it is decided."""
+"""Seconds after which lanes ask again whether it is decided."""
 
 TOLD_FOR = timedelta(hours=1)
-"""Operators are told of refusals in the same words once in so long."""
+"""How long operators are not told again of refusals with the same text."""
 
 
 class CircuitOpen(Exception):
@@ -70,19 +70,19 @@ class CircuitOpen(Exception):
 
 
 class Breaker:
-    """One process's view of it. Safe from any thread."""
+    """One process's view of the circuit breaker. Safe from any thread."""
 
     def __init__(self, service_name: str) -> None:
         self.probing = False
-        """Whether this process may try one letter, and no more, until it has its answer."""
+        """Whether this process may try one letter, and no more until that is answered."""
         self.proofs = 0
         """How many letters were answered in a way that proves the service is there."""
         self.deciding = False
-        """Whether it is being found out if the service refuses us: nothing is handed over meanwhile."""
+        """Whether it is being found out if the service refuses us: meanwhile nothing is handed over."""
         self.refuses = False
         """Whether it is open because letter after letter was refused."""
         self.taken_at = -math.inf
-        """time.monotonic() when a letter was begun that was taken, the latest of all processes, as far as is known."""
+        """time.monotonic() when the latest accepted letter was begun, of all processes, as far as is known."""
         login = salted_hmac("vestnik.breaker", settings.MAIL_SERVICE_URL, algorithm="sha256").hexdigest()[:16]
         self._service = f"{service_name} {login}"
         self._taken_key = f"{outages.KEY}:taken:{self._service}"
@@ -100,11 +100,11 @@ class Breaker:
         self._silent_domains: set[str] = set()
         self._proved_at = -PROVED_SECONDS
         self._accepted_at = self._told_at = -math.inf
-        """When the last letter was begun that was taken here, and when the last of which others have been told."""
+        """When the last letter was begun that was accepted here, and the last of which others have been told."""
         self._clock: float | None = None
         """Seconds from time.monotonic() to Redis's clock, or a little less; None until it was asked."""
         self._returned: Receipt | None = None
-        # What is to be told.
+        # What `publish` has to tell.
         self._works = self._took = False
         self._refusal: Receipt | None = None
         self._again: Receipt | None = None
@@ -122,7 +122,7 @@ class Breaker:
         return self.probing and self._probe is not None
 
     def check(self) -> None:
-        """Once before a slice: raises CircuitOpen if nothing may be handed over now."""
+        """Ask once before a slice; raises CircuitOpen if nothing may be handed over now."""
         if self.trying:
             raise CircuitOpen(PROBE_LEASE.total_seconds())
         if self.deciding:
@@ -144,7 +144,7 @@ class Breaker:
             raise CircuitOpen(max(wait / 1000, 0.05))
 
     def reserve(self) -> bool:
-        """Whether this thread's letter is the probe."""
+        """Say whether this thread's letter is the probe."""
         with self._lock:
             if self._probe is not None or self._prober not in (None, threading.get_ident()):
                 return False
@@ -152,12 +152,12 @@ class Breaker:
             return True
 
     def handed_over(self, letter: Key) -> None:
-        """A letter is on its way."""
+        """Note that a letter is on its way."""
         if self.probing:
             self._prober, self._probe = None, letter
 
     def release_probe(self) -> None:
-        """A thread's slice is over: a probe that found nothing to try is left to others."""
+        """Leave the probe to others, if this thread's slice found nothing to try."""
         if not self.probing:
             return
         with self._lock:
@@ -169,8 +169,10 @@ class Breaker:
             self._call(LEAVE, self._worker)
 
     def record(self, receipt: Receipt, patience: int) -> None:
-        """What a letter's receipt says of the service; so many in a row without an answer (`patience`) speak against
-        it. Asks nobody: `tell` does, where something is to be told."""
+        """Note what a letter's receipt says of the service; `patience` in a row without an answer speak against it.
+
+        Asks nobody: `publish` does, where there is news.
+        """
         probe = self._probe == (receipt.letter.delivery_id, receipt.letter.claim)
         if probe:
             self._probe = None
@@ -178,7 +180,7 @@ class Breaker:
         if returned and probe:
             self._returned = receipt
         elif returned and receipt.code is not None:
-            pass  # a refusal of us: its lane is told why
+            pass  # a refusal of us: its lane gets the reason
         elif receipt.retry_after:
             self._hold = receipt
         elif returned or receipt.silent or (receipt.outcome is Outcome.TEMPORARY and (receipt.code or 0) >= 500):
@@ -202,7 +204,7 @@ class Breaker:
             self._works = self._works or self._open or self._failures > 0
 
     def _is_one_domains_affair(self) -> bool:
-        """Whether all who are silent are behind one domain, and others have been answered just now."""
+        """Say whether all silence is about one domain, while others were answered just now."""
         return len(self._silent_domains) == 1 and time.monotonic() - self._proved_at < PROVED_SECONDS
 
     def _reset_silence(self) -> None:
@@ -223,8 +225,8 @@ class Breaker:
         if works:
             self._close(took)
         if silence:
-            words = addresses.masked(silence.answer, silence.letter.recipient)
-            if self._fail(OutageReason.UNAVAILABLE, words, settings.BREAKER_FAILURES) is None:
+            said = addresses.masked(silence.answer, silence.letter.recipient)
+            if self._fail(OutageReason.UNAVAILABLE, said, settings.BREAKER_FAILURES) is None:
                 self._stay_away_alone(settings.PROBE_BACKOFF[0])
         if refusal:
             self.refused(refusal)
@@ -234,22 +236,24 @@ class Breaker:
             self._leave_alone(hold.retry_after or 0.0, addresses.masked(hold.answer, hold.letter.recipient))
 
     def refused(self, receipt: Receipt) -> None:
-        """The service refuses letter after letter, this one for instance: it is left alone."""
-        words = addresses.masked(f"{receipt.code} {receipt.answer}", receipt.letter.recipient)
-        words, weight = f"letter after letter is refused: {words}", settings.BREAKER_FAILURES
-        if self._fail(OutageReason.REFUSED, words, weight, said=receipt.answer) is None:
+        """Open the breaker, as the service refuses letter after letter, for instance this one."""
+        said = addresses.masked(f"{receipt.code} {receipt.answer}", receipt.letter.recipient)
+        message, weight = f"letter after letter is refused: {said}", settings.BREAKER_FAILURES
+        if self._fail(OutageReason.REFUSED, message, weight, said=receipt.answer) is None:
             self._stay_away_alone(settings.PROBE_BACKOFF[-1])
 
-    def is_news(self, words: str) -> bool:
-        """Whether operators have not been told of a refusal in such words lately; then it counts as told."""
-        key = f"vestnik:told:{salted_hmac('vestnik.told', refusals.gist(words), algorithm='sha256').hexdigest()[:32]}"
+    def is_news(self, text: str) -> bool:
+        """Say whether operators were not told lately of a refusal with such a text; then it counts as told."""
+        key = f"vestnik:told:{salted_hmac('vestnik.told', refusals.gist(text), algorithm='sha256').hexdigest()[:32]}"
         try:
             return bool(self._redis.set(key, 1, nx=True, px=TOLD_FOR))
         except redis.RedisError:
             return True
 
     def failed(self, error: ProviderError) -> float | None:
-        """No connection was to be had: seconds to stay away if the breaker is open now; None if it is not (yet)."""
+        """Record that no connection was to be had; return seconds to stay away if that opened the breaker, else
+        None.
+        """
         self._returned = None
         if isinstance(error, ConnectionLimitReached):
             return None
@@ -259,12 +263,12 @@ class Breaker:
         return self._fail(OutageReason.MISCONFIGURED, str(error), settings.BREAKER_FAILURES, waits)
 
     def renew(self) -> None:
-        """Once a second: keep a probe that is out, publish what was recorded, see what others found. Never raises."""
+        """Keep a probe that is out, publish what was recorded, see what others found; once a second. Never raises."""
         self.publish()
         returned, self._returned = self._returned, None
         if returned and self.probing:  # its lane had left, and nobody said why
-            words = addresses.masked(returned.answer, returned.letter.recipient)
-            self._fail(OutageReason.UNAVAILABLE, words, settings.BREAKER_FAILURES)
+            said = addresses.masked(returned.answer, returned.letter.recipient)
+            self._fail(OutageReason.UNAVAILABLE, said, settings.BREAKER_FAILURES)
         accepted = self._accepted_at
         news = -1 if accepted <= self._told_at else self._by_redis(accepted)
         now = time.monotonic()
@@ -285,7 +289,7 @@ class Breaker:
             self._close(took=(now - self._accepted_at) * 1000 < open_for)
 
     def _by_redis(self, moment: float) -> int:
-        """When that was by Redis's clock, in ms, or a little before; -1 while that cannot be known."""
+        """Return the moment by Redis's clock, in ms, or a little earlier; -1 while that cannot be known."""
         if self._clock is None:
             try:
                 seconds, microseconds = self._redis.time()
@@ -297,13 +301,13 @@ class Breaker:
     def _fail(
         self,
         trouble: OutageReason,
-        words: str,
+        message: str,
         weight: int,
         backoff: Sequence[float] | None = None,
         said: str | None = None,
     ) -> float | None:
-        """`said`: operators are told only if they have not been of such words lately."""
-        words = addresses.masked(words)  # whatever it quotes: pages show it, and so does the log
+        """Record a failure. If `said` is given, operators are told only if they were not told of such a text lately."""
+        message = addresses.masked(message)  # it may quote an address, and pages and the log show it
         waits = [round(seconds * 1000) for seconds in backoff or settings.PROBE_BACKOFF]
         answer = self._call(
             FAIL,
@@ -311,7 +315,7 @@ class Breaker:
             weight,
             settings.BREAKER_FAILURES,
             trouble.value,
-            words,
+            message,
             _ms(FORGET_AFTER),
             self._service,
             *waits,
@@ -329,28 +333,30 @@ class Breaker:
         if news and (said is None or self.is_news(said)):
             ours = trouble in (OutageReason.MISCONFIGURED, OutageReason.REFUSED)
             log = logger.error if ours else logger.warning
-            log("nothing is handed over, the next try is in %.1f s: %s", wait, words)
+            log("nothing is handed over, the next try is in %.1f s: %s", wait, message)
             if not ours:  # that was an error, which Sentry hears of by itself
-                error_tracking.report(f"Nothing is handed over, the mail service is away: {words}", "breaker", trouble)
+                error_tracking.report(
+                    f"Nothing is handed over, the mail service is away: {message}", "breaker", trouble
+                )
         return wait
 
-    def _leave_alone(self, seconds: float, words: str) -> None:
-        """As the service asked for."""
+    def _leave_alone(self, seconds: float, message: str) -> None:
+        """Leave the service alone for as long as it asked."""
         self._open, self.probing = True, False
-        news = self._call(HOLD, round(seconds * 1000), words, _ms(FORGET_AFTER), self._service)
+        news = self._call(HOLD, round(seconds * 1000), message, _ms(FORGET_AFTER), self._service)
         if news is None:
             self._stay_away_alone(seconds)
         else:
             self._hint(seconds)
         if news:
-            logger.warning("the service asked to be left alone for %.0f s: %s", seconds, words)
+            logger.warning("the service asked to be left alone for %.0f s: %s", seconds, message)
 
     def _stay_away_alone(self, seconds: float) -> None:
         self._alone_until = time.monotonic() + seconds
         self._open = True
 
     def _try_again(self, wait: float) -> None:
-        """The probe's answer was about its letter alone: the next one may find out."""
+        """Let another probe begin after `wait` seconds: the answer was about its letter alone."""
         self.probing = False
         if self._call(AGAIN, self._worker, round(wait * 1000), _ms(FORGET_AFTER)):
             self._hint(wait)
@@ -367,7 +373,7 @@ class Breaker:
             jobs.TICK.enqueue()
 
     def _hint(self, seconds: float) -> None:
-        """A tick at the time of the next probe wakes all lanes, and one of them is it. Once for all who hint at it."""
+        """Enqueue one tick at the time of the next probe: it wakes all lanes, and one of them is the probe."""
         at = math.ceil((time.time() + seconds) * 10) / 10
         wait = at - time.time()
         with suppress(redis.RedisError):
@@ -378,7 +384,7 @@ class Breaker:
                 self._redis.delete(hinted)
 
     def _call(self, script: str, *arguments: str | int) -> Any:
-        """The script's answer; None without Redis."""
+        """Return the script's answer; None without Redis."""
         try:
             return self._redis.eval(script, 2, outages.KEY, self._taken_key, *arguments)
         except redis.RedisError as error:

@@ -1,4 +1,4 @@
-"""What the breaker asks of Redis, and is answered; breaker.py says what the fields of its hash (KEYS 1) mean."""
+"""What the breaker asks of Redis, and the answers; breaker.py says what the fields of its hash (KEYS 1) mean."""
 
 _NOW = "local time = redis.call('TIME'); local now = time[1] * 1000 + math.floor(time[2] / 1000);"
 

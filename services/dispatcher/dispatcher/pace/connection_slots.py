@@ -28,22 +28,22 @@ from dispatcher.providers import url
 logger = logging.getLogger(__name__)
 
 WANTED_SECONDS = 2.0
-"""For so long after it was refused a slot a process is believed to want one."""
+"""How long after a slot was refused a process is believed to want one."""
 
 GRACE_SECONDS = 1.5
-"""Between two heartbeats, and a little more."""
+"""The time between two heartbeats, and a little more."""
 
 AWAY_SECONDS = 1.0
-"""For so long Redis is not asked again after it did not answer: whoever waits for it keeps others waiting."""
+"""How long Redis is not asked again after it did not answer: whoever waits for it makes others wait."""
 
 TURN_SECONDS = 5.0
-"""For so long a process may keep its connection to itself while another has none and wants one."""
+"""How long a process may keep its last connection while another has none and wants one."""
 
 ROOM_SECONDS = 300.0
-"""For so long it is remembered how many connections the service takes, at most; then one more is tried."""
+"""How long at most it is remembered how many connections the service takes; then one more is tried."""
 
 FIRST_ROOM_SECONDS = 5.0
-"""The same at first; twice as long where one more is refused again before as much time has passed once more."""
+"""How long at first; twice as long each time one more is refused again before as much time has passed again."""
 
 # A worker says how many it holds, and may take one more: if there is one, and it has less than its even share or nobody
 # wants what is his; who has none comes before who has some, and who has waited longer for their first before others.
@@ -134,7 +134,8 @@ class RedisSlots:
         grace: float = GRACE_SECONDS,
         redis_url: str | None = None,
     ) -> None:
-        """At most `limit` for all processes with this key; None is as many as they like, and as the service takes.
+        """Allow at most `limit` for all processes with this key; None is as many as they like, and as the service
+        takes.
 
         A process that did not renew for `lease` seconds has none any more. `grace`: seconds for which nobody gets one
         after Redis forgot.
@@ -164,34 +165,39 @@ class RedisSlots:
         return self._limited
 
     def take(self) -> bool:
-        """Whether there was one to take; not while Redis is away, where a limit was set."""
+        """Take a slot; return whether there was one. While Redis is away there is none if a limit was set."""
         with self._lock:
             taken = self._publish(take=True)[0]
             self._held += taken
             return bool(taken)
 
     def opened(self) -> None:
-        """The connection is there for which a slot was taken."""
+        """Note that the connection is open for which a slot was taken."""
         with self._lock:
             self._live = min(self._live + 1, self._held)
             self._publish()
 
     def crowded(self) -> bool:
-        """The service refused a connection for which a slot was taken. Whether any other is open, of whichever process:
-        then it has no room for more, and nobody tries for a while."""
+        """Note that the service refused a connection for which a slot was taken; return whether any process has one
+        open.
+
+        Then the service has no room for more, and nobody tries for a while.
+        """
         with self._lock:
             return bool(self._publish(crowded=True)[0])
 
     def release(self) -> None:
-        """One less is held. Redis hears of it now, or with the next `renew`."""
+        """Give one slot back. Redis hears of it now, or with the next `renew`."""
         with self._lock:
             self._held = max(0, self._held - 1)
             self._live = min(self._live, self._held)
             self._publish()
 
     def renew(self) -> int:
-        """Once a second: keep what is held, also where Redis has forgotten it. How many to give up, for others have
-        less than their share. Never raises."""
+        """Keep what is held, even if Redis has forgotten it; call it once a second. Never raises.
+
+        Return how many slots to give up, since others have less than their share.
+        """
         with self._lock:
             if not self._asked:
                 return 0
@@ -199,7 +205,7 @@ class RedisSlots:
             return self._publish()[1]
 
     def close(self) -> None:
-        """All slots are free. Never raises; to be called when the connections are gone."""
+        """Free all slots; call it when the connections are gone. Never raises."""
         with self._lock:
             if self._asked:
                 self._held = self._live = 0
@@ -207,7 +213,9 @@ class RedisSlots:
             self._scripts.close()
 
     def _publish(self, take: bool = False, leave: bool = False, crowded: bool = False) -> tuple[int, int]:
-        """Say what is held; whether one more was taken (or the service is crowded), and how many are to be given up."""
+        """Publish what is held; return whether one more was taken (or the service is crowded), and how many to give
+        up.
+        """
         without = int((take and self._limit is None) or (crowded and min(self._live, self._held - 1) > 0))
         if time.monotonic() < self._away_until:
             return without, 0
@@ -225,6 +233,6 @@ class RedisSlots:
 
 
 def for_service() -> RedisSlots:
-    """Slots for connections to the configured service (`total` in MAIL_SERVICE_URL)."""
+    """Return the slots for connections to the configured service (`total` in MAIL_SERVICE_URL)."""
     config = url.parse(settings.MAIL_SERVICE_URL)
     return RedisSlots(f"vestnik:slots:{config.name}", config.total)

@@ -1,4 +1,4 @@
-"""At what pace a process hands letters over: the breaker, the service's own "slower", and the limits, together."""
+"""The pace at which a process hands letters over: the breaker, the service's own "slower", and the limits, together."""
 
 import logging
 import time
@@ -20,23 +20,25 @@ from vestnik.mailings import outages
 logger = logging.getLogger(__name__)
 
 ASK_AGAIN_SECONDS = 1.0
-"""While Redis, which keeps the limits, does not answer, nothing is sent that might go beyond them."""
+"""How long to wait while Redis, which keeps the limits, does not answer: nothing may go beyond them."""
 
 NOTED_AGAIN_SECONDS = 0.25
-"""By so much longer a domain's limit holds letters up before pages are told again."""
+"""How much later a domain's limit must end for pages to be told again."""
 
 NOTED_DOMAINS = 10_000
-"""Of more of them a process does not remember that pages were told."""
+"""Domains of which a process remembers that pages were told."""
 
 PROBE_SECONDS = 0.1
-"""While another lane of this process tries a letter."""
+"""How long to wait while another lane of this process tries a letter."""
 
 
 class Pace:
     """One per process and provider, shared by its lanes. Safe from any thread."""
 
     def __init__(self, service_name: str, connections: int) -> None:
-        """`connections`: so many letters in a row without an answer mean that none of them works."""
+        """Watch the service of this name; `connections` letters in a row without an answer mean that none of them
+        works.
+        """
         self.breaker = Breaker(service_name)
         self.limits = RateLimits()
         self.throttle = Throttle(self.limits.each_second)
@@ -46,11 +48,11 @@ class Pace:
 
     @contextmanager
     def circuit(self) -> Iterator[Callable[[], None]]:
-        """Hand letters over in this block. What it gives is called before each run or delivery, and raises CircuitOpen
-        while nothing may be handed over.
+        """Hand letters over in this block.
 
-        A ProviderError that comes out of the block is recorded; if the breaker is open by it, CircuitOpen is raised
-        from it instead. Whatever ends the block, a probe that found nothing to try is left to others.
+        It yields a function to be called before each run or delivery, which raises CircuitOpen while nothing may be
+        handed over. A ProviderError that comes out of the block is recorded; if that opens the breaker, CircuitOpen is
+        raised from it instead. However the block ends, a probe that found nothing to try is left to others.
         """
         try:
             yield self.breaker.check
@@ -62,22 +64,22 @@ class Pace:
             self.breaker.release_probe()
 
     def take(self, owner_id: int | None, most: int, urgent: bool = False) -> Permit:
-        """Tokens for at most so many letters of the owner, before they are claimed; None is account mail."""
+        """Take tokens for at most so many letters of the owner, before they are claimed; None is account mail."""
         if self.breaker.probing:
             if not self.breaker.reserve():
                 return Permit(0, PROBE_SECONDS, of_owner=False)
             most = 1
-        granted, wait = self.throttle.take(most)
-        if not granted:
-            metrics.waits("service", wait)
-            return Permit(0, wait, of_owner=False)
+        leave = self.throttle.take(most)
+        if not leave.count:
+            metrics.waits("service", leave.wait)
+            return Permit(0, leave.wait, of_owner=False)
         grant = Permit(0, ASK_AGAIN_SECONDS, of_owner=False)
         try:
-            grant = self.limits.take(owner_id, granted, urgent)
+            grant = self.limits.take(owner_id, leave.count, urgent)
         except redis.RedisError as error:
             logger.warning("the limits cannot be asked for: %s", error)
         finally:
-            self.throttle.give_back(granted - grant.count)
+            self.throttle.give_back(leave.count - grant.count)
         if not grant.count:
             metrics.waits("owner" if grant.of_owner else "installation", grant.wait)
         if not grant.count and grant.wait > ASK_AGAIN_SECONDS:
@@ -91,7 +93,9 @@ class Pace:
         return self.breaker.passes and self.limits.fresh
 
     def domain_wait(self, address: str) -> float:
-        """0 for a letter that may go to this address now, and then has to; else seconds by which to put it off."""
+        """Return 0 for a letter that may go to this address now, and then has to; else seconds by which to put it
+        off.
+        """
         try:
             if wait := self.limits.domain_wait(address):
                 metrics.waits("domain", wait)
@@ -102,7 +106,7 @@ class Pace:
             return ASK_AGAIN_SECONDS
 
     def _note_domain_limit(self, domain: str, wait: float) -> None:
-        """For pages. One of many letters is enough, and none is held up for want of a note."""
+        """Note it for pages. One note for many letters is enough, and none waits because a note failed."""
         until = time.monotonic() + wait
         if until - self._noted.get(domain, 0.0) < NOTED_AGAIN_SECONDS:
             return
@@ -113,27 +117,27 @@ class Pace:
             outages.note_domain_limit(domain, timedelta(seconds=wait))
 
     def handed_over(self, owner_id: int | None, letter: tuple[int, int]) -> None:
-        """A letter with a token, by its id and claim, is on its way."""
+        """Note that a letter with a token, by its id and claim, is on its way."""
         self.limits.used(owner_id)
         self.breaker.handed_over(letter)
 
     def give_back(self, owner_id: int | None, count: int) -> None:
-        """So many tokens were not needed."""
+        """Give back so many tokens that were not needed."""
         if count:
             self.throttle.give_back(count)
             self.limits.give_back(owner_id, count)
 
     def record(self, receipt: Receipt) -> None:
-        """What became of a letter."""
+        """Note what became of a letter."""
         self.throttle.record(receipt)
         self.breaker.record(receipt, self._connections)
 
     def renew(self) -> None:
-        """Once a second. Never raises."""
+        """Keep what is shared with other processes; call it once a second. Never raises."""
         self.breaker.renew()
         self.limits.renew()
 
     def close(self) -> None:
-        """The process sends no more."""
+        """Give everything back: the process sends no more."""
         self.breaker.release_probe()
         self.limits.close()

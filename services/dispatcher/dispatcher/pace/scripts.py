@@ -1,7 +1,7 @@
 """Lua scripts that have to trust what Redis holds, though after a restart it may hold an old state.
 
-They are called by their hash (EVALSHA). Redis keeps scripts in memory only: one that it does not know says that it was
-restarted, and then the key goes that vouches for the rest.
+They are called by their hash (EVALSHA). Redis keeps scripts in memory only: if it does not know one, it was restarted,
+and then the key is deleted that vouches for the rest.
 """
 
 import json
@@ -12,16 +12,16 @@ import redis
 from vestnik.redis_client import new_client
 
 TIME = "local time = redis.call('TIME'); local now = time[1] * 1000000 + time[2]"
-"""How a script comes to know the time: `now`, in microseconds."""
+"""Lua that reads the time into `now`, in microseconds."""
 
 
 class Scripts:
     """Some scripts and their connections to Redis. Every call raises redis.RedisError if it does not answer."""
 
     def __init__(self, url: str | None, vouching: str, sources: dict[str, str], clock: str = TIME) -> None:
-        """`sources`: Lua by name, which finds the time in `now`, and in `spec` what it was called with.
+        """Register `sources`: Lua by name, which finds the time in `now`, and its arguments in `spec`.
 
-        `vouching`: the key that goes after a restart. `clock`: the Lua that says what time it is, for tests.
+        `vouching`: the key to delete after a restart. `clock`: the Lua that reads the time, for tests.
         """
         self.client = new_client(url or "")
         self._vouching = vouching
@@ -29,7 +29,7 @@ class Scripts:
         self._scripts = {name: self.client.register_script(prelude + source) for name, source in sources.items()}
 
     def run(self, name: str, keys: list[str], spec: dict[str, Any]) -> Any:
-        """What the script of that name answers."""
+        """Run the script of that name, and return its answer."""
         sha, arguments = self._scripts[name].sha, [*keys, json.dumps(spec)]
         try:
             return self.client.evalsha(sha, len(keys), *arguments)
@@ -40,5 +40,5 @@ class Scripts:
             return self.client.evalsha(sha, len(keys), *arguments)
 
     def close(self) -> None:
-        """Leave Redis."""
+        """Disconnect from Redis."""
         self.client.close()

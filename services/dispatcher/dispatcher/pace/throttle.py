@@ -1,45 +1,55 @@
 """Slowing down by itself where the service asks for it, and speeding up again.
 
-The rate becomes a little less than what was taken in the last second (half of what was tried, if nothing was), at most
-once a second, and once for all that was under way when it was lowered last; then it grows by a tenth a second as long
-as letters are taken. The first guess, of less than a second, may be far too low: after it, the rate doubles each second
-until the service complains again (the shape is TCP's with its slow start, RFC 5681, 3.1, but by shares). Each process
-goes by the answers that it gets itself, so that together they settle around what the service takes.
+When the service complains, the rate becomes a little less than what was accepted in the last second (half of what was
+tried, if nothing was). It is lowered at most once a second, and once for all letters that were under way when it was
+lowered last. Then it grows by a tenth a second as long as letters are accepted. The first guess, over less than a
+second, may be far too low: after it, the rate doubles each second until the service complains again (the shape is TCP's
+with its slow start, RFC 5681, 3.1, but by shares). Each process goes by its own answers, so that together they settle
+around what the service takes.
 """
 
 import threading
 import time
+from typing import NamedTuple
 
 from dispatcher.providers.base import About, Outcome, Receipt
 
 SLOWEST = 1.0
-"""Letters a second: slower than that spares nobody anything."""
+"""Letters a second: no service is helped by less."""
 SLOWEST_IN_DOUBT = 20.0
-"""The same where the service has not said that it wants fewer: if nothing is taken, slowness does not help."""
+"""Letters a second at least, where it is not certain that the service wants fewer."""
 FREE = 20_000.0
 """Letters a second from which there is no limit any more."""
 WITHIN = 0.9
-"""Of what was taken in a second when the service complained: so much is tried in the next."""
+"""Share of what was accepted in the second of the complaint, to be tried in the next."""
 GROWTH = 1.1
-"""Factor a second."""
+"""Factor by which the rate grows in a second."""
 SEARCH = 2.0
-"""The same after a first guess."""
+"""That factor after a first guess."""
 BURST_SECONDS = 0.1
-"""What a pause saves up: letters for so long, and at least one."""
+"""Seconds for which letters are saved up in a pause; at least one letter."""
 
 MAYBE_THE_MAILBOX = frozenset({450, 451, 452, 454})
-"""They may be about one recipient (RFC 5321, 4.2.3): a full mailbox, greylisting. Only many of them mean us."""
+"""Codes that may be about one recipient (RFC 5321, 4.2.3): a full mailbox, greylisting. Only many of them mean us."""
 MANY = 0.2
-"""Of the last answers, this share."""
+"""Share of the last answers that is many."""
 MEMORY = 0.02
-"""What one answer weighs in it: it goes by the last fifty or so."""
+"""Weight of one answer in that share: about the last fifty count."""
+
+
+class Leave(NamedTuple):
+    """How many letters may go now."""
+
+    count: int
+    wait: float
+    """Seconds until one may go, if none may now."""
 
 
 class Throttle:
     """How many letters this process may hand over now. Safe from any thread."""
 
     def __init__(self, most: float | None = None) -> None:
-        """`most`: letters a second that are allowed in any case; they go out one after the other, not in heaps."""
+        """Allow `most` letters a second in any case; they go out one after the other, not in bursts."""
         self._most = most or float("inf")
         self.rate: float | None = None
         """Letters a second that the service takes; None: as many as there are."""
@@ -51,8 +61,8 @@ class Throttle:
         self._growth = GROWTH
         self._lock = threading.Lock()
 
-    def take(self, most: int) -> tuple[int, float]:
-        """Of so many letters, how many may go now; and if none, the seconds until one may."""
+    def take(self, most: int) -> Leave:
+        """Take leave for at most so many letters."""
         with self._lock:
             now = time.monotonic()
             granted = most
@@ -62,19 +72,19 @@ class Throttle:
                 self._at = now
                 granted = min(most, int(self._tokens))
                 if not granted:
-                    return 0, max(0.001, (1 - self._tokens) / rate)
+                    return Leave(0, max(0.001, (1 - self._tokens) / rate))
                 self._tokens -= granted
             self._count(granted, now)
-            return granted, 0.0
+            return Leave(granted, 0.0)
 
     def give_back(self, count: int) -> None:
-        """So many were not handed over after all."""
+        """Give back leave for letters that were not handed over after all."""
         with self._lock:
             self._tokens += count
             self._taken -= count
 
     def record(self, receipt: Receipt) -> None:
-        """What became of a letter."""
+        """Note what became of a letter."""
         throttled = receipt.throttled
         if receipt.outcome is Outcome.ACCEPTED:
             self._accepted += 1
@@ -111,7 +121,7 @@ class Throttle:
             self.rate = None
 
     def _count(self, granted: int, now: float) -> None:
-        """How many a second were taken before this second, and how many in it so far."""
+        """Count letters a second: in the second before this one, and in this one so far."""
         if now - self._since >= 1.0:
             passed = now - self._since
             self._last_rate, self._last_accepted = self._taken / passed, self._accepted / passed

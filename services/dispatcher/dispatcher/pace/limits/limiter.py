@@ -19,14 +19,14 @@ from vestnik import addresses
 logger = logging.getLogger(__name__)
 
 REFILLING_SECONDS = 0.2
-"""After that time is asked again whether somebody has refilled the windows."""
+"""When to ask again whether somebody has refilled the windows."""
 
 FRESH_SECONDS = windows.LEASE_SECONDS - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """Tokens, or none yet."""
+    """Tokens that were granted, or how long to wait for some."""
 
     count: int
     wait: float
@@ -41,22 +41,24 @@ class _Account:
 
     limits: Windows
     held: int = 0
-    """Tokens outstanding as far as Redis knows; of these were then …"""
+    """Tokens outstanding as far as Redis knows; of these …"""
     used: dict[int, int] = field(default_factory=dict)
+    """… so many were used since, by the millisecond, …"""
     returned: int = 0
+    """… and so many given back."""
     leased_at: float = -math.inf
-    """When Redis was last told, in seconds; not, if others may have believed in this process's death before."""
+    """When Redis was last told, in seconds; not if others may have taken this process for dead before."""
 
     @property
     def left(self) -> int:
-        """Tokens outstanding in fact."""
+        """Tokens that are really outstanding."""
         return max(0, self.held - self.returned - sum(self.used.values()))
 
     def fresh(self, now: float) -> bool:
         return not self.left or now - self.leased_at < FRESH_SECONDS
 
     def told(self, used: dict[int, int], returned: int, granted: int, at: float) -> None:
-        """Redis has heard of so much, and granted so many."""
+        """Note that Redis was told so much, and granted so many."""
         if self.fresh(at):
             self.leased_at = at
         self.held = max(0, self.held - returned - sum(used.values())) + granted
@@ -65,12 +67,15 @@ class _Account:
 
 
 class RateLimits:
-    """One per process; safe from any thread. Without configured limits it answers at once, and Redis is not asked."""
+    """The limits, in one object per process; safe from any thread.
+
+    Without configured limits it answers at once, and Redis is not asked.
+    """
 
     def __init__(
         self, url: str | None = None, *, clock: Callable[[], float] = time.monotonic, redis_clock: str = TIME
     ) -> None:
-        """`url`: of Redis, settings.REDIS_URL if none is given. The clocks are for tests."""
+        """Use Redis at `url`, settings.REDIS_URL if it is None. The clocks are for tests."""
         self._rules = refill.Rules(settings.RATE_LIMITS, settings.OWNER_RATE_LIMITS, settings.DOMAIN_RATE_LIMITS)
         self.active = bool(self._rules.provider or self._rules.owner)
         """Whether there is a limit for the provider or the owners."""
@@ -78,9 +83,9 @@ class RateLimits:
         self._clock = clock
         self._accounts: dict[str, _Account] = {}
         self._lock = threading.Lock()
-        """Held to look at the accounts."""
+        """Held while the accounts are read or changed."""
         self._talking = threading.Lock()
-        """Held while Redis is told what is outstanding: it must hear one thing after the other."""
+        """Held while Redis is told what is outstanding: reports must reach it one after the other."""
         self._met = self._lost = self._foreign = False
 
     @property
@@ -99,10 +104,10 @@ class RateLimits:
             return all(account.fresh(now) for account in self._accounts.values())
 
     def take(self, owner_id: int | None, most: int, urgent: bool = False) -> Permit:
-        """Tokens for at most so many letters of the owner; None is account mail, which only the provider limits.
+        """Take tokens for at most `most` letters of the owner; None is account mail, which only the provider limits.
 
-        Each is to be used or given back. `urgent`: all of the long windows may be used up.
-        Raises redis.RedisError if Redis does not answer, django.db.Error if it forgot and the database does not.
+        Each is to be used or given back. `urgent`: all of the long windows may be used up. Raises redis.RedisError if
+        Redis does not answer, django.db.Error if it forgot and the database does not.
         """
         keys = self._keys(owner_id)
         # Where only domains are limited: what is claimed before the windows are refilled would count against itself.
@@ -117,7 +122,7 @@ class RateLimits:
         return Permit(answer.granted, 0.0 if answer.granted else answer.wait, answer.scarce.startswith(refill.OWNER))
 
     def used(self, owner_id: int | None, count: int = 1) -> None:
-        """So many letters with tokens are handed over now. Noted here, and told to Redis with what is told next."""
+        """Note that so many letters with tokens are handed over now; Redis is told with the next call."""
         if self.active and (keys := self._keys(owner_id)):
             now = math.ceil(self._clock() * 1000)
             with self._lock:
@@ -126,7 +131,7 @@ class RateLimits:
                     account.used[now] = account.used.get(now, 0) + count
 
     def give_back(self, owner_id: int | None, count: int) -> None:
-        """So many tokens were not needed. Does not raise: what Redis does not hear now it hears later."""
+        """Give back tokens that were not needed. Never raises: what Redis does not hear now it hears later."""
         if count > 0 and (keys := self._keys(owner_id)):
             with self._lock:
                 for key, limits in keys.items():
@@ -134,7 +139,7 @@ class RateLimits:
             self._publish(keys)
 
     def renew(self) -> None:
-        """Once a second: tell Redis that this process lives, and what it used. Never raises."""
+        """Tell Redis that this process lives, and what it used; call it once a second. Never raises."""
         if self.active or self._rules.domains:
             self._publish(self._all())
 
@@ -149,7 +154,8 @@ class RateLimits:
         self._counter.close()
 
     def domain_wait(self, address: str) -> float:
-        """0.0 for a letter that goes to this normalised address now, and then it counts; else seconds to put it off by.
+        """Return 0.0 for a letter that goes to this normalised address now, and count it; else seconds to put it off
+        by.
 
         Raises as `take` does.
         """
@@ -159,12 +165,12 @@ class RateLimits:
         limits = self._rules.of_domain(domain)
         if not limits:
             return 0.0
-        state, wait = self._counter.admit(f"{refill.DOMAIN}{domain}", limits)
-        if self._to_refill(state):
+        admission = self._counter.admit(f"{refill.DOMAIN}{domain}", limits)
+        if self._to_refill(admission.state):
             if not refill.refill(self._counter, self._rules):
                 return REFILLING_SECONDS
-            state, wait = self._counter.admit(f"{refill.DOMAIN}{domain}", limits)
-        return wait
+            admission = self._counter.admit(f"{refill.DOMAIN}{domain}", limits)
+        return admission.wait
 
     def _keys(self, owner_id: int | None) -> dict[str, Windows]:
         keys = {}
@@ -213,7 +219,7 @@ class RateLimits:
             self._lost = True
 
     def _to_refill(self, state: str) -> bool:
-        """Whether it is for this process to refill the windows.
+        """Say whether this process is to refill the windows.
 
         One that comes with other rules than those at work makes its own hold. Whoever was there before then waits until
         it is gone: nobody would count for both.
@@ -227,7 +233,7 @@ class RateLimits:
 
 
 def _fingerprint(rules: refill.Rules) -> str:
-    """The same for processes that count the same, whatever the numbers."""
+    """Return a text that is the same for processes that count the same windows, whatever the numbers."""
 
     def seconds(limits: Iterable[tuple[int, int]]) -> str:
         return ",".join(str(window[1]) for window in limits)

@@ -1,8 +1,8 @@
 """What was handed over lately, by the ledger: for windows that Redis has forgotten.
 
-All of them are refilled at once, by one statement for each kind of key that is limited: attempts that began within the
-longest window, which the index on their time finds; letters that are in somebody's hand, for they may have been handed
-over just now; and account mail. Nothing is granted meanwhile.
+All of them are refilled at once, by one statement for each kind of limited key. It counts attempts that began within
+the longest window, which the index on their time finds; letters in somebody's hand, for they may have been handed over
+just now; and account mail. Nothing is granted meanwhile.
 """
 
 from collections import defaultdict
@@ -87,12 +87,12 @@ class Rules:
     domains: dict[str, Windows]
 
     def of_domain(self, domain: str) -> Windows:
-        """The limits of a domain."""
+        """Return the limits of a domain."""
         return self.domains.get(domain) or self.domains.get(EVERY_OTHER, ())
 
 
 def refill(counter: Counter, rules: Rules) -> bool:
-    """Refill all windows from the ledger; False if somebody else is at it.
+    """Refill all windows from the ledger; return False if somebody else is at it.
 
     Raises redis.RedisError or django.db.Error if one of them is away; then somebody begins again.
     """
@@ -114,7 +114,7 @@ def refill(counter: Counter, rules: Rules) -> bool:
 
 
 def _load(counter: Counter, rules: Rules, go_on: Callable[[], object]) -> None:
-    """All that the ledger knows; `go_on` is called before each part, and raises if it may not."""
+    """Load all that the ledger knows; `go_on` is called before each part, and raises if it may not."""
     rows = chain(
         ((PROVIDER, rules.provider, *row[1:]) for row in _handed_over(BY_PROVIDER, rules.provider)),
         ((f"{OWNER}{row[0]}", rules.owner, *row[1:]) for row in _handed_over(BY_OWNER, rules.owner)),
@@ -135,7 +135,7 @@ def _of_domains(rules: Rules) -> Iterator[tuple[str, float, int]]:
 
 
 def _handed_over(statement: str, windows: Windows, only: list[str] | None = None) -> Iterator[tuple[str, float, int]]:
-    """(key, seconds ago, how many) of what was handed over within the longest of the windows; of `only` these keys."""
+    """Yield (key, seconds ago, how many) of what was handed over within the longest window; of `only` these keys."""
     if windows:
         with connection.cursor() as cursor:
             longest = max(window.seconds for window in windows)

@@ -8,13 +8,13 @@ from django.core.exceptions import ImproperlyConfigured
 from vestnik.addresses import InvalidAddress, domain, normalise
 
 HIGHEST = 10_000_000
-"""A greater number is a slip of the hand, or no limit."""
+"""A greater number is a typing error, or no limit."""
 
 EVERY_OTHER = "*"
 """Stands for the domains that are not named."""
 
 LONG = 3600
-"""Of windows so long (seconds), or longer, a share is kept for account mail, which somebody waits for."""
+"""Seconds: of windows at least so long a share (KEPT) is reserved for account mail, for which people wait."""
 KEPT = 0.01
 
 _UNITS = {
@@ -44,7 +44,7 @@ Windows = tuple[Window, ...]
 
 
 def windows(name: str, text: str) -> Windows:
-    """The limits in the text of the variable `name`; none if it is empty. Raises ImproperlyConfigured."""
+    """Return the limits in the text of the variable `name`; none if it is empty. Raises ImproperlyConfigured."""
     found: dict[int, Window] = {}
     for part in text.split(",") if text.strip() else []:
         window = _window(name, part.strip())
@@ -55,7 +55,7 @@ def windows(name: str, text: str) -> Windows:
 
 
 def domain_windows(name: str, text: str) -> dict[str, Windows]:
-    """The limits of each domain in the text of the variable `name`. Raises ImproperlyConfigured."""
+    """Return the limits of each domain in the text of the variable `name`. Raises ImproperlyConfigured."""
     found: dict[str, Windows] = {}
     for part in text.split(";") if text.strip() else []:
         written, equals, limits = part.partition("=")

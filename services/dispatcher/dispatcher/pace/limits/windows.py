@@ -22,7 +22,7 @@ the way, never older: that errs on the safe side.
 
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from dispatcher.pace.limits.rules import Window
 from dispatcher.pace.scripts import TIME, Scripts
@@ -32,17 +32,17 @@ READY = f"{PREFIX}ready"
 TOKENS = ":tokens"
 
 LEASE_SECONDS = 10.0
-"""For so long after its last word a worker's tokens stay outstanding."""
+"""How long after its last report a worker's tokens stay outstanding."""
 
 MARGIN_SECONDS = 0.05
-"""By so much every window is longer than its name says. What is handed over in it still reaches the service in one that
-is not, as long as the ways there differ by no more."""
+"""By how much every window is longer than its name says. So letters reach the service within its limits, if the times
+that they take to get there differ by no more."""
 
 READY_SECONDS = 15.0
-"""For so long after the last word of any worker with these rules Redis is believed to know everything."""
+"""How long after the last report of any worker with these rules Redis is believed to know everything."""
 
 FOREIGN_SECONDS = 1.0
-"""After that time a worker with other rules than the newest asks again."""
+"""When a worker with other rules than the newest asks again."""
 
 _LUA = """
     local function open(name, seconds)
@@ -130,7 +130,7 @@ EXCHANGE = f"""
             local free = limit[1] - window.sum - outstanding
             if free < granted then granted, scarcest = math.max(free, 0), i end
             if free <= 0 then
-                -- Tokens may come back any moment: whoever waits for them asks again and again.
+                -- Tokens may come back any moment: whoever waits for them asks repeatedly.
                 local often = math.min(math.max(window.width, 10000), 1000000)
                 local pause = (freed_at(window, 1 - free) or now + often) - now
                 if outstanding > 0 then pause = math.min(pause, 1000000) end
@@ -203,7 +203,7 @@ VOUCH = """
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What one worker has to say of one key."""
+    """What one worker reports of one key."""
 
     key: str
     windows: tuple[tuple[int, int], ...]
@@ -216,7 +216,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What Redis says to it."""
+    """Redis's answer to a report."""
 
     state: str
     """`ready`; `missing` if the windows have to be refilled; `foreign` if a process with other rules is at work."""
@@ -227,11 +227,20 @@ class Answer:
     """The key that granted least, if any granted less than was asked for."""
 
 
+class Admission(NamedTuple):
+    """Redis's answer about one letter to a domain."""
+
+    state: str
+    """As that of an Answer."""
+    wait: float
+    """0.0 if the letter goes now, and was counted; else the seconds by which to put it off."""
+
+
 class Counter:
-    """One worker's way to the windows. Every call raises redis.RedisError if Redis does not answer."""
+    """One worker's access to the windows. Every call raises redis.RedisError if Redis does not answer."""
 
     def __init__(self, url: str | None, worker: str, rules: str, clock: str = TIME) -> None:
-        """`rules`: a word that is the same for workers that count the same."""
+        """Connect a worker. `rules` is a text that is the same for workers that count the same."""
         sources = {"exchange": EXCHANGE, "admit": ADMIT, "load": LOAD, "vouch": VOUCH}
         self._scripts = Scripts(url, READY, sources, clock)
         self._common = {
@@ -245,16 +254,16 @@ class Counter:
         self.client = self._scripts.client
 
     def exchange(self, reports: list[Report], most: int) -> Answer:
-        """Tell what was handed over, and take at most so many tokens of each of these keys."""
+        """Report what was handed over, and take at most so many tokens of each of these keys."""
         keys = [{"windows": it.windows, "held": it.held, "used": it.used} for it in reports]
         names = [PREFIX + it.key for it in reports]
         state, granted, wait, scarce = self._run("exchange", [READY, *names], keys=keys, most=most)
         return Answer(state.decode(), granted, wait / 1e6, reports[scarce - 1].key if scarce else "")
 
-    def admit(self, key: str, windows: tuple[Window, ...]) -> tuple[str, float]:
-        """Count one letter that goes now: the state (see Answer), and 0 or the seconds by which to put it off."""
+    def admit(self, key: str, windows: tuple[Window, ...]) -> Admission:
+        """Count one letter to a domain, if it may go now."""
         state, wait = self._run("admit", [READY, PREFIX + key], windows=windows)
-        return state.decode(), wait / 1e6
+        return Admission(state.decode(), wait / 1e6)
 
     def load(self, used: dict[str, list[tuple[int, int]]], windows: dict[str, list[int]]) -> None:
         """Count for each key what was used before, in windows of so many seconds."""
@@ -262,12 +271,12 @@ class Counter:
         self._run("load", [PREFIX + key for key in used], keys=keys)
 
     def vouched_for(self) -> bool:
-        """Whether Redis knows everything, by these rules."""
+        """Say whether Redis knows everything, by these rules."""
         value: Any = self.client.get(READY)
         return value is not None and value.decode().split(" ")[0] == self._common["rules"]
 
     def vouch(self, pause: float) -> None:
-        """From now on Redis knows everything; tokens are granted after `pause` seconds."""
+        """Declare that Redis knows everything; tokens are granted after `pause` seconds."""
         self._run("vouch", [READY], pause=int(pause * 1e6))
 
     def clear(self) -> None:
@@ -279,7 +288,7 @@ class Counter:
             self.client.unlink(*some)
 
     def close(self) -> None:
-        """Leave Redis."""
+        """Disconnect from Redis."""
         self._scripts.close()
 
     def _run(self, script: str, names: list[str], **spec: Any) -> Any:
