@@ -24,7 +24,7 @@ def outcome(status: int, body: bytes = b"", headers: dict[str, str] | None = Non
 @pytest.mark.parametrize("status", [200, 201, 202, 226, 299])
 def test_a_letter_is_accepted_by_2xx_with_the_answer_that_the_schema_demands(status: int) -> None:
     verdict = judged(status, "OK", {}, ACCEPTED)
-    assert (verdict.outcome, verdict.code, verdict.words) == (Outcome.ACCEPTED, status, "accepted")
+    assert (verdict.outcome, verdict.code, verdict.answer) == (Outcome.ACCEPTED, status, "accepted")
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_a_letter_is_accepted_by_2xx_with_the_answer_that_the_schema_demands(sta
     ],
 )
 def test_the_words_of_an_acceptance_are_its_message_and_id(body: object, words: str) -> None:
-    assert judged(202, "", {}, json.dumps(body).encode()).words == words
+    assert judged(202, "", {}, json.dumps(body).encode()).answer == words
 
 
 @pytest.mark.parametrize(
@@ -68,8 +68,8 @@ def test_the_words_of_an_acceptance_are_its_message_and_id(body: object, words: 
 def test_2xx_with_anything_else_is_unknown_and_says_what_was_wrong(body: bytes, why: str) -> None:
     verdict = judged(200, "OK", {}, body)
     assert (verdict.outcome, verdict.code) == (Outcome.UNKNOWN, None)
-    assert verdict.words.startswith("200 was answered, but ")
-    assert why in verdict.words
+    assert verdict.answer.startswith("200 was answered, but ")
+    assert why in verdict.answer
 
 
 @pytest.mark.parametrize("status", [204, 205])
@@ -80,7 +80,7 @@ def test_2xx_without_a_body_is_unknown(status: int) -> None:
 def test_a_body_that_is_not_whole_is_unknown_only_where_it_mattered() -> None:
     assert judged(200, "OK", {}, ACCEPTED, "it broke off").outcome is Outcome.UNKNOWN
     refused = judged(503, "Busy", {}, b"half an ans", "it broke off")
-    assert (refused.outcome, refused.code, refused.words) == (Outcome.TEMPORARY, 503, "half an ans")
+    assert (refused.outcome, refused.code, refused.answer) == (Outcome.TEMPORARY, 503, "half an ans")
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "GZIP"])
@@ -155,11 +155,11 @@ def test_a_status_that_is_no_final_one_is_unknown(status: int) -> None:
     ],
 )
 def test_the_words_of_a_refusal_are_those_of_the_service(body: bytes, words: str) -> None:
-    assert judged(422, "Reason", {}, body).words == words
+    assert judged(422, "Reason", {}, body).answer == words
 
 
 def test_a_redirect_is_told_with_its_place() -> None:
-    assert judged(308, "Permanent Redirect", {"Location": "https://new.example/"}, b"").words == (
+    assert judged(308, "Permanent Redirect", {"Location": "https://new.example/"}, b"").answer == (
         "Permanent Redirect: https://new.example/"
     )
 
@@ -205,6 +205,6 @@ def test_without_the_services_own_date_ours_is_taken() -> None:
 def test_whatever_is_answered_there_is_a_verdict(status: int, body: bytes, headers: dict[str, str]) -> None:
     verdict = judged(status, "Reason", headers, body)
     assert verdict.retry_after is None or 0 <= verdict.retry_after <= LONGEST_WAIT
-    assert visible(verdict.words).isprintable()
+    assert visible(verdict.answer).isprintable()
     if verdict.outcome is Outcome.ACCEPTED:
         assert json.loads(body)["status"] == "accepted"

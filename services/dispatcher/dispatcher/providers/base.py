@@ -43,14 +43,14 @@ class Letter:
 
     @property
     def needs_utf8(self) -> bool:
-        """Is there an address in its envelope that cannot be written in ASCII?"""
+        """Whether its envelope has an address that cannot be written in ASCII (RFC 6531)."""
         return not (self.sender.isascii() and self.recipient.isascii()) and not (
             in_ascii(self.sender).isascii() and in_ascii(self.recipient).isascii()
         )
 
 
 def in_ascii(address: str) -> str:
-    """The address with its domain in A-labels (RFC 5890); all in ASCII, if what is before the @ is."""
+    """Return the address with its domain in A-labels (RFC 5890); all in ASCII, if the part before the @ is."""
     if address.isascii():
         return address
     local, at, domain = address.rpartition("@")
@@ -61,7 +61,7 @@ def in_ascii(address: str) -> str:
 
 
 def _is_visible(address: str) -> bool:
-    """Nothing in it could end the address or its line."""
+    """Say whether nothing in the address could end it or its line."""
     if address.isascii():
         return bool(_ADDRESS.fullmatch(address))
     return address.isprintable() and not any(each.isspace() or each in _BRACKETS for each in address)
@@ -102,7 +102,7 @@ class Receipt:
     code: int | None
     """The SMTP reply code or HTTP status; None where the service said nothing readable."""
     answer: str
-    """The service's own words, or what happened instead: at most 1 kB of UTF-8, control characters made visible."""
+    """The service's own text, or what happened instead: at most 1 kB of UTF-8, control characters made visible."""
     began: float
     """time.monotonic() when the hand-over began."""
     duration: float
@@ -110,13 +110,13 @@ class Receipt:
     retry_after: float | None = None
     """Seconds for which the service asked to be left alone."""
     about: About = About.UNCLEAR
-    """Whom it refuses, if it does."""
+    """Whom a refusal is about."""
     in_doubt: bool = False
     """Whether it refuses for now a letter that it refused before, and may do so to everybody."""
 
     @property
     def throttled(self) -> bool:
-        """Does the service ask for fewer letters, or may it?"""
+        """Whether the service asks for fewer letters, or may do so."""
         if self.outcome is Outcome.PERMANENT:
             return self.about is About.PACE
         if self.outcome is not Outcome.TEMPORARY:
@@ -126,14 +126,14 @@ class Receipt:
 
     @property
     def doubtful(self) -> bool:
-        """Is it a refusal that may be of us, and not of the letter?"""
+        """Whether it is a refusal that may be about us, and not about the letter."""
         if self.outcome is Outcome.PERMANENT:
             return self.about is not About.LETTER
         return self.outcome is Outcome.TEMPORARY and (self.about is About.US or self.in_doubt)
 
     @property
     def silent(self) -> bool:
-        """Did no readable answer come?"""
+        """Whether no readable answer came."""
         return self.code is None and self.outcome in (Outcome.TEMPORARY, Outcome.UNKNOWN)
 
 
@@ -174,54 +174,60 @@ class Provider(Protocol):
         """
 
     def part(self) -> None:
-        """Part from every connection, from busy ones after their letters: what comes next goes over new ones."""
+        """Close every connection, busy ones after their letters: what comes next goes over new ones."""
 
     def close(self) -> None:
-        """Part from the service politely and end all threads; what is in hand is cut off, and gets its receipt.
+        """Disconnect politely and end all threads; what is in hand is cut off, and gets its receipt.
 
         Safe to call twice; nothing can be delivered after.
         """
 
 
-def visible(words: str) -> str:
-    """The words as a receipt keeps them: control characters as escapes, cut to 1 kB of UTF-8.
+def visible(text: str) -> str:
+    """Return the text as a receipt stores it: control characters as escapes, cut to 1 kB of UTF-8.
 
     >>> visible("bell" + chr(7))
     'bell\\\\x07'
     """
-    if not words.isprintable():
-        words = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in words)
-    if len(words) * 4 <= ANSWER_LIMIT:
-        return words
-    return words.encode()[:ANSWER_LIMIT].decode(errors="ignore")
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    if len(text) * 4 <= ANSWER_LIMIT:
+        return text
+    return text.encode()[:ANSWER_LIMIT].decode(errors="ignore")
 
 
 class Slots(Protocol):
-    """How many connections all processes together have and may have: a provider takes one before it connects. Safe from
-    any thread; each call may wait for the network a moment."""
+    """How many connections all processes together have and may have: a provider takes a slot before it connects.
+
+    Safe from any thread; each call may wait for the network a moment.
+    """
 
     @property
     def limited(self) -> bool:
         """Whether there may only be so many: others may be waiting for theirs."""
 
     def take(self) -> bool:
-        """Whether there was one to take."""
+        """Take a slot; return whether there was one."""
 
     def opened(self) -> None:
-        """The connection is there for which one was taken."""
+        """Note that the connection is open for which a slot was taken."""
 
     def crowded(self) -> bool:
-        """The service refused a connection for which one was taken: whether it has others of ours, and so no room."""
+        """Note that the service refused a connection for which a slot was taken; return whether it has others of
+        ours.
+        """
 
     def release(self) -> None:
-        """The connection is gone, or did not come about."""
+        """Give a slot back: the connection is closed, or was not opened."""
 
     def renew(self) -> int:
-        """Once a second while there are connections: how many to give up, for others want theirs."""
+        """Return how many slots to give up, as others want theirs; call it once a second while there are
+        connections.
+        """
 
 
 class Unlimited:
-    """As many as each process likes."""
+    """Slots without a limit: each process takes as many as it likes."""
 
     limited = False
 

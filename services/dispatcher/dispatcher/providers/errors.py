@@ -24,13 +24,14 @@ class Unavailable(ProviderError):
 
 
 class Misconfigured(ProviderError):
-    """Login refused or not offered, certificate not trusted, STARTTLS demanded and not offered; over HTTP also: the
-    address answers that it is another one."""
+    """Login refused or not offered, certificate not trusted, STARTTLS wanted and not offered; over HTTP a redirect."""
 
 
 class Crowded(Unavailable):
-    """No further connection: refused outright, or with words about their number. Where we have others this is a lack
-    of room, and where we have none the service is away."""
+    """No further connection: refused outright, or with a text about their number.
+
+    If we have others, the service has no room for more; if we have none, it is away.
+    """
 
 
 class LoginRefused(Misconfigured):

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 Connection = TypeVar("Connection")
 
 PATIENCE = 0.5
-"""Seconds beyond its end that a lane waits for receipts, before it leaves the letters in hand behind."""
+"""Seconds after its end that a lane waits for receipts, before it leaves the letters in hand behind."""
 
 
 class Lane:
@@ -38,7 +38,7 @@ class Lane:
         self.last_turn = 0
         self.trouble: ProviderError | None = None
         self.on_late: Callable[[Receipt], None] | None = None
-        """Who is told of further receipts, once the lane's thread has left."""
+        """What is called with further receipts, once the lane's thread has left."""
         self.changed = threading.Condition(lock)
 
     @property
@@ -47,7 +47,7 @@ class Lane:
 
     @property
     def turn(self) -> tuple[int, int]:
-        """Who is served first among those that wait: the fewest in hand, then the longest not served."""
+        """A key that says who of those that wait is served first: the fewest in hand, then the longest not served."""
         return self.in_hand, self.last_turn
 
 
@@ -63,9 +63,11 @@ class Lanes(Generic[Connection]):
         hand_over: Callable[[Connection, Letter, Lane], None],
         wanted: Callable[[], ProviderError | None],
     ) -> None:
-        """`hand_over` gets each letter with its connection. `wanted` hears that a lane waits and nothing is free, and
-        returns why it waits for nothing, if that is known. Both are called in the lane's thread, `wanted` under the
-        lock: it must not call back."""
+        """Use `hand_over` for each letter with its connection, and `wanted` when a lane waits and nothing is free.
+
+        `wanted` returns why the lane waits in vain, if that is known. Both are called in the lane's thread, `wanted`
+        under the lock: it must not call back.
+        """
         self._hand_over = hand_over
         self._wanted = wanted
         self._lock = threading.Lock()
@@ -83,7 +85,7 @@ class Lanes(Generic[Connection]):
         until: float | None = None,
         late: Callable[[Receipt], None] | None = None,
     ) -> Iterator[Receipt]:
-        """See `Provider.deliver`."""
+        """Hand the letters over as `Provider.deliver` does."""
         lane = Lane(self._lock)
         source = iter(letters)
         asking, exhausted = True, False
@@ -151,7 +153,7 @@ class Lanes(Generic[Connection]):
             return connection
 
     def _entitled(self, lane: Lane) -> bool:
-        """Is a connection free, and is it this lane's turn? Up to its even share it is, beyond that others first."""
+        """Say whether a connection is free and this lane's turn: up to its even share it is, then others come first."""
         if not self._free:
             return False
         rivals = [other for other in self._waiting if other is not lane]
@@ -167,7 +169,7 @@ class Lanes(Generic[Connection]):
                 self._wake_for_free()
 
     def _wait(self, lane: Lane, wanting: bool, until: float | None = None) -> None:
-        """Until a receipt is there or, wanting, a connection or trouble; at most until then."""
+        """Wait for a receipt or, if wanting, for a connection or trouble; until `until` at most."""
         with self._lock:
             if wanting:
                 self._waiting.append(lane)
@@ -195,7 +197,7 @@ class Lanes(Generic[Connection]):
                 lane.changed.notify()
 
     def _leave(self, lane: Lane, late: Callable[[Receipt], None]) -> None:
-        """Leave what is in hand behind: `late` hears of it."""
+        """Leave what is in hand behind: its receipts go to `late`."""
         with self._lock:
             lane.on_late = late
             left = _drained(lane)
@@ -226,23 +228,23 @@ class Lanes(Generic[Connection]):
         return len(self._free)
 
     def opened(self, connection: Connection) -> None:
-        """A connection is there; `release` says when it is ready."""
+        """Add a connection; `release` says when it is ready."""
         with self._lock:
             self._live.add(connection)
 
     def closed(self, connection: Connection) -> None:
-        """It is gone, whether it was free, reserved or busy."""
+        """Remove a connection, whether it was free, reserved or busy."""
         with self._lock:
             self._live.discard(connection)
             if connection in self._free:
                 self._free.remove(connection)
 
     def release(self, connection: Connection) -> None:
-        """It is ready for the next letter; `flush` must follow."""
+        """Offer a connection for the next letter; `flush` must follow."""
         self._free.append(connection)
 
     def withdraw(self, unwanted: Callable[[Connection], bool]) -> list[Connection]:
-        """Take out, longest unused first, the free connections that are unwanted."""
+        """Take out the free connections that are unwanted, the longest unused first, and return them."""
         with self._lock:
             withdrawn = []
             while self._free and unwanted(self._free[0]):
@@ -251,7 +253,7 @@ class Lanes(Generic[Connection]):
             return withdrawn
 
     def answer(self, lane: Lane, receipt: Receipt) -> None:
-        """A letter has its receipt; `flush` must follow. Called by one thread at a time."""
+        """Give a letter's receipt to its lane; `flush` must follow. Called by one thread at a time."""
         lane.receipts.append(receipt)
         lane.answered += 1
         self._answered.add(lane)
@@ -272,7 +274,7 @@ class Lanes(Generic[Connection]):
                 on_late(receipt)
 
     def fail(self, error: ProviderError) -> None:
-        """No connection can be had: every lane that waits for one ends with this error."""
+        """End every lane that waits for a connection with this error: none can be had."""
         with self._lock:
             for lane in self._waiting:
                 lane.trouble = error

@@ -28,7 +28,7 @@ class LoopProvider:
         dial: Callable[[Pool], Awaitable[Connection]],
         slots: Slots | None = None,
     ) -> None:
-        """`dial` makes a connection that reports to the pool it is given; raises ProviderError."""
+        """Use `dial`, which makes a connection that reports to the pool it is given, and raises ProviderError."""
         self.name = name
         self.connections = options.connections
         self._options = options
@@ -44,17 +44,17 @@ class LoopProvider:
         until: float | None = None,
         late: Callable[[Receipt], None] | None = None,
     ) -> Iterator[Receipt]:
-        """See `Provider.deliver`."""
+        """Hand the letters over as `Provider.deliver` does."""
         return self._pool().lanes.deliver(letters, until, late)
 
     def part(self) -> None:
-        """See `Provider.part`. Waits for nothing."""
+        """Close every connection as `Provider.part` does. Waits for nothing."""
         with self._lock:
             if self._running is not None:
                 self._running.loop.call_soon_threadsafe(self._running.pool.part)
 
     def close(self) -> None:
-        """See `Provider.close`. Takes at most a few seconds; letters still in hand then are cut off."""
+        """Disconnect as `Provider.close` does, within a few seconds; letters still in hand then are cut off."""
         with self._lock:
             self._closed = True
             running, self._running = self._running, None

@@ -14,14 +14,14 @@ from dispatcher.providers.handoff import Lane, Lanes
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the double says to a letter."""
+    """The double's answer to a letter."""
 
     outcome: Outcome = Outcome.ACCEPTED
     code: int | None = 250
     words: str = "2.0.0 Ok"
     retry_after: float | None = None
     about: About | None = None
-    """None: what the words say, at RCPT."""
+    """None: whom the text is about at RCPT."""
 
     @property
     def is_about(self) -> About:
@@ -35,7 +35,7 @@ UNKNOWN = Answer(Outcome.UNKNOWN, None, "the connection broke before the answer"
 
 
 class MemoryProvider:
-    """Keeps what it is given. Script it before or while it delivers; all methods are safe from any thread."""
+    """Stores what it is given. Script it before or while it delivers; all methods are safe from any thread."""
 
     def __init__(self, connections: int = 20, name: str = "memory://") -> None:
         self.name = name
@@ -57,17 +57,17 @@ class MemoryProvider:
     # The script
 
     def answers(self, recipient: str, *answers: Answer) -> None:
-        """Say these to the recipient's next letters, one each; after them what is said to everybody."""
+        """Give these answers to the recipient's next letters, one each; after them the usual one."""
         with self._lock:
             self._scripts[recipient].extend(answers)
 
     def always(self, answer: Answer) -> None:
-        """Say this to every letter for which there is nothing else to be said."""
+        """Give this answer to every letter that has no other."""
         with self._lock:
             self._usual = answer
 
     def then_fail(self, error: ProviderError) -> None:
-        """Raise this in its lane after the next letter's receipt: as a service that refuses the token does."""
+        """Raise this in its lane after the next letter's receipt, as when a service refuses the token."""
         with self._lock:
             self._after_next = error
 
@@ -99,7 +99,7 @@ class MemoryProvider:
             self._open_slots()
 
     def wait_for(self, count: int, timeout: float = 5) -> list[Letter]:
-        """The letters, as soon as there are so many; raises TimeoutError after that many seconds."""
+        """Return the letters as soon as there are `count`; raises TimeoutError after `timeout` seconds."""
         with self._lock:
             if not self._lock.wait_for(lambda: len(self.letters) >= count, timeout):
                 raise TimeoutError(f"{len(self.letters)} of {count} letters were handed over")
@@ -113,11 +113,11 @@ class MemoryProvider:
         until: float | None = None,
         late: Callable[[Receipt], None] | None = None,
     ) -> Iterator[Receipt]:
-        """See `Provider.deliver`."""
+        """Hand the letters over as `Provider.deliver` does."""
         return self._lanes.deliver(letters, until, late)
 
     def part(self) -> None:
-        """See `Provider.part`: there is nothing to part from."""
+        """Count the call: there is nothing to close."""
         self.parted += 1
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
-"""The connections of one provider: dialled as lanes want them, kept while used, parted from when idle.
+"""The connections of one provider: dialled as lanes want them, kept while used, closed when idle.
 
-A kind of provider brings the dialling and the `Connection`; what is here is the same for all of them. Everything lives
-in the loop's thread, except `_hand_over` and `_wanted`, which lanes call in theirs.
+A kind of provider brings the dialling and the `Connection`; the rest is the same for all of them, and is here.
+Everything lives in the loop's thread, except `_hand_over` and `_wanted`, which lanes call in theirs.
 """
 
 import asyncio
@@ -25,9 +25,9 @@ logger = logging.getLogger(__name__)
 IDLE = 30.0
 """Seconds after which an unused connection is closed."""
 SHARED_IDLE = 5.0
-"""The same where processes share a number of connections: another may be waiting for its turn."""
+"""Seconds likewise where processes share a number of connections: another may be waiting for its turn."""
 RENEWAL = 1.0
-"""Seconds after which it is said again how many connections there are, and asked if others want some."""
+"""Seconds after which the slots are renewed, and others may get some."""
 LOGIN_REST = 600.0
 """Seconds after a refused login before a further connection is tried, while others live."""
 REST = 0.5
@@ -35,11 +35,11 @@ REST = 0.5
 LONGEST_REST = 30.0
 """… up to this."""
 PARTING = 2.0
-"""Seconds for parting politely from all connections."""
+"""Seconds for closing all connections politely."""
 SECOND_TRY = 0.05
 """Seconds after its pull in which a letter is tried once more. The limits' windows are that much longer."""
 STEPS = 5
-"""A whole letter, and a whole dial, take at most so many times the time limit of one step."""
+"""How many times the time limit of one step a whole letter, or a whole dial, may take."""
 
 
 @dataclass(slots=True)
@@ -55,27 +55,27 @@ class HandOver:
 
     @property
     def late(self) -> bool:
-        """Is it too late for a second try?"""
+        """Whether it is too late for a second try."""
         return time.monotonic() >= self.pulled + SECOND_TRY
 
     def receipt(
         self,
         outcome: Outcome,
         code: int | None,
-        words: str,
+        answer: str,
         retry_after: float | None = None,
         about: About = About.UNCLEAR,
     ) -> Receipt:
         now = time.monotonic()
         self.began = self.began or now
-        return Receipt(self.letter, outcome, code, visible(words), self.began, now - self.began, retry_after, about)
+        return Receipt(self.letter, outcome, code, visible(answer), self.began, now - self.began, retry_after, about)
 
 
 class Connection(Protocol):
-    """What a pool keeps: hands letters over, one after another, and reports to its pool. For the loop's thread."""
+    """A connection that hands letters over, one after another, and reports to its pool. For the loop's thread."""
 
     fresh: bool
-    """Has it never handed a letter over?"""
+    """Whether it has never handed a letter over."""
     idle_since: float
 
     @property
@@ -85,11 +85,10 @@ class Connection(Protocol):
         """Hand the letter over and report `answered` or `again`; then `ready`, unless it is `lost`."""
 
     def quit(self, timeout: float) -> None:
-        """Part politely within that many seconds; report `lost`."""
+        """Disconnect politely within that many seconds; report `lost`."""
 
     def end(self, why: str, *, otherwise: Outcome = Outcome.TEMPORARY) -> None:
-        """Drop the connection now, and report `lost`. A letter in hand is `answered`: UNKNOWN where any of its content
-        was written, `otherwise` where not."""
+        """Drop the connection now, and report `lost`; a letter in hand is UNKNOWN if it was begun, else `otherwise`."""
 
 
 class Pool:
@@ -103,7 +102,7 @@ class Pool:
         slots: Slots,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        """`dial` makes a connection that reports to the pool it is given; raises ProviderError."""
+        """Use `dial`, which makes a connection that reports to the pool it is given, and raises ProviderError."""
         self._name = name
         self._most = options.connections
         self._shared = options.total is not None
@@ -125,14 +124,14 @@ class Pool:
         self._idle_timer: asyncio.TimerHandle | None = None
         self._closed: Unavailable | None = None
         self._closing = threading.Lock()
-        """Held to act on whether it is closed, by lanes that hand over."""
+        """Held while it is closed, and by lanes that hand over."""
         self._tenancy = Tenancy(slots, self.chore)
         self._unwanted, self._outdated = 0, set[Connection]()
         """How many connections, and which, are to be given up when their letters are answered."""
         self._slots_timer: asyncio.TimerHandle | None = None
 
     async def close(self) -> None:
-        """Part from every connection, within PARTING seconds; letters still in hand then are cut off."""
+        """Disconnect within PARTING seconds; letters still in hand then are cut off."""
         with self._closing:
             self._closed = Unavailable(f"{self._name}: the provider is closed")
         self._tenancy.close()
@@ -159,7 +158,7 @@ class Pool:
             await asyncio.wait(self._chores, timeout=PARTING)
 
     def part(self) -> None:
-        """See `Provider.part`."""
+        """Close every connection as `Provider.part` says."""
         for connection in self.lanes.withdraw(lambda _: True):
             connection.quit(PARTING)
         self._outdated = set(self._connections)
@@ -190,14 +189,14 @@ class Pool:
             self._loop.call_soon_threadsafe(self._dial_more)
         return self._closed
 
-    # What connections report
+    # Reports of connections
 
     def answered(self, lane: Lane, receipt: Receipt) -> None:
         self.lanes.answer(lane, receipt)
         self._flush_soon()
 
     def again(self, work: HandOver, why: str) -> None:
-        """The connection was given up before the service heard of the letter: once more on another, if at once."""
+        """Try a letter on another connection, if at once: this one was given up before it reached the service."""
         if self._closed is not None:
             self.answered(work.lane, work.receipt(Outcome.RETURNED, None, str(self._closed)))
         elif work.given_up:
@@ -209,11 +208,12 @@ class Pool:
             self._dial_more()
 
     def refused(self, lane: Lane, error: ProviderError) -> None:
-        """The service takes no letter with these settings: not this lane's, nor any that waits."""
+        """End this lane, and all that wait, with an error: the service takes no letter with these settings."""
         lane.trouble = error
         self.lanes.fail(error)
 
     def ready(self, connection: Connection) -> None:
+        """Offer a connection for the next letter, or close it if it is unwanted."""
         if self._closed is not None or self._is_unwanted(connection):
             connection.quit(PARTING)
         elif (connection.fresh or not self._dials) and (work := self._second_try()) is not None:
@@ -278,7 +278,7 @@ class Pool:
     # Dialling
 
     def _dial_more(self) -> None:
-        """As many again as there are connections, if a lane waits: 1, 2, 4 … so that few letters open few."""
+        """Dial as many as there are connections, if a lane waits: 1, 2, 4 … so that few letters open few."""
         self._dial_called = False
         if self._dial_timer is not None:
             self._dial_timer.cancel()
@@ -298,7 +298,7 @@ class Pool:
             self._dials.add(self._loop.create_task(self._dial()))
 
     def _rest(self) -> float:
-        """Seconds from a failed dial to the next; none to replace a connection lost since then."""
+        """Return seconds from a failed dial to the next; none to replace a connection lost since then."""
         if not self._failures or len(self._connections) < self._failed_beyond:
             return 0
         if not self._connections:
@@ -346,7 +346,7 @@ class Pool:
             raise
 
     def _dial_failed(self, error: ProviderError) -> None:
-        """Every lane that waits hears of it, unless there are connections to wait for."""
+        """End every lane that waits with this error, unless there are connections to wait for."""
         full, self._login_refused = isinstance(error, ConnectionLimitReached), isinstance(error, LoginRefused)
         self._failures = 1 if full else self._failures + 1  # a slot may be free any moment, and asking is cheap
         self._failed_at = time.monotonic()
@@ -370,7 +370,7 @@ class Pool:
     # Slots
 
     def _renew_slots(self) -> None:
-        """While there are connections. What others want is given up: idle ones now, busy ones after their letters."""
+        """Give up, while there are connections, what others want: idle ones now, busy ones after their letters."""
         self._slots_timer = None
         if self._connections and self._closed is None:
             self.chore(self._share())

@@ -1,4 +1,4 @@
-"""Secrets that a service repeats in its words are hidden there: those words are kept, shown and logged."""
+"""Secrets that a service repeats in its answers are hidden there: those answers are stored, shown and logged."""
 
 import base64
 import html
@@ -8,14 +8,16 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 SHORTEST = 5
-"""Shorter secrets are hidden only where they are encoded: as they are, much that is none would look like them."""
+"""Characters: shorter secrets are hidden only where they are encoded, for plain they look like ordinary words."""
 
 
 def redactor(*secrets: str, encoded: str = "") -> Callable[[str], str]:
-    """What hides these secrets in words: as they are, in base64, and either of them escaped for an address, JSON, HTML
-    or Python. `encoded` is hidden in base64 only. To be asked before the words are cut, for half a secret is not found.
+    """Return a function that hides these secrets in a text.
 
-    >>> redactor("a/b c=d")("no a/b c=d, a%2Fb%20c%3Dd, a\\\\/b c=d, YS9iIGM9ZA==")
+    They are hidden as they are and in base64, and either of them escaped for an address, JSON, HTML or Python;
+    `encoded` is hidden in base64 only. Call it before a text is cut, for half a secret is not found.
+
+    >>> redactor("a/b c=d")("no a/b c=d, a%2Fb%20c%3Dd, a\\/b c=d, YS9iIGM9ZA==")
     'no ***, ***, ***, ***'
     """
     forms = {secret for secret in secrets if len(secret) >= SHORTEST}
@@ -27,14 +29,14 @@ def redactor(*secrets: str, encoded: str = "") -> Callable[[str], str]:
     patterns = ["".join(map(_escaped, form)) for form in longest_first]
     padding = f"{_escaped('=')}{{0,2}}"
     found = re.compile(f"(?:{'|'.join(patterns)}){padding}")
-    return lambda words: found.sub("***", words)
+    return lambda text: found.sub("***", text)
 
 
 _BASE64 = (base64.b64encode, base64.urlsafe_b64encode)
 
 
 def _escaped(character: str) -> str:
-    """A pattern for every way in which the character is written."""
+    """Return a pattern for every way in which the character is written."""
     if character.isascii() and character.isalnum():
         return character
     ways = {character, "\\" + character, json.dumps(character)[1:-1], html.escape(character), repr(character)[1:-1]}

@@ -1,8 +1,9 @@
-"""Whom a refusal is about: by its enhanced status code (RFC 3463, RFC 5248, RFC 7505), the step, and its words.
+"""Whom a refusal is about: by its enhanced status code (RFC 3463, RFC 5248, RFC 7505), the step, and its text.
 
-A refusal that is certainly of the letter ends the letter; one that may be of us does not, unless others are taken
-meanwhile (sending/doubts.py). So what is not certain is UNCLEAR: a mistake to that side costs time, and one to the
-other side costs letters. A code counts where a reply begins: further on it is quoted, and another server's. No network.
+A refusal that is certainly about the letter ends the letter; one that may be about us does not, unless others are
+accepted meanwhile (sending/doubts.py). So what is not certain is UNCLEAR: a mistake to that side costs time, and one to
+the other side costs letters. A code counts where a reply begins: further on it is quoted, and another server's. No
+network.
 """
 
 import re
@@ -10,18 +11,18 @@ import re
 from dispatcher.providers.base import ANSWER_LIMIT, About, Letter, Receipt, in_ascii
 
 HTTP = "HTTP"
-"""The step of a service that has but one."""
+"""The step of a service that has only one."""
 
 RECONNECT = "3.2"
-"""Not in this session: services that try a client's patience take its letters the next time it connects."""
+"""Not in this session: services that test a client's patience take its letters the next time it connects."""
 
-# Behind another's reply code, in brackets, or as qmail writes it, which also ends its first line with it.
+# After another server's reply code, in brackets, or as qmail writes it, which also ends its first line with it.
 _ENHANCED = re.compile(
     r"(?:[45]\d\d[ -]+)?[\[(<]?#?([245])\.(\d{1,3})\.(\d{1,3})(?!\d|\.\d)"
     r"|[^/]{0,200}\(#([245])\.(\d{1,3})\.(\d{1,3})\)(?= /|$)"
 )
 
-# Without their class: for now or for good, they are about the same.
+# Without their class: temporary or permanent, they are about the same.
 _ADDRESS = frozenset({"1.1", "1.2", "1.3", "1.4", "1.5", "1.6", "1.10"})
 _BY_CODE = {
     # The address, the mailbox; 3.4: too large; 6.7: without SMTPUTF8; 7.17, 7.18: somebody else's by now.
@@ -31,9 +32,9 @@ _BY_CODE = {
     **dict.fromkeys((f"7.{detail}" for detail in (*range(8, 15), *range(20, 30))), About.US),
 }
 _OF_ONE = frozenset({*_ADDRESS, "2.2", "2.3", "2.4", "3.4", "6.7"})
-"""For now, these still are about one mailbox; others may be how a service in trouble answers everybody."""
+"""Codes that are about one mailbox even if temporary; with others a service in trouble may answer everybody."""
 _BEFORE_A_RECIPIENT = frozenset({"2.3", "3.4", "6.7"})
-"""The letter's affairs that can be known at MAIL."""
+"""Codes about the letter that can be known at MAIL."""
 _ON_THE_WAY = frozenset(f"4.{detail}" for detail in range(1, 8))
 _OTHER_ADDRESS, _CLOSED_LIST = "1.0", "7.2"
 _STORAGE, _TAKES_NO_MAIL, _TOO_LARGE_OVER_HTTP = 552, 556, 413
@@ -47,9 +48,9 @@ _SENDER = re.compile(
     r"|from address\b|(?:return|reverse)[- ]path\b|envelope[- ]from\b|(?:client host|helo command) rejected"
     r"|verify (?:the |your )?sender"
 )
-"""What beats a code of the address, which a server takes for a sender's, too …"""
+"""Texts that outweigh a code about an address, for servers use it of senders, too …"""
 _OURS = re.compile(r"\bmail from\b|\bsending\b")
-"""… and so do these, and what else is said of us."""
+"""… and so do these, and other texts about us."""
 _PACE = re.compile(
     r"too (?:many|much|fast|frequent|quickly)|\brate\b|throttl|slow(?:er| down)|exceed\w* .{0,40}(?:limit|quota|number)"
     r"|(?:limit|quota|number) .{0,60}exceed|(?:hourly|daily|monthly|sending|relay\w*|connections?|messages?)"
@@ -61,7 +62,7 @@ _OF_SENDING = re.compile(
     r"|recipients|relay\w*)\b|\bper (?:day|hour|minute|second)\b"
 )
 _HOW_MANY = re.compile(rf"{_OF_SENDING.pattern}|too (?:many|much|fast)|throttl")
-"""What a quota has to be of where 552 may mean the mailbox's (RFC 5321, 4.2.3)."""
+"""What a quota must be about where 552 may mean the mailbox's (RFC 5321, 4.2.3)."""
 _RECEIVES_TOO_MUCH = re.compile(r"receiving (?:mail|messages|e-?mail) (?:at a rate|too (?:quickly|fast))")
 _FULL = re.compile(
     r"(?:mailbox|inbox|maildir|user|recipient)(?:'s)?\b.{0,60}"
@@ -94,7 +95,7 @@ _TROUBLE = re.compile(
     r"(?:resources?|memory|storage|disk|space|unavailable)\b|load average|unable to (?:process|accept|queue)"
     r"|(?:cannot|can't|could not) (?:process|accept|queue|complete)"
 )
-"""What a service says for now that is in trouble itself."""
+"""Temporary refusals of a service that is in trouble itself."""
 _TOO_LARGE = re.compile(r"too (?:large|big)|\bsize .{0,30}(?:exceed|limit)|exceed\w* .{0,30}\bsize")
 _RECIPIENT = re.compile(
     r"(?:user|recipient|mailbox|address|addressee|person)s?\b.{0,60}"
@@ -109,7 +110,7 @@ _NOT_THE_RECIPIENT = re.compile(
     r"|callout|templates?|variables?|param\w*|fields?|headers?)\b"
 )
 _RECIPIENT_OVER_HTTP = re.compile(r"recipient|mailbox|inbox|addressee")
-"""A user or an account is ours there as often."""
+"""Over HTTP a user or an account is ours as often."""
 _GREYLISTED = re.compile(r"gr[ea]y[- ]?list|postgrey|not yet authori[sz]ed|first[- ]time (?:sender|delivery)")
 _VERIFIED = re.compile(r"\bverif(?:y|ication)\b")
 _ONE_RECIPIENT_FORBIDDEN = re.compile(r"recipient|your own|only (?:be )?sen[dt]|verify a domain|trial|sandbox|testing")
@@ -119,12 +120,12 @@ _VARYING = re.compile(
 )
 
 
-def about(step: str, code: int, words: str, letter: Letter | None = None) -> About:
-    """Whom a refusal is about: an answer of 4yz or 5yz at MAIL, RCPT, DATA or the content; or 4xx over HTTP.
+def about(step: str, code: int, text: str, letter: Letter | None = None) -> About:
+    """Say whom a refusal is about: an answer of 4yz or 5yz at MAIL, RCPT, DATA or the content; or 4xx over HTTP.
 
-    `letter` is the one that was refused: where the answer quotes its sender, and not its recipient, it means him.
+    `letter` is the refused one: an answer that quotes its sender, and not its recipient, is about the sender.
     """
-    said = words[:ANSWER_LIMIT].lower()
+    said = text[:ANSWER_LIMIT].lower()
     plain = _VARYING.sub(" ", said)
     for_now = code < 500 and step != HTTP
     enhanced = enhanced_code(said, "4" if for_now else "5")
@@ -141,12 +142,12 @@ def about(step: str, code: int, words: str, letter: Letter | None = None) -> Abo
     if of_an_address and not _GREYLISTED.search(said) and letter is not None and _means_sender(said, letter):
         return About.US
     if found is About.UNCLEAR and for_now and step != "MAIL" and enhanced.partition(".")[0] in ("1", "4", "7"):
-        return About.LETTER  # the way to this recipient; 4.7.1 is how most say "greylisted"
+        return About.LETTER  # the way to this recipient; most services say "greylisted" by 4.7.1
     return found
 
 
 def may_meet_everybody(receipt: Receipt) -> bool:
-    """Whether a refusal for now, of a letter that was refused before, may be how a service in trouble answers all."""
+    """Say whether a service in trouble may refuse all letters like that: a refusal for now of one refused before."""
     said = receipt.answer[:ANSWER_LIMIT].lower()
     if receipt.about is not About.LETTER:
         return True
@@ -155,7 +156,9 @@ def may_meet_everybody(receipt: Receipt) -> bool:
 
 
 def party(receipt: Receipt) -> str:
-    """Who is refused: the recipient; or all of its domain, where the way to that is (RFC 3463, X.4.1 to X.4.7)."""
+    """Return whom a refusal concerns: the recipient, or its domain if the way to it fails (RFC 3463, X.4.1 to
+    X.4.7).
+    """
     recipient = receipt.letter.recipient
     code = enhanced_code(receipt.answer[:ANSWER_LIMIT].lower(), "4")
     if receipt.about is About.LETTER and code in _ON_THE_WAY:
@@ -163,28 +166,30 @@ def party(receipt: Receipt) -> str:
     return recipient
 
 
-def is_of_one_recipient(words: str) -> bool:
-    """Whether a service that forbids a letter (HTTP 403) forbids its recipient, and not our token."""
-    return bool(_ONE_RECIPIENT_FORBIDDEN.search(words[:ANSWER_LIMIT].lower()))
+def is_of_one_recipient(text: str) -> bool:
+    """Say whether a service that forbids a letter (HTTP 403) forbids its recipient, and not our token."""
+    return bool(_ONE_RECIPIENT_FORBIDDEN.search(text[:ANSWER_LIMIT].lower()))
 
 
-def enhanced_code(words: str, its_class: str) -> str:
-    """The enhanced status code with which the words begin, if it is of this class (4 or 5), without it: "1.1" of 5.1.1;
-    empty where there is none."""
-    found = _ENHANCED.match(words)
+def enhanced_code(text: str, its_class: str) -> str:
+    """Return the enhanced status code at the text's beginning without its class (4 or 5): "1.1" of 5.1.1.
+
+    Empty where there is none of this class.
+    """
+    found = _ENHANCED.match(text)
     if found is None:
         return ""
     its, subject, detail = (first or last for first, last in zip(found.groups()[:3], found.groups()[3:], strict=True))
     return f"{int(subject)}.{int(detail)}" if its == its_class else ""
 
 
-def gist(words: str) -> str:
-    """What is the same in all refusals of one kind: without addresses, names, numbers, and what stands in brackets."""
-    return " ".join(re.findall(r"[^\W\d_]{2,}", _VARYING.sub(" ", words[:ANSWER_LIMIT].lower())))
+def gist(text: str) -> str:
+    """Return what all refusals of one kind have in common: without addresses, names, numbers, and texts in brackets."""
+    return " ".join(re.findall(r"[^\W\d_]{2,}", _VARYING.sub(" ", text[:ANSWER_LIMIT].lower())))
 
 
 def _by_code(step: str, enhanced: str, said: str, plain: str, for_now: bool) -> About | None:
-    """What the code says, unless the words say more."""
+    """Return what the code says, unless the text says more."""
     subject = enhanced.partition(".")[0]
     if _RECEIVES_TOO_MUCH.search(plain):
         return About.PACE if for_now else About.LETTER

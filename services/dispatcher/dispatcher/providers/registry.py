@@ -20,7 +20,7 @@ def provider_from(
 ) -> Provider:
     """Make the provider that this address names, with at most so many `connections` if given. Nothing is connected yet.
 
-    `ehlo_name` is what we call ourselves before an SMTP server. Raises WrongUrl.
+    `ehlo_name` is our name towards an SMTP server. Raises WrongUrl.
     """
     config = parse(url)
     if isinstance(config, SmtpConfig):

@@ -1,4 +1,4 @@
-"""Connections that hand each letter over in a task of its own: all that a kind of provider must bring is a coroutine.
+"""Connections that hand each letter over in a task of its own: a kind of provider only has to bring a coroutine.
 
 SMTP does without, for speed.
 """
@@ -22,13 +22,13 @@ class Verdict:
 
     outcome: Outcome
     code: int | None
-    words: str
+    answer: str
     retry_after: float | None = None
     about: About = About.UNCLEAR
     refusal: ProviderError | None = None
     """Beside RETURNED: why the service takes none of our letters."""
     usable: bool = True
-    """May the next letter go over this connection?"""
+    """Whether the next letter may go over this connection."""
 
 
 class Broken(Exception):
@@ -43,26 +43,28 @@ class TaskConnection(ABC):
         self._work: HandOver | None = None
         self._task: asyncio.Task[None] | None = None
         self.begun = False
-        """Was any of the content written of the letter in hand? `hand_over` sets it, before it waits for anything."""
+        """Whether any content of the letter in hand was written. `hand_over` sets it, before it waits for anything."""
         self.gone = False
         self.fresh = True
         self.idle_since = time.monotonic()
 
     @abstractmethod
     async def hand_over(self, letter: Letter) -> Verdict:
-        """Hand it over, within time limits of its own. Raises Broken: then the letter is UNKNOWN where it was begun,
-        and where not, it is tried once more over a new connection."""
+        """Hand the letter over, within time limits of its own.
+
+        Raises Broken: then the letter is UNKNOWN if it was begun, else it is tried once more over a new connection.
+        """
 
     @abstractmethod
     async def close(self) -> None:
-        """Let go of everything; no letter comes after."""
+        """Free all resources; no letter comes after."""
 
     @property
     def busy(self) -> bool:
         return self._work is not None
 
     def begin(self, work: HandOver) -> None:
-        """See `Connection.begin`."""
+        """Hand the letter over as `Connection.begin` says."""
         if self.gone:
             self._pool.again(work, "the connection was closed before the letter")
             return
@@ -72,11 +74,11 @@ class TaskConnection(ABC):
         self._task.add_done_callback(self._done)
 
     def quit(self, timeout: float) -> None:
-        """See `Connection.quit`."""
+        """Disconnect as `Connection.quit` says."""
         self.end("parted")
 
     def end(self, why: str, *, otherwise: Outcome = Outcome.TEMPORARY) -> None:
-        """See `Connection.end`."""
+        """Drop the connection as `Connection.end` says."""
         if self.gone:
             return
         self.gone = True
@@ -110,7 +112,7 @@ class TaskConnection(ABC):
         self._task = self._work = None
         if verdict.refusal is not None:
             self._pool.refused(work.lane, verdict.refusal)
-        receipt = work.receipt(verdict.outcome, verdict.code, verdict.words, verdict.retry_after, verdict.about)
+        receipt = work.receipt(verdict.outcome, verdict.code, verdict.answer, verdict.retry_after, verdict.about)
         self._pool.answered(work.lane, receipt)
         self.idle_since = time.monotonic()
         if verdict.usable:
@@ -119,7 +121,7 @@ class TaskConnection(ABC):
             self.end("parted")
 
     def _done(self, task: "asyncio.Task[None]") -> None:
-        """A lane must never wait for a task that is no more."""
+        """Log a failure that nobody foresaw, and drop the connection: no lane may wait for a task that has ended."""
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("handing over failed in a way nobody thought of", exc_info=error)
             self.end("handing over failed, see the log")

@@ -1,4 +1,4 @@
-"""The slots of one pool's connections: asked for in threads, for that may wait for the network, and given back once."""
+"""The slots of one pool's connections: asked for in threads, as that may wait for the network, and given back once."""
 
 import asyncio
 import threading
@@ -9,10 +9,10 @@ from dispatcher.providers.base import Slots
 
 
 class Tenancy:
-    """What a pool holds of all processes' slots. Lives in the loop's thread."""
+    """The pool's share of all processes' slots. Lives in the loop's thread."""
 
     def __init__(self, slots: Slots, chore: Callable[[Coroutine[Any, Any, Any]], None]) -> None:
-        """`chore` does something beside everything else."""
+        """Use `slots` in `chore`, which does work beside everything else."""
         self._slots = slots
         self._chore = chore
         self._lock = threading.Lock()
@@ -21,27 +21,27 @@ class Tenancy:
 
     @property
     def limited(self) -> bool:
-        """See `Slots.limited`."""
+        """Whether there may only be so many, as `Slots.limited` says."""
         return self._slots.limited
 
     async def take(self) -> bool:
-        """Whether there was one to take."""
+        """Take a slot; return whether there was one."""
         return await asyncio.to_thread(self._take)
 
     def opened(self) -> None:
-        """The connection is there for which one was taken."""
+        """Note that the connection is open for which a slot was taken."""
         self._chore(asyncio.to_thread(self._slots.opened))
 
     async def crowded(self) -> bool:
-        """Whether the service that refused a connection has others of ours."""
+        """Say whether the service that refused a connection has others of ours."""
         return await asyncio.to_thread(self._slots.crowded)
 
     async def excess(self) -> int:
-        """How many to give up; to be asked once a second while there are any."""
+        """Return how many slots to give up; call it once a second while there are any."""
         return await asyncio.to_thread(self._slots.renew)
 
     def release(self) -> None:
-        """One is free."""
+        """Give one slot back."""
         with self._lock:
             if not self._held:
                 return
@@ -49,19 +49,19 @@ class Tenancy:
         self._chore(asyncio.to_thread(self._slots.release))
 
     def close(self) -> None:
-        """Nothing is taken from now on."""
+        """Take no slot from now on."""
         with self._lock:
             self._closed = True
 
     def release_all(self) -> None:
-        """Whatever became of the connections."""
+        """Give all slots back, whatever became of the connections."""
         with self._lock:
             held, self._held = self._held, 0
         for _ in range(held):
             self._chore(asyncio.to_thread(self._slots.release))
 
     def _take(self) -> bool:
-        """In a thread of its own. A slot that comes after the end goes back at once."""
+        """Take a slot, in a thread of its own. One that comes after the end goes back at once."""
         if not self._slots.take():
             return False
         with self._lock:

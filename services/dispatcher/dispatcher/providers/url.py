@@ -42,7 +42,7 @@ PORTS = {"smtp": 25, "smtps": 465, "smtp+starttls": 587, "http": 80, "https": 44
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionOptions:
-    """What every kind of service can be told."""
+    """Options that every kind of service has."""
 
     connections: int = 20
     """Most connections at once, per process."""
@@ -87,7 +87,7 @@ class HttpConfig(ConnectionOptions):
 
     @property
     def url(self) -> str:
-        """Where letters are posted to."""
+        """The address to which letters are posted."""
         return f"{self.name}{self.path}"
 
 
@@ -108,7 +108,7 @@ def parse(url: str) -> Config:
 
 
 def in_the_clear(url: str) -> bool:
-    """Whether a password or token goes over the network where everybody on the way can read it."""
+    """Say whether a password or token goes over the network where everybody on the way can read it."""
     config = parse(url)
     if config.host == "localhost" or config.host.startswith("127.") or config.host == "::1":
         return False
@@ -190,7 +190,7 @@ def _place(text: str, default_port: int) -> tuple[str, int]:
 
 
 def options(query: str) -> dict[str, Any]:
-    """Read what every kind of address may say behind its `?`: the fields of ConnectionOptions. Raises WrongUrl."""
+    """Read the options after an address's `?`: the fields of ConnectionOptions. Raises WrongUrl."""
     known = {"connections": CONNECTIONS, "timeout": TIMEOUT, "total": TOTAL}
     chosen: dict[str, int] = {}
     for pair in filter(None, query.split("&")):

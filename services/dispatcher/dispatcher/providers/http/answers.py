@@ -17,16 +17,16 @@ from dispatcher.providers.base import About, Outcome
 from dispatcher.providers.task_connection import Verdict
 
 ANSWER_SIZE = 64 * 1024
-"""Most bytes of an answer that are read, before and after decoding."""
+"""Bytes of an answer that are read at most, before and after decoding."""
 LONGEST_WAIT = 86_400.0
-"""A Retry-After of more seconds than these means these."""
+"""Seconds that a longer Retry-After is cut to."""
 
 TEMPORARY = frozenset({408, 425, 429})
 """4xx that mean "later" (RFC 9110, 15.5.9; RFC 8470, 5.2; RFC 6585, 4); so does every 5xx."""
 TOO_MANY = 429
 TOKEN_REFUSED = frozenset({401, 403, 407})
 FORBIDDEN = 403
-"""Of the token, or of letters to others than the account's own address (a trial, a domain that is not verified)."""
+"""Forbids the token, or letters to others than the account's own address (a trial, a domain that is not verified)."""
 WAITING = frozenset({429, 503})
 """Statuses with which Retry-After is obeyed."""
 
@@ -34,12 +34,14 @@ _fitting = fastjsonschema.compile(json.loads(Path(__file__).with_name("answer.sc
 
 
 class Unreadable(ValueError):
-    """The body says nothing; `str(error)` says why, as the end of "… was answered, but"."""
+    """The body cannot be read; `str(error)` says why, as the end of "… was answered, but"."""
 
 
 def judged(status: int, reason: str, headers: Mapping[str, str], body: bytes, trouble: str = "") -> Verdict:
-    """What it means. `trouble` tells why the body is not whole, if it is not. The words are not cut, nor made visible:
-    first what must not be told is to be hidden in them."""
+    """Judge a letter by the service's answer. `trouble` says why the body is not whole, if it is not.
+
+    The verdict's text is neither cut nor made visible: secrets have to be hidden in it first.
+    """
     try:
         if trouble:
             raise Unreadable(trouble)
@@ -50,22 +52,22 @@ def judged(status: int, reason: str, headers: Mapping[str, str], body: bytes, tr
         if not 300 <= status < 600:
             return Verdict(Outcome.UNKNOWN, None, f"{status} was answered, but {error}")
         text = "" if headers.get("Content-Encoding") else body.decode("utf-8", "backslashreplace")
-    words = _words_of_refusal(text) or reason or "no words"
-    of_us = status in TOKEN_REFUSED and not (status == FORBIDDEN and refusals.is_of_one_recipient(words))
+    said = _words_of_refusal(text) or reason or "no words"
+    of_us = status in TOKEN_REFUSED and not (status == FORBIDDEN and refusals.is_of_one_recipient(said))
     if of_us or 300 <= status < 400:
         place = headers.get("Location", "")
-        return Verdict(Outcome.RETURNED, status, f"{words}: {place}" if place and status < 400 else words)
+        return Verdict(Outcome.RETURNED, status, f"{said}: {place}" if place and status < 400 else said)
     if 400 <= status < 500 and status not in TEMPORARY:
-        return Verdict(Outcome.PERMANENT, status, words, about=refusals.about(refusals.HTTP, status, words))
+        return Verdict(Outcome.PERMANENT, status, said, about=refusals.about(refusals.HTTP, status, said))
     if 400 <= status < 600:
         wait = retry_after(headers) if status in WAITING else None
         about = About.PACE if status == TOO_MANY else About.UNCLEAR
-        return Verdict(Outcome.TEMPORARY, status, words, wait, about)
+        return Verdict(Outcome.TEMPORARY, status, said, wait, about)
     return Verdict(Outcome.UNKNOWN, None, f"{status} was answered, which is no final status")
 
 
 def decoded(body: bytes, headers: Mapping[str, str]) -> str:
-    """The text of a body, which is UTF-8 whatever its Content-Type says (RFC 8259, 8.1); raises Unreadable."""
+    """Return the text of a body, which is UTF-8 whatever its Content-Type says (RFC 8259, 8.1); raises Unreadable."""
     encoding = headers.get("Content-Encoding", "").strip().lower()
     if encoding in ("gzip", "x-gzip", "deflate"):
         body = _unpacked(body)
@@ -80,7 +82,7 @@ def decoded(body: bytes, headers: Mapping[str, str]) -> str:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait by Retry-After (RFC 9110, 10.2.3), at most a day; None where it is nonsense or in the past.
+    """Return seconds to wait by Retry-After (RFC 9110, 10.2.3), at most a day; None if it is nonsense or in the past.
 
     A date is compared with the service's own, so that clocks need not agree.
     """
@@ -104,7 +106,7 @@ def _moment(date: str) -> float | None:
 
 
 def _unpacked(body: bytes) -> bytes:
-    """Out of gzip or deflate; never more than is read of an answer, and a byte."""
+    """Unpack gzip or deflate, to no more than is read of an answer, and a byte."""
     try:
         return zlib.decompressobj(wbits=zlib.MAX_WBITS | 32).decompress(body, ANSWER_SIZE + 1)
     except zlib.error:
@@ -136,14 +138,14 @@ def _words_of_acceptance(answer: dict[str, Any]) -> str:
 
 
 def _words_of_refusal(text: str) -> str:
-    """`{"error": {"message": …}}`, `{"error": …}` or `{"message": …}`; of anything else all."""
+    """Return `{"error": {"message": …}}`, `{"error": …}` or `{"message": …}`; of anything else all."""
     try:
         answer = _parsed(text)
     except Unreadable:
         return _on_one_line(text)
     error = answer.get("error", answer) if isinstance(answer, dict) else None
-    words = error.get("message") if isinstance(error, dict) else error
-    return words if isinstance(words, str) else _on_one_line(text)
+    said = error.get("message") if isinstance(error, dict) else error
+    return said if isinstance(said, str) else _on_one_line(text)
 
 
 def _on_one_line(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Where aiohttp does not do as we need: it opens connections as it likes, and hears interim answers without end."""
+"""Where aiohttp does not do what we need: it opens connections as it likes, and reads interim answers without end."""
 
 import asyncio
 import functools
@@ -12,12 +12,12 @@ from aiohttp.http_exceptions import BadHttpMessage
 from dispatcher.providers.task_connection import Broken
 
 INTERIM = 10
-"""More 1xx answers to one letter are not heard (RFC 9110, 15.2, sets no bound)."""
+"""1xx answers to one letter that are accepted (RFC 9110, 15.2, sets no bound)."""
 CLOSED = "the connection was closed before the letter"
 
 
 class OneConnection(aiohttp.TCPConnector):
-    """Opens one connection, and never another: that would be one that nobody has watched."""
+    """Opens one connection, and never another: nobody would have watched that one."""
 
     def __init__(self, tls: ssl.SSLContext | None) -> None:
         super().__init__(ssl=tls or True, limit=1, keepalive_timeout=None)
@@ -38,7 +38,7 @@ class _Conversation(ResponseHandler):
         self._interim = 0
 
     def feed_data(self, data: Any, size: int = 0) -> None:
-        """The head of an answer came."""
+        """Take the head of an answer."""
         interim = data[0].code < 200
         self._interim = self._interim + 1 if interim else 0
         if self._interim <= INTERIM:

@@ -1,8 +1,8 @@
 """The one boundary at which the errors of aiohttp, of sockets and of TLS become ours.
 
 While connecting they become Unavailable, or Misconfigured where a person must act. While a letter is handed over they
-become words for its receipt; what they mean for the letter depends on how far it got (session.py). aiohttp's own words
-name whole addresses, and a path may hold a key: they are not told.
+become a text for its receipt; what they mean for the letter depends on how far it got (session.py). aiohttp's own texts
+name whole addresses, and a path may hold a key: they are not used.
 """
 
 import os
@@ -16,11 +16,11 @@ from dispatcher.providers.base import visible
 from dispatcher.providers.errors import Crowded, Misconfigured, ProviderError, Unavailable
 
 FOREIGN = (aiohttp.ClientError, HttpProcessingError, OSError, ValueError, EOFError)
-"""What may be raised that is not ours; TimeoutError, ssl.SSLError and UnicodeError are among them."""
+"""Errors that are not ours; TimeoutError, ssl.SSLError and UnicodeError are among them."""
 
 
 def refusal(error: Exception, name: str) -> ProviderError:
-    """What it means that no connection came about with the service of this name."""
+    """Return the error of ours for a failed connection to the service of this name."""
     untrusted = [each for each in _causes(error) if isinstance(each, ssl.SSLCertVerificationError)]
     if untrusted:
         why = getattr(untrusted[-1], "verify_message", "its check failed")
@@ -35,7 +35,7 @@ def refusal(error: Exception, name: str) -> ProviderError:
 
 
 def told(error: Exception) -> str:
-    """What happened; where words of the service's are in it, they are whole, and may hold what must be hidden."""
+    """Return what happened; a text of the service's in it is whole, and may hold what must be hidden."""
     match error:
         case TimeoutError():
             return "no answer in time"

@@ -13,7 +13,7 @@ class HttpProvider(LoopProvider):
     """Hands letters over to one service that speaks the HTTP API of docs/http_api.md."""
 
     def __init__(self, config: HttpConfig, tls: ssl.SSLContext | None = None, slots: Slots | None = None) -> None:
-        """`tls` instead of the default context, which trusts what the system trusts and checks the host's name."""
+        """Use `tls` instead of the default context, which trusts what the system trusts and checks the host's name."""
         if tls is None and config.scheme == "https":
             tls = ssl.create_default_context()
 

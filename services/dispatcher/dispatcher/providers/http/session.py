@@ -1,7 +1,7 @@
 """One connection that hands letters over, one after another: a POST each (docs/http_api.md).
 
-What a broken connection means for the letter depends on one thing: was any of its content written? Before that it was
-certainly not taken. aiohttp sends a POST once (it repeats only idempotent requests), and so do we: a service that
+What a broken connection means for the letter depends on whether any of its content was written: before that it was
+certainly not accepted. aiohttp sends a POST once (it repeats only idempotent requests), and so do we: a service that
 closes a kept connection just when a letter goes out on it leaves that letter UNKNOWN. A connection that was closed is
 never opened again: the pool dials another, which is watched before a letter goes out on it.
 """
@@ -32,14 +32,14 @@ from dispatcher.providers.url import HttpConfig
 PORTION = 16 * 1024
 """Bytes of a request that are written at once: each portion has the time of a step to go."""
 SETTLING = 0.02
-"""Seconds for which a new connection is watched: a proxy before a service that is away takes it and closes it at once,
-and what is no HTTP service speaks first. A letter is not risked on such a one."""
+"""Seconds for which a new connection is watched: a proxy before a service that is away accepts it and closes it at
+once, and a service that is not HTTP speaks first. No letter is risked on such a connection."""
 KEY = 12
-"""A part of the path with so many characters may be a key. The whole path is hidden in any case."""
+"""Characters from which on a part of the path may be a key. The whole path is hidden in any case."""
 
 
 async def connect(config: HttpConfig, tls: ssl.SSLContext | None, pool: Pool) -> "Session":
-    """A connection that is open. Raises Unavailable or Misconfigured; nothing stays open then."""
+    """Return an open connection. Raises Unavailable or Misconfigured; nothing stays open then."""
     session = None
     try:
         async with asyncio.timeout(2 * config.timeout + SETTLING):
@@ -55,7 +55,7 @@ async def connect(config: HttpConfig, tls: ssl.SSLContext | None, pool: Pool) ->
 
 
 class Body(aiohttp.Payload):
-    """The JSON of one letter; tells when its first bytes are written."""
+    """The JSON of one letter; it reports when its first bytes are written."""
 
     def __init__(self, letter: Letter, timeout: float, begun: Callable[[], None]) -> None:
         fields = {"id": letter.key, "sender": in_ascii(letter.sender), "recipient": in_ascii(letter.recipient)}
@@ -66,7 +66,7 @@ class Body(aiohttp.Payload):
         self._timeout = timeout
         self._begun = begun
         self.whole = False
-        """Is all of it written?"""
+        """Whether all of it is written."""
 
     async def write(self, writer: AbstractStreamWriter) -> None:
         for start in range(0, len(self._json), PORTION):
@@ -109,7 +109,7 @@ class Session(TaskConnection):
         )
 
     async def open(self) -> None:
-        """Connect, once. Raises what aiohttp raises; also where the connection does not stay usable while watched."""
+        """Connect, once. Raises what aiohttp raises, also if the connection does not stay usable while watched."""
         connection = await self._connector.connect(self._knock, [], self._steps)
         self._transport, self._protocol = connection.transport, connection.protocol
         try:
@@ -129,7 +129,7 @@ class Session(TaskConnection):
         await self._session.close()
 
     async def hand_over(self, letter: Letter) -> Verdict:
-        """See `TaskConnection.hand_over`."""
+        """Hand the letter over as `TaskConnection.hand_over` says."""
         if not self._usable:
             raise Broken(CLOSED)
         ends = self._loop.time() + STEPS * self._config.timeout
@@ -147,12 +147,12 @@ class Session(TaskConnection):
 
     @property
     def _usable(self) -> bool:
-        """Is it open, and has nothing come that nobody asked for?"""
+        """Whether it is open, and nothing has come unasked."""
         return self._protocol is not None and self._protocol.is_connected() and not self._protocol.should_close
 
     def _closed(self, closed: "asyncio.Future[None]") -> None:
-        """So that no letter is given to a connection that is no more."""
-        closed.exception()  # heard
+        """Keep letters from a connection that was closed."""
+        closed.exception()  # asked for, so that asyncio does not log it
         if not self.busy:
             self.end("the service closed the connection")
 
@@ -160,14 +160,14 @@ class Session(TaskConnection):
         self.begun = True
 
     def _for_us(self, verdict: Verdict) -> Verdict:
-        """Without our secrets in it, and with what it says of our settings."""
-        words = self._hidden(verdict.words)
+        """Return the verdict without our secrets in it, and with what it says about our settings."""
+        answer = self._hidden(verdict.answer)
         if verdict.outcome is not Outcome.RETURNED:
-            return replace(verdict, words=words)
+            return replace(verdict, answer=answer)
         what = "refuses the token" if verdict.code in TOKEN_REFUSED else "says that letters go to another address"
         kind = LoginRefused if verdict.code in TOKEN_REFUSED else Misconfigured
-        error = kind(f"{self._config.name} {what}: {verdict.code} {visible(words)}")
-        return replace(verdict, words=words, refusal=error, usable=False)
+        error = kind(f"{self._config.name} {what}: {verdict.code} {visible(answer)}")
+        return replace(verdict, answer=answer, refusal=error, usable=False)
 
 
 def _secret_in(path: str) -> list[str]:
@@ -176,7 +176,7 @@ def _secret_in(path: str) -> list[str]:
 
 
 async def _read(response: aiohttp.ClientResponse, ends: float) -> tuple[bytes, str]:
-    """The body as far as it is read, and what is wrong with it."""
+    """Return the body as far as it is read, and what is wrong with it."""
     body = b""
     try:
         async with asyncio.timeout_at(ends):

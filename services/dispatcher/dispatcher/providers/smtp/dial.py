@@ -7,7 +7,7 @@ import asyncio
 import re
 import socket
 import ssl
-from typing import cast
+from typing import NamedTuple, cast
 
 import aiosmtplib
 
@@ -22,19 +22,19 @@ LOGIN_NEEDED = frozenset({530, 534, 535, 538})
 """Refusals of the login or its encryption, not of a letter (RFC 4954, 6; RFC 3207, 4)."""
 
 METHOD_UNKNOWN = frozenset({500, 501, 502, 503, 504, 534})
-"""Of the method of a login, not of user and password (RFC 4954, 4)."""
+"""Refusals of the login's method, not of user and password (RFC 4954, 4)."""
 
 CLOSING = 421
 CROWDED = re.compile(r"too many|connections|\bbusy\b|(?:at|over) capacity|max(?:imum)? .{0,20}(?:reached|exceeded)")
-"""What a greeting says that refuses one connection more."""
+"""Text of a greeting that refuses one connection more."""
 
 FOREIGN = (aiosmtplib.SMTPException, OSError, ValueError, EOFError)
-"""What a dial may raise that is not ours; TimeoutError, ssl.SSLError and UnicodeError are among them."""
+"""Errors of a dial that are not ours; TimeoutError, ssl.SSLError and UnicodeError are among them."""
 
 _LOGINS = {"plain": "auth_plain", "login": "auth_login", "cram-md5": "auth_crammd5"}
 _LOGINS_IN_THE_CLEAR = ("cram-md5", "plain", "login")
-"""What does not show the password first, where anybody could read it. Under TLS it comes last: servers offer it by
-default, and refuse everybody where they keep no passwords in the form that it wants (Cyrus SASL)."""
+"""Methods where anybody could read the password: first the one that does not show it. Under TLS that comes last:
+servers (Cyrus SASL) offer it by default, and refuse everybody if they do not store passwords in the form it needs."""
 _EHLO_UNKNOWN = {500, 502, 504}
 _FULL_NAME = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.[A-Za-z][A-Za-z0-9-]*")
 _NOBODYS = re.compile(r"(?:^|\.)(?:localhost|localdomain|arpa)$", re.IGNORECASE)
@@ -44,8 +44,16 @@ LOOK_UP = 2.0
 _looked_up: str | None = None
 
 
-async def dial(config: SmtpConfig, tls: ssl.SSLContext | None) -> tuple[asyncio.Transport, Offers]:
-    """A greeted and, where a user is given, authenticated connection, and what the service offers on it.
+class Dialled(NamedTuple):
+    """A connection that is ready for letters."""
+
+    transport: asyncio.Transport
+    offers: Offers
+    """What the service offers on it."""
+
+
+async def dial(config: SmtpConfig, tls: ssl.SSLContext | None) -> Dialled:
+    """Return a greeted and, if a user is given, authenticated connection.
 
     Raises Unavailable or Misconfigured; nothing stays open then.
     """
@@ -69,7 +77,7 @@ async def dial(config: SmtpConfig, tls: ssl.SSLContext | None) -> tuple[asyncio.
         transport = client.transport
         if transport is None or transport.is_closing():
             raise Unavailable(f"{config.name} closed the connection before the first letter")
-        return cast(asyncio.Transport, transport), Offers.from_extensions(client.esmtp_extensions)
+        return Dialled(cast(asyncio.Transport, transport), Offers.from_extensions(client.esmtp_extensions))
     except BaseException as error:
         client.close()
         if isinstance(error, FOREIGN):
@@ -78,7 +86,7 @@ async def dial(config: SmtpConfig, tls: ssl.SSLContext | None) -> tuple[asyncio.
 
 
 async def _greet(client: aiosmtplib.SMTP, name: str) -> None:
-    """EHLO, or HELO to a service that does not know EHLO (RFC 5321, 3.2)."""
+    """Send EHLO, or HELO to a service that does not know EHLO (RFC 5321, 3.2)."""
     name = name or await _full_name() or _literal(client.get_transport_info("sockname"))
     try:
         await client.ehlo(hostname=name)
@@ -96,8 +104,10 @@ async def _start_tls(client: aiosmtplib.SMTP, config: SmtpConfig) -> None:
 
 
 async def _log_in(client: aiosmtplib.SMTP, user: str, password: str, encrypted: bool) -> None:
-    """By the first method that the service has: some offer one that they do not. A refused password is not tried by
-    another, for services shut out who guesses."""
+    """Log in by the first method that works: some services offer one that they do not have.
+
+    A refused password is not tried by another method, for services shut out whoever guesses.
+    """
     known = _LOGINS if encrypted else _LOGINS_IN_THE_CLEAR
     methods = [method for method in known if method in client.server_auth_methods]
     if not methods:
@@ -133,22 +143,22 @@ def _translated(error: Exception, config: SmtpConfig) -> ProviderError:
         return Misconfigured(f"{config.host} is not a host name")
     if isinstance(error, aiosmtplib.SMTPResponseException):
         code = f"{error.code} " if error.code > 0 else ""  # below zero are aiosmtplib's own
-        words = visible(hidden(f"{code}{' / '.join(str(error.message).split(chr(10)))}"))
+        said = visible(hidden(f"{code}{' / '.join(str(error.message).split(chr(10)))}"))
         refused_login = isinstance(error, aiosmtplib.SMTPAuthenticationError) and 500 <= error.code < 600
         if refused_login or error.code in LOGIN_NEEDED:
-            return LoginRefused(f"{config.name} refused the login: {words}")
-        kind = Crowded if error.code == CLOSING or CROWDED.search(words.lower()) else Unavailable
-        return kind(f"{config.name} takes no letters now: {words}")
+            return LoginRefused(f"{config.name} refused the login: {said}")
+        kind = Crowded if error.code == CLOSING or CROWDED.search(said.lower()) else Unavailable
+        return kind(f"{config.name} takes no letters now: {said}")
     if isinstance(error, TimeoutError):
-        words = visible(hidden(str(error))) or "the whole dial took too long"
-        return Unavailable(f"{config.name} did not answer in time: {words}")
+        said = visible(hidden(str(error))) or "the whole dial took too long"
+        return Unavailable(f"{config.name} did not answer in time: {said}")
     refused = any(isinstance(each, ConnectionRefusedError | ConnectionResetError) for each in (error, error.__cause__))
     kind = Crowded if refused or isinstance(error, aiosmtplib.SMTPServerDisconnected) else Unavailable
     return kind(f"{config.name} cannot be reached: {visible(hidden(str(error.__cause__ or error)))}")
 
 
 async def _full_name() -> str:
-    """This host's full name (RFC 5321, 4.1.1.1), empty where it has none that others could know; looked up once."""
+    """Return this host's full name (RFC 5321, 4.1.1.1), or nothing if others could not know it; looked up once."""
     global _looked_up
     if _looked_up is None:
         name = socket.gethostname()
@@ -163,6 +173,6 @@ async def _full_name() -> str:
 
 
 def _literal(address: tuple[str, int]) -> str:
-    """An address literal (RFC 5321, 4.1.3)."""
+    """Return an address literal (RFC 5321, 4.1.3)."""
     ip = address[0].partition("%")[0]
     return f"[IPv6:{ip}]" if ":" in ip else f"[{ip}]"

@@ -14,7 +14,7 @@ class SmtpProvider(LoopProvider):
     """Hands letters over to one SMTP service."""
 
     def __init__(self, config: SmtpConfig, tls: ssl.SSLContext | None = None, slots: Slots | None = None) -> None:
-        """`tls` instead of the default context, which trusts what the system trusts and checks the host's name."""
+        """Use `tls` instead of the default context, which trusts what the system trusts and checks the host's name."""
         if tls is None and config.security != Security.NONE:
             tls = ssl.create_default_context()
 

@@ -12,7 +12,7 @@ class Reply(NamedTuple):
     """One reply; the lines of a long one are joined by ` / `."""
 
     code: int
-    words: str
+    text: str
 
     @property
     def positive(self) -> bool:
@@ -34,11 +34,11 @@ class ReplyReader:
 
     @property
     def pending(self) -> bool:
-        """Is part of a reply there?"""
+        """Whether part of a reply is there."""
         return bool(self._rest or self._lines)
 
     def feed(self, data: bytes) -> list[Reply]:
-        """The replies completed by this data. Raises BadReply; the reader is useless after."""
+        """Return the replies completed by this data. Raises BadReply; the reader cannot be used after that."""
         lines = (self._rest + data).split(b"\n")
         self._rest = lines.pop()
         replies = [reply for line in lines if (reply := self._line(line)) is not None]

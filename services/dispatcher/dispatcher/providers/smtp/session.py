@@ -1,7 +1,7 @@
 """One connection that hands letters over, one after another: MAIL, RCPT, DATA, content (RFC 5321, 3.3).
 
 Where PIPELINING is offered the three commands go in one write (RFC 2920, 3.1). What a broken connection means for the
-letter depends on one thing: was any of its content written? Before that it was certainly not taken.
+letter depends on whether any of its content was written: before that it was certainly not accepted.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ NO_UTF8 = "The mail service does not take addresses with letters outside ASCII (
 
 MOST_REFUSALS = 4
 """Letters refused in a row after which a session is left: servers count what they refuse (RCPT, and DATA after it), and
-answer more and more slowly, or hang up. The next session counts again."""
+answer more and more slowly, or hang up. In the next session they count from zero."""
 
 KEPT_AFTER = 1.0
 """Seconds unused after which even a new connection may have been closed at the other end without our knowing."""
@@ -64,7 +64,7 @@ class Session(asyncio.Protocol):
         return bool(self._awaited)
 
     def begin(self, work: HandOver) -> None:
-        """See `Connection.begin`."""
+        """Hand the letter over as `Connection.begin` says."""
         if self.gone:
             self._pool.again(work, "the connection broke before the letter")
             return
@@ -72,8 +72,8 @@ class Session(asyncio.Protocol):
         now = time.monotonic()
         work.began = work.began or now
         if offers.size_limit is not None and len(letter.content) > offers.size_limit:
-            words = f"not sent: the letter has {len(letter.content)} bytes, the service takes {offers.size_limit}"
-            self._not_sent(work, TOO_LARGE, words)
+            answer = f"not sent: the letter has {len(letter.content)} bytes, the service takes {offers.size_limit}"
+            self._not_sent(work, TOO_LARGE, answer)
             return
         if letter.needs_utf8 and not offers.utf8:
             self._not_sent(work, NOT_IN_ASCII, NO_UTF8)
@@ -88,13 +88,13 @@ class Session(asyncio.Protocol):
         else:
             self._write(mail_command(letter, offers), self._mail)
 
-    def _not_sent(self, work: HandOver, code: int, words: str) -> None:
-        """The service has said beforehand that it does not take such letters."""
-        self._pool.answered(work.lane, work.receipt(Outcome.PERMANENT, code, words, about=About.LETTER))
+    def _not_sent(self, work: HandOver, code: int, answer: str) -> None:
+        """Refuse a letter for the service, which has said beforehand that it does not take such letters."""
+        self._pool.answered(work.lane, work.receipt(Outcome.PERMANENT, code, answer, about=About.LETTER))
         self._pool.ready(self)
 
     def quit(self, timeout: float) -> None:
-        """Part politely (RFC 5321, 4.1.1.10); `lost` follows within that many seconds."""
+        """Disconnect politely (RFC 5321, 4.1.1.10); `lost` follows within that many seconds."""
         self._timeout = timeout
         self._letter_ends = time.monotonic() + timeout
         if self._timer is not None:
@@ -103,7 +103,7 @@ class Session(asyncio.Protocol):
         self._write(QUIT, ("QUIT", lambda _: self.end("parted")))
 
     def end(self, why: str, *, otherwise: Outcome = Outcome.TEMPORARY, closed_by_service: bool = False) -> None:
-        """See `Connection.end`. A letter that the service has not heard of gets another try."""
+        """Drop the connection as `Connection.end` says. A letter that the service has not heard of gets another try."""
         if self.gone:
             return
         self.gone = True
@@ -121,7 +121,7 @@ class Session(asyncio.Protocol):
             outcome = Outcome.UNKNOWN if self._content_begun else otherwise
             self._pool.answered(work.lane, work.receipt(outcome, None, why))
 
-    # What the transport tells
+    # Events of the transport
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -133,7 +133,7 @@ class Session(asyncio.Protocol):
             if self.gone:
                 return
             if not self._awaited:
-                self.end(f"the service spoke unasked: {reply.code} {reply.words}")
+                self.end(f"the service spoke unasked: {reply.code} {reply.text}")
                 return
             self._step_ends = min(time.monotonic() + self._timeout, self._letter_ends)
             self._awaited.popleft()[1](reply)
@@ -157,7 +157,7 @@ class Session(asyncio.Protocol):
 
     def _data_answered(self, reply: Reply) -> None:
         if reply.positive:
-            self.end(f"DATA was answered with {reply.code} {reply.words}")
+            self.end(f"DATA was answered with {reply.code} {reply.text}")
         elif reply.code >= 400:
             if self._work is not None:
                 self._refuse(reply, "DATA")
@@ -173,7 +173,7 @@ class Session(asyncio.Protocol):
 
     def _content_answered(self, reply: Reply) -> None:
         if 300 <= reply.code < 400:
-            self.end(f"the content was answered with {reply.code} {reply.words}")
+            self.end(f"the content was answered with {reply.code} {reply.text}")
             return
         if reply.positive:
             self._settle(Outcome.ACCEPTED, reply)
@@ -182,12 +182,12 @@ class Session(asyncio.Protocol):
         self._be_ready()
 
     def _passed(self, reply: Reply, step: str) -> bool:
-        """Is the next command to be written? Settles the letter where the answer is no."""
+        """Say whether the next command is to be written; settle the letter if the answer was no."""
         self._heard = True
         if reply.positive:
             return not self._offers.pipelining
         if reply.code < 400:
-            self.end(f"{step} was answered with {reply.code} {reply.words}")
+            self.end(f"{step} was answered with {reply.code} {reply.text}")
             return False
         self._refuse(reply, step)
         if not self._awaited:
@@ -195,20 +195,20 @@ class Session(asyncio.Protocol):
         return False
 
     def _refuse(self, reply: Reply, step: str) -> None:
-        """The letter's end by a 4yz or 5yz reply, except those that want another login of us."""
+        """End the letter by a 4yz or 5yz reply, unless that wants another login of us."""
         assert self._work is not None
         lane = self._work.lane
         if reply.code in LOGIN_NEEDED:
-            words = visible(f"the service wants another login: {reply.code} {reply.words}")
-            self._pool.refused(lane, LoginRefused(words))
+            message = visible(f"the service wants another login: {reply.code} {reply.text}")
+            self._pool.refused(lane, LoginRefused(message))
             self._settle(Outcome.RETURNED, reply)
             self.end("the service wants another login")
             return
-        about = refusals.about(step, reply.code, reply.words, self._letter)
+        about = refusals.about(step, reply.code, reply.text, self._letter)
         self._settle(Outcome.PERMANENT if reply.code >= 500 else Outcome.TEMPORARY, reply, about)
         if reply.code == CLOSING:
             self.end("the service is closing the connection")
-        elif reply.code < 500 and refusals.enhanced_code(reply.words, "4") == refusals.RECONNECT:
+        elif reply.code < 500 and refusals.enhanced_code(reply.text, "4") == refusals.RECONNECT:
             self._leaves = True
 
     def _settle(self, outcome: Outcome, reply: Reply, about: About = About.UNCLEAR) -> None:
@@ -216,7 +216,7 @@ class Session(asyncio.Protocol):
         assert work is not None
         self._refusals = 0 if outcome is Outcome.ACCEPTED else self._refusals + 1
         self._leaves = self._leaves or self._refusals >= MOST_REFUSALS
-        self._pool.answered(work.lane, work.receipt(outcome, reply.code, reply.words, about=about))
+        self._pool.answered(work.lane, work.receipt(outcome, reply.code, reply.text, about=about))
 
     def _reset(self) -> None:
         """Make sure that nothing of the refused letter is left (RFC 5321, 4.1.1.5)."""
@@ -248,7 +248,7 @@ class Session(asyncio.Protocol):
             self._timer = self._loop.call_later(self._timeout, self._check_time)
 
     def _check_time(self) -> None:
-        """One timer a session, not one a letter: it looks at the deadline, and again when that has moved on."""
+        """Look at the deadline, and again when it has moved on: one timer a session, not one a letter."""
         self._timer = None
         if not self._awaited:
             return

@@ -30,7 +30,7 @@ class Offers:
 
     @classmethod
     def from_extensions(cls, extensions: dict[str, str]) -> "Offers":
-        """From the lower-case keywords of EHLO and their parameters."""
+        """Read the lower-case keywords of EHLO and their parameters."""
         limit = extensions.get("size", "").strip()
         return cls(
             pipelining="pipelining" in extensions,
@@ -42,8 +42,10 @@ class Offers:
 
 
 def mail_command(letter: Letter, offers: Offers) -> bytes:
-    """MAIL with SIZE and BODY where they are offered, and SMTPUTF8 where the letter needs it. 8-bit content that nobody
-    offered to take goes as it is."""
+    """Return MAIL, with SIZE (RFC 1870) and BODY (RFC 6152) if they are offered, and SMTPUTF8 (RFC 6531) if needed.
+
+    8-bit content that the service did not offer to take goes as it is.
+    """
     size = f" SIZE={len(letter.content)}" if offers.size else ""
     body = " BODY=8BITMIME" if offers.eight_bit and not letter.content.isascii() else ""
     utf8 = " SMTPUTF8" if letter.needs_utf8 else ""
@@ -51,11 +53,12 @@ def mail_command(letter: Letter, offers: Offers) -> bytes:
 
 
 def rcpt_command(letter: Letter) -> bytes:
+    """Return RCPT for the letter's recipient."""
     return f"RCPT TO:<{in_ascii(letter.recipient)}>\r\n".encode()
 
 
 def framed(content: bytes) -> bytes:
-    """The content with its dots stuffed and the dot that ends it (RFC 5321, 4.5.2).
+    """Return the content with its dots stuffed and the dot that ends it (RFC 5321, 4.5.2).
 
     Line ends that are not CRLF are made so: some services take a bare one before a dot for the end of the letter and
     read what follows as commands ("SMTP smuggling").
