@@ -11,7 +11,7 @@ from vestnik.mailings.models import Mailing
 
 
 def tell(chosen: Iterable[Mailing] | None, *, now: bool, write: Callable[[str], object]) -> None:
-    """Tell, line by line, the letters that sending would hand over: of what is due, or (`now`) of the chosen ones."""
+    """Tell, line by line, the letters that sending would hand over: of what is due, or (`now`) of chosen mailings."""
     due = set(ticking.due_mailings())
     if chosen is None:
         open_too = Run.objects.filter(state=RunState.OPEN).values_list("mailing", flat=True)

@@ -1,4 +1,4 @@
-"""Sending in the foreground: what `send_mailings` does, with workers beside it or without."""
+"""Sending in the foreground: what `send_mailings` does, whether workers run beside it or not."""
 
 import logging
 import threading
@@ -24,14 +24,14 @@ from vestnik.mailings.models import Mailing
 logger = logging.getLogger(__name__)
 
 LONGEST_WAIT = 2.0
-"""Seconds after which is looked again, whatever was said: others may have found the service back."""
+"""Seconds after which to ask again in any case: others may have found the service back."""
 
 LOOK_AGAIN_SECONDS = 0.25
-"""How often letters in the hands of workers, which settle them in their own time, are asked after."""
+"""How often to ask for letters that workers have in hand, which settle them in their own time."""
 
 
 Show = Callable[[dict[str, int], bool], None]
-"""Is told the totals of `runs.totals`, and whether that was the last time."""
+"""Called with the totals of `runs.totals`, and whether that was the last time."""
 
 
 class ServiceDown(Exception):
@@ -39,12 +39,12 @@ class ServiceDown(Exception):
 
 
 def due(mailing_ids: Sequence[int] | None) -> list[int]:
-    """The mailings with something to launch now (of these)."""
+    """Return the mailings with an occurrence or a run to launch now (of these)."""
     return [pk for pk in ticking.due_mailings() if mailing_ids is None or pk in mailing_ids]
 
 
 def open_runs(mailing_ids: Sequence[int] | None) -> list[int]:
-    """The runs that are under way and not held (of these mailings)."""
+    """Return the runs that are under way and not held (of these mailings)."""
     under_way = Run.objects.filter(state=RunState.OPEN).exclude(mailing__in=Mailing.objects.held())
     if mailing_ids is not None:
         under_way = under_way.filter(mailing__in=mailing_ids)
@@ -52,7 +52,7 @@ def open_runs(mailing_ids: Sequence[int] | None) -> list[int]:
 
 
 def launch(mailing_ids: Sequence[int] | None) -> list[Run]:
-    """Take over what dead workers left, and launch what is due (of these mailings); the runs that were launched."""
+    """Take over what dead workers had in hand, and launch what is due (of these mailings); return the launched runs."""
     ticking.rescue()
     ticking.close()
     return [run for mailing_id in due(mailing_ids) for run in launching.launch(mailing_id)]
@@ -73,9 +73,9 @@ def send(engine: Engine, run_ids: Sequence[int]) -> None:
                 break
             failures = 0
             if breaker.refuses:  # and what it refused is not due yet
-                trouble = _words("letter after letter is refused")
+                trouble = _outage_or("letter after letter is refused")
         except CircuitOpen as error:
-            wait, trouble = error.wait, _words(str(error.__cause__ or error))
+            wait, trouble = error.wait, _outage_or(str(error.__cause__ or error))
         except ConnectionLimitReached as error:
             wait, trouble = LOOK_AGAIN_SECONDS, str(error)
         except (ProviderError, Error) as error:
@@ -90,14 +90,14 @@ def send(engine: Engine, run_ids: Sequence[int]) -> None:
     ticking.close()
 
 
-def _words(otherwise: str) -> str:
-    """What is the matter with the service, by what all processes know."""
+def _outage_or(otherwise: str) -> str:
+    """Return what is the matter with the service, as far as all processes know; else `otherwise`."""
     outage = outages.current()
     return outage.message if outage else otherwise
 
 
 def _send_slices(engine: Engine, run_ids: Sequence[int]) -> float | None:
-    """One slice for each owner with letters due; how long to wait then, None when there is nothing to wait for."""
+    """Send one slice for each owner with letters due; return how long to wait then, None if there is nothing left."""
     waits = []
     for owner_id in statements.owners_with_letters_due(run_ids):
         until = time.monotonic() + settings.SLICE_SECONDS
@@ -111,13 +111,13 @@ def _send_slices(engine: Engine, run_ids: Sequence[int]) -> float | None:
 
 
 def _put_off(run_ids: Sequence[int]) -> bool:
-    """Whether letters wait that were not tried yet: the limits of their domains put them off."""
+    """Say whether letters wait that were not tried yet, as the limits of their domains put them off."""
     going = Run.objects.filter(pk__in=run_ids).exclude(mailing__in=Mailing.objects.held())
     return Delivery.objects.filter(run__in=going, state=DeliveryState.QUEUED, attempts=0).exists()
 
 
 class Watch:
-    """Tells `show` the totals of some runs, twice a second and once at the end, from a thread of its own."""
+    """Calls `show` with the totals of some runs, twice a second and once at the end, from a thread of its own."""
 
     def __init__(self, run_ids: Sequence[int], show: Show) -> None:
         self._run_ids, self._show = run_ids, show

@@ -2,6 +2,7 @@
 
 import logging
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from django.db import connection, transaction
 
@@ -15,7 +16,7 @@ from vestnik.mailings.models import Mailing
 logger = logging.getLogger(__name__)
 
 ANALYZE_FROM = 10_000
-"""Letters from which the planner is told of them at once, and not when autovacuum comes around."""
+"""Letters from which on the table is analysed at once, and not when autovacuum comes around."""
 
 # Client by client, in the order of their ids (docs/decisions/0028): a launch takes what its own audience takes, however
 # many clients there are beside it, and whatever is known of clients that were imported a moment ago.
@@ -29,7 +30,7 @@ WRITE = """
 
 
 def launch_and_wake(mailing_id: int) -> None:
-    """Launch what of the mailing is due, and wake its lanes. A hint that came early is given again for the rest."""
+    """Launch what is due of the mailing, and wake its lanes. A hint that came early is repeated for the rest."""
     launched = launch(mailing_id)
     for run in launched:
         if run.state == RunState.OPEN:
@@ -42,7 +43,7 @@ def launch_and_wake(mailing_id: int) -> None:
 
 
 def launch(mailing_id: int) -> list[Run]:
-    """Launch what of the mailing is due now: its occurrence, a "send now" that was asked for. The runs it filled.
+    """Launch what is due of the mailing: its occurrence, a run that was asked for by hand. Return the runs it filled.
 
     Idempotent. Occurrences whose window has closed are recorded as missed, or as skipped if the mailing was held.
     """
@@ -64,7 +65,7 @@ def launch(mailing_id: int) -> list[Run]:
 
 
 def _make_room(mailing_id: int) -> None:
-    """An open run whose time is up is over before the next begins, if nothing of it is in hand."""
+    """Close an open run whose time is up before the next begins, if nothing of it is in hand."""
     for run in Run.objects.filter(mailing=mailing_id, state=RunState.OPEN, window_end__lte=clock.now()):
         closing.close(run.pk)
 
@@ -99,13 +100,14 @@ def _launch_occurrence(mailing: Mailing) -> Run | None:
 
 
 def _wait(mailing: Mailing, planned: datetime, occurrence: datetime) -> None:
-    """This occurrence waits inside its window, unless an edit planned otherwise meanwhile."""
+    """Let this occurrence wait inside its window, unless an edit planned otherwise meanwhile."""
     Mailing.objects.filter(pk=mailing.pk, next_at=planned).update(next_at=occurrence)
 
 
 def _move_on(mailing: Mailing, now: datetime, run: Run | None) -> None:
-    """Plan the occurrence after `now`, by the mailing's schedule as it is by now: it may have been edited while the
-    letters were written, by somebody who could not see the new run.
+    """Plan the occurrence after `now`, by the mailing's schedule as it is by now.
+
+    It may have been edited while the letters were written, by somebody who could not see the new run.
     """
     current = Mailing.objects.select_for_update(no_key=True).get(pk=mailing.pk)
     current.next_at = calendar.next_occurrence(current.schedule, now)
@@ -133,8 +135,15 @@ def _fill(mailing: Mailing, run: Run) -> Run | None:
     return run
 
 
-def due_soon(within: timedelta) -> list[tuple[int, timedelta]]:
-    """The mailings that fall due later than now and `within` that time, with how long they still wait."""
+class DueSoon(NamedTuple):
+    """A mailing that will fall due."""
+
+    mailing_id: int
+    wait: timedelta
+
+
+def due_soon(within: timedelta) -> list[DueSoon]:
+    """Return the mailings that fall due later than now and `within` that time."""
     now = clock.now()
     soon = Mailing.objects.due(now + within).filter(next_at__gt=now).values_list("pk", "next_at")
-    return [(pk, next_at - now) for pk, next_at in soon if next_at]
+    return [DueSoon(pk, next_at - now) for pk, next_at in soon if next_at]

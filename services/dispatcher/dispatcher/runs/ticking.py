@@ -25,7 +25,7 @@ from vestnik.mailings.models import Mailing
 logger = logging.getLogger(__name__)
 
 HINTED_WITHIN = timedelta(seconds=10)
-"""An import that is older and not over has lost its hint or its worker, or waits; one hint more does no harm."""
+"""Age from which on an import that is not over may have lost its hint or its worker; one hint more does no harm."""
 
 
 def tick() -> None:
@@ -39,7 +39,7 @@ def tick() -> None:
 
 
 def do_what_is_due() -> None:
-    """Do what is due: recover, close, launch, hint at what is due soon, wake lanes. One at a time, in any process."""
+    """Rescue, close, launch, hint at what is due soon, wake lanes. One at a time, in any process."""
     with transaction.atomic():
         if not locks.take(locks.TICK):
             return
@@ -69,7 +69,7 @@ def do_what_is_due() -> None:
 
 
 def due_mailings() -> list[int]:
-    """Mailings with an occurrence that is due, or a run that was asked for and has no letters yet."""
+    """Return mailings with an occurrence that is due, or a run that was asked for and has no letters yet."""
     asked = Run.objects.filter(state=RunState.OPEN, filled_at=None, mailing__isnull=False)
     return [*Mailing.objects.due().values_list("pk", flat=True), *asked.values_list("mailing_id", flat=True)]
 
@@ -96,7 +96,7 @@ def close() -> None:
 
 
 def imports() -> None:
-    """Hint at imports that are overdue, and prune what is kept of old ones."""
+    """Hint at imports that are overdue, and delete the files of old ones."""
     for import_id in import_jobs.to_do(older_than=HINTED_WITHIN):
         jobs.IMPORT_CLIENTS.enqueue(import_id)
     import_jobs.prune_files()

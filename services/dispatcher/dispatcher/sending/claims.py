@@ -1,4 +1,4 @@
-"""What a lane has claimed of a run: small claims, from a moving lower bound, as the process's hand has room."""
+"""What a lane has claimed of a run: small claims, from a moving lower bound, as the process's window has room."""
 
 import logging
 import time
@@ -40,8 +40,10 @@ class Claims:
         return len(self._handed_over)
 
     def next(self) -> rows.Claimed | None:
-        """The next letter in hand; None if the hand has no room, a limit is reached (`held`) or nothing is due
-        (`exhausted`)."""
+        """Return the next letter in hand; None if the window has no room.
+
+        Or if a limit is reached (`held`), or nothing is due (`exhausted`).
+        """
         while self._waiting or self._claim():
             if self._waiting[0].client_exists:
                 return self._waiting[0]
@@ -49,24 +51,27 @@ class Claims:
         return None
 
     def hand_over(self) -> None:
-        """The letter that `next` gave is handed over now."""
+        """Note that the letter that `next` returned is handed over now."""
         claimed = self._waiting.popleft()
         self._handed_over[claimed.delivery_id] = claimed.attempts
         self._engine.pace.handed_over(self._owner_id, claimed.key)
 
     def put_off(self, seconds: float) -> None:
-        """The letter that `next` gave waits: its domain takes no more for so long."""
+        """Put the letter that `next` returned off by so many seconds: its domain takes no more for so long."""
         self._put_off.append((self._waiting.popleft().key, seconds))
         self._engine.pace.give_back(self._owner_id, 1)
 
     def answered(self, receipt: Receipt) -> None:
-        """A receipt came: have it written down."""
+        """Have a receipt written down."""
         self._settle(receipt, late=False)
         self._engine.pace.breaker.publish()
         self._engine.doubts.tell()
 
     def answered_late(self, receipt: Receipt) -> None:
-        """The same, after the lane has left; in a thread of the provider's, which must not be kept waiting."""
+        """Have a receipt written down that came after the lane had left.
+
+        Called in a thread of the provider's, which must not be kept waiting.
+        """
         self._settle(receipt, late=True)
 
     def _settle(self, receipt: Receipt, late: bool) -> None:
@@ -97,7 +102,7 @@ class Claims:
             self._engine.doubts.taken(receipt)
 
     def _doubt(self, receipt: Receipt, settlement: rows.Settlement) -> None:
-        """Given back for now; should the refusal stand, it is settled later, unless it was claimed again by then."""
+        """Give the letter back for now; should the refusal stand, it is settled later, unless it was claimed again."""
 
         def stands(outcome: Outcome) -> None:
             metrics.attempt(outcome, receipt.duration)
@@ -108,7 +113,7 @@ class Claims:
         self._engine.doubts.refused(receipt, stands)
 
     def unwritable(self, error: ValueError) -> None:
-        """The letter that `next` gave cannot be written: it fails, so that it does not stand in the others' way.
+        """Fail the letter that `next` returned, which cannot be written, so that it does not block the others.
 
         The log says so of the first; the journal of each.
         """

@@ -11,8 +11,9 @@ from vestnik.mailings.ledger.models import message_id
 
 
 def letter_writer(turn: NextRun, spellings: Mapping[str, str] | None = None) -> Callable[[Claimed], Letter]:
-    """Compile the run's frozen message, once; a function that writes each client's letter. `spellings` are how the
-    run's owner spells attributes (`vestnik.clients.attributes`).
+    """Compile the run's frozen message, once; return a function that writes each client's letter.
+
+    `spellings` are how the run's owner spells attributes (`vestnik.clients.attributes`).
     """
     message = rendering.CompiledMessage(
         rendering.Content(

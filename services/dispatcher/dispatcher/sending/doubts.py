@@ -1,17 +1,17 @@
-"""Refusals that may be of us: until it is known, their letters are neither dead nor charged (decision 0030).
+"""Refusals that may be about us: until that is known, their letters are neither dead nor charged (decision 0030).
 
-A service that refuses our sender, our host or our right to send says so to every letter, and most of them with the same
-codes as for a wrong address. What tells the one from the other is whether it takes letters meanwhile. So a doubtful
-refusal is kept in mind here, and its letter given back to the ledger, due a little later. Then
+A service that refuses our sender, our host or our right to send says so to every letter, and most services use the same
+codes as for a wrong address. The difference is whether it accepts letters meanwhile. So a doubtful refusal is
+remembered here, and its letter given back to the ledger, due a little later. Then
 
-- a letter that was begun after the refusal is taken, by any process: the refusal was about its letter, and is settled;
-- or letters to many recipients are refused, and none is taken: the breaker opens, and nobody pays;
-- or no more letters come, and there were only few: the refusals stand, or, if there were a few more and others were
-  taken just before, those stand that were refused in doubt before.
+- a letter that was begun after the refusal is accepted, in any process: the refusal was about its letter, and settled;
+- or letters to many recipients are refused, and none is accepted: the breaker opens, and no letter is charged;
+- or no more letters come, and there were only few: the refusals stand; if there were a few more, and others were
+  accepted just before, those stand that were refused in doubt before.
 
-A letter that was refused before sending halted, and is again after others have been taken, was refused for itself, too.
+A letter that was refused before sending halted, and again after others were accepted, was refused for itself, too.
 
-What is kept in mind here is a hint as all that processes know: were it lost, the letters would be tried again.
+What is remembered here is a hint, like all that processes know: were it lost, the letters would be tried again.
 """
 
 import logging
@@ -29,24 +29,24 @@ from vestnik import addresses
 logger = logging.getLogger(__name__)
 
 MANY = 20
-"""Recipients refused (or domains: refusals.party), and nothing taken since: nothing more is handed over before it is
-known why."""
+"""Recipients refused (or domains: refusals.party) with nothing accepted since, from which on nothing is handed over
+before it is known why."""
 FEW = 5
-"""Fewer than these are not many where no more letters come."""
+"""Recipients from which on there are many, if no more letters come."""
 OTHERS_SPEAK = 2.0
-"""Seconds within which each process says what it has seen taken: a heartbeat, and time to be late."""
+"""Seconds within which each process publishes what was accepted: a heartbeat, and time to be late."""
 QUIET = 3.0
-"""Seconds without a further refusal before it is asked if more letters come; no fewer than OTHERS_SPEAK."""
+"""Seconds without a further refusal before asking if more letters come; no fewer than OTHERS_SPEAK."""
 LEAST_WAIT = 5.0
 """Seconds after which a letter that was refused in doubt is due again, at the earliest: by then it is decided."""
 JUST_BEFORE = 300.0
-"""Seconds from the last letter that was taken to the first refusal, within which the service does take our letters."""
+"""Seconds from the last accepted letter to the first refusal, within which the service still accepts our letters."""
 COUNTED = 6 * 3600.0
-"""Seconds for which a recipient that was refused counts, though nothing is taken."""
+"""Seconds for which a refused recipient counts, though nothing is accepted."""
 REMEMBERED = 10_000
-"""Letters and recipients of which it is known that they were refused; of more it is forgotten."""
+"""Refused letters and recipients that are remembered."""
 KINDS = 100
-"""Kinds of refusals of which it is known that operators were told; of more it is forgotten."""
+"""Kinds of refusals that are remembered as told to operators."""
 
 
 class _Refusal(NamedTuple):
@@ -56,7 +56,7 @@ class _Refusal(NamedTuple):
 
 
 class Doubts:
-    """One process's doubtful refusals since the service took a letter. Safe from any thread."""
+    """One process's doubtful refusals since the service accepted a letter. Safe from any thread."""
 
     def __init__(
         self,
@@ -65,9 +65,9 @@ class Doubts:
         nothing_comes: Callable[[], bool] = lambda: True,
         few: int = FEW,
     ) -> None:
-        """`part` gives up all connections: who mends a service leaves sessions that are open as they are, often.
+        """Use `part` to close all connections: a service that was repaired often leaves open sessions as they are.
 
-        `nothing_comes`: whether no letter is in hand or due. It may ask the database; `decide` asks it.
+        `nothing_comes` says whether no letter is in hand or due. It may ask the database; `decide` calls it.
         """
         self._breaker = breaker
         self._part = part
@@ -77,7 +77,7 @@ class Doubts:
         self._refusals: dict[int, _Refusal] = {}  # delivery → its last refusal
         self._recipients: dict[str, float] = {}  # refused since a letter was taken → when last
         self._refused_since = math.inf
-        """When the first of them was."""
+        """When the first of them was refused."""
         self._halted: dict[int, float] = {}  # delivery → when it was refused before sending halted
         self._once: dict[int, float] = {}  # delivery → when it was refused where no more letters came
         self._news: list[Receipt] = []  # of what operators may have to be told
@@ -87,14 +87,16 @@ class Doubts:
         self._lock = threading.Lock()
 
     def taken(self, receipt: Receipt) -> None:
-        """A letter was taken: what was refused before it was begun was refused for itself. Waits for nobody."""
+        """Note that a letter was accepted: what was refused before it was begun was refused for itself. Never waits."""
         self._taken_at = max(self._taken_at, receipt.began)
         if self._refusals or self._recipients:
             self._taken(receipt.began)
 
     def refused(self, receipt: Receipt, stands: Callable[[Outcome], None]) -> None:
-        """A doubtful refusal: `stands` is called if it turns out to be of its letter, with what it then comes to.
-        Waits for nobody."""
+        """Note a doubtful refusal. Waits for nobody.
+
+        `stands` is called if it turns out to be about its letter, with the outcome that it then has.
+        """
         refusal = _Refusal(receipt, stands, receipt.began + receipt.duration)
         with self._lock:
             before = self._halted.pop(receipt.letter.delivery_id, math.inf)
@@ -107,7 +109,7 @@ class Doubts:
             self._remember(refusal)
 
     def decide(self) -> None:
-        """Once a second, when the breaker knows what others have seen. Never raises."""
+        """Decide what can be decided; call it once a second, when the breaker knows what others saw. Never raises."""
         self.tell()
         if self._breaker.refuses and not self._parted:
             self._part()
@@ -141,16 +143,18 @@ class Doubts:
         self._breaker.deciding = False
 
     def tell(self) -> None:
-        """Tell operators what is new of refusals of us. Waits for Redis where there is something new: not for a thread
-        that hands letters over. Never raises."""
+        """Tell operators of new refusals of us. Never raises.
+
+        Waits for Redis where there is one: not for a thread that hands letters over.
+        """
         if not self._news:
             return
         with self._lock:
             news, self._news = self._news, []
         for receipt in news:
             if self._breaker.is_news(receipt.answer):
-                words = addresses.masked(receipt.answer, receipt.letter.recipient)
-                logger.error("some letters are refused for what the service thinks of us: %s %s", receipt.code, words)
+                said = addresses.masked(receipt.answer, receipt.letter.recipient)
+                logger.error("some letters are refused for what the service thinks of us: %s %s", receipt.code, said)
 
     def _halt(self, decided: list[_Refusal], last: Receipt) -> None:
         self._note(self._halted, decided)
@@ -177,7 +181,7 @@ class Doubts:
         self._stand(decided)
 
     def _forget(self, until: float) -> list[_Refusal]:
-        """Take out what was refused until then."""
+        """Take out what was refused until then, and return it."""
         decided = [refusal for refusal in self._refusals.values() if refusal.ended <= until]
         for refusal in decided:
             del self._refusals[refusal.receipt.letter.delivery_id]
@@ -186,7 +190,7 @@ class Doubts:
         return decided
 
     def _forget_recipients(self, until: float, though_none_was_taken: bool = False) -> None:
-        """Count no more who was refused until then."""
+        """Stop counting recipients that were refused until then."""
         with self._lock:
             if self._refused_since <= until:
                 self._recipients = {each: ended for each, ended in self._recipients.items() if ended > until}
@@ -204,7 +208,9 @@ class Doubts:
                 del where[next(iter(where))]
 
     def _stand(self, decided: list[_Refusal]) -> None:
-        """Settle them. One that is certainly of us, though others are taken, is no letter's end but by its last try."""
+        """Settle them. One that is certainly about us, though others are accepted, ends no letter before its last
+        try.
+        """
         for receipt, stands, _ in decided:
             outcome = receipt.outcome if receipt.about is About.UNCLEAR else Outcome.TEMPORARY
             if outcome is not receipt.outcome:

@@ -1,4 +1,4 @@
-"""What a process needs to send: a provider, a lease, a gate, a hand and a settler, started and stopped together."""
+"""What a process needs to send: a provider, a lease, a gate, a window and a settler, started and stopped together."""
 
 import logging
 import threading
@@ -26,7 +26,7 @@ STOP_SECONDS = 10.0
 
 
 class Engine:
-    """One per sending process, shared by its lanes."""
+    """The parts of one sending process, shared by its lanes."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class Engine:
         on_beat: Callable[[], None] = lambda: None,
         after_late: Callable[[Collection[int]], None] | None = None,
     ) -> None:
-        """`after_late`: what is done for runs of which receipts came when their lanes had left, beside finishing."""
+        """Make the parts. `after_late` is called with runs whose last receipts came after their lanes had left."""
         self.slots = connection_slots.for_service()
         self.provider = provider or registry.provider_from(
             settings.MAIL_SERVICE_URL, slots=self.slots, ehlo_name=settings.EHLO_NAME
@@ -82,7 +82,7 @@ class Engine:
         self.doubts.decide()
 
     def _nothing_comes(self) -> bool:
-        """Whether no letter is in hand or due: asked where refusals are in doubt, and no further ones come."""
+        """Say whether no letter is in hand or due: asked where refusals are in doubt, and no further ones come."""
         try:
             return self.in_flight.empty and not gate.something_comes()
         except Error as error:
@@ -101,7 +101,7 @@ _lock = threading.Lock()
 
 
 def get(on_beat: Callable[[], None], after_late: Callable[[Collection[int]], None]) -> Engine:
-    """This process's engine, started when its first lane asks (and so after the fork)."""
+    """Return this process's engine, started when its first lane asks (and so after the fork)."""
     global _engine
     with _lock:
         if _engine is None:

@@ -28,7 +28,7 @@ SOMETHING_COMES = f"""
 
 
 def something_comes() -> bool:
-    """Whether a letter of any run is in hand, or due and may be sent. Raises django.db.Error."""
+    """Say whether a letter of any run is in hand, or due and may be sent. Raises django.db.Error."""
     with connection.cursor() as cursor:
         cursor.execute(SOMETHING_COMES)
         return bool(cursor.fetchone()[0])
@@ -37,8 +37,8 @@ def something_comes() -> bool:
 class Gate:
     """Which runs may hand letters over: by PostgreSQL's word of at most two seconds ago.
 
-    `worker_is_fresh` says whether this process's own heartbeat is, `service_is_there` whether its pace allows for any;
-    without them nothing passes.
+    `worker_is_fresh` says whether this process's own heartbeat is, `service_is_there` whether its pace allows any
+    letter; without them nothing passes.
     """
 
     def __init__(self, worker_is_fresh: Callable[[], bool], service_is_there: Callable[[], bool]) -> None:
@@ -51,7 +51,7 @@ class Gate:
 
     @contextmanager
     def admitting(self, run_id: int, asked: float, window_seconds: float) -> Iterator[None]:
-        """Open for a run that the database, asked at `asked` (time.monotonic()), said may send; keep it fresh."""
+        """Let a run pass that the database, asked at `asked` (time.monotonic()), said may send, and keep that fresh."""
         with self._lock:
             self._watchers[run_id] = self._watchers.get(run_id, 0) + 1
             self._closes[run_id] = asked + min(window_seconds, settings.GATE_VALID_FOR.total_seconds())
@@ -64,7 +64,7 @@ class Gate:
                     del self._watchers[run_id], self._closes[run_id]
 
     def is_open(self, run_id: int) -> bool:
-        """Whether a letter of this run may be handed over this instant."""
+        """Say whether a letter of this run may be handed over this instant."""
         return (
             not self.shut
             and time.monotonic() < self._closes.get(run_id, 0.0)

@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 
 class InFlight:
-    """The letters this process has claimed: at most what its connections take, and once more."""
+    """The letters this process has claimed: at most what its connections take, and as many again."""
 
     DOUBT_SECONDS = 10.0
 
@@ -27,8 +27,9 @@ class InFlight:
         self._doubtful_until: float | None = None
 
     def claim(self, most: int, claim: Callable[[int], list[rows.Claimed]]) -> list[rows.Claimed] | None:
-        """Hold what `claim` finds for the room there is, at most `most` letters. None if there is hardly any room: a
-        quarter of the hand at least, so that claims do not become tiny.
+        """Hold what `claim` finds for the room there is, at most `most` letters, and return it.
+
+        Return None if there is hardly any room: less than a quarter of the window, so that claims do not become tiny.
         """
         with self._claiming:
             room = min(most, self.size - len(self._letters))
@@ -53,7 +54,7 @@ class InFlight:
         self.release(keys)
 
     def release(self, keys: Collection[rows.Key]) -> None:
-        """These letters are settled, or were given back."""
+        """Remove letters that are settled, or were given back."""
         with self._changed:
             self._letters.difference_update(keys)
             self._changed.notify_all()
@@ -74,9 +75,10 @@ class InFlight:
             self._changed.wait_for(lambda: not self._letters, timeout)
 
     def give_back_strays(self, worker_id: int) -> None:
-        """Give back what the ledger believes in this worker's hand and is not: the answer to a claim, or a give-back,
-        was lost. Looked for while one was, lately, and at least once after that; not beside a claim, which may take
-        long, and with it the heartbeat.
+        """Give back letters that this worker has in hand by the ledger, and not in fact: an answer was lost.
+
+        Searched for while an answer to a claim or a give-back was lost lately, and at least once after that; not beside
+        a claim, which may take long, and would delay the heartbeat.
         """
         until = self._doubtful_until
         if until is None or not self._claiming.acquire(blocking=False):

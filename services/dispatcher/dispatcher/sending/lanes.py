@@ -1,4 +1,4 @@
-"""Lanes: an owner's slots, each held by an expiring token in Redis, so that however many messages arrive, as many work.
+"""Lanes: an owner's slots, each held by an expiring token in Redis: only so many work, however many messages come.
 
 All of this is a hint: were Redis to lose it, the tick would wake every lane that should be awake.
 """
@@ -33,20 +33,20 @@ WAITING = timedelta(minutes=10)
 """How long a token lives while its lane's message waits in the queue: longer than turns take."""
 
 RUNNING = timedelta(seconds=10)
-"""How long it lives while a lane works, beyond its process's last heartbeat: dead workers leave their slots. And
-before its message is in the queue for sure: what never came there leaves its slot too.
+"""How long a token lives after its process's last heartbeat while its lane works: dead workers lose their slots. Also
+until its message is certainly in the queue: one that never gets there loses its slot, too.
 """
 
 SLOT_RETRIES = 5
-"""So often a message comes again while Redis does not say who holds its slot."""
+"""How often a message comes again while Redis does not say who holds its slot."""
 
 LONGEST_WAIT = 60.0
-"""Seconds after which a lane that waits for a limit looks again, whatever it was told: somebody may have raised it."""
+"""Seconds after which a lane that waits for a limit asks again in any case: somebody may have raised it."""
 
 NO_ROOM_SECONDS = 1.0
 """How long a lane stays away when other processes have all the connections."""
 
-# Mine if it is free, or mine already; then it lives on.
+# Take or keep a slot that is free, or held by this token already.
 HOLD = """
     local holder = redis.call('GET', KEYS[1])
     if holder and holder ~= ARGV[1] then return 0 end
@@ -54,7 +54,7 @@ HOLD = """
     return 1
 """
 FAULTS = (redis.RedisError, OSError, Retry, Error)
-"""Of Redis and of the database, where a hint is given."""
+"""Errors of Redis and of the database, where a hint is given."""
 
 RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
 EXTEND = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0"
@@ -62,7 +62,7 @@ FREE = "if redis.call('PTTL', KEYS[1]) > tonumber(ARGV[1]) then return redis.cal
 
 
 class SlotUnknown(Retry):
-    """Redis does not say who holds a slot: the job is to come again."""
+    """Redis does not say who holds a slot: the job has to come again."""
 
 
 def wake(owner_id: int) -> None:
@@ -77,16 +77,17 @@ def wake(owner_id: int) -> None:
 
 
 def free_waiting_slots() -> None:
-    """Free the slots of lanes that wait, for their messages may be lost: Redis refused something, or came back with
-    less than it had. Messages that are there all the same find their slots taken by others, and end. Lanes that work
-    keep theirs. Raises redis.RedisError.
+    """Free the slots of waiting lanes, whose messages may be lost. Raises redis.RedisError.
+
+    Redis refused something, or came back with less than it had. Messages that exist nevertheless find their slots taken
+    by others, and end. Lanes that work keep theirs.
     """
     for key in impatient_redis().scan_iter(match="vestnik:lane:*", count=1000):
         impatient_redis().eval(FREE, 1, key, _ms(RUNNING))
 
 
 def may_come_again(retries: int, error: BaseException) -> bool:
-    """Whether a slice that failed so may be tried again: one that had begun would be a second lane."""
+    """Say whether a slice that failed so may be tried again: one that had begun would be a second lane."""
     return isinstance(error, SlotUnknown) and retries < SLOT_RETRIES
 
 
@@ -120,8 +121,9 @@ def run_slice(owner_id: int, slot: int, token: str, failures: int = 0) -> None:
 
 
 def sleep_until_due(owner_id: int, wake_now: bool = True) -> None:
-    """Wake the owner's lanes when the next letter is due; at once, if one became due while a lane was ending. Not
-    `wake_now` while the breaker is open: a tick does, when it is time for a probe.
+    """Wake the owner's lanes when the next letter is due; at once, if one became due while a lane was ending.
+
+    Not `wake_now` while the breaker is open: a tick does, when it is time for a probe.
     """
     seconds = statements.next_due(owner_id)
     if seconds is None:
@@ -140,8 +142,9 @@ def sleep_until_due(owner_id: int, wake_now: bool = True) -> None:
 
 
 def _end(owner_id: int, slot: int, token: str, failures: int, left: SliceResult) -> None:
-    """The slice is over: come again when something may go, or give the slot back; with a later heartbeat, if Redis
-    does not let that be done now.
+    """End the slice: come again when letters may go, or give the slot back.
+
+    If Redis does not allow that now, a later heartbeat does it.
     """
     key = _slot(owner_id, slot)
     with _renewing:
@@ -158,7 +161,7 @@ def _end(owner_id: int, slot: int, token: str, failures: int, left: SliceResult)
 
 
 def _leave(owner_id: int, key: str, token: str) -> None:
-    """Give the slot back, and have lanes woken when there is something for them."""
+    """Give the slot back, and have lanes woken when there are letters for them."""
     impatient_redis().eval(RELEASE, 1, key, token)
     sleep_until_due(owner_id, wake_now=_engine().pace.breaker.passes)
 
@@ -177,8 +180,9 @@ def _hold(key: str, token: str, lives: timedelta) -> bool:
 
 
 def _queue_up(owner_id: int, slot: int, token: str, failures: int = 0, delay: timedelta | None = None) -> None:
-    """Enqueue the lane that holds this slot by this token. The token lives for as long as turns take only from when its
-    message is in the queue.
+    """Enqueue the lane that holds this slot by this token.
+
+    The token gets its long life only when its message is in the queue.
     """
     key = _slot(owner_id, slot)
     if jobs.send(owner_id, slot, token, failures, delay):
@@ -189,13 +193,13 @@ def _queue_up(owner_id: int, slot: int, token: str, failures: int = 0, delay: ti
 
 
 def _look_after(run_ids: Collection[int]) -> None:
-    """After receipts that came when the lanes had left: letters to be tried again are due some time."""
+    """Wake lanes for letters to be tried again, after receipts that came when the lanes had left."""
     for owner_id in Run.objects.filter(pk__in=run_ids).values_list("owner_id", flat=True).distinct():
         sleep_until_due(owner_id)
 
 
 def _renew() -> None:
-    """At every heartbeat: keep the slots of the lanes that work, and let those leave that could not."""
+    """Keep the slots of the lanes that work, and let those leave that could not; at every heartbeat."""
     try:
         for key, token in list(_running.items()):
             with _renewing:

@@ -1,4 +1,4 @@
-"""The life of a sending process: one row that it beats every second, and by which the others know it is alive."""
+"""The life of a sending process: a row with its heartbeat, written every second, by which others know that it lives."""
 
 import logging
 import os
@@ -26,7 +26,7 @@ class Lease:
     """This process's row in mailings_worker, kept alive by a thread that also calls `on_beat` every second."""
 
     def __init__(self, provider_name: str, on_beat: Callable[[], None], in_any_case: Callable[[], None]) -> None:
-        """`in_any_case`: called every second even while the database is away."""
+        """Prepare the row; `in_any_case` is called every second even while the database is away."""
         self._in_any_case = in_any_case
         self._provider_name = provider_name
         self._on_beat = on_beat
@@ -42,18 +42,18 @@ class Lease:
         self._thread.start()
 
     def stop(self) -> None:
-        """Beat no more. Everything that was in hand must be settled; what is not, is recovered as a dead worker's."""
+        """Stop beating. Everything in hand must be settled by then; the rest is rescued like a dead worker's."""
         self._stop.set()
         self._thread.join()
         with connection.cursor() as cursor:
             cursor.execute(END, [self.worker_id])
 
     def is_fresh(self) -> bool:
-        """Whether this process's last heartbeat is recent enough to hand letters over."""
+        """Say whether this process's last heartbeat is recent enough to hand letters over."""
         return time.monotonic() - self._beaten < settings.STALE_AFTER.total_seconds()
 
     def wait_until_fresh(self, timeout: float) -> bool:
-        """Whether the heartbeat is recent, if need be after waiting at most `timeout` seconds for one."""
+        """Wait at most `timeout` seconds for a recent heartbeat; return whether there is one."""
         with self._beat_once_more:
             return self._beat_once_more.wait_for(self.is_fresh, timeout)
 

@@ -22,7 +22,9 @@ class Settler:
     """Writes receipts into the ledger in a thread of its own. What it has not written yet counts as in hand."""
 
     def __init__(self, in_flight: InFlight, after_late: Callable[[Collection[int]], None]) -> None:
-        """`after_late` is called with runs of which late receipts have been written down."""
+        """Release what is written from `in_flight`, and call `after_late` with runs of late receipts that are
+        written.
+        """
         self._in_flight = in_flight
         self._after_late = after_late
         self._reporter = alerts.Reporter()

@@ -20,21 +20,21 @@ SHORT_WAIT = 0.2
 
 @dataclass(frozen=True, slots=True)
 class SliceResult:
-    """What a slice leaves to the owner's lanes."""
+    """What a slice leaves for the owner's lanes to do."""
 
     something_is_due: bool
     wait: float = 0.0
-    """Seconds until some of it may go."""
+    """Seconds until a letter may go."""
 
 
 AGAIN = SliceResult(something_is_due=True)
-"""The slice's time was over."""
+"""The slice's time was over before its letters were."""
 
 NOTHING_DUE = SliceResult(something_is_due=False)
 
 
 def send_slice(engine: Engine, owner_id: int, until: float, only: Sequence[int] | None = None) -> SliceResult:
-    """Work off the owner's runs (`only` these), in turns, until `until` (time.monotonic()); what is left.
+    """Work off the owner's runs (`only` these), in turns, until `until` (time.monotonic()); return what is left.
 
     Raises CircuitOpen while the breaker is open, and ProviderError if the service takes nothing and that has not opened
     it; no letter pays for that.
@@ -66,7 +66,7 @@ def send_slice(engine: Engine, owner_id: int, until: float, only: Sequence[int] 
 
 
 def _work_on(engine: Engine, owner_id: int, run: rows.NextRun, asked: float, until: float) -> claims.Claims:
-    """Send what can be claimed of a run that may send, by the database's word of `asked`; finish it if it is over."""
+    """Send what can be claimed of a run that the database, asked at `asked`, said may send; finish it if it is over."""
     with logs.context(run_id=run.run_id), engine.gate.admitting(run.run_id, asked, run.window_seconds):
         claim = _send_run(engine, owner_id, run, until)
         is_over = not engine.gate.is_open(run.run_id)  # its window closed: what was in hand may have been all
@@ -76,7 +76,7 @@ def _work_on(engine: Engine, owner_id: int, run: rows.NextRun, asked: float, unt
 
 
 def _send_run(engine: Engine, owner_id: int, run: rows.NextRun, until: float) -> claims.Claims:
-    """Hand over what can be claimed of the run until then; how far that came."""
+    """Hand over what can be claimed of the run until then; return how far that came."""
     claim = claims.Claims(engine, owner_id, run.run_id)
     letters = _letters(engine, run, claim, until, letter_writer(run, attributes.spellings(owner_id)))
     try:
@@ -95,7 +95,9 @@ def _letters(
     until: float,
     write: Callable[[rows.Claimed], Letter],
 ) -> Iterator[Letter | None]:
-    """The run's letters, each passed by the gate the instant it is pulled; None while a receipt must come first."""
+    """Yield the run's letters, each passed by the gate the instant it is pulled; None while a receipt must come
+    first.
+    """
     while time.monotonic() < until:
         if engine.pace.breaker.trying:
             yield None
