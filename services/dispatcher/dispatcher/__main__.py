@@ -1,5 +1,5 @@
 """`python -m dispatcher [health] control|bulk|scheduler`: the dispatcher's processes, each with the options it needs;
-or how that one does (health.py).
+or, with `health`, whether that part works (health.py).
 """
 
 import multiprocessing
@@ -21,7 +21,7 @@ SHUTDOWN = "15000"
 
 
 def main() -> None:
-    """Become the part that the command line names, or say how it does; exit with 2 for anything else."""
+    """Become the part that the command line names, or tell whether it works; exit with 2 for anything else."""
     match sys.argv[1:]:
         case ["health", ("control" | "bulk" | "scheduler") as part]:
             from dispatcher import health

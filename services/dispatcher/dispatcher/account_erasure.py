@@ -1,7 +1,7 @@
-"""Erasing what a deleted account owned: set-wise, in chunks that are committed one by one, to be begun again anywhere.
+"""Erasing what a deleted account owned: in chunks that are committed one by one, so that it can be resumed anywhere.
 
-What is erased is gone in the order in which it refers to one another; the user's own row goes last, so that the tick
-finds whoever is not erased yet.
+Rows are erased in the order in which they refer to one another; the user's own row goes last, so that the tick finds
+the accounts that are not erased yet.
 """
 
 import logging
@@ -25,12 +25,12 @@ CHUNK = 20_000
 """Rows that one statement deletes or empties: seconds of work, whatever the account's size."""
 
 MAILINGS_AT_ONCE = 100
-"""Mailings whose launches are kept out together: PostgreSQL's table of locks is not large."""
+"""Mailings locked against launches at once: PostgreSQL's table of locks is not large."""
 
 AGAIN = timedelta(seconds=10)
 """When to come back for an account of which letters are still in hand."""
 
-# A run whose content is still there is one whose letters may still say whom they went to: it is emptied last.
+# While a run still has its content, its letters may still have addresses: the run is emptied last.
 RUNS_TO_EMPTY = """
     SELECT id FROM mailings_run
     WHERE owner_id = %(owner)s AND (subject, html, text, sender_name, reply_to) <> ('', '', '', '', '')
@@ -66,7 +66,7 @@ def erase(user_id: int) -> None:
 
 
 def _erase(user_id: int) -> bool:
-    """Whether nothing is left."""
+    """Erase, and say whether nothing is left."""
     if not _end_runs(user_id):
         _come_back(user_id)
         return False
@@ -92,7 +92,7 @@ def _come_back(user_id: int) -> None:
 
 
 def _end_runs(user_id: int) -> bool:
-    """End the open runs; False if letters of theirs are still in hand."""
+    """End the open runs; return False if letters of theirs are still in hand."""
     under_way = Run.objects.filter(owner_id=user_id, state=RunState.OPEN)
     under_way.filter(cancelled_at=None).update(cancelled_at=Now())
     for run_id in list(under_way.values_list("pk", flat=True)):
@@ -113,7 +113,7 @@ def _delete_mailings(user_id: int) -> None:
 
 
 def _empty_ledger(user_id: int) -> None:
-    """Take out of the ledger what it says of people: whom letters went to, and what they said."""
+    """Remove from the ledger what it says of people: to whom letters went, and what they said."""
     with connection.cursor() as cursor:
         cursor.execute(RUNS_TO_EMPTY, {"owner": user_id})
         for (run_id,) in sorted(cursor.fetchall()):

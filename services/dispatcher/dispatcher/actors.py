@@ -22,9 +22,9 @@ MINUTE = timedelta(minutes=1).total_seconds() * 1000
 
 
 def bind(job: jobs.Job, function: Callable[..., Any], about: str = "", **options: Any) -> "dramatiq.Actor[..., Any]":
-    """Make `function` the actor of `job`. What it returns is for others who call it.
+    """Make `function` the actor of `job`, and return it. What `function` returns is for others who call it.
 
-    `about`: what its first argument is the id of, for the log.
+    `about` is the name under which the log shows its first argument, an id.
     """
     make: Callable[..., dramatiq.Actor[..., Any]] = dramatiq.actor(actor_name=job.name, queue_name=job.queue, **options)
 
@@ -37,16 +37,16 @@ def bind(job: jobs.Job, function: Callable[..., Any], about: str = "", **options
     return make(work)
 
 
-# Idempotent, all of them, and found again by the tick: a few quick retries, then the next tick.
+# All of them are idempotent, and their work is found again by the tick: a few quick retries, then the next tick.
 launch = bind(jobs.LAUNCH, launching.launch_and_wake, "mailing_id", max_retries=3, time_limit=60 * MINUTE)
 close = bind(jobs.CLOSE, closing.close_in_time, "run_id", max_retries=3, time_limit=60 * MINUTE)
 wake = bind(jobs.WAKE, lanes.wake, "owner_id", max_retries=1)
 tick = bind(jobs.TICK, ticking.tick, max_retries=0, time_limit=60 * MINUTE)
 
-# It ends by itself too: by the provider's time limits, and when nothing is due. What it leaves, the tick finds.
+# It also ends by itself: by the provider's time limits, and when nothing is due. The tick finds what is left.
 deliver_account_mail = bind(jobs.ACCOUNT_MAIL, account_mail.deliver, max_retries=0, time_limit=24 * 60 * MINUTE)
 
-# Stopped with the process, it is begun again by the tick. A retry of its own would only come sooner, time and again.
+# Stopped with the process, it is begun again by the tick. Retries of its own would only come sooner.
 import_clients = bind(
     jobs.IMPORT_CLIENTS,
     import_jobs.run_import,
@@ -67,7 +67,7 @@ erase = bind(
     throws=Shutdown,
 )
 
-# The tick asks again for what one of these did not come to.
+# The tick asks again for what one of these did not get done.
 refresh_pages = bind(jobs.REFRESH_PAGES, page_refresh.refresh, max_retries=0, time_limit=10 * MINUTE)
 count_figures = bind(jobs.COUNT_FIGURES, homepage_stats.count, max_retries=0, time_limit=60 * MINUTE)
 flush_views = bind(jobs.FLUSH_VIEWS, view_counter.flush, max_retries=0, time_limit=10 * MINUTE)

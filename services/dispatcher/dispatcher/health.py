@@ -1,6 +1,6 @@
-"""`python -m dispatcher health control|bulk|scheduler`: whether that part of this machine or container works.
+"""`python -m dispatcher health control|bulk|scheduler`: whether that part works on this machine or in this container.
 
-Workers are asked for by the heartbeats that Dramatiq keeps in the broker, the scheduler by what comes of it: the tick.
+Workers are found by the heartbeats that Dramatiq keeps in the broker, the scheduler by its effect: the tick.
 """
 
 import os
@@ -24,11 +24,11 @@ PATIENCE = 2.0  # with the queue, in seconds: on a busy machine it is no fault t
 
 
 class Unhealthy(Exception):
-    """It does not work, and why, in a sentence."""
+    """A part does not work; the text says why, in a sentence."""
 
 
 def main(part: str, processes: int) -> int:
-    """Says how the part does, which is to have so many worker processes; the exit code."""
+    """Print whether the part works, which should have so many worker processes; return the exit code."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dispatcher.settings")
     try:
         print(_scheduler() if part == "scheduler" else _workers(part, processes))
@@ -39,7 +39,7 @@ def main(part: str, processes: int) -> int:
 
 
 class HeartbeatMiddleware(Middleware):
-    """Gives each worker process its name at the broker, and messages whose delay is over the time of that."""
+    """Gives each worker process its name at the broker, and delayed messages the time at which their delay ended."""
 
     def __init__(self, part: str) -> None:
         self._part = part
@@ -54,7 +54,7 @@ class HeartbeatMiddleware(Middleware):
 
 
 def note_scheduler() -> None:
-    """The scheduler has started: its first tick may take a while."""
+    """Record that the scheduler has started: its first tick may take a while."""
     cache.set(SCHEDULER_STARTED, time.time(), timeout=None)
 
 
@@ -83,12 +83,14 @@ def _scheduler() -> str:
 
 
 def _latest_after(at: float) -> float:
-    """When a tick after the next one would be late."""
+    """Return when a tick after the next one would be late."""
     return at + jobs.horizon(at).total_seconds() + TICK_MAY_BE_LATE
 
 
 def _lives(pid: int) -> bool:
-    """Not so, if it is of the container's life before this one, or only waits to be reaped."""
+    """Say whether the process lives: it does not if it is from before the container's restart, or only waits to be
+    reaped.
+    """
     try:
         os.kill(pid, 0)
         return not Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].startswith(" Z")

@@ -23,18 +23,18 @@ _waits = {limit: LIMIT_WAIT_SECONDS.labels(limit) for limit in ("service", "inst
 
 
 def attempt(outcome: Outcome, seconds: float) -> None:
-    """A letter was handed over, and that came of it."""
+    """Count a hand-over by its outcome and the seconds it took."""
     if outcome in _attempts:
         _attempts[outcome].observe(seconds)
 
 
 def waits(limit: str, seconds: float) -> None:
-    """A limit stands in the way for so long: "service" is the one that it asked for itself."""
+    """Count a wait of so many seconds for a limit; "service" is the one that the mail service asked for itself."""
     _waits[limit].observe(seconds)
 
 
 class MetricsMiddleware(Middleware):
-    """Has each worker process tell Prometheus."""
+    """Opens the metrics' port in each worker process."""
 
     def after_process_boot(self, broker: dramatiq.Broker) -> None:
         port.serve()

@@ -1,8 +1,8 @@
-"""Has nginx fetch again the public pages that changed: a request with the front's secret passes its copy by, and the
-answer takes the copy's place.
+"""Has nginx fetch again the public pages that changed: a request with the front's secret bypasses its copy, and the
+answer replaces the copy.
 
-One job does it at a time in the whole installation, so that a front that hangs keeps one thread of the control process,
-and the web has readers to serve. Whoever comes meanwhile goes away: the one at it looks again when it is done.
+One job does it at a time in the whole installation, so that a front that hangs occupies one thread of the control
+process, and the web can serve readers. Jobs that come meanwhile end: the one at work looks again when it is done.
 """
 
 import asyncio
@@ -25,19 +25,19 @@ from vestnik.front.models import StalePage
 logger = logging.getLogger(__name__)
 
 AT_ONCE = 4
-"""Requests under way together, and so many failures in a row say that the front is away."""
+"""Requests under way at once; and how many failures in a row mean that the front is away."""
 
 CHUNK = 100
-"""Pages fetched before it is written down that they were."""
+"""Pages that are fetched before that is written down."""
 
 TIMEOUT = aiohttp.ClientTimeout(total=5)
 AGAIN_AFTER = timedelta(milliseconds=700)
 TRY_AGAIN_AFTER = timedelta(seconds=2)
 TRIED_FOR = timedelta(minutes=1)
-"""As long as copies live: whatever changed before that is not shown any more, or is all there is."""
+"""How long copies live: what changed before that is shown nowhere any more, unless there is nothing newer."""
 
 TRIED_AGAIN = "vestnik:refresh:tried-again"
-"""In the broker's Redis: that a job waits which tries again. It is gone before that job comes."""
+"""Key in the broker's Redis while a job waits that tries again. It expires before that job comes."""
 
 OVERDUE = timedelta(seconds=10)
 NAMED = 3
@@ -45,8 +45,9 @@ NAMED = 3
 
 
 def refresh() -> None:
-    """Fetch what is stale; a moment later again what was fetched the first time. What fails is tried again: for a
-    minute by jobs of its own, then by the tick's.
+    """Fetch stale pages, and again a moment later those that were fetched the first time.
+
+    What fails is tried again: for a minute by jobs of its own, then by the tick's.
     """
     if not settings.FRONT_URL:
         StalePage.objects.all().delete()  # of a time when there was a front
@@ -69,7 +70,7 @@ def refresh() -> None:
 
 
 def is_overdue() -> bool:
-    """Whether a page has waited so long that its hint must have been lost, or the front away."""
+    """Say whether a page has waited so long that its hint must have been lost, or the front is away."""
     return StalePage.objects.filter(since__lt=Now() - OVERDUE).exists()
 
 
@@ -87,14 +88,14 @@ def _try_again() -> None:
 
 
 def _due(but: Collection[str]) -> QuerySet[StalePage]:
-    """The pages to be fetched now, `but` for some: those not fetched at all first, the depths of lists after others."""
+    """Return the pages to be fetched now, `but` for some: first those never fetched, last the later pages of lists."""
     first, second = Q(fetched_at=None), Q(fetched_at__lte=Now() - AGAIN_AFTER)
     pages = StalePage.objects.filter(first | second).exclude(path__in=but).alias(deep=Q(path__contains="?page="))
     return pages.order_by(F("fetched_at").asc(nulls_first=True), "deep", "pk")
 
 
 def _refresh(due: QuerySet[StalePage]) -> tuple[bool, dict[str, str], bool]:
-    """Fetch some pages: whether any for the first time; those that could not be, and why; whether the front is away."""
+    """Fetch some pages; return whether any for the first time, which failed and why, and whether the front is away."""
     # A page that was marked again before it was fetched: once is enough, however long the front was away.
     marked_again = StalePage.objects.filter(path=OuterRef("path"), pk__gt=OuterRef("pk"), fetched_at=None)
     StalePage.objects.filter(Exists(marked_again)).delete()
@@ -113,7 +114,7 @@ def _refresh(due: QuerySet[StalePage]) -> tuple[bool, dict[str, str], bool]:
 
 
 async def _fetch(paths: list[str]) -> tuple[set[str], dict[str, str], bool]:
-    """Those of the paths that nginx has again; the others that were tried; whether it was given up."""
+    """Return those of the paths that nginx has again, the others that were tried and why, and whether it gave up."""
     fetched: set[str] = set()
     faults: dict[str, str] = {}
     in_a_row = 0
@@ -140,7 +141,7 @@ async def _fetch(paths: list[str]) -> tuple[set[str], dict[str, str], bool]:
 
 
 async def _get(session: aiohttp.ClientSession, path: str) -> str:
-    """Fetch the page; why it is not kept again, or nothing."""
+    """Fetch the page; return why its copy was not replaced, or nothing."""
     try:
         async with session.get(f"{settings.FRONT_URL}/{path.lstrip('/')}", allow_redirects=False) as answer:
             await answer.read()

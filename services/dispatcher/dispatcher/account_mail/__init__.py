@@ -1,1 +1,1 @@
-"""Account mail: what Django's mail backend stored (`vestnik.accounts.mail`), handed over one job at a time."""
+"""Account mail: what Django's e-mail backend stored (`vestnik.accounts.mail`), handed over by one job at a time."""

@@ -13,7 +13,10 @@ _lock = threading.Lock()
 
 
 def deliver() -> None:
-    """The job. This process's provider is made when it first has something to do (and so after the fork)."""
+    """Hand account mail over, as the job does.
+
+    This process's provider is made when there is something to hand over first, and so after the fork.
+    """
     global _account_mail
     with _lock:
         if _account_mail is None:
@@ -22,7 +25,7 @@ def deliver() -> None:
 
 
 class AccountMailMiddleware(Middleware):
-    """Halts account mail when its worker process is told to stop, and leaves the service when the jobs have ended."""
+    """Halts account mail when its worker process is told to stop, and disconnects when the jobs have ended."""
 
     def before_worker_shutdown(self, broker: dramatiq.Broker, worker: Any) -> None:
         if _account_mail:

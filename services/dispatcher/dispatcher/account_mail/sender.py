@@ -1,7 +1,7 @@
-"""Account mail: what Django's mail backend stored, handed over to the same service as the mailings' letters.
+"""Account mail: what Django's e-mail backend stored, handed over to the same service as the mailings' letters.
 
-One job works at a time in the whole installation, so that a service that hangs keeps one thread of the control process
-and leaves the others to launches. It has a provider of its own: the lanes' connections are in other processes.
+One job works at a time in the whole installation, so that a service that hangs occupies one thread of the control
+process and leaves the others to launches. It has a provider of its own: the lanes' connections are in other processes.
 """
 
 import logging
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 CONNECTIONS = 2
 NO_ROOM = timedelta(seconds=1)
-"""How long to stay away when other processes have all the connections: they give one up."""
+"""How long to stay away while other processes have all the connections: they give one up."""
 CUT_OFF_SECONDS = 5.0
 """How long the service may take to answer the last letters of a process that stops."""
 PARTING_SECONDS = 5.0
@@ -38,7 +38,7 @@ PARTING_SECONDS = 5.0
 
 
 class AccountMailSender:
-    """One per process: the way of account mail to the service."""
+    """Hands account mail over to the service. One per process."""
 
     def __init__(self, provider: Provider | None = None) -> None:
         self._slots = connection_slots.for_service()
@@ -53,7 +53,7 @@ class AccountMailSender:
         self._at_rest.set()
 
     def work(self) -> None:
-        """Hand over everything that is due, unless somebody is at it, who will look for it once more when done."""
+        """Hand over everything that is due, unless another process is at it, which looks again when it is done."""
         try:
             while not self._halted and statements.something_is_due(self._in_hand):
                 with locks.held(locks.ACCOUNT_MAIL) as alone:
@@ -68,14 +68,14 @@ class AccountMailSender:
             jobs.ACCOUNT_MAIL.enqueue(delay=self._back_off(error))
 
     def halt(self) -> None:
-        """Begin no hand-over from now on; what is still in hand a few seconds later is cut off."""
+        """Begin no hand-over from now on; what is in hand is cut off after CUT_OFF_SECONDS."""
         self._halted = True
         timer = threading.Timer(CUT_OFF_SECONDS, self._provider.close)
         timer.daemon = True
         timer.start()
 
     def stop(self) -> None:
-        """Leave the service. What is still in hand is cut off, and its receipt written."""
+        """Disconnect from the service. What is still in hand is cut off, and its receipt written."""
         self.halt()
         self._provider.close()
         self._at_rest.wait(PARTING_SECONDS)
@@ -114,7 +114,9 @@ class AccountMailSender:
             jobs.ACCOUNT_MAIL.enqueue(delay=wait)
 
     def _settle(self, receipt: Receipt) -> None:
-        """A refusal that may be of us is no letter's end, but by its last try: there are few, and people wait."""
+        """Write the receipt down. A refusal that may be about us ends no letter before its last try: there are few, and
+        people wait.
+        """
         if receipt.doubtful:
             self._doubts.refused(receipt, lambda _: None)
             receipt = replace(receipt, outcome=Outcome.TEMPORARY)
@@ -128,7 +130,9 @@ class AccountMailSender:
 
     @contextmanager
     def _beating(self) -> Iterator[None]:
-        """As the lease of a sending process does: what is shared with others is kept while letters are in hand."""
+        """Keep, while letters are in hand, what is shared with other processes, as the lease of a sending process
+        does.
+        """
         over = threading.Event()
 
         def beat() -> None:
@@ -144,12 +148,12 @@ class AccountMailSender:
             thread.join()
 
     def _back_off(self, error: Exception) -> timedelta:
-        """Once more in a row: for how long to stay away."""
+        """Count another failure in a row; return for how long to stay away."""
         self._failures += 1
         wait = timedelta(seconds=backoff.probe_backoff(self._failures))
         log = logger.warning if isinstance(error, Unavailable) else logger.error
-        words = addresses.masked(str(error))
-        log("no account mail can be handed over for %.0f s: %s", wait.total_seconds(), words)
+        said = addresses.masked(str(error))
+        log("no account mail can be handed over for %.0f s: %s", wait.total_seconds(), said)
         return wait
 
     def _letters(self, claimed: set[int]) -> Iterator[Letter | None]:

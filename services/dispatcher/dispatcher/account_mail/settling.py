@@ -1,4 +1,4 @@
-"""What becomes of an account letter: receipts written down, and letters given up that are too old."""
+"""What becomes of an account letter: receipts are written down, and letters that are too old given up."""
 
 import logging
 import time
@@ -32,7 +32,7 @@ def settle(receipt: Receipt) -> None:
 
 def _settle(receipt: Receipt) -> None:
     final = receipt.outcome in (Outcome.ACCEPTED, Outcome.PERMANENT)
-    # A letter that was taken for abandoned, and was not, is queued again: a receipt for good still ends it.
+    # A letter that was taken for abandoned by mistake is queued again: a final receipt still ends it.
     in_hand = [AccountLetterState.SENDING, *([AccountLetterState.QUEUED] if final else [])]
     with transaction.atomic():
         letter = (
@@ -74,8 +74,9 @@ def _verdict(outcome: Outcome, letter: AccountLetter, in_time: bool) -> AccountL
 
 
 def expire() -> None:
-    """What the tick does here: give up what is too old, hint at what is due, or was in hand of a process that died;
-    forget to whom letters went that count no longer.
+    """Do the tick's part: give up letters that are too old, and hint at those that are due or abandoned.
+
+    Also erase the recipients of letters that do not count any more.
     """
     with transaction.atomic():
         given_up = statements.execute(statements.EXPIRE, give_up_after=GIVE_UP_AFTER)
@@ -92,5 +93,5 @@ def _id(receipt: Receipt) -> int:
 
 
 def _log_end(letter_id: int, recipient: str, state: str, code: int | None, answer: str) -> None:
-    domain, words = addresses.domain(recipient), addresses.masked(answer, recipient)
-    logger.error("account letter %d to somebody at %s %s: %s %s", letter_id, domain, state, code or "no code", words)
+    domain, said = addresses.domain(recipient), addresses.masked(answer, recipient)
+    logger.error("account letter %d to somebody at %s %s: %s %s", letter_id, domain, state, code or "no code", said)

@@ -9,10 +9,10 @@ from django.db import connection
 from vestnik.accounts.letters import GIVE_UP_AFTER
 
 GRACE = timedelta(seconds=10)
-"""How long after its claim a letter is left to another process that has lost the lock and may yet settle it."""
+"""How long after its claim a letter is left to a process that lost the lock, but may still settle it."""
 
 WAITING = "state = 'queued' AND created_at > statement_timestamp() - %(give_up_after)s::interval"
-# Whoever has the lock is alone: what others have in hand they left behind, but for those who lost their connection.
+# Whoever has the lock is alone: what others have in hand is abandoned, unless they only lost their connection.
 ABANDONED = """
     state = 'sending' AND claimed_at < statement_timestamp() - %(grace)s::interval AND id <> ALL(%(in_hand)s::bigint[])
 """
@@ -49,13 +49,13 @@ EXPIRE = """
     WHERE state = 'queued' AND created_at <= statement_timestamp() - %(give_up_after)s::interval
     RETURNING id, recipient, code, answer
 """
-# Letters that ended: whom they went to is of no use where nobody has that address (a deleted account, a mistyped one).
+# Letters that ended: their recipient is of no use where nobody has that address (a deleted account, a mistyped one).
 ERASE_RECIPIENTS = """
     UPDATE accounts_accountletter SET recipient = '', subject = '', answer = ''
     WHERE id = ANY(%(letters)s::bigint[]) AND NOT EXISTS (SELECT FROM accounts_user WHERE email = recipient OFFSET 0)
 """
 
-# The hash of whom a letter went to is kept for counting alone.
+# The hash of a letter's recipient is stored for counting alone.
 FORGET_RECIPIENTS = """
     UPDATE accounts_accountletter SET recipient_key = NULL
     WHERE recipient_key IS NOT NULL AND created_at <= statement_timestamp() - %(counted)s::interval
@@ -63,12 +63,12 @@ FORGET_RECIPIENTS = """
 
 
 def something_is_due(in_hand: Collection[int] = ()) -> bool:
-    """Whether a letter could be handed over now. `in_hand`: those this process has, which nobody left behind."""
+    """Say whether a letter could be handed over now. `in_hand`: ids of letters that this process has."""
     return bool(execute(DUE, give_up_after=GIVE_UP_AFTER, grace=GRACE, in_hand=list(in_hand))[0][0])
 
 
 def execute(statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
-    """Run one of the statements; its rows, if it has any."""
+    """Run one of the statements; return its rows, if it has any."""
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         return cursor.fetchall() if cursor.description else []

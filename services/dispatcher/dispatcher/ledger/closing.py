@@ -10,11 +10,11 @@ from vestnik.mailings.ledger import runs
 from vestnik.mailings.ledger.models import Run, RunState
 
 EARLY = timedelta(seconds=10)
-"""By so much the clocks of hosts may differ from the database's. Ends that are farther away have hints of their own."""
+"""How much clocks of hosts may differ from the database's. Later ends have hints of their own."""
 
 
 def close_in_time(run_id: int) -> None:
-    """The job: close the run; a hint that came early, by the database's clock, is given again for the rest."""
+    """Close the run, as the job does; a hint that came early by the database's clock is repeated for the rest."""
     if close(run_id):
         return
     run = Run.objects.filter(pk=run_id, state=RunState.OPEN, cancelled_at=None).only("window_end").first()
@@ -23,7 +23,7 @@ def close_in_time(run_id: int) -> None:
 
 
 def close(run_id: int) -> bool:
-    """End what may no longer be sent, and the run if nothing is left; whether the run is over by this call.
+    """End what may no longer be sent, and the run if nothing is left; return whether this call ended the run.
 
     Gives up at once if somebody else is closing the run: whoever ends the last letter finishes it.
     """
@@ -31,7 +31,10 @@ def close(run_id: int) -> bool:
 
 
 def finish(run_id: int) -> bool:
-    """Finish the run if its last letter is settled; whether this call did. An occurrence that waited is launched."""
+    """Finish the run if its last letter is settled; return whether this call did.
+
+    An occurrence that waited for it is launched.
+    """
     with transaction.atomic(), connection.cursor() as cursor:
         runs.lock_mailing(run_id)
         cursor.execute(statements.LOCK_RUN, {"run": run_id})

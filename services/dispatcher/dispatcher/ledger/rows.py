@@ -1,7 +1,8 @@
-"""What the ledger tells the engine, and what it is told."""
+"""Rows that the ledger returns to the engine, and those that it is given."""
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from dispatcher.providers.base import Outcome
 
@@ -10,6 +11,13 @@ Key = tuple[int, int]
 
 Bound = tuple[datetime, int]
 """Where a lane's claims have come to: the due time and id of the last letter claimed."""
+
+
+class DeadWorker(NamedTuple):
+    """A worker without a heartbeat, in the order of REAP's columns."""
+
+    worker_id: int
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +43,7 @@ class Claimed:
     claim: int
     due_at: datetime
     attempts: int
-    """Charged so far."""
+    """Attempts charged so far."""
     address: str
     full_name: str
     attributes: str
@@ -55,7 +63,7 @@ class Settlement:
     claim: int
     worker_id: int
     outcome: Outcome
-    """RETURNED: nothing is written down, the letter is given back."""
+    """If it is RETURNED, nothing is written down, and the letter is given back."""
     code: int | None
     answer: str
     began: float
@@ -63,13 +71,13 @@ class Settlement:
     duration: float
     retry_after: float
     run_id: int = 0
-    """For those who look after the run; the ledger knows it."""
+    """For whoever watches the run; the ledger knows it."""
     final: bool = False
     """Whether the letter may be dead of it."""
     put_off: float = 0.0
-    """For one that is given back: in how many seconds it is due again."""
+    """In how many seconds a letter that is given back is due again."""
     late: bool = False
-    """Whether the lane has left: nobody looks after the run when this is written down."""
+    """Whether the lane has left: nobody watches the run when this is written down."""
 
     @property
     def key(self) -> Key:

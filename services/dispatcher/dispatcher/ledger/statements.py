@@ -1,17 +1,15 @@
 """The hot SQL: how letters go from state to state. Each statement under a name, with the reason for its form.
 
 Every statement is a transaction of its own and says "now" by PostgreSQL's clock. What ends a letter counts it in the
-run's tally in the same statement. `statement_timestamp()` stands where an index is searched (clock_timestamp() is
+run's tally in the same statement. `statement_timestamp()` is used where an index is searched (clock_timestamp() is
 volatile: it cannot be an index condition), and for when letters are settled: the hour they are counted in.
 
 The statements leave the planner no choice that its statistics could get wrong (docs/decisions/0028): a plan that was
 made while the tables were empty is still the right one beside ten million letters.
 
 - `= ANY (ARRAY(SELECT …))`: rows are found by their keys, however many the planner expects of the sub-select.
-- `LATERAL (… LIMIT 1)`: looked up row by row; it cannot become a join of whole tables.
-- `EXISTS (… OFFSET 0)`: asked row by row, for the same reason.
-- What is asked of a row that was looked up by its id is asked outside of that look-up: inside, a partial index might
-  seem to answer both.
+- `LATERAL (… LIMIT 1)` and `EXISTS (… OFFSET 0)`: looked up row by row; neither can become a join of whole tables.
+- Conditions on a row that is looked up by its id stand outside: inside, a partial index might seem to serve both.
 """
 
 from __future__ import annotations
@@ -23,13 +21,13 @@ import psycopg
 from django.conf import settings
 from django.db import connection
 
-from dispatcher.ledger.rows import Bound, Claimed, Key, NextRun, Settlement
+from dispatcher.ledger.rows import Bound, Claimed, DeadWorker, Key, NextRun, Settlement
 from vestnik import locks
 from vestnik.mailings.ledger import own_answers
 from vestnik.mailings.ledger.tallies import COUNT, NOT_ENDED, NOT_TRIED
 
 CHUNK = 20_000
-"""Rows that one statement of `close_out` ends: seconds of work, whatever the run's size."""
+"""Letters that one statement of `close_out` ends: seconds of work, whatever the run's size."""
 
 # A letter that may be claimed, where its run may send.
 DUE = "state = 'queued' AND due_at <= statement_timestamp()"
@@ -62,8 +60,8 @@ NEXT_RUN = f"""
 """
 
 # Small claims from a moving lower bound: what other lanes hold is skipped, and index entries of letters claimed before
-# (dead, but not to be cleaned up while somebody holds an old snapshot) are not walked again. Once a lane has come to
-# the end it asks from the beginning, for what was given back behind its bound.
+# (dead, but not cleaned up while somebody holds an old snapshot) are not walked again. A lane that has come to the end
+# asks from the beginning, for what was given back before its bound.
 CLAIM = f"""
     WITH chosen AS MATERIALIZED (
         SELECT id FROM mailings_delivery
@@ -84,15 +82,15 @@ CLAIM = f"""
     LEFT JOIN LATERAL (SELECT id, full_name, attributes FROM clients_client WHERE id = d.client_id LIMIT 1) c ON true
 """
 
-# What is asked where no token is to be had: a run without letters due is over, whatever limits say.
+# Asked where there is no token: a run without letters due is over, whatever the limits say.
 SOMETHING_IS_DUE = f"SELECT EXISTS (SELECT FROM mailings_delivery WHERE run_id = %(run)s AND {DUE})"
 
-# Many receipts in one round trip. Their letters are locked first, in one order, and seen as they are then: whoever
-# recovers them, or queues them again, is waited for. The attempt decides: a receipt that was written before (the answer
-# to the first settlement was lost) writes nothing again. A receipt of a worker that was only believed dead corrects the
-# `unknown` attempt that recovery wrote for it, and settles the letter if nobody has claimed it since; one that was set
-# aside only by a receipt that says for good what became of it, one that has expired or was cancelled only by one that
-# says it was taken. Where the address was erased (account_erasure.py), the answer is not kept either: it may quote it.
+# Many receipts in one round trip. Their letters are locked first, in one order, and read then: whoever rescues them, or
+# queues them again, is waited for. The attempt decides: a receipt that was written before (the answer to the first
+# settlement was lost) writes nothing. A receipt of a worker that was only believed dead corrects the `unknown` attempt
+# that RESCUE wrote for it, and settles the letter if nobody has claimed it since: an unknown one only if the receipt is
+# final, an expired or cancelled one only if it was accepted. Where the address was erased (account_erasure.py), the
+# answer is not stored either, for it may quote it.
 SETTLE = f"""
     WITH receipt AS MATERIALIZED (
         SELECT r.*, d.run_id, d.state AS was, d.settled_at AS was_at, d.attempts, d.address, d.claim = r.claim AS counts
@@ -189,8 +187,8 @@ REAP = """
     RETURNING id, name
 """
 
-# What workers that ended had in hand may have gone out: that is written down, uncharged. A letter recovered too often
-# is set aside, for it may be what kills workers.
+# What workers that ended had in hand may have gone out: that is written down, uncharged. A letter rescued too often
+# becomes unknown, for it may be what kills workers.
 RESCUE = f"""
     WITH lost AS MATERIALIZED (
         SELECT d.id, d.claim, d.worker_id, w.beat_at
@@ -225,8 +223,8 @@ RESCUE = f"""
     SELECT DISTINCT run_id FROM settled
 """
 
-# Of a run: that none of its letters is queued, or in hand. In an order that only the index of queued letters has: the
-# one of all letters looks as good as long as all are queued, and is walked from end to end when all are sent.
+# None of the run's letters is queued, or in hand. The order is one that only the index of queued letters has: that of
+# all letters looks as good while all are queued, and is walked from end to end when all are sent.
 NOTHING_LEFT = """
     NOT EXISTS (
         SELECT FROM mailings_delivery WHERE run_id = run.id AND state = 'queued' ORDER BY due_at, id OFFSET 0
@@ -243,8 +241,8 @@ TO_CLOSE = f"""
     )
 """
 
-# The queued letters of a run that was cancelled or whose window has closed, some thousands a statement, by one closer
-# at a time. A run that goes on has none of its letters looked at, or locked.
+# Ends queued letters of a run that was cancelled or whose window has closed, some thousands a statement, one process at
+# a time. In a run that goes on it reads and locks no letters.
 CLOSE_OUT = f"""
     WITH over AS MATERIALIZED (
         SELECT cancelled_at FROM mailings_run
@@ -267,7 +265,7 @@ CLOSE_OUT = f"""
 
 # A run is over at once when its last letter is. Two statements: whoever reopens letters holds the run's row, and only
 # a snapshot taken after the row is ours shows what they did. (NO KEY: what refers to the run does not wait for it.)
-# The first says whether the run is open; the second may be asked only if it is.
+# The second is asked only if the first says that the run is open.
 LOCK_RUN = "SELECT state = 'open' FROM mailings_run WHERE id = %(run)s FOR NO KEY UPDATE"
 FINISH = f"""
     UPDATE mailings_run run SET
@@ -282,7 +280,7 @@ FINISH = f"""
     RETURNING mailing_id
 """
 
-# When an owner's lanes should next be awake, in seconds from now; nothing is due where nothing may send.
+# When an owner's lanes should be awake next, in seconds from now; runs that may not send do not count.
 NEXT_DUE = f"""
     SELECT extract(epoch FROM min(due.at) - clock_timestamp())::float8
     FROM {RUN_IN_CONTEXT},
@@ -303,13 +301,13 @@ OWNERS_WITH_LETTERS_DUE = f"""
 
 
 def next_run(owner_id: int, idle: Sequence[int] = (), only: Sequence[int] | None = None) -> NextRun | None:
-    """The owner's run whose turn it is, none of the `idle` ones, and one of `only` if given."""
+    """Return the owner's run whose turn it is, none of the `idle` ones, and one of `only` if given."""
     rows = _execute(NEXT_RUN, owner=owner_id, idle=list(idle), only=None if only is None else list(only))
     return NextRun(*rows[0]) if rows else None
 
 
 def claim(run_id: int, worker_id: int, limit: int, bound: Bound | None) -> list[Claimed]:
-    """At most `limit` due letters behind `bound`, now in this worker's hand, in the order they are due."""
+    """Claim at most `limit` due letters behind `bound` for this worker; return them in the order they are due."""
     due, last = bound or ("-infinity", 0)
     rows = _execute(CLAIM, run=run_id, worker=worker_id, limit=limit, due=due, id=last)
     claimed = [Claimed(*row) for row in rows]
@@ -317,7 +315,7 @@ def claim(run_id: int, worker_id: int, limit: int, bound: Bound | None) -> list[
 
 
 def something_is_due(run_id: int) -> bool:
-    """Whether a letter of the run could be claimed now."""
+    """Say whether a letter of the run could be claimed now."""
     return bool(_execute(SOMETHING_IS_DUE, run=run_id)[0][0])
 
 
@@ -340,7 +338,7 @@ def settle(settlements: Sequence[Settlement], now: float) -> None:
 
 
 def give_back(keys: Collection[Key], put_off: Sequence[float] = ()) -> None:
-    """Letters that were not handed over; each put off for so many seconds, if any are given."""
+    """Give back letters that were not handed over; each is put off for so many seconds, if any are given."""
     _execute(
         GIVE_BACK,
         deliveries=[delivery_id for delivery_id, _ in keys],
@@ -350,17 +348,17 @@ def give_back(keys: Collection[Key], put_off: Sequence[float] = ()) -> None:
 
 
 def in_hand(worker_id: int) -> list[Key]:
-    """What the ledger believes in this worker's hand."""
+    """Return what this worker has in hand, by the ledger."""
     return _execute(IN_HAND, worker=worker_id)
 
 
-def reap() -> list[tuple[int, str]]:
-    """Declare workers without a heartbeat dead; their ids and names."""
-    return _execute(REAP, dead_after=settings.DEAD_AFTER)
+def reap() -> list[DeadWorker]:
+    """Declare workers without a heartbeat dead; return them."""
+    return [DeadWorker(*row) for row in _execute(REAP, dead_after=settings.DEAD_AFTER)]
 
 
 def rescue() -> list[int]:
-    """Write down what ended workers had in hand, and queue it again; the runs it belongs to."""
+    """Write down what ended workers had in hand, and queue it again; return the runs it belongs to."""
     rows = _execute(RESCUE, hold=settings.UNKNOWN_OUTCOMES == "hold", recoveries=settings.RECOVERIES)
     return [run_id for (run_id,) in rows]
 
@@ -374,24 +372,24 @@ def close_out(run_id: int) -> bool:
 
 
 def to_close() -> list[int]:
-    """The runs that are over, or should be."""
+    """Return the runs that are over, or should be."""
     return sorted(run_id for (run_id,) in _execute(TO_CLOSE))
 
 
 def next_due(owner_id: int | None = None, only: Sequence[int] | None = None) -> float | None:
-    """Seconds until a letter is due (of the owner, of these runs); negative for one that is; None if none waits."""
+    """Return seconds until a letter is due (of the owner, of these runs); negative if overdue, None if none waits."""
     ((seconds,),) = _execute(NEXT_DUE, owner=owner_id, only=None if only is None else list(only))
     return None if seconds is None else float(seconds)
 
 
 def owners_with_letters_due(only: Sequence[int] | None = None) -> list[int]:
-    """The owners of letters that are due and may be sent (of these runs)."""
+    """Return the owners of letters that are due and may be sent (of these runs)."""
     rows = _execute(OWNERS_WITH_LETTERS_DUE, only=None if only is None else list(only))
     return [owner_id for (owner_id,) in rows]
 
 
 def _execute(statement: str, **parameters: Any) -> list[Any]:
-    """Run a statement by the server's own binding, prepared once per connection; its rows, if it returns any."""
+    """Run a statement by the server's own binding, prepared once per connection; return its rows, if any."""
     connection.close_if_health_check_failed()
     connection.ensure_connection()
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:

@@ -1,12 +1,12 @@
-"""The queue as workers have it: Dramatiq's Redis broker, which here waits for Redis and loses no job meanwhile.
+"""The queue as workers see it: Dramatiq's Redis broker, which here waits for Redis and loses no job meanwhile.
 
-Dramatiq expects lost connections, and nothing else: a Redis whose memory is full, that may not be written to or that
-answers late was a traceback for each look at the queue, and ended some of the threads that look for good. Whatever
-keeps Redis from doing what it is told is a lost connection here; it is said once, and once more when it is over.
+Dramatiq expects lost connections, and nothing else. A Redis whose memory is full, that is read-only or that answers
+late was a traceback for each look at the queue, and ended some of the threads that look for good. Whatever keeps Redis
+from executing a command is a lost connection here; it is logged once, and once more when it is over.
 
-What a worker fetched stands in a set of Redis's until it is acknowledged. Dramatiq gives it to others when the worker
-has died, and never while it lives: a job whose answer was lost on the way would lie there for good. So what is in
-the set and in nobody's hand is put back into the queue once Redis answers again.
+What a worker fetched is in a set in Redis until it is acknowledged. Dramatiq gives it to others when the worker has
+died, and never while it lives: a job whose answer was lost on the way would stay there for good. So what is in the set
+and in nobody's hand is put back into the queue once Redis answers again.
 """
 
 import logging
@@ -26,16 +26,16 @@ from redis.retry import Retry
 logger = logging.getLogger(__name__)
 
 AGAIN_SECONDS = 0.5
-"""How long a queue that did not answer, or refused, is left alone by each thread that wants something of it."""
+"""How long each thread leaves a queue alone that did not answer, or refused."""
 
 PATIENCE = 5.0
-"""Seconds for an answer. What was lost by not waiting is put back; without any limit a host that vanished would keep
-the threads for good.
+"""Seconds for an answer. Jobs lost by not waiting are put back; without a limit a host that vanished would block
+threads for good.
 """
 
 
 def patiently(do: Callable[[], None]) -> None:
-    """Do it once Redis lets it be done, however long that takes. A process that is stopped ends all the same."""
+    """Do it once Redis allows it, however long that takes. A process that is stopped ends all the same."""
     while True:
         try:
             do()
@@ -46,7 +46,7 @@ def patiently(do: Callable[[], None]) -> None:
 
 
 class Broker(RedisBroker):
-    """One per process. Raises ConnectionClosed, and nothing else, where Redis does not do as it is told."""
+    """One broker per process. Raises ConnectionClosed, and nothing else, where Redis does not execute a command."""
 
     def __init__(self, *, url: str, **options: Any) -> None:
         super().__init__(client=_client(url), **options)  # type: ignore[no-untyped-call]
@@ -87,14 +87,14 @@ class Broker(RedisBroker):
 
 
 def _client(url: str) -> redis.Redis:
-    """The library asks nothing again by itself: a fetch whose answer was lost would fetch others beside."""
+    """Return a client that repeats no command: a fetch whose answer was lost would fetch others beside."""
     never = Retry(NoBackoff(), 0)
     pool = redis.ConnectionPool.from_url(url, retry=never, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE)
     return redis.Redis(connection_pool=pool)
 
 
 class Consumer(_RedisConsumer):
-    """What one thread fetches of one queue. Waits for Redis without a word, and puts back what was lost on the way."""
+    """What one thread fetches of one queue. Waits for Redis, and puts back what was lost on the way."""
 
     broker: Broker
 
@@ -134,7 +134,7 @@ class Consumer(_RedisConsumer):
         self._in_hand.pop(_id(message), None)
 
     def _put_back_strays(self) -> None:
-        """While nothing is cached: what was fetched has been handed to the worker, or its answer was lost."""
+        """Put back jobs whose answers were lost. Nothing is cached now: the others were handed to the worker."""
         kept = f"{self.broker.namespace}:__acks__.{self.broker.broker_id}.{self.queue_name}"
         try:
             members: Any = self.broker.client.smembers(kept)
@@ -152,8 +152,10 @@ _hands: dict[tuple[str, str], dict[str, None]] = {}
 
 
 def _in_hand(broker: Broker, queue_name: str) -> dict[str, None]:
-    """The ids of what this process's threads have of a queue. It outlives consumers: threads work on while one is made
-    again. What waits for its time does not, for Dramatiq lets go of it then.
+    """Return the ids that this process's threads have of a queue.
+
+    It outlives consumers: threads work on while one is made again. Delayed messages do not, for Dramatiq lets go of
+    them then.
     """
     hand = _hands.setdefault((broker.broker_id, queue_name), {})
     if queue_name != q_name(queue_name):

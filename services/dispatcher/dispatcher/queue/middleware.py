@@ -1,7 +1,7 @@
-"""What befalls jobs: those that die are kept with their reason, and those that kill their workers are set aside.
+"""What happens to jobs that die, which are stored with their reason, and to those that kill their workers.
 
-Dramatiq gives what a dead worker had in hand to the next, for ever. So starts are counted in Redis, and what was begun
-without ever ending is not begun again. All of it is done without while Redis is away.
+Dramatiq gives what a dead worker had in hand to the next, for ever. So starts are counted in Redis, and a job that was
+begun without ever ending is not begun again. While Redis is away all of this is left out.
 """
 
 import logging
@@ -24,22 +24,22 @@ from vestnik.redis_client import impatient_redis
 logger = logging.getLogger(__name__)
 
 DEATHS = 3
-"""How many workers may die of a job. They need not have died of it: who is killed beside it counts as well."""
+"""How many workers may die while doing a job, even if something else killed them."""
 
 REMEMBERED = timedelta(days=2)
-"""How long a start is: longer than any job takes, and than its worker's death goes unnoticed."""
+"""How long a start is remembered: longer than any job takes, and than a worker's death stays unnoticed."""
 
-LONGEST_TRACEBACK = 8000  # characters; what is at its end counts
+LONGEST_TRACEBACK = 8000  # characters; its end matters
 LONGEST_ERROR = 300
 
 WORKER_DIED = "Its worker died three times while doing this."
 
 
 class DeadJobMiddleware(Middleware):
-    """Stands before Retries in the list of middleware: after a job it is asked after it."""
+    """Comes before Retries in the list of middleware, and so is called after it when a job ends."""
 
     def before_process_message(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
-        """Raises SkipMessage for a job that its workers died of."""
+        """Raise SkipMessage for a job that killed its workers."""
         starts = 0
         with _queue_may_be_away():
             pipeline = impatient_redis().pipeline()
@@ -88,7 +88,7 @@ class DeadJobMiddleware(Middleware):
 
 
 class Retries(middleware.Retries):
-    """Dramatiq's own, but that a job which is to come again does, however long the queue is away at the moment."""
+    """Dramatiq's own, but a job that is to come again does, however long the queue is away at the moment."""
 
     def after_process_message(
         self,
@@ -110,7 +110,7 @@ class Retries(middleware.Retries):
 
 
 def _id(message: MessageProxy) -> str:
-    """The broker's own: a retry of the message has another."""
+    """Return the broker's own id: a retry of the message has another."""
     return str(message.options["redis_message_id"])
 
 
@@ -123,7 +123,7 @@ _is_away = False
 
 @contextmanager
 def _queue_may_be_away() -> Iterator[None]:
-    """What is asked of a queue that does not answer is left out; that is said once, until it answers again."""
+    """Leave out what is asked of a queue that does not answer; log that once, until it answers again."""
     global _is_away
     try:
         yield

@@ -1,4 +1,4 @@
-"""The crons, and the process that keeps to them."""
+"""The crons, and the process that runs them."""
 
 import time
 
@@ -10,7 +10,7 @@ from dispatcher import actors
 from dispatcher.queue.scheduler import Scheduler
 
 LATE_SECOND = 55
-"""Who starts so late in a minute begins with the next: the library sends a job if its minute is this one."""
+"""Seconds of a minute after which the next one is waited for: the library sends jobs of the present minute."""
 
 actors.tick.options["periodic"] = periodiq.cron(settings.TICK_CRON)
 actors.flush_views.options["periodic"] = periodiq.cron("* * * * *")

@@ -15,7 +15,7 @@ from vestnik.redis_client import impatient_redis
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
-"""How often the queue is asked whether it takes what is written, and is still the one that it was."""
+"""How often the queue is asked whether it takes writes, and is still the same run of Redis."""
 
 
 class Scheduler(periodiq.Scheduler):  # type: ignore[misc]
@@ -25,7 +25,7 @@ class Scheduler(periodiq.Scheduler):  # type: ignore[misc]
         super().__init__(actors)
         self.alarm_q: queue.SimpleQueue[bool] = queue.SimpleQueue()  # a signal may come while it is looked into
         self._server = ""
-        """Which run of Redis it was; "" before it is known that it does what it is told."""
+        """The run id of Redis; "" before it is known to take writes."""
         self._is_lost = False
 
     def loop(self) -> None:
@@ -46,8 +46,9 @@ class Scheduler(periodiq.Scheduler):  # type: ignore[misc]
             self._lost(error)
 
     def look(self) -> bool:
-        """Whether the queue takes what is written. What it had may be gone when it does so again, or for the first
-        time: everything that is due is looked for again.
+        """Say whether the queue takes what is written.
+
+        If it does so again, or for the first time, its jobs may be gone: everything that is due is searched for again.
         """
         try:
             redis_client.write(impatient_redis())
