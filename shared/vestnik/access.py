@@ -92,35 +92,37 @@ def may_share(user: User | AnonymousUser, obj: models.Model) -> bool:
 
 
 def may_choose_audience(user: User | AnonymousUser, mailing: models.Model) -> bool:
-    """Whether `user` may say who gets `mailing`: its owner, not those it was shared with to edit."""
+    """Say whether `user` may say who gets `mailing`: its owner, not those it was shared with to edit."""
     return may_own(user) and (user.is_superuser or _owns(user, mailing))
 
 
 def may_see_addresses(user: User | AnonymousUser, owner_id: int) -> bool:
-    """Whether `user` may see whole addresses of this owner's clients; for others they are masked, and lists closed."""
+    """Say whether `user` may see whole addresses of this owner's clients; for others they are masked, and lists
+    closed.
+    """
     return user.is_active and (user.is_superuser or user.pk == owner_id)
 
 
 def may_supervise(user: User | AnonymousUser) -> bool:
-    """Whether `user` may open the panel, switch mailings off and block people."""
+    """Say whether `user` may open the panel, switch mailings off and block people."""
     if isinstance(user, AnonymousUser) or not user.is_active:
         return False
     return user.is_superuser or (user.is_confirmed and user.is_manager)
 
 
 def may_block(user: User, whom: User) -> bool:
-    """Whether `user` may block `whom`: nobody blocks themself, and only a superuser a manager or a superuser."""
+    """Say whether `user` may block `whom`: nobody blocks themself, and only a superuser a manager or a superuser."""
     protected = whom.is_superuser or whom.is_manager
     return may_supervise(user) and user.pk != whom.pk and (user.is_superuser or not protected)
 
 
 def may_requeue(user: User | AnonymousUser) -> bool:
-    """Whether `user` may try jobs again that died, or discard them."""
+    """Say whether `user` may try jobs again that died, or discard them."""
     return user.is_active and user.is_superuser
 
 
 def may_write_blog(user: User | AnonymousUser) -> bool:
-    """Whether `user` may write the blog, and so open the admin site, which shows them nothing else."""
+    """Say whether `user` may write the blog, and so open the admin site, which shows them nothing else."""
     if isinstance(user, AnonymousUser) or not user.is_active:
         return False
     return user.is_superuser or (user.is_confirmed and user.is_content_manager)

@@ -315,12 +315,14 @@ def _names_behind(text: str) -> list[tuple[int, int, str]]:
 
 
 def _begins_like_a_name(word: str) -> bool:
-    """With a capital, or in a script that has none."""
+    """Say whether it begins with a capital, or in a script that has none."""
     return word[0].isalpha() and not word[0].islower()
 
 
 def _forms(local: str) -> list[str]:
-    """How a local part may stand alone in an answer: as it is, without its tag, and encoded; the longest first."""
+    """Return how a local part may stand alone in an answer: as it is, without its tag, and encoded; the longest
+    first.
+    """
     plain = {local, local.partition("+")[0]}
     encoded = {form for each in plain for form in (quote(each, safe=""), quote(each, safe="+"), html.escape(each))}
     return sorted(filter(None, plain | encoded), key=len, reverse=True)

@@ -162,7 +162,7 @@ def _locked(mailing: Mailing) -> Mailing:
 
 
 def _locked_people(user: User, by: User) -> tuple[User, User]:
-    """Both as they are now, kept from others who would block one of them."""
+    """Return both as they are now, kept from others who would block one of them."""
     people = User.objects.select_for_update(no_key=True).filter(pk__in=[user.pk, by.pk], deleted_at=None)
     found = {person.pk: person for person in people.order_by("pk")}
     if not {user.pk, by.pk} <= found.keys():
@@ -171,7 +171,7 @@ def _locked_people(user: User, by: User) -> tuple[User, User]:
 
 
 def _told(action: AuditAction, obj: Any, otherwise: str) -> str:
-    """Who did it first, and when, where that is known."""
+    """Return who did it first, and when, where that is known."""
     kind = obj._meta.model_name
     done = AuditEntry.objects.filter(kind=kind, object_id=obj.pk, action__in=_PAIRS[action]).order_by("-pk").first()
     if done is None or done.action != action:

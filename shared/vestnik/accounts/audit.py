@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 
 class AuditAction(models.TextChoices):
+    """What was done."""
+
     SWITCHED_OFF = "switched off", pgettext_lazy("action", "switched off")
     SWITCHED_ON = "switched on", pgettext_lazy("action", "switched on")
     BLOCKED = "blocked", pgettext_lazy("action", "blocked")
@@ -30,6 +32,8 @@ class AuditAction(models.TextChoices):
 
 
 class AuditKind(models.TextChoices):
+    """What it was done to."""
+
     USER = "user", _("user")
     MAILING = "mailing", _("mailing")
     MESSAGE = "message", _("message")

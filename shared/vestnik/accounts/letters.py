@@ -26,6 +26,8 @@ COUNTED = timedelta(days=1)
 
 
 class AccountLetterState(models.TextChoices):
+    """How far a letter is; sent, failed and expired are ends."""
+
     QUEUED = "queued", _("queued")
     SENDING = "sending", _("sending")
     SENT = "sent", _("sent")

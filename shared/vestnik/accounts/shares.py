@@ -13,6 +13,8 @@ from vestnik import fields
 
 
 class ShareLevel(models.TextChoices):
+    """What those may do that an object is shared with."""
+
     VIEW = "view", _("to view")
     EDIT = "edit", _("to edit")
 

@@ -59,7 +59,7 @@ def clean(html: str) -> str:
 
 
 def is_empty(content: str) -> bool:
-    """Whether cleaned HTML shows neither text nor a picture."""
+    """Say whether cleaned HTML shows neither text nor a picture."""
     return not IMG.search(content) and not unescape(TAG.sub("", content)).translate(UNSEEN).strip()
 
 

@@ -26,6 +26,8 @@ NAME_LENGTH = 200
 
 
 class ImportState(models.TextChoices):
+    """How far an import is; done and refused are ends."""
+
     ASKED = "asked", _("to be confirmed")
     QUEUED = "queued", _("queued")
     RUNNING = "running", _("running")
@@ -39,6 +41,8 @@ _NOT_OVER = (ImportState.ASKED, *UNFINISHED)
 
 
 class PieceKind(models.TextChoices):
+    """The file that a piece belongs to."""
+
     SOURCE = "source", _("uploaded file")
     REFUSED = "refused", _("refused rows")
 

@@ -36,6 +36,7 @@ class Sheet:
         self._draw = ImageDraw.Draw(self._image, "RGBA")
 
     def finished(self) -> Image.Image:
+        """Return the picture in its own size."""
         return self._image.reduce(FINER)
 
     def ground(self, top: str, bottom: str) -> None:
@@ -46,17 +47,18 @@ class Sheet:
         self._image.paste(faded.resize(self._image.size, Image.Resampling.NEAREST))
 
     def glow(self, centre: Point, radius: float, colour: str) -> None:
-        """Light around a point."""
+        """Draw light around a point."""
         side = round(2 * radius * self._scale)
         light = Image.radial_gradient("L").point(_light).resize((side, side), Image.Resampling.BILINEAR)
         corner = tuple(round((place - radius) * self._scale) for place in centre)
         self._image.paste(Image.new("RGB", (side, side), colour), (corner[0], corner[1]), light)
 
     def area(self, points: Iterable[Point], colour: str) -> None:
+        """Draw a filled polygon."""
         self._draw.polygon(self._scaled(points), fill=colour)
 
     def line(self, points: Iterable[Point], colour: str, width: float) -> None:
-        """Return a line with round ends and joints."""
+        """Draw a line with round ends and joints."""
         scaled = self._scaled(points)
         thick = max(1, round(width * self._scale))
         self._draw.line(scaled, fill=colour, width=thick, joint="curve")
@@ -65,18 +67,19 @@ class Sheet:
             self._draw.ellipse((x - half, y - half, x + half, y + half), fill=colour)
 
     def disc(self, centre: Point, radius: float, colour: str | None, rim: str | None = None, width: float = 0) -> None:
+        """Draw a disc, filled or with a rim."""
         x, y = (place * self._scale for place in centre)
         far = radius * self._scale
         box = (x - far, y - far, x + far, y + far)
         self._draw.ellipse(box, fill=colour, outline=rim, width=round(width * self._scale))
 
     def bar(self, left: float, top: float, width: float, height: float, colour: str, radius: float = 0) -> None:
-        """Return a rectangle with round corners."""
+        """Draw a rectangle with round corners."""
         box = self._scaled([(left, top), (left + width, top + height)])
         self._draw.rounded_rectangle([*box[0], *box[1]], radius * self._scale, fill=colour)
 
     def envelope(self, centre: Point, width: float, tilt: float, paper: str = PAPER, edge: str = INK) -> None:
-        """Return a closed one, turned by so many degrees."""
+        """Draw a closed one, turned by so many degrees."""
         half, high = width / 2, width * 0.32
         turn = _turned(centre, tilt)
         corners = [turn(x, y) for x, y in ((-half, -high), (half, -high), (half, high), (-half, high))]
@@ -95,7 +98,7 @@ class Sheet:
 
 
 def _light(far: float) -> float:
-    """How bright it is where Pillow's radial gradient has `far`; at the edge of its square that is 180."""
+    """Return how bright it is where Pillow's radial gradient has `far`; at the edge of its square that is 180."""
     return 255 * math.pow(1 - min(1.0, far / 180), 1.5)
 
 
@@ -109,7 +112,7 @@ def _wave(level: float, height: float, length: float, phase: float) -> Callable[
 
 
 def _arc(centre: Point, radius: Point, begin: float, end: float) -> Iterator[Point]:
-    """Points of an ellipse's arc; degrees, clockwise from three o'clock."""
+    """Yield points of an ellipse's arc; degrees, clockwise from three o'clock."""
     for step in range(61):
         angle = math.radians(begin + (end - begin) * step / 60)
         yield centre[0] + radius[0] * math.cos(angle), centre[1] + radius[1] * math.sin(angle)
@@ -120,7 +123,7 @@ LEDGER = {4: (AMBER, "#fff3d9", 4), 9: (CORAL, "#fff3d9", 3)}
 
 
 def _ledger(sheet: Sheet, chance: random.Random) -> None:
-    """Return a row for each letter, and what became of it."""
+    """Draw a row for each letter, and what became of it."""
     sheet.ground("#eaf0fd", "#c9d9f9")
     for row in range(13):
         top, ruled = 66 + row * 62, LEDGER.get(row, (BLUE, PAPER, 1 + (chance.random() < 0.2)))
@@ -149,7 +152,7 @@ SEA = (
 
 
 def _away(sheet: Sheet, chance: random.Random) -> None:
-    """Letters wait at the shore; one goes ahead to see whether somebody is there."""
+    """Draw letters that wait at the shore; one goes ahead to see whether somebody is there."""
     sheet.ground("#132350", "#e7a77c")
     sheet.glow((1180, 520), 620, "#ffd9a0")
     sheet.disc((1180, 520), 96, "#ffe9c4")
@@ -183,7 +186,7 @@ def _clock(sheet: Sheet, centre: Point, radius: float, time: tuple[int, int], fa
 
 
 def _clocks(sheet: Sheet, chance: random.Random) -> None:
-    """One moment, read in three towns."""
+    """Draw one moment, read in three towns."""
     sheet.ground("#1b3170", "#2f62cf")
     for step in range(-7, 8):
         begin = 90 if step < 0 else -90
@@ -196,7 +199,7 @@ def _clocks(sheet: Sheet, chance: random.Random) -> None:
 
 
 def _hours(sheet: Sheet, chance: random.Random) -> None:
-    """Two nights of a year: one lacks an hour, the other has one twice."""
+    """Draw two nights of a year: one lacks an hour, the other has one twice."""
     sheet.ground("#f2f6fe", "#dbe6fb")
     for top, hours, odd, colour in ((190, "0134567", (2,), AMBER), (560, "0122345", (2, 3), CORAL)):
         sheet.line([(110, top + 210), (1490, top + 210)], "#9db8f2", 5)
@@ -214,7 +217,7 @@ SHADES = ("#ffffff", "#e3ecfd", "#bed1f8", "#93b1f0", "#6c93e6", "#4a77d9", "#35
 
 
 def _copies(sheet: Sheet, chance: random.Random) -> None:
-    """One page, and copies of it that stand before it."""
+    """Draw one page, and copies of it that stand before it."""
     sheet.ground("#10204c", "#2450b4")
     sheet.glow((800, 430), 760, "#3f74e6")
     for depth in range(6, -1, -1):
@@ -233,7 +236,7 @@ def _copies(sheet: Sheet, chance: random.Random) -> None:
 
 
 def _million(sheet: Sheet, chance: random.Random) -> None:
-    """Return a heap of rows on the left, in order on the right."""
+    """Draw a heap of rows on the left, in order on the right."""
     sheet.ground("#f3f7ff", "#d3e0fb")
     for column in range(64):
         for row in range(35):
@@ -251,7 +254,7 @@ def _million(sheet: Sheet, chance: random.Random) -> None:
 
 
 def _switches(sheet: Sheet, chance: random.Random) -> None:
-    """Everything goes on but one."""
+    """Draw switches of which one is off: everything goes on but one."""
     sheet.ground("#e9effc", "#cbdaf8")
     for row in range(5):
         top = 84 + row * 152
@@ -270,7 +273,7 @@ def _switches(sheet: Sheet, chance: random.Random) -> None:
 
 
 def _limits(sheet: Sheet, chance: random.Random) -> None:
-    """Whatever comes, none is above the line."""
+    """Draw a line: whatever comes, none is above it."""
     sheet.ground("#13234f", "#1f3f97")
     wanted = [0.35 + 0.5 * abs(math.sin(place / 5.1)) + chance.uniform(0, 0.45) for place in range(44)]
     for place, height in enumerate(wanted):
@@ -302,7 +305,7 @@ def _backoff(sheet: Sheet, chance: random.Random) -> None:
 
 
 def _bend(begin: float, t: float) -> Point:
-    """From a height at the left edge to the middle of the picture, t from 0 to 1."""
+    """Return the point of a way from a height at the left edge to the middle of the picture, t from 0 to 1."""
     return t * 840 - 40, begin + (450 - begin) * (0.5 - 0.5 * math.cos(math.pi * min(1.0, max(0.0, t))))
 
 
@@ -316,7 +319,7 @@ QUEUES = (
 
 
 def _turns(sheet: Sheet, chance: random.Random) -> None:
-    """Four queues of very different length, one after the other through one gate."""
+    """Draw four queues of very different length, one after the other through one gate."""
     sheet.ground("#eef3fe", "#d0defa")
     for begin, _colour, pale, _length in QUEUES:
         sheet.line([_bend(begin, step / 60) for step in range(61)], pale, 50)
@@ -330,7 +333,7 @@ def _turns(sheet: Sheet, chance: random.Random) -> None:
 
 
 def _rack(sheet: Sheet, chance: random.Random) -> None:
-    """Return a rack of pigeonholes; what came back lies in a few of them."""
+    """Draw a rack of pigeonholes; what came back lies in a few of them."""
     sheet.ground("#122250", "#274fb8")
     for row in range(4):
         for column in range(7):

@@ -74,7 +74,7 @@ def is_russian(number: int) -> bool:
 
 
 def clients(owner: User) -> Iterator[Client]:
-    """Return the people as clients of the owner's, not yet saved; in an order that `is_russian` knows."""
+    """Yield the people as clients of the owner's, not yet saved; in an order that `is_russian` knows."""
     for number in range(NUMBER):
         names = _russian(number) if is_russian(number) else _english(number)
         full_name = " ".join(names)

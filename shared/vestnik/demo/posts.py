@@ -137,7 +137,7 @@ DRAWN = re.compile(r'<img src="([a-z]+)"')
 
 
 def are_there() -> bool:
-    """Whether they were made here, and not all of them deleted since."""
+    """Say whether they were made here, and not all of them deleted since."""
     return Post.objects.filter(slug__in=[article.slug for article in ARTICLES]).exists()
 
 

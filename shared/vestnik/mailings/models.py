@@ -222,6 +222,7 @@ class Mailing(models.Model):
 
     @property
     def schedule(self) -> calendar.Schedule:
+        """When it runs, as `calendar` reads it."""
         return calendar.Schedule(
             start=self.start,
             end=self.end,

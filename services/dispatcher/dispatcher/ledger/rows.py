@@ -52,6 +52,7 @@ class Claimed:
 
     @property
     def key(self) -> Key:
+        """Its letter and its claim, by which statements find it."""
         return self.delivery_id, self.claim
 
 

@@ -43,6 +43,7 @@ class Lane:
 
     @property
     def in_hand(self) -> int:
+        """How many letters were taken and not yet answered."""
         return self.taken - self.answered
 
     @property
@@ -225,6 +226,7 @@ class Lanes(Generic[Connection]):
 
     @property
     def free(self) -> int:
+        """How many connections wait for a letter."""
         return len(self._free)
 
     def opened(self, connection: Connection) -> None:

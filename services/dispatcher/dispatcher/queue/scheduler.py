@@ -29,6 +29,7 @@ class Scheduler(periodiq.Scheduler):  # type: ignore[misc]
         self._is_lost = False
 
     def loop(self) -> None:
+        """Enqueue what is due, and look after the queue between; for ever."""
         while True:
             try:
                 self.alarm_q.get(timeout=LOOK_SECONDS)
@@ -38,6 +39,7 @@ class Scheduler(periodiq.Scheduler):  # type: ignore[misc]
                 self.schedule()
 
     def send_actors(self, actors: list[Any], now: Any) -> None:
+        """Enqueue the jobs that are due, unless the queue is away."""
         if not self.look():
             return  # the tick comes with the queue's return
         try:

@@ -28,6 +28,8 @@ REASONS = (
 
 
 class RunState(models.TextChoices):
+    """How far a run is; only an open one has letters to hand over."""
+
     OPEN = "open", pgettext_lazy("run", "running")
     FINISHED = "finished", _("finished")
     CANCELLED = "cancelled", pgettext_lazy("run", "cancelled")
@@ -36,6 +38,8 @@ class RunState(models.TextChoices):
 
 
 class DeliveryState(models.TextChoices):
+    """How far a letter is; all but queued and sending are ends."""
+
     QUEUED = "queued", _("queued")
     SENDING = "sending", _("sending")
     SENT = "sent", _("sent")
@@ -46,6 +50,8 @@ class DeliveryState(models.TextChoices):
 
 
 class AttemptOutcome(models.TextChoices):
+    """What one try came to."""
+
     ACCEPTED = "accepted", _("accepted")
     TEMPORARY = "temporary", _("temporary failure")
     PERMANENT = "permanent", _("permanent failure")

@@ -164,7 +164,7 @@ class _Reader:
             self._depth = max(self._depth - max(number, 0), 0)
 
     def _is_placed_before(self, before: re.Match[str], run: re.Match[str]) -> bool:
-        """Whether nothing but blanks is between the end of a placeholder and this run."""
+        """Say whether nothing but blanks is between the end of a placeholder and this run."""
         ends = bool(self.placeholders) and before.start() < self.placeholders[-1].end <= before.end()
         return (
             ends
@@ -205,7 +205,7 @@ class _Reader:
     def _is_meant(
         self, inside: "_Inside", opening: re.Match[str], closing: re.Match[str], opened: int, closed: int
     ) -> bool:
-        """Whether braces that are two on one side alone, or stand apart, are there for a placeholder."""
+        """Say whether braces that are two on one side alone, or stand apart, are there for a placeholder."""
         if opened >= 2:
             return inside.begins or bool(_ONE_LINE.fullmatch(inside.core))
         apart = self._template[max(opening.start() - _APART, 0) : opening.start()].rstrip(" \t\u00a0").endswith("{")
@@ -226,7 +226,7 @@ class _Reader:
             self._fault(start, end, Kind.BRACE, inside.core)
 
     def _has_braces_in_default(self, opening: re.Match[str]) -> bool:
-        """Whether only the text of a default keeps this from being a placeholder."""
+        """Say whether only the text of a default keeps this from being a placeholder."""
         written = _WITH_DEFAULT.match(self._template, opening.end())
         if written is None or not _BRACE.search(written[2]):
             return False
@@ -278,7 +278,7 @@ class _Reader:
 
 
 def _number(run: re.Match[str]) -> int:
-    """How many braces the run has."""
+    """Count the braces of the run."""
     return len(run[0]) if not run[0].strip("{}") else _Braces(run).number
 
 
@@ -380,6 +380,6 @@ def _decoded(core: str, html: bool, encoding: str) -> str:
 
 
 def _braced(template: str, start: int, end: int) -> bool:
-    """Whether other braces stand beside this, with nothing but space between."""
+    """Say whether other braces stand beside this, with nothing but space between."""
     before, behind = template[max(start - _NEAR, 0) : start], template[end : end + _NEAR]
     return before.rstrip().endswith("{") or behind.lstrip().startswith("}")

@@ -16,6 +16,7 @@ class Reply(NamedTuple):
 
     @property
     def positive(self) -> bool:
+        """Whether the command is done: no intermediate reply, and no refusal (RFC 5321, 4.2.1)."""
         return self.code < 300
 
 
