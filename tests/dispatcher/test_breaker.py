@@ -58,7 +58,7 @@ def others(engine):
 
 
 def on_the_home_page():
-    return [(part.well, part.words) for part in status.parts() if part.name == "Mail service"]
+    return [(part.well, part.text) for part in status.parts() if part.name == "Mail service"]
 
 
 def hints(queue="control"):

@@ -21,30 +21,32 @@ class VestnikAdminSite(admin.AdminSite):
     index_title = _("Everything")
 
     def has_permission(self, request: HttpRequest) -> bool:
-        """The site's own staff, and those who write the blog: they find it there, and nothing else."""
+        """Say whether they are of the site's staff or write the blog: writers find it there, and nothing else."""
         if super().has_permission(request):
             return True
         return not request.user.is_superuser and access.may_write_blog(request.user)
 
     def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        """People sign in where everybody does: under the same limits, and not before they are confirmed."""
+        """Send people to sign in where everybody does: under the same limits, and not before they are confirmed."""
         if self.has_permission(request):
             return HttpResponseRedirect(reverse("admin:index"))
         answer: HttpResponse = secure_admin_login(super().login)(request, extra_context)
         return answer
 
     def get_urls(self) -> list[Any]:
-        """Without the address that tells of things of any kind where they are to be seen: no page leads to it."""
+        """Leave out the address that leads from any object to its own page: no page links to it."""
         return [pattern for pattern in super().get_urls() if getattr(pattern, "name", "") != "view_on_site"]
 
     def password_change(self, request: HttpRequest, extra_context: Any = None) -> Any:
-        """Where everybody does it: with a letter that tells of it."""
+        """Send people where everybody changes it: with a letter that tells of it."""
         return HttpResponseRedirect(reverse("account_change_password"))
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
-        """The view behind the site's door. No text holds a NUL, and PostgreSQL refuses to look for one: it is left out
-        of what is asked for; and so is the name of a field that is empty, which Django looks for. Who was signed out
-        while they wrote is told so, and not sent to sign in.
+        """Wrap a view as all views of the site are.
+
+        No text holds a NUL, and PostgreSQL refuses to look for one: it is left out of what is asked for; and so is the
+        name of a field that is empty, which Django looks for. Who was signed out while they wrote is told so, and not
+        sent to sign in.
         """
 
         @functools.wraps(view)

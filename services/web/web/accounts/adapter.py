@@ -50,7 +50,7 @@ class AccountAdapter(DefaultAccountAdapter):
         return response
 
     def reauthenticate(self, user: Any, password: str) -> bool:
-        """Whether it is the password of `user`, whose session or letter somebody has."""
+        """Say whether it is the password of `user`, whose session or letter somebody has."""
         found = self.authenticate(context.request, email=user.email, password=password, unconfirmed=True)
         return found is not None and found.pk == user.pk
 
@@ -64,11 +64,11 @@ class AccountAdapter(DefaultAccountAdapter):
         ratelimit.consume(request, action="login_failed_anywhere", key=credentials["email"])
 
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
-        """What tries are counted by: the address and who tries, so that nobody can close it for its owner."""
+        """Count tries by the address and who tries, so that nobody can close it for its owner."""
         return f"{super()._get_login_attempts_cache_key(request, **credentials)} {get_ip(request)}"
 
     def set_password(self, user: Any, password: str) -> None:
-        """A new password has not been guessed at yet."""
+        """Set it, and forget the tries that were counted: a new password has not been guessed at yet."""
         super().set_password(user, password)
         ratelimit.clear(self.request, action="login_failed_anywhere", key=user.email)
 
@@ -92,7 +92,7 @@ class AccountAdapter(DefaultAccountAdapter):
         return reverse("profile")
 
     def get_client_ip(self, request: HttpRequest) -> str:
-        """Who asks, for limits; of what did not come through the proxies, the peer."""
+        """Return who asks, for limits; of what did not come through the proxies, the peer."""
         try:
             return super().get_client_ip(request)
         except (ImproperlyConfigured, PermissionDenied):
@@ -108,7 +108,7 @@ class AccountAdapter(DefaultAccountAdapter):
             super().send_account_already_exists_mail(email)
 
     def send_blocked_mail(self, email: str) -> bool:
-        """If the account with this address is blocked, write so to it. Returns whether it is."""
+        """If the account with this address is blocked, write so to it. Return whether it is."""
         user = User.objects.filter(email=email, is_active=False).first()
         if user:
             self.send_mail("account/email/account_blocked", email, {"user": user})
@@ -137,6 +137,8 @@ class AccountAdapter(DefaultAccountAdapter):
 
 
 def _at_site(link: str) -> str:
-    """The link at the installation's own address, whatever host the request named: its sender may not be its reader."""
+    """Return the link at the installation's own address, whatever host the request named, which anybody may have
+    sent.
+    """
     parts = urlsplit(link)
     return urlunsplit((*urlsplit(settings.SITE_URL)[:2], *parts[2:]))

@@ -45,6 +45,8 @@ class Worded:
 
 
 class LoginForm(Worded, allauth.LoginForm):
+    """Sign in by address and password."""
+
     def clean_login(self) -> str:
         typed: str = self.cleaned_data["login"]
         try:
@@ -113,6 +115,8 @@ class ResetPasswordForm(Worded, allauth.ResetPasswordForm):
 
 
 class ResendForm(forms.Form):
+    """Ask for the letter with the link once more."""
+
     email = forms.EmailField(label=_("E-mail"))
 
     def clean_email(self) -> str:
@@ -120,6 +124,8 @@ class ResendForm(forms.Form):
 
 
 class AddEmailForm(Worded, allauth.AddEmailForm):
+    """Change one's address."""
+
     labels = {"email": _("New e-mail")}
 
 
@@ -133,7 +139,7 @@ class SetPasswordForm(Worded, allauth.SetPasswordForm):
 
 class ResetPasswordKeyForm(Worded, allauth.ResetPasswordKeyForm):
     def save(self) -> None:
-        """The link was in a letter: whoever has it has the mailbox."""
+        """Save the password, and confirm the address: the link was in a letter, and whoever has it has the mailbox."""
         super().save()
         confirmation.confirm(self.user)
         align(self.user)

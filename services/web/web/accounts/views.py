@@ -94,6 +94,8 @@ class ConfirmEmail(ConfirmEmailView):
 
 
 class ChangeEmail(EmailView):
+    """Change one's address, once the one before is confirmed."""
+
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if request.user.is_authenticated:
             if not request.user.is_confirmed:

@@ -30,7 +30,7 @@ GROUPS = {groups.MANAGERS: _("managers"), groups.CONTENT_MANAGERS: _("content ma
 
 
 def group_name(group: Group) -> str:
-    """A group's name for people to read."""
+    """Return a group's name for people to read."""
     return str(GROUPS.get(group.name, group.name))
 
 
@@ -95,7 +95,7 @@ class UserAdmin(VerbAdmin, DjangoUserAdmin):
             self.block_or_unblock(request, obj, form.cleaned_data["reason"])
 
     def block_or_unblock(self, request: HttpRequest, user: User, reason: str) -> None:
-        """More than a column: sessions end, a letter is written, the audit log says who it was."""
+        """Block or unblock by the verb: sessions end, a letter is written, the audit log says who it was."""
         by, address = asked_by(request)
         if user.is_active:
             supervision.unblock(user, by, address)

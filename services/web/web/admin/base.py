@@ -76,7 +76,7 @@ class ReadOnly(SuperusersOnly):
 
 
 class VerbAdmin(SuperusersOnly, admin.ModelAdmin):
-    """Saves and deletes by the core's verbs. What they refuse is undone, and said where it can be mended."""
+    """Save and delete by the core's verbs. What they refuse is undone, and said where it can be mended."""
 
     show_full_result_count = False
     list_per_page = 50
@@ -114,29 +114,29 @@ class VerbAdmin(SuperusersOnly, admin.ModelAdmin):
             return HttpResponseRedirect(request.get_full_path())
 
     def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
-        """All of them, or none."""
+        """Delete all of them, or none."""
         for obj in queryset:
             self.delete_model(request, obj)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """What a person chose to delete, without the thousands of rows that go with it."""
+        """Return what a person chose to delete, without the thousands of rows that go with it."""
         counts = {self.opts.verbose_name_plural: len(objs)}
         return [str(obj) for obj in objs[:100]], counts, set(), []
 
 
 def is_id(text: str) -> bool:
-    """Whether it may be a row's number."""
+    """Say whether it may be a row's id."""
     return text.isdecimal() and len(text) < 19
 
 
 def address(page: str, model: type[models.Model], *args: Any, **filters: Any) -> str:
-    """The address of a model's admin page, narrowed by `filters`."""
+    """Return the address of a model's admin page, narrowed by `filters`."""
     path = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=args)
     return f"{path}?{urlencode(filters)}" if filters else path
 
 
 def link(text: Any, page: str, model: type[models.Model], *args: Any, **filters: Any) -> str:
-    """A link to such a page."""
+    """Return a link to such a page, as HTML."""
     return format_html('<a href="{}">{}</a>', address(page, model, *args, **filters), text)
 
 

@@ -149,7 +149,7 @@ class PostAdmin(BlogAdmin):
         )
 
     def preview_view(self, request: HttpRequest, pk: int | None = None) -> HttpResponse:
-        """The post as it will be read: as it is saved, or (by POST) as the form has it at the moment."""
+        """Show the post as it will be read: as it is saved, or (by POST) as the form has it at the moment."""
         if not self.has_change_permission(request):
             raise PermissionDenied
         post = Post() if pk is None else self.get_object(request, str(pk))
@@ -239,7 +239,7 @@ class PictureAdmin(BlogAdmin):
         return format_html_join(", ", "{}", ((each,) for each in links + more)) or "–"
 
     def upload_view(self, request: HttpRequest) -> HttpResponse:
-        """Takes a picture for a text: `file`, and `alt`. Answers in JSON with its address, or with what is wrong."""
+        """Take a picture for a text: `file`, and `alt`. Answers in JSON with its address, or with what is wrong."""
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         if not self.has_add_permission(request):
@@ -262,6 +262,6 @@ class PictureAdmin(BlogAdmin):
 
 
 def _shown_by_outer() -> QuerySet[Post]:
-    """The posts that show the picture of the query around."""
+    """Return the posts that show the picture of the query around."""
     in_text = Q(content__contains=Concat(Value("/blog/"), OuterRef("key"), Value("/")))
     return Post.objects.filter(Q(picture=OuterRef("pk")) | in_text)

@@ -24,7 +24,7 @@ ACCEPTED = "image/jpeg,image/png,image/webp"
 
 
 def thumbnail(picture: Picture) -> str:
-    """The picture, small."""
+    """Return the picture, small, as HTML."""
     width = picture.widths[0]
     return format_html(
         '<img class="blog-thumbnail" src="{}" alt="{}" width="{}" height="{}" loading="lazy">',
@@ -141,7 +141,7 @@ class PostForm(SeenForm):
             self.initial["alt"] = picture.alt
 
     def clean_publish_at(self) -> datetime | None:
-        """What was typed has whole seconds only; who did not touch it did not change it."""
+        """Return the saved moment if it was not touched: the field shows whole seconds only."""
         typed: datetime | None = self.cleaned_data["publish_at"]
         before = self.instance.publish_at
         return before if before and before.replace(microsecond=0) == typed else typed
@@ -176,7 +176,7 @@ class NewPictureForm(forms.ModelForm):
 
 
 def _words() -> dict[str, str]:
-    """What the editor says, by what it would say by itself or by a name."""
+    """Return the editor's texts in the page's language, by the editor's own English or by a name."""
     return {
         "heading 2": gettext("Heading"),
         "heading 3": gettext("Smaller heading"),

@@ -113,7 +113,7 @@ class MailingAdmin(VerbAdmin):
         verbs.save_mailing(obj, lists=said["lists"], clients=said["clients"], seen=said["seen"])
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        """The verb has saved the audience."""
+        """Do nothing: the verb has saved the audience."""
 
     def delete_model(self, request: HttpRequest, obj: Mailing) -> None:
         verbs.delete_mailing(obj)

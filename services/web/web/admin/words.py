@@ -1,4 +1,4 @@
-"""Sentences of Django's admin site that its own translation gets wrong: theirs are about things of one gender only.
+"""Sentences of Django's admin site that its own translation gets wrong: they are written for nouns of one gender only.
 
 Our catalogue comes before Django's. Nothing reads this list but those who gather the texts to translate.
 """

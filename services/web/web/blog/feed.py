@@ -18,7 +18,7 @@ from web.front.public import public
 
 class Feed(Rss201rev2Feed):
     def latest_post_date(self) -> datetime:
-        """When the newest was published or changed; of an empty feed, always the same."""
+        """Return when the newest was published or changed; of an empty feed, always the same."""
         changes = [max(item["pubdate"], item["updateddate"]) for item in self.items]
         return max(changes, default=datetime.fromtimestamp(0, UTC))
 
@@ -26,7 +26,7 @@ class Feed(Rss201rev2Feed):
 @public(reading.SECONDS)
 @require_safe
 def rss(request: HttpRequest) -> HttpResponse:
-    """The newest posts for feed readers."""
+    """Return the newest posts for feed readers (RSS 2.0)."""
     language = get_language()
     feed = Feed(
         title=_("Vestnik’s blog"),

@@ -65,23 +65,25 @@ class Card:
 
 
 def count() -> int:
-    """How many posts are published."""
+    """Count the posts that are published."""
     return _kept("count", lambda: Post.objects.published().count())
 
 
 def page(number: int) -> list[Card]:
-    """The posts of a page of the blog, from 1."""
+    """Return the posts of a page of the blog; pages are counted from 1."""
     first = (number - 1) * ON_A_PAGE
     return _kept(f"page:{number}", lambda: _cards(Post.objects.published()[first : first + ON_A_PAGE]))
 
 
 def latest() -> list[Card]:
-    """The newest posts, as many as the feed has."""
+    """Return the newest posts, as many as the feed has."""
     return _kept("latest", lambda: _cards(Post.objects.published()[:IN_FEED]))
 
 
 def some(language: str) -> list[Card]:
-    """Three published posts in the language at random, the newest first; where there are fewer, others besides."""
+    """Return three published posts in the language at random, the newest first; where there are fewer, others
+    besides.
+    """
     own = _pool(language)
     chosen = _random.sample(own, min(SHOWN, len(own)))
     if missing := SHOWN - len(chosen):
@@ -91,13 +93,13 @@ def some(language: str) -> list[Card]:
 
 
 def post(slug: str) -> Post:
-    """The published post with its text as pages show it. Raises Post.DoesNotExist."""
+    """Return the published post with its text as pages show it. Raises Post.DoesNotExist."""
     name = hashlib.sha256(slug.encode()).hexdigest()  # anybody may ask for what has any length
     return _kept(f"post:{name}", lambda: _made(Post.objects.published().select_related("picture").get(slug=slug)))
 
 
 def text_of(post: Post) -> str:
-    """The post's HTML with its pictures in all their widths; made already, if the post was kept."""
+    """Return the post's HTML with its pictures in all their widths; made already, if the post was kept."""
     return vars(post).get("text") or html.responsive(post.content)
 
 
@@ -126,7 +128,7 @@ def _pool(language: str) -> list[Card]:
 
 
 def _any(number: int, language: str) -> list[int]:
-    """The ids of published posts in the language at random, `number` of them at most."""
+    """Return the ids of published posts in the language at random, `number` of them at most."""
     newest = list(Post.objects.published().filter(language=language).values_list("pk", flat=True)[:FEW])
     chosen = _random.sample(newest, min(number, len(newest)))
     if len(newest) < FEW:

@@ -23,7 +23,7 @@ CLOSED = (
 @public(reading.SECONDS)
 @require_safe
 def sitemap(request: HttpRequest) -> HttpResponse:
-    """The public pages: those of the front in each language, each post in its own."""
+    """List the public pages: those of the front in each language, each post in its own (https://www.sitemaps.org)."""
     languages = public_urls.languages()
     published = Post.objects.published().values_list("language", "slug", "publish_at", "updated_at")
     posts = [
@@ -49,7 +49,9 @@ def sitemap(request: HttpRequest) -> HttpResponse:
 @public(reading.SECONDS)
 @require_safe
 def robots(request: HttpRequest) -> HttpResponse:
-    """The public pages are for everybody; rooms of signed-in people have nothing to be found."""
+    """Tell search engines what is for everybody (RFC 9309): the public pages; rooms of signed-in people have nothing to
+    be found.
+    """
     closed = [f"/{room}/" for room in CLOSED] + [f"/{language}/accounts/" for language in public_urls.languages()]
     lines = ["User-agent: *", *(f"Disallow: {path}" for path in closed), ""]
     lines.append(f"Sitemap: {public_urls.absolute(public_urls.SITEMAP)}")

@@ -16,23 +16,23 @@ UNWRITTEN = re.compile(r"[\x00-\x1f\x7f-\x9f\ufffe\uffff]")  # XML does not have
 
 
 def summary(post: Any) -> str:
-    """The post's excerpt, or the beginning of its text (of `beginning`, if that is all that was fetched)."""
+    """Return the post's excerpt, or the beginning of its text (of `beginning`, if that is all that was fetched)."""
     return line(post.excerpt) or beginning(getattr(post, "beginning", None) or post.content)
 
 
 def beginning(content: str, length: int = LENGTH) -> str:
-    """The HTML's text, cut at the end of a word."""
+    """Return the HTML's text, cut at the end of a word."""
     flat = strip_tags(BETWEEN.sub(" ", UNFINISHED.sub("", UNREAD.sub(" ", content))))
     return cut(html.unescape(flat), length)
 
 
 def line(text: str) -> str:
-    """The text in one line, without control characters."""
+    """Return the text in one line, without control characters."""
     return " ".join(UNWRITTEN.sub(" ", text).split())
 
 
 def cut(text: str, length: int) -> str:
-    """The text in one line, cut at the end of a word where it is longer."""
+    """Return the text in one line, cut at the end of a word where it is longer than `length` characters."""
     whole = line(text)
     if len(whole) <= length:
         return whole

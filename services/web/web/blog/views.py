@@ -23,7 +23,7 @@ PAGE_NUMBER = re.compile(r"[1-9][0-9]{0,4}")  # what nginx keeps copies of
 @public(reading.SECONDS, paged=True)
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
-    """The posts, a dozen a page."""
+    """Show the posts, a dozen a page."""
     asked = request.GET.get("page")
     if asked == "1":
         return HttpResponsePermanentRedirect(public_urls.blog(get_language()))
@@ -41,7 +41,7 @@ def index(request: HttpRequest) -> HttpResponse:
 @public(reading.SECONDS)
 @require_safe
 def post(request: HttpRequest, slug: str) -> HttpResponse:
-    """A published post. Drafts and what waits for its date are not there yet."""
+    """Show a published post. Drafts and what waits for its date are not there yet."""
     try:
         found = reading.post(slug)
     except Post.DoesNotExist:

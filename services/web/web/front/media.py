@@ -13,7 +13,7 @@ KINDS = {"webp": "image/webp", "jpg": "image/jpeg"}
 
 @require_safe
 def serve(request: HttpRequest, picture: str, width: int, suffix: str) -> FileResponse:
-    """One file of a picture, for good: its address names its content."""
+    """Serve one file of a picture, for good: its address names its content."""
     if suffix not in KINDS:
         raise Http404
     try:

@@ -71,7 +71,7 @@ class FrontMiddleware:
             if response.status_code == 404:
                 seconds = GONE_SECONDS
             elif not refreshes and page_cache.versions() != versions:
-                seconds = 0  # made of what stood before, maybe, and the page that was fetched anew is stored already
+                seconds = 0  # made of what stood before, maybe, and the page that was fetched again is stored already
             expires = int(time.time()) + seconds
             if upcoming:
                 expires = min(expires, math.ceil(upcoming.timestamp()) - 1)  # nginx keeps it to that second's end
@@ -88,7 +88,7 @@ def _is_the_secret(given: str) -> bool:
 
 
 def _compressed(request: HttpRequest, response: HttpResponse) -> HttpResponse:
-    """The same for the front, which keeps it compressed. Nothing secret is in it that its length could tell."""
+    """Return the same for the front, which keeps it compressed. Nothing secret is in it that its length could tell."""
     if "gzip" in request.headers.get("Accept-Encoding", ""):
         response.content = gzip.compress(response.content, mtime=0)
         response.headers["Content-Encoding"] = "gzip"

@@ -24,8 +24,9 @@ class Public:
 
 
 def public(seconds: int, paged: bool = False) -> Callable[[View], View]:
-    """Marks a view whose page may be kept for so many seconds, or for the `front_seconds` that its response has. `page`
-    is all of the query that reaches it, if it is `paged`; else nothing does.
+    """Mark a view whose page may be kept for so many seconds, or for the `front_seconds` that its response has.
+
+    `page` is all of the query that reaches it, if it is `paged`; else nothing does.
     """
 
     def mark(view: View) -> View:
@@ -36,7 +37,7 @@ def public(seconds: int, paged: bool = False) -> Callable[[View], View]:
 
 
 def public_view(request: HttpRequest) -> Public | None:
-    """What is said of the view that answers the request, if it is one for everybody."""
+    """Return the mark of the view that answers the request, if it is one for everybody; else None."""
     if request.method not in ("GET", "HEAD"):
         return None
     with translation.override(translation.get_language_from_path(request.path_info) or settings.LANGUAGE_CODE):
@@ -48,7 +49,7 @@ def public_view(request: HttpRequest) -> Public | None:
 
 
 def make_impersonal(request: HttpRequest) -> None:
-    """Nothing that follows can know who asks, nor in which languages their browser is."""
+    """Make the request anybody's: nothing that follows can know who asks, nor in which languages their browser is."""
     request.META.pop("HTTP_COOKIE", None)
     request.META.pop("HTTP_ACCEPT_LANGUAGE", None)
     request.COOKIES = {}
@@ -56,16 +57,16 @@ def make_impersonal(request: HttpRequest) -> None:
 
 
 def drop_query(request: HttpRequest, paged: bool) -> None:
-    """As nginx does: leaves the first `page` at most."""
+    """Leave of the query what nginx leaves: the first `page` at most."""
     asked = dict(reversed(parse_qsl(request.META.get("QUERY_STRING", "")))) if paged else {}
     request.META["QUERY_STRING"] = urlencode({"page": asked["page"]}) if asked.get("page") else ""
 
 
 def is_personal(request: HttpRequest) -> bool:
-    """Whether the page may show who asks: it is no public one, or came with a session."""
+    """Say whether the page may show who asks: it is no public one, or came with a session."""
     return not getattr(request, "impersonal", False)
 
 
 def context(request: HttpRequest) -> dict[str, Any]:
-    """`personal`, for templates: without it they show nothing that is anybody's."""
+    """Add `personal` for templates: without it they show nothing that is anybody's."""
     return {"personal": is_personal(request)}

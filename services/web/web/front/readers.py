@@ -15,7 +15,7 @@ IN_ADVANCE = ("prefetch", "prerender", "preview")
 
 
 def reads(request: HttpRequest) -> bool:
-    """Whether the request is a person's who wants to see the page now."""
+    """Say whether the request is a person's who wants to see the page now."""
     if request.method != "GET":
         return False
     purposes = " ".join(request.headers.get(name, "") for name in PURPOSES).lower()

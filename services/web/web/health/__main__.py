@@ -10,7 +10,7 @@ SECONDS = 4.0
 
 
 def main() -> int:
-    """Asks, says the answer; the exit code."""
+    """Ask, print the answer, and return the exit code: 0 if all is well."""
     url = sys.argv[1] if len(sys.argv) > 1 else READY
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # whatever proxy the environment names
     try:
@@ -21,13 +21,13 @@ def main() -> int:
     except (OSError, ValueError) as error:
         print(f"The web does not answer: {error}")
         return 1
-    wrong = [f"{name}: {words}" for name, words in parts.items() if words != "ok"]
+    wrong = [f"{name}: {state}" for name, state in parts.items() if state != "ok"]
     print("; ".join(wrong) or "ready")
     return 1 if wrong else 0
 
 
 def _parts(error: urllib.error.HTTPError) -> dict[str, str]:
-    """What an answer that is no 200 says of the parts."""
+    """Return what an answer that is no 200 says of the parts."""
     try:
         return dict(json.load(error))
     except ValueError:

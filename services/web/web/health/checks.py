@@ -19,7 +19,7 @@ OK = "ok"
 
 
 def ready() -> dict[str, str]:
-    """Each part by its name: "ok", or what is wrong with it."""
+    """Return the parts by their names, each with "ok" or with what is wrong with it."""
     until = time.monotonic() + SECONDS
     waiting = [(names, question.start()) for names, question in QUESTIONS.items()]
     parts: dict[str, str] = {}
@@ -43,7 +43,7 @@ _migrated = False
 
 
 def _migrations() -> str:
-    """Once they are applied they stay so: other code comes with other processes."""
+    """Say which are not applied, or “ok”. Once all are they stay so: other code comes with other processes."""
     global _migrated
     if not _migrated:
         applied = MigrationRecorder(connection).applied_migrations()

@@ -26,11 +26,11 @@ class Part:
 
     name: str
     well: bool
-    words: str
+    text: str
 
 
 def parts() -> list[Part]:
-    """Every part of the installation and how it does; the mail service only when it takes nothing."""
+    """Return every part of the installation and how it does; the mail service only when it takes nothing."""
     return [_database(), _queue(), _scheduler(), _dispatcher(), *_mail_service()]
 
 

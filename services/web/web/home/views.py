@@ -17,7 +17,7 @@ SECONDS = 30
 @public(SECONDS)
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
-    """What Vestnik is, in words and in figures; for those who supervise it, what of it runs here."""
+    """Show what Vestnik is, in words and in figures; to those who supervise it, what of it runs here."""
     supervised = is_personal(request) and access.may_supervise(request.user)
     return render(
         request,

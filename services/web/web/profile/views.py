@@ -34,7 +34,7 @@ class Profile(LoginRequiredMixin, SuccessMessageMixin, UpdateView):
     success_url = reverse_lazy("profile")
 
     def get_object(self, queryset: QuerySet | None = None) -> User:
-        """Not `request.user` itself, whose name stands above the page whatever is typed."""
+        """Return a copy, not `request.user` itself, whose name stands above the page whatever is typed."""
         user: Any = self.request.user
         return User.objects.get(pk=user.pk)
 

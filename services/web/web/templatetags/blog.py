@@ -19,56 +19,57 @@ TERRITORIES = {"en": "en_US", "ru": "ru_RU"}
 
 @register.filter
 def absolute(path: str) -> str:
-    """The path with the installation's own address before it."""
+    """Return the path with the installation's own address before it."""
     return public_urls.absolute(path)
 
 
 @register.filter
 def text_of(post: Post) -> SafeString:
-    """The post's HTML, which was cleaned when it was saved."""
+    """Return the post's HTML, which was cleaned when it was saved."""
     return mark_safe(reading.text_of(post))  # noqa: S308
 
 
 @register.filter
 def description(post: Post) -> str:
-    """The post in a sentence or two."""
+    """Return the post in a sentence or two."""
     return texts.cut(texts.summary(post), DESCRIPTION)
 
 
 @register.filter
 def changed_at(post: Post) -> datetime:
-    """When the post, as it is, was first there to be read."""
+    """Return when the post, as it is, was first there to be read."""
     return max(post.publish_at or post.updated_at, post.updated_at)
 
 
 @register.filter
 def home_page(language: str) -> str:
-    """The path of the home page."""
+    """Return the path of the home page."""
     return public_urls.home(language)
 
 
 @register.filter
 def blog_page(language: str, number: int) -> str:
-    """The path of a page of the blog."""
+    """Return the path of a page of the blog."""
     return public_urls.blog(language, number)
 
 
 @register.filter
 def territory(language: str) -> str:
-    """The language as Open Graph names it."""
+    """Return the language as Open Graph names it (https://ogp.me)."""
     return TERRITORIES.get(language, language)
 
 
 @register.filter
 def largest(picture: Picture) -> str:
-    """The whole address of the picture's largest JPEG."""
+    """Return the whole address of the picture's largest JPEG."""
     return public_urls.absolute(picture.address(picture.widths[-1]))
 
 
 @register.inclusion_tag("blog/_picture.html")
 def picture(picture: Picture, sizes: str, at_once: bool = False) -> dict[str, Any]:
-    """A picture in all its widths; `sizes` tells browsers how wide it is shown. Loaded when it comes near, if not
-    `at_once`.
+    """Show a picture in all its widths; `sizes` tells browsers how wide it is shown.
+
+    It is loaded when it comes near, if not `at_once`.
     """
     sets = {
         kind: ", ".join(f"{picture.address(width, kind)} {width}w" for width in picture.widths)
@@ -80,7 +81,7 @@ def picture(picture: Picture, sizes: str, at_once: bool = False) -> dict[str, An
 
 @register.simple_tag
 def linked_data(post: Post) -> str:
-    """The post as search engines read it (schema.org's BlogPosting)."""
+    """Return the post as search engines read it (https://schema.org/BlogPosting)."""
     data = {
         "@context": "https://schema.org",
         "@type": "BlogPosting",

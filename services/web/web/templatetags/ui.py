@@ -35,7 +35,7 @@ register.filter("as_written", addresses.shown)
 
 @register.simple_tag
 def version() -> str:
-    """The version that serves the page."""
+    """Return the version that serves the page."""
     return __version__
 
 
@@ -84,7 +84,7 @@ STATUSES = dict(Mailing.Status.choices)
 
 @register.simple_tag
 def icon(name: str) -> str:
-    """An icon of the sprite that `npm ci` makes of the names found here and in the templates."""
+    """Show an icon of the sprite that `npm ci` makes of the names found here and in the templates."""
     return format_html(
         '<svg class="icon" aria-hidden="true"><use href="{}#{}"></use></svg>', static("web/vendor/icons.svg"), name
     )
@@ -92,7 +92,7 @@ def icon(name: str) -> str:
 
 @register.simple_tag
 def state(value: str, label: Any = None) -> str:
-    """A state as a coloured word; `label` is the word where it is not the value itself."""
+    """Show a state as a coloured word; `label` is the word where it is not the value itself."""
     colour = COLOURS.get(value, "secondary")
     word = label or STATUSES.get(value) or _(value)
     return format_html('<span class="status status-{} text-nowrap">{}</span>', colour, word)
@@ -100,7 +100,7 @@ def state(value: str, label: Any = None) -> str:
 
 @register.simple_tag(takes_context=True)
 def sorted_by(context: Any, key: str, label: str) -> str:
-    """A column's heading that sorts by it, the other way round at the second click."""
+    """Show a column's heading that sorts by it, the other way round at the second click."""
     parameters = context["request"].GET.copy()
     now = context["sort"]
     parameters["sort"] = f"-{key}" if now == key else key
@@ -112,7 +112,7 @@ def sorted_by(context: Any, key: str, label: str) -> str:
 
 @register.filter
 def duration(value: timedelta | float | None) -> str:
-    """A length of time in its two largest units, rounded down: “3 min 20 s”."""
+    """Return a length of time in its two largest units, rounded down: “3 min 20 s”."""
     if value is None:
         return "–"
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
@@ -137,7 +137,7 @@ def duration(value: timedelta | float | None) -> str:
 
 @register.simple_tag(takes_context=True)
 def menu_item(context: Any, address: str, icon_name: str, label: str, badge: str = "") -> str:
-    """An entry of the main menu, marked where the page belongs to it; `badge` stands beside it."""
+    """Show an entry of the main menu, marked where the page belongs to it; `badge` stands beside it."""
     here = context["request"].path.startswith(address)
     return format_html(
         '<li class="nav-item{}"><a class="nav-link" href="{}"{}>'
@@ -154,39 +154,39 @@ def menu_item(context: Any, address: str, icon_name: str, label: str, badge: str
 
 @register.simple_tag
 def dead_letters(user: Any) -> str:
-    """How many dead letters wait for their owner, as a badge says it: nothing, 7, or 99+."""
+    """Count the dead letters that wait for their owner, as a badge says it: nothing, 7, or 99+."""
     count = waiting.count(user)
     return "" if not count else str(count) if count < waiting.COUNTED else f"{waiting.COUNTED - 1}+"
 
 
 @register.simple_tag(takes_context=True)
 def in_language(context: Any, code: str) -> str:
-    """This page's address in another language."""
+    """Return this page's address in another language."""
     return str(translate_url(context["request"].get_full_path(), code))
 
 
 @register.simple_tag
 def bar(totals: Any) -> list[tiles.Piece]:
-    """What became of a run's letters, in pieces of a bar."""
+    """Show what became of a run's letters, in pieces of a bar."""
     return tiles.bar(totals)
 
 
 @register.simple_tag
 def zone() -> str:
-    """The time zone that the page's times are in, by its name."""
+    """Return the time zone that the page's times are in, by its name."""
     words = _("Times in the time zone %(zone)s") % {"zone": timezone.get_current_timezone()}
     return format_html('<p class="zone">{}{}</p>', icon("clock"), words)
 
 
 @register.filter
 def breakable(address: str) -> SafeString:
-    """An address, or two, that a line may break after an @ or a dot."""
+    """Let lines with an address, or two, break after an @ or a dot."""
     return mark_safe(re.sub(r"([@.])(?=\w)", r"\1<wbr>", escape(address)))  # noqa: S308
 
 
 @register.simple_tag
 def cursor(form: BaseForm) -> str:
-    """Puts the cursor into the first field that is wrong, or else into the first there is."""
+    """Put the cursor into the first field that is wrong, or else into the first there is."""
     fields = [field for field in form if not field.is_hidden and not field.field.disabled]
     for field in [field for field in fields if field.errors] or fields:
         field.field.widget.attrs["autofocus"] = True
@@ -196,50 +196,50 @@ def cursor(form: BaseForm) -> str:
 
 @register.filter
 def layout(request: HttpRequest) -> str:
-    """The layout of a page that people see signed in or not."""
+    """Return the layout of a page that people see signed in or not."""
     return "signed_in.html" if is_personal(request) and request.user.is_authenticated else "public.html"
 
 
 @register.filter
 def has_rooms(user: Any) -> bool:
-    """Whether the menu leads this user to the rooms of those who own things."""
+    """Say whether the menu leads this user to the rooms of those who own objects."""
     return pages.has_rooms(user)
 
 
 @register.filter
 def supervises(user: Any) -> bool:
-    """Whether the panel is open to this user."""
+    """Say whether the panel is open to this user."""
     return access.may_supervise(user)
 
 
 @register.filter
 def writes_blog(user: Any) -> bool:
-    """Whether this user finds the blog in the admin site."""
+    """Say whether this user finds the blog in the admin site."""
     return access.may_write_blog(user) and (user.is_staff or not user.is_superuser)
 
 
 @register.filter
 def elided(paginator: Paginator, number: int) -> Any:
-    """The page numbers around `number`, the first and the last, with gaps."""
+    """Return the page numbers around `number`, the first and the last, with gaps."""
     return paginator.get_elided_page_range(number, on_each_side=1, on_ends=1)
 
 
 @register.inclusion_tag("account/_inbox.html")
 def inbox() -> dict[str, Any]:
-    """Where letters are seen that go to nobody, in a trial and in `make run`."""
+    """Return the address where letters are seen that go to nobody, in a trial and in `make run`."""
     return {"inbox": settings.INBOX_URL}
 
 
 @register.inclusion_tag("account/_demo.html")
 def demo_accounts() -> dict[str, Any]:
-    """Who can sign in to the demo, and how: on nobody's machine but one's own (`make run`)."""
+    """Return who can sign in to the demo, and how: on nobody's machine but one's own (`make run`)."""
     shown = settings.MODE == mode.LOCAL and demo.is_there()
     return {"accounts": demo.ACCOUNTS if shown else (), "password": demo.password() if shown else ""}
 
 
 @register.inclusion_tag("panel/_outage.html", takes_context=True)
 def outage(context: dict[str, Any]) -> dict[str, Any]:
-    """What is the matter with the mail service, if something is; in its own words for superusers alone."""
+    """Return what is the matter with the mail service, if something is; in its own words for superusers alone."""
     found = outages.current()
     return {
         "outage": found,
