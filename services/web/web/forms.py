@@ -25,7 +25,7 @@ _FAR_TOO_LONG = 10
 
 
 def addresses_in(text: str) -> list[str]:
-    """What stands in a text between commas, semicolons, spaces and line breaks, each once.
+    """Return what stands in a text between commas, semicolons, spaces and line breaks, each once.
 
     Raises ValidationError where that is too much.
     """
@@ -39,7 +39,7 @@ def addresses_in(text: str) -> list[str]:
 
 
 def cut_what_is_far_too_long(form: forms.BaseForm) -> None:
-    """What is many times longer than it may be is refused by its beginning; the rest is neither looked at nor shown."""
+    """Refuse what is many times longer than it may be by its beginning; the rest is neither looked at nor shown."""
     if not form.is_bound:
         return
     for name, field in form.fields.items():
@@ -61,7 +61,7 @@ class SeenForm(forms.ModelForm):
             self.initial["seen"] = self.instance.updated_at.isoformat()
 
     def clean_seen(self) -> datetime | None:
-        """When the object was saved that is changed here. Who was told of a later one may save again."""
+        """Return when the object was saved that is changed here. Who was told of a later one may save again."""
         try:
             seen = datetime.fromisoformat(self.cleaned_data["seen"])
         except ValueError:

@@ -19,7 +19,7 @@ if settings.LOG_FORMAT == logs.JSON:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Gunicorn's: a worker process is about to serve."""
+    """Prepare a worker process that is about to serve (a hook of Gunicorn's)."""
     from vestnik.metrics import port
 
     port.serve()

@@ -120,6 +120,6 @@ class ProfileMiddleware:
             response.headers.setdefault("Content-Language", user.language)
             # A fragment has its page's address: without this, the Back button shows the fragment for the page.
             patch_vary_headers(response, ["HX-Request"])
-            # No proxy keeps it; the browser asks anew, but still has what was typed when one goes back.
+            # No proxy keeps it; the browser asks again, but still has what was typed when one goes back.
             patch_cache_control(response, private=True, no_cache=True)
             return response

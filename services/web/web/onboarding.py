@@ -23,13 +23,13 @@ class Step:
     """One of the first steps, and where it is taken."""
 
     title: str
-    words: str
+    text: str
     done: bool
     actions: list[tuple[str, str]]
 
 
 def first_steps(user: User) -> list[Step]:
-    """What a new account does first, in its order; nothing once all of it is done."""
+    """Return what a new account does first, in its order; nothing once all of it is done."""
     if not access.may_own(user):
         return []
     steps = [
@@ -62,7 +62,9 @@ def first_steps(user: User) -> list[Step]:
 
 
 def and_next(user: User, said: str) -> str:
-    """What is said of something that was made, as HTML, with the way to the next of the first steps if there is one."""
+    """Return `said`, of something that was made, as HTML, with the way to the next of the first steps if there is
+    one.
+    """
     step = next((step for step in first_steps(user) if not step.done), None)
     if step is None or not step.actions:
         return said

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from allauth.account.adapter import get_adapter
 from django import forms
@@ -30,9 +30,19 @@ from web.responses import stale_form, wants_fragment
 PAGE = 50
 
 
+class Asked(NamedTuple):
+    """Who asked for something."""
+
+    by: User
+    address: str
+    """Their IP address."""
+
+
 class SignedIn(LoginRequiredMixin):
-    """For those who are signed in. What somebody sends who was signed out meanwhile is not dropped silently: the
-    answer says so, and their browser still has it.
+    """Let in those who are signed in.
+
+    What somebody sends who was signed out meanwhile is not dropped silently: the answer says so, and their browser
+    still has it.
     """
 
     request: HttpRequest
@@ -53,7 +63,7 @@ class OwnersPage(SignedIn, View):
 
 
 class Visible(SignedIn):
-    """Finds the page's object among those its reader may see, and may do `action` to: for others it does not exist.
+    """Find the page's object among those its reader may see and may do `action` to: for others it does not exist.
 
     `room` is the namespace of its addresses: ROOM:list, ROOM:detail, ROOM:change, ROOM:delete.
     """
@@ -73,14 +83,14 @@ class Visible(SignedIn):
         return obj
 
     def address_of(self, obj: Any) -> str:
-        """Where the object is seen."""
+        """Return the address where the object is seen."""
         return reverse(f"{self.room}:detail", args=[obj.pk])
 
 
 class TablePage(Visible, ListView):
-    """Things in a table: searched by `q`, sorted by one of `sorts`, in pages. htmx gets the table alone.
+    """Show rows in a table: searched by `q`, sorted by one of `sorts`, in pages. htmx gets the table alone.
 
-    `sorts` maps the address's word to the fields it means; the first is what nobody asked for.
+    `sorts` maps the address's word to the fields it means; the first of them sorts where nothing is asked for.
     """
 
     paginate_by = PAGE
@@ -98,28 +108,30 @@ class TablePage(Visible, ListView):
         return self.narrow(found).order_by(*self.sorts[self.sort])
 
     def objects(self) -> Any:
-        """All that is listed here, as a queryset."""
+        """Return all that is listed here, as a queryset."""
         return super().get_queryset()
 
     def search(self, queryset: Any, text: str) -> Any:
-        """Those of the queryset that `text` finds."""
+        """Return those of the queryset that `text` finds."""
         raise NotImplementedError
 
     def narrow(self, queryset: Any) -> Any:
-        """The queryset by what else the address says."""
+        """Narrow the queryset by what else the address says."""
         return queryset
 
     @cached_property
     def text(self) -> str:
+        """Return what is searched for, at most 200 characters."""
         return self.request.GET.get("q", "").replace("\x00", "").strip()[:200]
 
     @cached_property
     def sort(self) -> str:
+        """Return the key of `sorts` that was asked for, or the first."""
         asked = self.request.GET.get("sort", "")
         return asked if asked in self.sorts else next(iter(self.sorts))
 
     def paginate_queryset(self, queryset: Any, page_size: int) -> Any:
-        """A page beyond the last, or none at all, is the nearest there is."""
+        """Cut it into pages. A page beyond the last, or none at all, is the nearest there is."""
         page = self.get_paginator(queryset, page_size).get_page(self.request.GET.get(self.page_kwarg))
         return page.paginator, page, page.object_list, page.has_other_pages()
 
@@ -129,8 +141,9 @@ class TablePage(Visible, ListView):
 
 
 class ListPage(TablePage):
-    """One's own queryset, and those that were shared with one; only these or those if the address says so (`whose`),
-    whatever else one may see.
+    """Show one's own objects, and those that were shared with one.
+
+    Only these or those if the address says so (`whose`), whatever else one may see.
     """
 
     def objects(self) -> Any:
@@ -143,6 +156,7 @@ class ListPage(TablePage):
 
     @cached_property
     def whose(self) -> str:
+        """Return “own”, “shared”, or nothing for both."""
         asked = self.request.GET.get("whose", "")
         return asked if asked in ("own", "shared") else ""
 
@@ -158,7 +172,7 @@ class ListPage(TablePage):
 
 
 class FormPage(OwnersPage):
-    """Saves by the form's verb. What it refuses is said beside the fields, and what was typed stays."""
+    """Save by the form's verb. What it refuses is said beside the fields, and what was typed stays."""
 
     request: HttpRequest
     object: Any
@@ -175,22 +189,22 @@ class FormPage(OwnersPage):
             return self.form_invalid(form)  # type: ignore[attr-defined,no-any-return]
 
     def saved(self, form: VerbForm) -> str:
-        """Save; the address of what to look at next. Raises ValidationError."""
+        """Save, and return the address of what to look at next. Raises ValidationError."""
         self.object = form.save()
         messages.success(self.request, self.said(self.object))
         return str(self.get_success_url())  # type: ignore[attr-defined]
 
     def said(self, obj: Any) -> str:
-        """What is said when it is saved, on the page one comes to."""
+        """Return what is said when it is saved, on the page one comes to."""
         return self.success(obj)
 
     def success(self, obj: Any) -> str:
-        """What is said when it is saved."""
+        """Return what is said when it is saved."""
         raise NotImplementedError
 
 
 class CreatePage(FormPage, CreateView):
-    """Makes an object, and of one form only one, however often its button is pressed."""
+    """Make an object, and of one form only one, however often its button is pressed."""
 
     def saved(self, form: VerbForm) -> str:
         save = super().saved
@@ -206,7 +220,9 @@ class CreatePage(FormPage, CreateView):
         return form
 
     def _key(self, form_key: uuid.UUID) -> uuid.UUID:
-        """Of the form and what stands in it: who goes back and sends it with something else means another object."""
+        """Return a key of the form and what stands in it: who goes back and sends it with something else means another
+        object.
+        """
         sent = [(name, values) for name, values in self.request.POST.lists() if name != "csrfmiddlewaretoken"]
         uploaded: Any = self.request.FILES
         files = [(name, file.name, file.size) for name, file in uploaded.items()]
@@ -214,13 +230,13 @@ class CreatePage(FormPage, CreateView):
 
 
 class ChangePage(Visible, FormPage, UpdateView):
-    """Changes an object."""
+    """Change an object."""
 
     action = "change"
 
 
 class DetailPage(Visible, DetailView):
-    """Shows an object."""
+    """Show an object."""
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         may_change = access.may(self.request.user, "change", self.object)
@@ -235,7 +251,7 @@ class DetailPage(Visible, DetailView):
 
 
 class DeletePage(Visible, OwnersPage, DeleteView):
-    """Asks, and deletes by a verb. A refusal is said on the page that asks."""
+    """Ask, and delete by a verb. A refusal is said on the page that asks."""
 
     action = "delete"
     template_name = "delete.html"
@@ -257,12 +273,12 @@ class DeletePage(Visible, OwnersPage, DeleteView):
         return super().get_context_data(back=self.address_of(self.object), what_goes=self.what_goes, **kwargs)
 
     def delete_by_verb(self, obj: Any) -> str:
-        """Delete it; what is said then. Raises ValidationError."""
+        """Delete it, and return what is said then. Raises ValidationError."""
         raise NotImplementedError
 
 
 class ActionPage(Visible, OwnersPage):
-    """Does one thing to an object when its button is pressed (POST), and goes back to where it is seen."""
+    """Act on an object when its button is pressed (POST), and go back to where it is seen."""
 
     action: access.Action = "change"
     http_method_names = ["post", "get"]
@@ -275,7 +291,7 @@ class ActionPage(Visible, OwnersPage):
         return obj
 
     def get(self, request: HttpRequest, **_kwargs: Any) -> HttpResponse:
-        """Does nothing: it is where one lands who signed in again to press the button."""
+        """Go back, and do nothing: it is where one lands who signed in again to press the button."""
         return HttpResponseRedirect(self.address_of(self.get_object()))
 
     def post(self, request: HttpRequest, **_kwargs: Any) -> HttpResponse:
@@ -287,17 +303,18 @@ class ActionPage(Visible, OwnersPage):
         return HttpResponseRedirect(self.back(obj))
 
     def act(self, obj: Any) -> str:
-        """Do it; what is said then. Raises ValidationError."""
+        """Do it, and return what is said then. Raises ValidationError."""
         raise NotImplementedError
 
     def back(self, obj: Any) -> str:
-        """The address of what to look at next."""
+        """Return the address of what to look at next."""
         return self.address_of(obj)
 
 
 class IdempotencyKeyField(forms.UUIDField):
-    """The hidden key that tells a form's second submission from another form's first. One that was lost is made anew:
-    its form is sent once all the same, only not told from itself.
+    """The hidden key that tells a form's second submission from another form's first.
+
+    Where it was lost a new one is made: its form is sent once all the same, only not told from itself.
     """
 
     widget = forms.HiddenInput
@@ -313,8 +330,10 @@ class IdempotencyKeyField(forms.UUIDField):
 
 
 def has_rooms(user: Any) -> bool:
-    """Whether there is anything for the user in the rooms of those who own queryset. Managers own nothing, and few have
-    something from before, or something that was shared with them: theirs is the panel.
+    """Say whether there is anything for the user in the rooms of those who own objects.
+
+    Managers own nothing, and few have something from before, or something that was shared with them: theirs is the
+    panel.
     """
     if access.may_own(user) or not access.may_supervise(user):
         return True
@@ -323,10 +342,10 @@ def has_rooms(user: Any) -> bool:
 
 
 def number(text: str | None) -> int:
-    """The id that an address names; 0, which nothing has, where it names none."""
+    """Return the id that an address names; 0, which nothing has, where it names none."""
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else 0
 
 
-def asked_by(request: HttpRequest) -> tuple[User, str]:
-    """Whom the audit log names, and the IP address it was asked from."""
-    return cast(User, request.user), str(get_adapter(request).get_client_ip(request))
+def asked_by(request: HttpRequest) -> Asked:
+    """Return whom the audit log names, and the IP address it was asked from."""
+    return Asked(cast(User, request.user), str(get_adapter(request).get_client_ip(request)))

@@ -58,7 +58,7 @@ class ExactPaginator(Paginator):
 
     @cached_property
     def _few(self) -> list[Any] | None:
-        """The keys of what was searched for; None if they are many, or nothing was searched for."""
+        """Return the keys of what was searched for; None if they are many, or nothing was searched for."""
         if not self.searched:
             return None
         found = list(self.rows.order_by().values_list(self.key, flat=True)[: FEW + 1])

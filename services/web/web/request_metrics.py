@@ -42,7 +42,7 @@ class ObservingMiddleware:
 
 
 def _room(request: HttpRequest) -> str:
-    """Whose view it is, of the rooms of the web; "none" of what was answered without one."""
+    """Return whose view it is, of the rooms of the web; "none" of what was answered without one."""
     match = request.resolver_match
     if match is None:
         return "none"

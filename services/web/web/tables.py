@@ -19,7 +19,7 @@ LONGEST_QUERY = 1_500
 
 
 def csv_table(name: str, rows: Iterable[Iterable[str]]) -> StreamingHttpResponse:
-    """The rows as a CSV file to be saved as NAME.csv, made while it is downloaded.
+    """Stream the rows as a CSV file (RFC 4180) to be saved as NAME.csv, made while it is downloaded.
 
     Between cells stands what spreadsheets in the reader's language expect.
     """
@@ -28,7 +28,7 @@ def csv_table(name: str, rows: Iterable[Iterable[str]]) -> StreamingHttpResponse
 
 
 def csv_file(name: str, pieces: Iterable[bytes]) -> StreamingHttpResponse:
-    """The same of a file's pieces."""
+    """Stream the pieces of such a file that are made already."""
     return StreamingHttpResponse(
         pieces,
         content_type="text/csv; charset=utf-8",
@@ -37,6 +37,6 @@ def csv_file(name: str, pieces: Iterable[bytes]) -> StreamingHttpResponse:
 
 
 def back_to(table: str, query: str | None) -> str:
-    """The address of a table, searched and sorted as its form says it was (`query`)."""
+    """Return the address of a table, searched and sorted as its form says it was (`query`)."""
     asked = QueryDict(query).urlencode() if query and len(query) <= LONGEST_QUERY else ""
     return f"{table}?{asked}" if 0 < len(asked) <= LONGEST_QUERY else table

@@ -18,7 +18,7 @@ except ImproperlyConfigured as error:
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """Django's, but for what Django cannot even make a request of."""
+    """Answer by Django; what Django cannot even make a request of, without it (PEP 3333)."""
     if can_be_asked(environ):
         return django_application(environ, start_response)
     said = b"The Content-Type cannot be understood.\n"
@@ -28,8 +28,8 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
 
 
 def can_be_asked(environ: dict[str, Any]) -> bool:
-    """Whether Django reads the Content-Type: it fails, where nothing catches it, by parameters that say how they are
-    encoded, and by charsets that are none of a text, or decode no query.
+    """Say whether Django reads the Content-Type: it fails, where nothing catches it, by parameters that say how they
+    are encoded, and by charsets that are none of a text, or decode no query.
     """
     if not any(word in environ.get("CONTENT_TYPE", "").lower() for word in ("charset", "*")):
         return True  # as browsers send it

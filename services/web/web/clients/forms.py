@@ -19,12 +19,12 @@ INDENT = "  "
 
 
 def written(attributes: dict[str, str]) -> str:
-    """Attributes as people write them: one a line, “name: value”; what is indented goes on with the value above it."""
+    """Write attributes as people do: one a line, “name: value”; what is indented goes on with the value above it."""
     return "\n".join(f"{name}: {text}".replace("\n", f"\n{INDENT}") for name, text in attributes.items())
 
 
 def parsed(text: str) -> dict[str, str]:
-    """The attributes that were written so. Raises ValidationError, which names the line."""
+    """Return the attributes that were written so. Raises ValidationError, which names the line."""
     lines: dict[str, list[str]] = {}
     names: set[str] = set()
     name = ""
@@ -68,7 +68,7 @@ class AttributesField(forms.CharField):
 
 
 class NumbersField(forms.CharField):
-    """Numbers of things, between spaces, that a form was filled with."""
+    """Ids that a form was filled with, between spaces."""
 
     widget = forms.HiddenInput
 

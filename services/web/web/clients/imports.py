@@ -29,6 +29,8 @@ SHOWN = 50
 
 
 class Imports(ListPage):
+    """One's imports, waiting or over."""
+
     model = ClientImport
     template_name = "clients/imports.html"
     table_template = "clients/_imports.html"
@@ -42,6 +44,8 @@ class Imports(ListPage):
 
 
 class NewImport(CreatePage):
+    """Take a file to import."""
+
     form_class = ImportForm
     template_name = "clients/import.html"
 
@@ -65,7 +69,7 @@ class ImportPage(DetailPage):
     """
 
     model = ClientImport
-    template_name = "clients/import_thing.html"
+    template_name = "clients/import_detail.html"
 
     def get_queryset(self) -> Any:
         return super().get_queryset().select_related("client_list")
@@ -142,7 +146,7 @@ class RefusedRows(DetailPage):
 
 
 def _looked_at(work: ClientImport, form: ReadingForm) -> dict[str, Any]:
-    """What the page says of a file that is not confirmed yet; its form says how it is to be read."""
+    """Return what the page says of a file that is not confirmed yet; its form says how it is to be read."""
     context: dict[str, Any] = {"form": form, "look": None}
     if form.is_valid():
         try:
@@ -159,7 +163,7 @@ def _looked_at(work: ClientImport, form: ReadingForm) -> dict[str, Any]:
 
 
 def _first_refused_rows(work: ClientImport) -> list[tuple[str, str, str]]:
-    """The first refused rows, as far as they lie in the file's first piece: their lines, reasons and cells."""
+    """Return the first refused rows, as far as they lie in the file's first piece: their lines, reasons and cells."""
     piece = work.pieces.filter(kind=PieceKind.REFUSED).order_by("number").first()
     if piece is None:
         return []

@@ -64,7 +64,7 @@ class Clients(ListPage):
 
     @cached_property
     def client_list(self) -> ClientList | None:
-        """The list that was asked for, if any."""
+        """Return the list that was asked for, if any."""
         asked = self.request.GET.get("list", "")
         chosen = [client_list for client_list in self.lists if str(client_list.pk) == asked]
         if asked and not chosen:
@@ -97,6 +97,8 @@ class ClientPage(DetailPage):
 
 
 class NewClient(CreatePage):
+    """Make a client."""
+
     form_class = ClientForm
     template_name = "clients/form.html"
 
@@ -111,6 +113,8 @@ class NewClient(CreatePage):
 
 
 class ChangeClient(ChangePage):
+    """Change a client."""
+
     model = Client
     room = "clients"
     form_class = ClientForm
@@ -124,6 +128,8 @@ class ChangeClient(ChangePage):
 
 
 class DeleteClient(DeletePage):
+    """Delete a client."""
+
     model = Client
     room = "clients"
     what_goes = gettext_lazy(
@@ -137,22 +143,26 @@ class DeleteClient(DeletePage):
 
 
 class SelectedPage(OwnersPage):
-    """Does something to the clients that were selected in a table, and goes back to it."""
+    """Do what a button says to the clients that were selected in a table, and go back to it."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
         return self.back()  # after signing in again nothing is selected any more
 
     def back(self) -> HttpResponse:
+        """Go back to the table, searched and sorted as it was."""
         return HttpResponseRedirect(back_to(reverse("clients:list"), self.request.POST.get("back")))
 
     @cached_property
     def selected(self) -> "QuerySet[Client]":
+        """Return those of the selected clients that are the user's own."""
         user: Any = self.request.user
         own = Client.objects.visible_to(user).filter(owner=user)
         return own.filter(pk__in=selected(self.request)).order_by("name_key", "pk")
 
 
 class PutOnList(SelectedPage):
+    """Put the selected clients on a list."""
+
     def post(self, request: HttpRequest) -> HttpResponse:
         lists = ClientList.objects.visible_to(request.user).filter(owner=request.user)  # type: ignore[misc]
         client_list = lists.filter(pk=number(request.POST.get("list"))).first()
@@ -166,7 +176,7 @@ class PutOnList(SelectedPage):
 
 
 class DeleteClients(SelectedPage):
-    """Asks first: the table's button leads here, and this page's own, `sure`, deletes."""
+    """Ask first: the table's button leads here, and this page's own, `sure`, deletes."""
 
     def post(self, request: HttpRequest) -> HttpResponse:
         clients = list(self.selected)
@@ -185,7 +195,7 @@ class DeleteClients(SelectedPage):
 
 
 def selected(request: HttpRequest) -> list[int]:
-    """The ids of the clients that were selected."""
+    """Return the ids of the clients that were selected."""
     return [number(pk) for pk in request.POST.getlist("client")]
 
 

@@ -27,7 +27,7 @@ class Line:
 
 
 def by_cause(request: HttpRequest, runs: QuerySet[Run]) -> dict[str, Any]:
-    """What a page of causes shows: each with an example of its answers."""
+    """Return what a page of causes shows: each with an example of its answers."""
     found = dead_letters.groups(runs)
     reader: Any = request.user
     return {
@@ -40,7 +40,7 @@ def by_cause(request: HttpRequest, runs: QuerySet[Run]) -> dict[str, Any]:
 
 
 def of_cause(request: HttpRequest, runs: QuerySet[Run], key: str) -> dict[str, Any]:
-    """What a page of the letters of one cause shows. Raises Http404 where the address names none."""
+    """Return what a page of the letters of one cause shows. Raises Http404 where the address names none."""
     cause = Cause.of(key)
     if cause is None:
         raise Http404
@@ -64,12 +64,12 @@ def of_cause(request: HttpRequest, runs: QuerySet[Run], key: str) -> dict[str, A
 
 
 def _shown(reader: User, letter: Delivery, text: str) -> str:
-    """The letter's address, or an answer that may quote it, as the reader may see it."""
+    """Return the letter's address, or an answer that may quote it, as the reader may see it."""
     return addresses.shown(text if reader.pk == letter.run.owner_id else addresses.masked(text, letter.address))
 
 
 def _place(after: str) -> dead_letters.Place | None:
-    """Where a page begins: behind this run's letter to this client."""
+    """Return where a page begins: behind this run's letter to this client."""
     numbers = after.split("-")
     if len(numbers) != 2 or not all(part.isascii() and part.isdigit() and len(part) < 19 for part in numbers):
         return None

@@ -31,7 +31,7 @@ NAMED = 5
 @login_required
 @require_safe
 def causes(request: HttpRequest) -> HttpResponse:
-    """Why letters are dead, and how many."""
+    """Show why letters are dead, and how many."""
     user: Any = request.user
     return render(request, "dead_letters/list.html", lines.by_cause(request, dead_letters.runs_of(user)))
 
@@ -39,7 +39,7 @@ def causes(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_safe
 def letters(request: HttpRequest, cause: str) -> HttpResponse:
-    """The dead letters of one cause."""
+    """Show the dead letters of one cause."""
     user: Any = request.user
     context = lines.of_cause(request, dead_letters.runs_of(user), cause)
     return render(
@@ -50,12 +50,12 @@ def letters(request: HttpRequest, cause: str) -> HttpResponse:
 
 
 class BulkAction(OwnersPage):
-    """Does something to dead letters when a button is pressed, and goes back to where they were seen."""
+    """Do to dead letters what a button says, and go back to where they were seen."""
 
     http_method_names = ["post", "get"]
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        """Does nothing: it is where one lands who signed in again to press the button."""
+        """Go back, and do nothing: it is where one lands who signed in again to press the button."""
         return HttpResponseRedirect(reverse("dead-letters:list"))
 
     def post(self, request: HttpRequest) -> HttpResponse:
@@ -77,11 +77,14 @@ class BulkAction(OwnersPage):
         raise NotImplementedError
 
     def say_more(self, more: bool) -> None:
+        """Tell the user that some are left, if so."""
         if more:
             messages.warning(self.request, _("There was no time for all of them; press once more for the others."))
 
 
 class TryAgain(BulkAction):
+    """Try dead letters again."""
+
     def do(self, user: Any, which: Cause | Collection[int], key: uuid.UUID) -> None:
         tried = dead_letters.try_again(dead_letters.runs_of(user), which, key, user)
         if tried.runs:
@@ -106,6 +109,8 @@ class TryAgain(BulkAction):
 
 
 class Dismiss(BulkAction):
+    """Dismiss dead letters."""
+
     def do(self, user: Any, which: Cause | Collection[int], key: uuid.UUID) -> None:
         if not run_once(user, key, lambda: self.request.path).is_first:
             return
@@ -116,7 +121,7 @@ class Dismiss(BulkAction):
 
 
 def _named(runs: list[Run]) -> str:
-    """The mailings of these runs, some of them by name."""
+    """Return the mailings of these runs, some of them by name."""
     names = list(
         dict.fromkeys(
             _("“%(name)s”") % {"name": run.mailing} if run.mailing else _("A deleted mailing") for run in runs

@@ -22,12 +22,14 @@ from web.tables import back_to
 
 
 def with_sizes(lists: "QuerySet[ClientList]") -> Any:
-    """The lists annotated with `size`: how many clients are on each. Only those that are shown are counted."""
+    """Annotate the lists with `size`: how many clients are on each. Only those that are shown are counted."""
     sizes = Membership.objects.filter(client_list=OuterRef("pk")).order_by().values("client_list")
     return lists.annotate(size=Coalesce(Subquery(sizes.annotate(number=Count("pk")).values("number")), 0))
 
 
 class Lists(ListPage):
+    """One's lists of clients, and those that were shared with one."""
+
     model = ClientList
     template_name = "lists/list.html"
     table_template = "lists/_table.html"
@@ -56,6 +58,7 @@ class Members(Clients):
 
     @cached_property
     def client_list(self) -> ClientList:
+        """Return the list, with its size. Raises Http404 where it does not exist for who asks."""
         user: Any = self.request.user
         found: ClientList = get_object_or_404(with_sizes(ClientList.objects.visible_to(user)), pk=self.kwargs["pk"])
         return found
@@ -72,6 +75,8 @@ class Members(Clients):
 
 
 class NewList(CreatePage):
+    """Make a list."""
+
     form_class = ListForm
     template_name = "lists/form.html"
 
@@ -95,6 +100,8 @@ class Whole(Visible):
 
 
 class ChangeList(Whole, ChangePage):
+    """Change a list's name."""
+
     model = ClientList
     room = "lists"
     form_class = ListForm
@@ -108,6 +115,8 @@ class ChangeList(Whole, ChangePage):
 
 
 class AddMembers(Whole, ChangePage):
+    """Put clients on a list by their addresses."""
+
     model = ClientList
     room = "lists"
     form_class = MembersForm
@@ -121,6 +130,8 @@ class AddMembers(Whole, ChangePage):
 
 
 class TakeOff(Whole, ActionPage):
+    """Take the selected clients off a list."""
+
     model = ClientList
     room = "lists"
 
@@ -137,6 +148,8 @@ class TakeOff(Whole, ActionPage):
 
 
 class DeleteList(Whole, DeletePage):
+    """Delete a list."""
+
     model = ClientList
     room = "lists"
 

@@ -18,7 +18,7 @@ RUNS = 20
 
 
 def of_runs(mailing: Mailing, page: str | None) -> dict[str, Any]:
-    """What `mailings/_runs.html` wants: a page of the mailing's runs, the newest first, and their chart."""
+    """Return what `mailings/_runs.html` wants: a page of the mailing's runs, the newest first, and their chart."""
     runs = CappedPaginator(mailing.runs.order_by("-pk"), RUNS).get_page(page)
     totals = statistics.of_runs([run.pk for run in runs])
     for run in runs:
@@ -27,12 +27,12 @@ def of_runs(mailing: Mailing, page: str | None) -> dict[str, Any]:
 
 
 def upcoming(mailing: Mailing) -> list[Any]:
-    """The next occurrences, as instants."""
+    """Return the next occurrences, as instants."""
     return calendar.upcoming(mailing.schedule, clock.now(), NEXT)
 
 
 def _chart(runs: list[Any]) -> dict[str, Any]:
-    """What became of the letters of these runs, the oldest first."""
+    """Return what became of the letters of these runs, the oldest first."""
     runs = [run for run in reversed(runs) if run.totals.total]
     return {
         "labels": [date_format(timezone.localtime(run.occurrence or run.opened_at), _("j M H:i")) for run in runs],

@@ -95,7 +95,7 @@ class MailingForm(ObjectForm):
             self.initial = {**self.initial, **self._written(mailing)}
 
     def _messages(self, editor: User) -> QuerySet[Message]:
-        """What both the mailing's owner and who fills the form in may choose, and what was chosen before."""
+        """Return what both the mailing's owner and who fills the form in may choose, and what was chosen before."""
         offered = Message.objects.own_or_shared(self.owner)
         if editor != self.owner:
             offered &= Message.objects.visible_to(editor)

@@ -25,6 +25,8 @@ from web.pages import ActionPage, ChangePage, CreatePage, DeletePage, DetailPage
 
 
 class MailingList(ListPage):
+    """One's mailings, and those that were shared with one."""
+
     model = Mailing
     template_name = "mailings/list.html"
     table_template = "mailings/_table.html"
@@ -101,11 +103,13 @@ class MailingLetter(DetailPage):
 
 
 class NewMailing(CreatePage):
+    """Set a mailing up."""
+
     form_class = MailingForm
     template_name = "mailings/form.html"
 
     def get_initial(self) -> dict[str, Any]:
-        """What the address says: a message or lists to send, or a mailing to make another of (`copy`)."""
+        """Return what the address says: a message or lists to send, or a mailing to make another of (`copy`)."""
         asked, person = self.request.GET, cast(User, self.request.user)
         initial: dict[str, Any] = {"message": asked.get("message"), "lists": asked.getlist("list")}
         original = Mailing.objects.visible_to(person).filter(pk=number(asked.get("copy"))).first()
@@ -133,6 +137,8 @@ class NewMailing(CreatePage):
 
 
 class ChangeMailing(ChangePage):
+    """Change a mailing."""
+
     model = Mailing
     room = "mailings"
     form_class = MailingForm
@@ -146,6 +152,8 @@ class ChangeMailing(ChangePage):
 
 
 class DeleteMailing(DeletePage):
+    """Delete a mailing."""
+
     model = Mailing
     room = "mailings"
     what_goes = gettext_lazy("The mailing and what it planned go for good. Its runs and their letters stay on record.")
@@ -156,6 +164,8 @@ class DeleteMailing(DeletePage):
 
 
 class Pause(ActionPage):
+    """Pause a mailing."""
+
     model = Mailing
     room = "mailings"
 
@@ -166,6 +176,8 @@ class Pause(ActionPage):
 
 
 class Resume(ActionPage):
+    """End a mailing's pause."""
+
     model = Mailing
     room = "mailings"
 
@@ -175,6 +187,8 @@ class Resume(ActionPage):
 
 
 class Cancel(ActionPage):
+    """Cancel a mailing's run."""
+
     model = Mailing
     room = "mailings"
 
@@ -216,7 +230,7 @@ class SendNow(ActionPage):
 
 
 def _and_what_follows(said: str, mailing: Mailing) -> str:
-    """What is said, and how the mailing stands, unless its page says that above all else."""
+    """Return what is said, and how the mailing stands, unless its page says that above all else."""
     with timezone.override(zoneinfo.ZoneInfo(mailing.time_zone)):  # that of its page
         standing = mailing_status.of(mailing)
     return said if standing.is_news else f"{said} {standing.sentence}"
@@ -225,7 +239,7 @@ def _and_what_follows(said: str, mailing: Mailing) -> str:
 @login_required
 @require_POST
 def plan(request: HttpRequest) -> HttpResponse:
-    """What the form that is being filled in would do: its next occurrences, and how many would get it."""
+    """Show what the form that is being filled in would do: its next occurrences, and how many would get it."""
     person = cast(User, request.user)
     mailing = Mailing.objects.visible_to(person).filter(pk=number(request.GET.get("mailing"))).first()
     form = MailingForm(request.POST, instance=mailing, owner=person)

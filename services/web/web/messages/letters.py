@@ -7,7 +7,7 @@ with nobody's data in their addresses.
 import re
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, NamedTuple
 
 from csp.constants import NONE, SELF, UNSAFE_INLINE
 from csp.decorators import csp
@@ -31,8 +31,15 @@ CONNECTS = re.compile(r"(?<=<)(?=link\b)|(?=\bsrcdoc\b\s*=)|(?=\bx-dns-prefetch-
 LOADS = re.compile(r"<(?:img|image|video|input)\b|\bbackground\b|\burl\(|@import|@font-face", re.IGNORECASE)
 
 
+class Attempt(NamedTuple):
+    """A letter that was filled in; or None, and why it cannot be shown."""
+
+    preview: Preview | None
+    fault: str = ""
+
+
 def framed(view: View) -> View:
-    """For views that answer with a letter: it may stand in a frame of ours, and do nothing but be looked at."""
+    """Let a view's answer, a letter, stand in a frame of ours, and do nothing but be looked at."""
     shown = {asked: _only_shown(ANYWHERE if asked else [])(xframe_options_sameorigin(view)) for asked in (True, False)}
 
     @wraps(view)
@@ -61,34 +68,34 @@ def _only_shown(elsewhere: list[str]) -> Callable[[View], View]:
 
 
 def with_pictures(request: HttpRequest) -> bool:
-    """Whether the reader asks for the pictures of other servers."""
+    """Say whether the reader asks for the pictures of other servers."""
     return "pictures" in request.GET
 
 
 def has_pictures(html: str) -> bool:
-    """Whether the letter may show something that lies elsewhere; rather once too often than not."""
+    """Say whether the letter may show something that lies elsewhere; rather once too often than not."""
     return LOADS.search(html) is not None
 
 
 def letter(request: HttpRequest, preview: Preview | None, fault: str = "") -> HttpResponse:
-    """The letter as its reader would see it; its plain text where it has no HTML; or what is wrong with it."""
+    """Show the letter as its reader would see it; its plain text where it has no HTML; or what is wrong with it."""
     html = CONNECTS.sub("x-", preview.html) if preview else ""
     return render(request, "messages/letter.html", {"preview": preview, "html": html, "fault": fault})
 
 
-def attempt(reader: User, message: Message, *, pictures: bool = False) -> tuple[Preview | None, str]:
-    """The message, saved or not, as a client would read it; or None, and why it cannot be shown.
+def attempt(reader: User, message: Message, *, pictures: bool = False) -> Attempt:
+    """Fill the message in, saved or not, as a client would read it; where it cannot be shown, say why.
 
     It is filled in for the reader's first client where the message is their own and its pictures stay away; else for
     somebody made up.
     """
     try:
         message.check_texts()
-        return _filled(reader, message, own=message.owner_id == reader.pk and not pictures), ""
+        return Attempt(_filled(reader, message, own=message.owner_id == reader.pk and not pictures))
     except ValidationError as refusal:
-        return None, " ".join(refusal.messages)
+        return Attempt(None, " ".join(refusal.messages))
     except (TemplateError, LetterTooLarge) as error:
-        return None, str(error)
+        return Attempt(None, str(error))
 
 
 def _filled(reader: User, message: Message, *, own: bool) -> Preview:

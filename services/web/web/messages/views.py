@@ -18,6 +18,8 @@ from web.pages import ChangePage, CreatePage, DeletePage, DetailPage, ListPage, 
 
 
 class MessageList(ListPage):
+    """One's messages, and those that were shared with one."""
+
     model = Message
     template_name = "messages/list.html"
     table_template = "messages/_table.html"
@@ -38,6 +40,8 @@ class MessageList(ListPage):
 
 
 class MessagePage(DetailPage):
+    """A message, as a client would read it."""
+
     model = Message
     room = "messages"
     template_name = "messages/detail.html"
@@ -51,7 +55,7 @@ class MessagePage(DetailPage):
         )
 
     def _notices(self, message: Message) -> list[str]:
-        """What its writer should know; of their clients they alone."""
+        """Return what its writer should know; of their clients they alone."""
         person = cast(User, self.request.user)
         of_clients = notices.of_clients(message, person.pk) if message.owner_id == person.pk else []
         return notices.of_texts(message) + of_clients
@@ -72,7 +76,9 @@ class MessageLetter(DetailPage):
 @login_required
 @require_POST
 def preview(request: HttpRequest) -> HttpResponse:
-    """What is being written, filled in for a client; nothing is saved. `message` in the address: what is changed."""
+    """Show what is being written, filled in for a client; nothing is saved. `message` in the address: what is
+    changed.
+    """
     user = cast(User, request.user)
     written = {name: request.POST.get(name, "") for name in ("subject", "html", "text")}
     changed = Message.objects.filter(pk=number(request.GET.get("message"))).values_list("owner_id", flat=True).first()
@@ -81,6 +87,8 @@ def preview(request: HttpRequest) -> HttpResponse:
 
 
 class NewMessage(CreatePage):
+    """Write a message."""
+
     form_class = MessageForm
     template_name = "messages/form.html"
 
@@ -92,6 +100,8 @@ class NewMessage(CreatePage):
 
 
 class ChangeMessage(ChangePage):
+    """Change a message."""
+
     model = Message
     room = "messages"
     form_class = MessageForm
@@ -105,6 +115,8 @@ class ChangeMessage(ChangePage):
 
 
 class DeleteMessage(DeletePage):
+    """Delete a message."""
+
     model = Message
     room = "messages"
     what_goes = gettext_lazy("The message goes for good. What was sent of it stays in the statistics of its mailings.")

@@ -43,6 +43,9 @@ LATEST = 10
 @login_required
 @require_safe
 def overview(request: HttpRequest) -> HttpResponse:
+    """Show how the user's mailings do: runs under way, the report, the latest runs; and the first steps that are
+    left.
+    """
     user: Any = request.user
     if not pages.has_rooms(user):
         return HttpResponseRedirect(reverse("panel:mailings"))
@@ -64,7 +67,7 @@ def overview(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_safe
 def under_way(request: HttpRequest) -> HttpResponse:
-    """The runs under way, alone. Once they differ from what the reader sees, the whole page is loaded again."""
+    """Show the runs under way, alone. Once they differ from what the reader sees, the whole page is loaded again."""
     context = _under_way(request.user)
     if context["under_way_ids"] != request.GET.get("ids"):
         return HttpResponseClientRefresh()
@@ -74,7 +77,7 @@ def under_way(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_safe
 def report_csv(request: HttpRequest) -> StreamingHttpResponse:
-    """The report, a row for each of its days or hours."""
+    """Stream the report as a CSV file, a row for each of its days or hours."""
     period = _period(request)
     report = _report(request.user, period)
     header = [pgettext("since", "from"), *(str(label) for _key, label, _colour in ENDS)]
@@ -114,7 +117,7 @@ def _period(request: HttpRequest) -> str:
 
 
 def _report(user: Any, period: str) -> statistics.Report:
-    """The last days of the user's own calendar, today the last of them."""
+    """Return the last days of the user's own calendar, today the last of them."""
     zone: Any = timezone.get_current_timezone()
     today = clock.now().astimezone(zone).date()
     days, _label = PERIODS[period]

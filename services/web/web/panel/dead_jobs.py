@@ -41,6 +41,8 @@ class DeadJobs(Supervisors):
 
 
 class DeadJobList(DeadJobs, TemplateView):
+    """The dead jobs."""
+
     template_name = "panel/dead_jobs.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -59,6 +61,8 @@ class DeadJobPage(DeadJobs, TemplateView):
 
 
 class DeadJobAction(DeadJobs, ReasonedAction):
+    """Do to a dead job what a button says; only for those who may."""
+
     def get_object(self, queryset: Any = None) -> DeadJob:
         if not access.may_requeue(self.request.user):
             raise PermissionDenied
@@ -66,12 +70,16 @@ class DeadJobAction(DeadJobs, ReasonedAction):
 
 
 class Requeue(DeadJobAction):
+    """Try a dead job again."""
+
     def apply(self, by: Any, address: str, **_reason: str) -> str:
         supervision.requeue(self.object, by, address)
         return _("The job is in the queue again.")
 
 
 class Discard(DeadJobAction):
+    """Discard a dead job."""
+
     def apply(self, by: Any, address: str, **_reason: str) -> str:
         supervision.discard(self.object, by, address)
         return _("The job is discarded.")

@@ -17,16 +17,20 @@ DAYS = 30
 
 
 def lately() -> QuerySet[Run]:
-    """The runs of the last weeks."""
+    """Return the runs of the last weeks."""
     return Run.objects.filter(opened_at__gte=clock.now() - timedelta(days=DAYS))
 
 
 class Causes(Supervisors, View):
+    """Everybody's dead letters, by cause."""
+
     def get(self, request: HttpRequest) -> HttpResponse:
         return render(request, "panel/dead_letters.html", {**lines.by_cause(request, lately()), "days": DAYS})
 
 
 class Letters(Supervisors, View):
+    """Everybody's dead letters of one cause."""
+
     def get(self, request: HttpRequest, cause: str) -> HttpResponse:
         context: dict[str, Any] = lines.of_cause(request, lately(), cause)
         return render(request, "panel/dead_letters_of_cause.html", {**context, "days": DAYS})

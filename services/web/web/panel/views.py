@@ -54,6 +54,8 @@ class Supervisors(Visible):
 
 
 class Mailings(Supervisors):
+    """Mailings, everybody's."""
+
     model: Any = Mailing
 
     def get_queryset(self) -> Any:
@@ -64,6 +66,8 @@ class Mailings(Supervisors):
 
 
 class People(Supervisors):
+    """People whose accounts have not ended."""
+
     model: Any = User
 
     def get_queryset(self) -> Any:
@@ -74,6 +78,8 @@ class People(Supervisors):
 
 
 class Log(Supervisors):
+    """The audit log, for those who may read it."""
+
     model: Any = AuditEntry
 
     def get_queryset(self) -> Any:
@@ -81,6 +87,8 @@ class Log(Supervisors):
 
 
 class MailingList(TablePage, Mailings):
+    """All mailings, with their owners and totals."""
+
     template_name = "panel/mailings.html"
     table_template = "panel/_mailings.html"
     sorts = {
@@ -111,6 +119,7 @@ class MailingList(TablePage, Mailings):
 
     @cached_property
     def filter(self) -> MailingFilter:
+        """Return what the address narrows the list by."""
         form = MailingFilter(self.request.GET)
         form.is_valid()
         return form
@@ -122,6 +131,7 @@ class MailingList(TablePage, Mailings):
         return User.objects.filter(pk=asked).first() if asked else None
 
     def totals(self) -> dict[str, int]:
+        """Return the figures above the list."""
         return stats.of_installation()
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -162,6 +172,8 @@ class MailingLetter(DetailPage, Mailings):
 
 
 class UserList(TablePage, People):
+    """All people, with their figures."""
+
     template_name = "panel/users.html"
     table_template = "panel/_users.html"
     sorts = {
@@ -181,6 +193,7 @@ class UserList(TablePage, People):
 
     @cached_property
     def state(self) -> str:
+        """Return the key of STATES that was asked for; nothing for all."""
         asked = self.request.GET.get("state", "")
         return asked if asked in STATES else ""
 
@@ -213,8 +226,9 @@ class UserPage(DetailPage, People):
 
 
 class ReasonedAction(Supervisors, View):
-    """Does something, with its reason, when its button is pressed, and goes back to the page it stands on. What is
-    refused is said there, with what was typed.
+    """Do what a button says, with its reason, and go back to the page it stands on.
+
+    What is refused is said there, with what was typed.
     """
 
     http_method_names = ["post", "get"]
@@ -222,7 +236,7 @@ class ReasonedAction(Supervisors, View):
     object: Any
 
     def get(self, request: HttpRequest, *_args: Any, **_kwargs: Any) -> HttpResponse:
-        """Does nothing: it is where one lands who signed in again to press the button."""
+        """Go back, and do nothing: it is where one lands who signed in again to press the button."""
         return HttpResponseRedirect(self.address_of(self.get_object()))
 
     def post(self, request: HttpRequest, *_args: Any, **_kwargs: Any) -> HttpResponse:
@@ -243,11 +257,13 @@ class ReasonedAction(Supervisors, View):
         return self.render_to_response(self.get_context_data(form=form))  # type: ignore[attr-defined,no-any-return]
 
     def apply(self, by: Any, address: str, **reason: str) -> str:
-        """Do it, from this IP address; what is said then. Raises ValidationError."""
+        """Do it, from this IP address, and return what is said then. Raises ValidationError."""
         raise NotImplementedError
 
 
 class SwitchOff(ReasonedAction, MailingPage):
+    """Switch a mailing off."""
+
     form_class = ReasonForm
 
     def apply(self, by: Any, address: str, **reason: str) -> str:
@@ -256,6 +272,8 @@ class SwitchOff(ReasonedAction, MailingPage):
 
 
 class SwitchOn(ReasonedAction, MailingPage):
+    """Switch a mailing on again."""
+
     def apply(self, by: Any, address: str, **_reason: str) -> str:
         supervision.switch_on(self.object, by, address)
         self.object.refresh_from_db()
@@ -263,6 +281,8 @@ class SwitchOn(ReasonedAction, MailingPage):
 
 
 class Block(ReasonedAction, UserPage):
+    """Block a person."""
+
     form_class = ReasonForm
 
     def apply(self, by: Any, address: str, **reason: str) -> str:
@@ -271,6 +291,8 @@ class Block(ReasonedAction, UserPage):
 
 
 class Unblock(ReasonedAction, UserPage):
+    """Unblock a person."""
+
     def apply(self, by: Any, address: str, **_reason: str) -> str:
         supervision.unblock(self.object, by, address)
         return _(
@@ -279,6 +301,8 @@ class Unblock(ReasonedAction, UserPage):
 
 
 class AuditList(TablePage, Log):
+    """The audit log."""
+
     template_name = "panel/audit.html"
     table_template = "panel/_audit.html"
     sorts = {"-at": ("-pk",), "at": ("pk",)}
@@ -292,6 +316,7 @@ class AuditList(TablePage, Log):
 
     @cached_property
     def action_asked(self) -> str:
+        """Return the action that was asked for; nothing for all."""
         asked = self.request.GET.get("action", "")
         return asked if asked in AuditAction.values else ""
 
@@ -300,7 +325,7 @@ class AuditList(TablePage, Log):
 
 
 def _address_has(field: str, text: str) -> Q:
-    """Whether an address has this in it, in ASCII or as people write it."""
+    """Return the condition that an address has this in it, in ASCII or as people write it."""
     found = Q()
     for form in addresses.sought(text):
         found |= Q(**{f"{field}__icontains": form})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode
 
 from django.http import QueryDict
@@ -32,6 +32,13 @@ class Line:
     answer: str
 
 
+class Page(NamedTuple):
+    """Lines, and the `after` of the page behind them; None where these are the last."""
+
+    lines: list[Line]
+    following: int | None
+
+
 class Journal:
     """The letters of a run for one reader, narrowed by what the address says: `state`, `q`, `after`."""
 
@@ -45,11 +52,11 @@ class Journal:
 
     @property
     def query(self) -> str:
-        """What narrows it, for addresses."""
+        """Return what narrows it, for addresses."""
         return urlencode({key: value for key, value in (("state", self.state), ("q", self.text)) if value})
 
-    def page(self) -> tuple[list[Line], int | None]:
-        """A page of lines, and where the next one begins."""
+    def page(self) -> Page:
+        """Return the page of lines after `after`."""
         deliveries, following = statistics.journal(self.run, self.state, self.text, self.after)
         last = statistics.last_attempts([delivery.pk for delivery in deliveries])
         names = self._names([delivery.client_id for delivery in deliveries])
@@ -63,18 +70,21 @@ class Journal:
             )
             for delivery in deliveries
         ]
-        return lines, following
+        return Page(lines, following)
 
     def shown(self, text: str, address: str = "") -> str:
-        """An address, or a text that may quote `address`, as the reader may see it."""
+        """Return an address, or a text that may quote `address`, as the reader may see it."""
         return addresses.shown(text if self.whole else addresses.masked(text, address))
 
     def answered(self, answer: str, address: str) -> str:
-        """What was answered about the letter to `address`, as the reader may see it."""
+        """Return what was answered about the letter to `address`, as the reader may see it."""
         return self.shown(own_answers.translated(answer), address)
 
     def rows(self) -> Iterator[list[str]]:
-        """All of it, for a spreadsheet. What is translated is so before the first row is asked for."""
+        """Return all of it, for a spreadsheet: the header, then a row for each letter.
+
+        What is translated is so before the first row is asked for.
+        """
         header = [
             _("address"),
             pgettext("person", "name"),

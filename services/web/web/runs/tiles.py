@@ -40,12 +40,12 @@ class Piece:
 
 
 def share(part: int, whole: int) -> float | None:
-    """Per cent, rounded down to a tenth: 100 is all of them. None of nothing."""
+    """Return it in per cent, rounded down to a tenth: 100 is all of them. None of nothing."""
     return part * 1000 // whole / 10 if whole else None
 
 
 def tiles(totals: Any) -> list[Tile]:
-    """The totals as tiles; what did not happen to any letter is left out, but for what everybody asks."""
+    """Return the totals as tiles; what did not happen to any letter is left out, but for what everybody asks."""
     return [
         Tile(label, colour, count, share(count, totals.total), "" if key == "left" else key)
         for key, label, colour in (*ENDS, TO_GO)
@@ -54,7 +54,9 @@ def tiles(totals: Any) -> list[Tile]:
 
 
 def bar(totals: Any) -> list[Piece]:
-    """What became of the letters, as a bar: a piece for each end that some have come to. What is to go is its rest."""
+    """Return what became of the letters, as a bar: a piece for each end that some have come to. What is to go is its
+    rest.
+    """
     pieces, at = [], 0
     for key, _label, colour in ENDS:
         if count := getattr(totals, key):

@@ -31,14 +31,14 @@ AGAIN = (DeliveryState.FAILED, DeliveryState.UNKNOWN)
 
 
 def seen(request: HttpRequest, pk: int) -> Run:
-    """The run, for who may see it; for others it does not exist."""
+    """Return the run, for who may see it. Raises Http404 for others: for them it does not exist."""
     return get_object_or_404(runs.visible_to(request.user).select_related("mailing__owner"), pk=pk)
 
 
 @login_required
 @require_safe
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
-    """All about a run."""
+    """Show all about a run."""
     run = seen(request, pk)
     context = _live(run)
     totals = context["progress"]
@@ -61,7 +61,10 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
 @login_required
 @require_safe
 def live(request: HttpRequest, pk: int) -> HttpResponse:
-    """How far the run is, alone. Who watched it to its end gets the whole page again: it has other buttons by then."""
+    """Show how far the run is, alone.
+
+    Who watched it to its end gets the whole page again: it has other buttons by then.
+    """
     run = seen(request, pk)
     if run.state != RunState.OPEN:
         return HttpResponseClientRefresh()
@@ -72,7 +75,7 @@ def live(request: HttpRequest, pk: int) -> HttpResponse:
 @login_required
 @require_safe
 def letter(request: HttpRequest, pk: int) -> HttpResponse:
-    """The message as the run froze it, for a frame."""
+    """Show the message as the run froze it, for a frame."""
     run = seen(request, pk)
     return letter_pages.letter(request, Preview(subject=run.subject, html=run.html, text=run.text))
 
@@ -80,7 +83,7 @@ def letter(request: HttpRequest, pk: int) -> HttpResponse:
 @login_required
 @require_safe
 def letters(request: HttpRequest, pk: int) -> HttpResponse:
-    """The run's letters, by state or address. htmx gets the table alone."""
+    """Show the run's letters, by state or address. htmx gets the table alone."""
     run = seen(request, pk)
     template = "runs/_letters.html" if wants_fragment(request) else "runs/letters.html"
     return render(request, template, _journal(request, run))
@@ -89,7 +92,7 @@ def letters(request: HttpRequest, pk: int) -> HttpResponse:
 @login_required
 @require_safe
 def letters_csv(request: HttpRequest, pk: int) -> StreamingHttpResponse:
-    """The run's letters as a table for spreadsheets, streamed."""
+    """Stream the run's letters as a table for spreadsheets."""
     journal = Journal(seen(request, pk), request.user, request.GET)  # type: ignore[arg-type]
     return csv_table(f"run-{pk}", journal.rows())
 
@@ -97,7 +100,7 @@ def letters_csv(request: HttpRequest, pk: int) -> StreamingHttpResponse:
 @login_required
 @require_safe
 def delivery(request: HttpRequest, pk: int, delivery_pk: int) -> HttpResponse:
-    """One letter, and every try to hand it over."""
+    """Show one letter, and every try to hand it over."""
     run = seen(request, pk)
     found = get_object_or_404(Delivery, run=run, pk=delivery_pk)
     journal = Journal(run, request.user, request.GET)  # type: ignore[arg-type]
@@ -124,8 +127,9 @@ def delivery(request: HttpRequest, pk: int, delivery_pk: int) -> HttpResponse:
 @login_required
 @require_safe
 def delivery_letter(request: HttpRequest, pk: int, delivery_pk: int) -> HttpResponse:
-    """What one client was written, for a frame: the run's message, filled in with what is known of the client now. For
-    others than the owner, of a client who is gone, and with pictures from elsewhere, nothing is filled in. Where no
+    """Show what one client was written, for a frame: the run's message, filled in with what is known of the client now.
+
+    For others than the owner, of a client who is gone, and with pictures from elsewhere, nothing is filled in. Where no
     letter can be made of it, the answer is why.
     """
     run = seen(request, pk)
@@ -170,7 +174,7 @@ class TryAgain(ActionPage):
 
 
 def _client(run: Run, letter: Delivery, reader: Any) -> Client | None:
-    """To whom the letter went, if they are there still and it is their owner who asks."""
+    """Return to whom the letter went, if they are there still and it is their owner who asks."""
     if reader.pk != run.owner_id:
         return None
     return Client.objects.filter(owner_id=run.owner_id, pk=letter.client_id).first()
@@ -181,7 +185,7 @@ def _may_change(request: HttpRequest, run: Run) -> bool:
 
 
 def _has_dead(run: Run, state: str) -> bool:
-    """Whether letters of the run in this state are left that nobody has dismissed."""
+    """Say whether letters of the run in this state are left that nobody has dismissed."""
     return Delivery.objects.filter(run=run, state=state, dismissed_at=None).exists()
 
 

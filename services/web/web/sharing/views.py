@@ -23,14 +23,15 @@ KINDS: dict[str, tuple[Any, str]] = {
 """The address's word for a kind of object, its model, and where such an object is seen."""
 
 
-class OwnThing(OwnersPage):
-    """Of an object of one's own: to share it is its owner's right alone."""
+class OwnObject(OwnersPage):
+    """Find an object of one's own: to share it is its owner's right alone."""
 
     request: HttpRequest
     kwargs: dict[str, Any]
 
     @cached_property
     def shared(self) -> Any:
+        """Return the object. Raises Http404 where it is not the user's own."""
         if self.kwargs["kind"] not in KINDS:
             raise Http404
         model, _address = KINDS[self.kwargs["kind"]]
@@ -41,10 +42,11 @@ class OwnThing(OwnersPage):
 
     @property
     def here(self) -> str:
+        """The address of this page."""
         return reverse("sharing:detail", kwargs=self.kwargs)
 
 
-class Sharing(OwnThing, FormView):
+class Sharing(OwnObject, FormView):
     """Whom an object is shared with, and a form that shares it with one more."""
 
     form_class = ShareForm
@@ -82,8 +84,8 @@ class Sharing(OwnThing, FormView):
         return redirect(self.here)
 
 
-class TakeBack(OwnThing, View):
-    """Ends a share."""
+class TakeBack(OwnObject, View):
+    """End a share."""
 
     def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         return HttpResponseRedirect(self.here if self.shared else "")

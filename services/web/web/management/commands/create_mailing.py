@@ -117,7 +117,7 @@ def _normal(given: list[str]) -> list[str]:
 
 
 def _found(queryset: "models.QuerySet[Any]", field: str, wanted: list[str], option: str) -> list[Any]:
-    """All of `queryset` whose `field` is wanted; `bad_usage` names those that are not there."""
+    """Return all of `queryset` whose `field` is wanted. Raises `bad_usage`, which names those that are not there."""
     found = {getattr(found, field): found for found in queryset.filter(**{f"{field}__in": wanted})}
     if missing := [value for value in wanted if value not in found]:
         raise bad_usage(f"The owner has no {', '.join(missing)}.", option)
@@ -133,7 +133,7 @@ def _bodies(options: dict[str, Any]) -> tuple[str, str]:
 
 
 def _read(name: str | None, option: str) -> str:
-    """The text in a file; empty if none is named."""
+    """Return the text in a file; empty if none is named."""
     if name is None:
         return ""
     try:

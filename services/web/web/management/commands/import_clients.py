@@ -123,14 +123,17 @@ class Command(BaseCommand):
 
 
 def _cut(cell: str) -> str:
-    """A cell on one line, as far as there is room."""
+    """Return a cell on one line, as far as there is room."""
     line = " ".join("".join(letter if letter.isprintable() else " " for letter in cell[:200]).split())
     return line if len(line) <= SHOWN else f"{line[: SHOWN - 1]}…"
 
 
 @contextmanager
 def standard_input() -> Iterator[BinaryIO]:
-    """What standard input holds, as a file that can be read twice. `bad_usage` for more than a browser may upload."""
+    """Open what standard input holds as a file that can be read twice.
+
+    Raises `bad_usage` for more bytes than a browser may upload.
+    """
     with TemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR) as file:
         left = settings.IMPORT_LIMIT_BYTES
         while piece := sys.stdin.buffer.read(min(CHUNK, left + 1)):
