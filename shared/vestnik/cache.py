@@ -58,6 +58,7 @@ class ForgivingClient(RedisCacheClient):
     _get = _or(_NOTHING, RedisCacheClient.get)
 
     def get(self, key: Any, default: Any) -> Any:
+        """Return what is stored under the key; `default` if nothing is, or the server is away."""
         found = self._get(key, default)
         return default if found is _NOTHING else found
 

@@ -67,6 +67,7 @@ class AddressField(_CharField):
         super().__init__(*args, **kwargs)
 
     def to_python(self, value: Any) -> Any:
+        """Return the address in its normal form. Raises ValidationError, which says what is wrong with it."""
         value = super().to_python(value)
         if value in self.empty_values:
             return value
@@ -78,6 +79,7 @@ class AddressField(_CharField):
             ) from None
 
     def get_prep_value(self, value: Any) -> Any:
+        """Return the normal form as rows have it; of what no row can have, a text that finds none."""
         value = super(models.CharField, self).get_prep_value(value)
         if value in self.empty_values:
             return value
@@ -97,6 +99,7 @@ class WrittenAddressField(forms.CharField):
     """Shows an address as people write it."""
 
     def prepare_value(self, value: Any) -> Any:
+        """Return the address as people write it."""
         return addresses.shown(value) if isinstance(value, str) else value
 
 

@@ -51,6 +51,7 @@ class PlainFormatter(logging.Formatter):
         return super().formatMessage(record)
 
     def formatException(self, ei: Any) -> str:  # noqa: N802
+        """Return the traceback without what a terminal would obey."""
         return _visible(super().formatException(ei))
 
 

@@ -104,9 +104,7 @@ def test_it_is_not_ready_where_the_servers_answer_and_take_nothing(trouble, word
         answer = browser.get("/readyz")
         assert answer.status_code == 503
         assert all(answer.json()[part].startswith(f"takes no writes: {words}") for part in ("queue", "cache"))
-        assert [(part.well, part.text) for part in status.parts() if part.name == "Queue"] == [
-            (False, "takes no jobs")
-        ]
+        assert [(part.well, part.text) for part in status.parts() if part.name == "Queue"] == [(False, "takes no jobs")]
     assert browser.get("/readyz").json() == WELL
 
 

@@ -45,10 +45,12 @@ class HeartbeatMiddleware(Middleware):
         self._part = part
 
     def after_process_boot(self, broker: dramatiq.Broker) -> None:
+        """Give the process its name, by which its heartbeat is found."""
         redis_broker: Any = broker
         redis_broker.broker_id = heartbeats.new_name(self._part, os.getpid())
 
     def before_enqueue(self, broker: dramatiq.Broker, message: "dramatiq.Message[Any]", delay: int | None) -> None:
+        """Note when a job enters its queue, in milliseconds since 1970: now, if its delay is over or it has none."""
         if delay is None:
             message.options[heartbeats.QUEUED_AT] = round(time.time() * 1000)
 

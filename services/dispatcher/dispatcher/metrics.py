@@ -37,4 +37,5 @@ class MetricsMiddleware(Middleware):
     """Opens the metrics' port in each worker process."""
 
     def after_process_boot(self, broker: dramatiq.Broker) -> None:
+        """Open the port in the new process."""
         port.serve()

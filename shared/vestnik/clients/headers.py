@@ -100,12 +100,12 @@ class Place(NamedTuple):
 
     @property
     def row(self) -> int:
-        """From the first row, as sequences count: negative."""
+        """The row's index."""
         return -self.row_from_below
 
     @property
     def column(self) -> int:
-        """From the first column, as sequences count: negative."""
+        """The column's index."""
         return -self.column_from_right
 
 

@@ -28,9 +28,11 @@ class AccountMailMiddleware(Middleware):
     """Halts account mail when its worker process is told to stop, and disconnects when the jobs have ended."""
 
     def before_worker_shutdown(self, broker: dramatiq.Broker, worker: Any) -> None:
+        """Begin no letter any more."""
         if _account_mail:
             _account_mail.halt()
 
     def after_worker_shutdown(self, broker: dramatiq.Broker, worker: Any) -> None:
+        """Disconnect, now that no job uses the connection."""
         if _account_mail:
             _account_mail.stop()

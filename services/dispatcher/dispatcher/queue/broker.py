@@ -118,12 +118,15 @@ class Consumer(_RedisConsumer):
         return message
 
     def ack(self, message: MessageProxy) -> None:
+        """Tell Redis that the job is done; wait for it while it is away."""
         self._end(message, super().ack)
 
     def nack(self, message: MessageProxy) -> None:
+        """Tell Redis that the job has died; wait for it while it is away."""
         self._end(message, super().nack)
 
     def requeue(self, messages: Iterable[MessageProxy]) -> None:
+        """Put jobs back into their queue that no worker has begun."""
         messages = list(messages)
         super().requeue(messages)  # type: ignore[no-untyped-call]
         for message in messages:

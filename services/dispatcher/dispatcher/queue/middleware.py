@@ -59,6 +59,7 @@ class DeadJobMiddleware(Middleware):
         result: Any = None,
         exception: BaseException | None = None,
     ) -> None:
+        """Forget how often the job was begun: it killed no worker."""
         with _queue_may_be_away():
             impatient_redis().delete(_starts(message))
         if isinstance(exception, Shutdown):
@@ -67,9 +68,11 @@ class DeadJobMiddleware(Middleware):
             error_tracking.is_tried_again()
 
     def after_skip_message(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
+        """Forget it likewise of a job that was skipped."""
         self.after_process_message(broker, message)
 
     def before_nack(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
+        """Record what the job died of, without secrets, and how many tries it had."""
         died_of = message._exception
         tries = message.options.get("retries", 0)
         error, trace = "", ""
@@ -83,6 +86,7 @@ class DeadJobMiddleware(Middleware):
             dead_jobs.record(_id(message), error, trace, tries)
 
     def after_nack(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
+        """Prune the queue's dead jobs, now that it has one more."""
         with _queue_may_be_away():
             dead_jobs.prune(message.queue_name)
 
@@ -98,6 +102,7 @@ class Retries(middleware.Retries):
         result: Any = None,
         exception: BaseException | None = None,
     ) -> None:
+        """Enqueue the job again if it failed and has tries left; wait for the queue while it is away."""
         again: Any = super().after_process_message
         retries = message.options.get("retries", 0)
 

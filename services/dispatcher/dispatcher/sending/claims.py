@@ -40,9 +40,9 @@ class Claims:
         return len(self._handed_over)
 
     def next(self) -> rows.Claimed | None:
-        """Return the next letter in hand; None if the window has no room.
+        """Return the next letter in hand.
 
-        Or if a limit is reached (`held`), or nothing is due (`exhausted`).
+        None if the window has no room, a limit is reached (`held`), or nothing is due (`exhausted`).
         """
         while self._waiting or self._claim():
             if self._waiting[0].client_exists:

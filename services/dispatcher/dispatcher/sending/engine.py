@@ -113,9 +113,11 @@ class EngineMiddleware(Middleware):
     """Halts the engine when its worker process is told to stop, and stops it when the lanes have ended."""
 
     def before_worker_shutdown(self, broker: dramatiq.Broker, worker: Any) -> None:
+        """Take no letter any more."""
         if _engine:
             _engine.halt()
 
     def after_worker_shutdown(self, broker: dramatiq.Broker, worker: Any) -> None:
+        """Stop the engine, now that no lane uses it."""
         if _engine:
             _engine.stop()

@@ -35,14 +35,17 @@ class AccountAdapter(DefaultAccountAdapter):
     }
 
     def clean_email(self, email: str) -> str:
+        """Return the address as the core keeps it. Raises ValidationError."""
         return User._meta.get_field("email").to_python(email)
 
     def save_user(self, request: HttpRequest, user: Any, form: BaseForm, commit: bool = True) -> User:
+        """Create the user who signs up, with an address that is not confirmed yet."""
         said = form.cleaned_data
         about = {name: said[name] for name in ("full_name", "language", "time_zone")}
         return User.objects.create_user(said["email"], said["password1"], confirmed_at=None, **about)
 
     def pre_login(self, request: HttpRequest, user: Any, **kwargs: Any) -> HttpResponse | None:
+        """Let the user in as allauth does; then make its rows agree with the core's, and show the demo."""
         response = super().pre_login(request, user, **kwargs)
         if response is None:
             align(user)
@@ -61,6 +64,7 @@ class AccountAdapter(DefaultAccountAdapter):
         super().pre_authenticate(request, **credentials)
 
     def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
+        """Count the failure for the address, whoever tried."""
         ratelimit.consume(request, action="login_failed_anywhere", key=credentials["email"])
 
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
@@ -104,6 +108,7 @@ class AccountAdapter(DefaultAccountAdapter):
         self.send_mail("account/email/unknown_account", email, {"signup_url": signup_url})
 
     def send_account_already_exists_mail(self, email: str) -> None:
+        """Tell whoever signs up by an address that has an account; of a blocked account, that it is."""
         if not self.send_blocked_mail(email):
             super().send_account_already_exists_mail(email)
 
@@ -115,6 +120,7 @@ class AccountAdapter(DefaultAccountAdapter):
         return user is not None
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """Send the letter in its reader's language, with links at the installation's own address."""
         user = context.get("user")
         language = user.language if user else translation.get_language()
         links = {

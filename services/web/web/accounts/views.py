@@ -72,6 +72,7 @@ class ConfirmEmail(ConfirmEmailView):
 
     @property
     def user(self) -> Any:
+        """Whose address the link confirms."""
         return self.object.email_address.user
 
     def post(self, *args: Any, **kwargs: Any) -> HttpResponse:

@@ -77,6 +77,7 @@ class UserAdmin(VerbAdmin, DjangoUserAdmin):
 
     @admin.display(description=_("owns"))
     def owned(self, user: User) -> str:
+        """Return links to the lists of what the user owns."""
         models = (Client, ClientList, Message, Mailing)
         links = (
             (link(model._meta.verbose_name_plural, "changelist", model, owner__id__exact=user.pk),) for model in models

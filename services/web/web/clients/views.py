@@ -59,6 +59,7 @@ class Clients(ListPage):
 
     @cached_property
     def lists(self) -> list[ClientList]:
+        """Return the user's own lists, by name."""
         user: Any = self.request.user
         return list(ClientList.objects.filter(owner=user).order_by("name"))
 

@@ -124,6 +124,7 @@ class Session(TaskConnection):
             connection.release()
 
     async def close(self) -> None:
+        """Disconnect at once, whatever is still to be written."""
         if self._transport is not None:
             self._transport.abort()  # aiohttp waits for ever until what a hanging service does not read is written
         await self._session.close()

@@ -124,6 +124,7 @@ class Session(asyncio.Protocol):
     # Events of the transport
 
     def data_received(self, data: bytes) -> None:
+        """Give each reply to the command that awaits it; close the connection where none does."""
         try:
             replies = self._reader.feed(data)
         except BadReply as error:
@@ -139,6 +140,7 @@ class Session(asyncio.Protocol):
             self._awaited.popleft()[1](reply)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """End the connection, which the service or the network has closed."""
         self.end(self._told(f"the connection broke{f' ({exc})' if exc else ''}"), closed_by_service=True)
 
     # Steps of a letter
