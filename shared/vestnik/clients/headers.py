@@ -52,7 +52,7 @@ def _ignored() -> frozenset[str]:
 class Above(NamedTuple):
     """The rows above the columns' names."""
 
-    count: int
+    rows: int
     first: str
     """What the first of them says."""
 

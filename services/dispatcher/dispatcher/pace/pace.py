@@ -70,16 +70,16 @@ class Pace:
                 return Permit(0, PROBE_SECONDS, of_owner=False)
             most = 1
         leave = self.throttle.take(most)
-        if not leave.count:
+        if not leave.letters:
             metrics.waits("service", leave.wait)
             return Permit(0, leave.wait, of_owner=False)
         grant = Permit(0, ASK_AGAIN_SECONDS, of_owner=False)
         try:
-            grant = self.limits.take(owner_id, leave.count, urgent)
+            grant = self.limits.take(owner_id, leave.letters, urgent)
         except redis.RedisError as error:
             logger.warning("the limits cannot be asked for: %s", error)
         finally:
-            self.throttle.give_back(leave.count - grant.count)
+            self.throttle.give_back(leave.letters - grant.count)
         if not grant.count:
             metrics.waits("owner" if grant.of_owner else "installation", grant.wait)
         if not grant.count and grant.wait > ASK_AGAIN_SECONDS:

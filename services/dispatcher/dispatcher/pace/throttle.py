@@ -40,7 +40,7 @@ MEMORY = 0.02
 class Leave(NamedTuple):
     """How many letters may go now."""
 
-    count: int
+    letters: int
     wait: float
     """Seconds until one may go, if none may now."""
 

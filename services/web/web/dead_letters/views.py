@@ -115,8 +115,8 @@ class Dismiss(BulkAction):
         if not run_once(user, key, lambda: self.request.path).is_first:
             return
         dismissed = dead_letters.dismiss(dead_letters.runs_of(user), which)
-        said = ngettext("%(count)d letter is dismissed.", "%(count)d letters are dismissed.", dismissed.count)
-        messages.success(self.request, said % {"count": dismissed.count})
+        said = ngettext("%(count)d letter is dismissed.", "%(count)d letters are dismissed.", dismissed.letters)
+        messages.success(self.request, said % {"count": dismissed.letters})
         self.say_more(dismissed.more)
 
 

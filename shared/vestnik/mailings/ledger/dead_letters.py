@@ -188,7 +188,7 @@ class Groups(NamedTuple):
 class Dismissed(NamedTuple):
     """What came of dismissing letters."""
 
-    count: int
+    letters: int
     more: bool
     """Whether there was no time for all of them."""
 
@@ -252,10 +252,11 @@ def page(runs: QuerySet[Run], cause: Cause, after: Place | None = None, size: in
     rows = _execute(OF_CAUSE, **_window(runs, after), **_of(cause), size=size + 1)
     ids = [row[0] for row in rows if row[0]]
     letters = Delivery.objects.select_related("run__mailing").defer("run__html", "run__text").in_bulk(ids[:size])
+    following: Place | None = None
     if len(ids) > size:
         following = Place(*rows[size - 1][1:])
-    else:
-        following = Place(*rows[-1][1:]) if rows and not rows[-1][0] else None
+    elif rows and not rows[-1][0]:
+        following = Place(*rows[-1][1:])
     return Page([letters[pk] for pk in ids[:size] if pk in letters], following)
 
 
