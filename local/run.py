@@ -121,7 +121,7 @@ class LocalVestnik:
         yield _dispatcher_part("scheduler")
 
     def _gunicorn_options(self) -> list[str]:
-        """Loaded once for all workers; by each worker anew at every change where somebody works on it (DEBUG)."""
+        """Load the web once for all workers; where somebody works on it (DEBUG), in each, and again at every change."""
         options = [option if option != "--preload" or not is_worked_on() else "--reload" for option in GUNICORN_OPTIONS]
         return [*options, "--bind", f"127.0.0.1:{self.configuration.web_port}"]
 

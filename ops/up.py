@@ -108,7 +108,7 @@ def given(names: list[str]) -> dict[str, str]:
 
 
 def rotated(there: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
-    """The secrets that the command line says anew. What the old SECRET_KEY signed stays good: it becomes a fallback."""
+    """The secrets that the command line changes. What the old SECRET_KEY signed stays good: it becomes a fallback."""
     changed = {
         name: given[name]
         for name in ROTATED

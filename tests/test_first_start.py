@@ -84,8 +84,8 @@ def test_what_is_given_counts_and_what_is_not_stays(folders):
 def test_nginx_is_shown_its_own_secret_alone(folders):
     folders.start(FRONT_SECRET=GIVEN)
     assert {path.name: path.read_text() for path in folders.front.iterdir()} == {"front_secret": GIVEN}
-    folders.start(FRONT_SECRET=f"{GIVEN}-anew")
-    assert (folders.front / "front_secret").read_text() == f"{GIVEN}-anew" == folders.read()["front_secret"]
+    folders.start(FRONT_SECRET=f"{GIVEN}-changed")
+    assert (folders.front / "front_secret").read_text() == f"{GIVEN}-changed" == folders.read()["front_secret"]
 
 
 @pytest.mark.parametrize("name", ["SECRET_KEY", "FRONT_SECRET", "POSTGRES_PASSWORD"])
@@ -115,7 +115,7 @@ def test_the_databases_password_is_made_alone_and_before_the_rest(folders):
 def test_what_is_in_real_use_is_refused_to_a_trial_before_anything_is_written(folders, names, mode):
     folders.start_with(names, MODE="production", POSTGRES_PASSWORD=GIVEN)
     before = folders.read()
-    answer = folders.start_with(names, **mode, POSTGRES_PASSWORD=f"{GIVEN}-anew")
+    answer = folders.start_with(names, **mode, POSTGRES_PASSWORD=f"{GIVEN}-changed")
     assert answer.returncode == 2
     assert "installation in real use" in answer.stderr
     assert "make up" in answer.stderr

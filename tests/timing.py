@@ -1,6 +1,6 @@
 """What has to happen soon. A machine may be busy with something else just then, so whoever is late is asked again.
 
-A test that raises `NotInTime` is run anew, twice at most (`--only-rerun` in pyproject.toml). Any other failure counts
+A test that raises `NotInTime` is run again, twice at most (`--only-rerun` in pyproject.toml). Any other failure counts
 at once, and so does what is late three times in a row.
 """
 

@@ -108,7 +108,7 @@ def _of_new_field(field: Any, is_large: bool) -> str:
         return "the version before writes rows without it: null=True or db_default"
     is_worked_out = hasattr(field.db_default, "resolve_expression") and not isinstance(field.db_default, (Value, Now))
     if is_large and (is_worked_out or field.db_check(connection)):
-        return "this table is large, and all of it is read or written anew under a lock"
+        return "this table is large, and all of it is read or rewritten under a lock"
     return _of_its_index(field, is_large)
 
 
@@ -122,7 +122,7 @@ def _of_other_field(old: Any, new: Any, is_large: bool) -> str:
     if new.db_check(connection) not in (None, old.db_check(connection)):
         return REFUSES
     if _kind(old) != _kind(new) or _length(new) < _length(old):
-        return "the version before writes what it was, and the whole table is written anew under a lock"
+        return "the version before writes what it was, and the whole table is rewritten under a lock"
     if old.db_default is not NOT_PROVIDED and new.db_default is NOT_PROVIDED and not new.null:
         return "the version before may write rows without it"
     return "" if old.unique or old.db_index else _of_its_index(new, is_large)

@@ -216,7 +216,7 @@ def main() -> int:
     if made == text:
         return 0
     if "--check" in sys.argv[1:]:
-        sys.stderr.write(f"The table in {PAGE.name} is not up to date: `make variables` makes it anew.\n")
+        sys.stderr.write(f"The table in {PAGE.name} is not up to date: `make variables` makes it again.\n")
         return 1
     PAGE.write_text(made)
     return 0

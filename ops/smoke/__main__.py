@@ -131,7 +131,7 @@ def one_web_gone(site: Installation) -> str:
 
 
 def rotated(site: Installation, alice: Visitor) -> str:
-    """New keys begin PostgreSQL and Redis anew for nobody, and nobody has to sign in again."""
+    """Change the keys: neither PostgreSQL nor Redis restarts, and nobody has to sign in again."""
     lasting = [*site.containers("postgres"), *site.containers("redis")]
     began = [each["State"]["StartedAt"] for each in inspect(*lasting)]
     old = site.compose("exec", "-T", "web", "cat", "/run/vestnik/secret_key")
@@ -140,7 +140,7 @@ def rotated(site: Installation, alice: Visitor) -> str:
     )
     site.compose("up", "--detach", "--wait")
     if [each["State"]["StartedAt"] for each in inspect(*lasting)] != began:
-        raise OpsError("PostgreSQL or Redis began anew.")
+        raise OpsError("PostgreSQL or Redis restarted.")
     if site.compose("exec", "-T", "web", "cat", "/run/vestnik/secret_key") == old:
         raise OpsError("The key is the old one.")
     if alice.get("/overview/").url != f"{site.url}/overview/":

@@ -208,7 +208,7 @@ def test_shares_go_with_an_account_at_either_end(alice, bob, end):
     assert MailingUserObjectPermission.objects.filter(user=alice, content_object=mailing).count() == 3
 
 
-def test_who_registers_anew_does_not_get_what_was_shared_before(alice, bob, message):
+def test_who_registers_again_does_not_get_what_was_shared_before(alice, bob, message):
     sharing.share(message, alice, bob.email, "view")
     account_deletion.delete_account(bob)
     again = User.objects.create_user("bob@example.org", "a long password")

@@ -309,7 +309,7 @@ def test_nothing_is_left_where_a_file_cannot_be_written(monkeypatch):
     assert not Picture.objects.exists()
 
 
-def test_what_somebody_left_half_written_is_written_anew():
+def test_what_somebody_left_half_written_is_written_again():
     picture = images.store(upload())
     name = file_name(picture.key, picture.width, "jpg")
     with default_storage.open(name, "wb") as file:

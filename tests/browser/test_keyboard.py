@@ -1,4 +1,4 @@
-"""The pages by keyboard alone, and what stays in place while a part of a page comes anew."""
+"""The pages by keyboard alone, and what stays in place while a part of a page comes again."""
 
 import re
 from collections.abc import Iterator

@@ -66,13 +66,13 @@ def test_what_the_threads_are_at_is_not_put_back_when_the_queue_returns(queue, f
     in_hand = [next(first), next(first)]
     monkeypatch.setattr(first, "_in_doubt", True)
     assert taken(first) == []
-    assert taken(queue.consume("bulk", prefetch=8, timeout=100)) == [], "a consumer made anew believed them lost"
+    assert taken(queue.consume("bulk", prefetch=8, timeout=100)) == [], "a new consumer believed them lost"
     for message in in_hand:
         first.ack(message)
     assert queue.do_qsize("bulk") == 0
 
 
-def test_what_waited_for_its_time_is_taken_again_by_a_consumer_made_anew(queue):
+def test_what_waited_for_its_time_is_taken_again_by_a_new_consumer(queue):
     """Dramatiq forgets it with the connection."""
     job = enqueue(queue, 60_000)
     assert taken(queue.consume("bulk.DQ", prefetch=8, timeout=100)) == [job]
@@ -162,7 +162,7 @@ def test_the_scheduler_says_once_that_the_queue_is_lost_and_once_that_it_is_back
     assert ticks == [jobs.TICK], "what is due is looked for at once"
 
 
-def test_the_scheduler_looks_for_what_is_due_where_the_queue_was_begun_anew(valkey, monkeypatch):
+def test_the_scheduler_looks_for_what_is_due_where_the_queue_was_restarted(valkey, monkeypatch):
     ticks = []
     monkeypatch.setattr(jobs.TICK.__class__, "enqueue", lambda job: ticks.append(job) or True)
     scheduler = Scheduler([])

@@ -1,4 +1,4 @@
-"""Public pages are fetched anew, twice, by one at a time; what fails stays. aiohttp's own server plays nginx."""
+"""Public pages are fetched again, twice, by one at a time; what fails stays. aiohttp's own server plays nginx."""
 
 import asyncio
 import json

@@ -148,7 +148,7 @@ def test_a_folder_that_cannot_be_made_is_said_in_a_sentence(tmp_path: Path) -> N
         ValkeyServer(tmp_path / "file" / "valkey").prepare()
 
 
-def test_an_interrupted_creation_is_begun_anew() -> None:
+def test_an_interrupted_creation_is_begun_again() -> None:
     with open_folder() as folder:
         unfinished = folder / "postgres.new"
         unfinished.mkdir()

@@ -102,7 +102,7 @@ def write(title: str, **fields: Any) -> Post:
 
 
 def insert_posts(number: int) -> None:
-    """Published posts, post-1 the newest, behind the verbs' back: nothing is made anew for them."""
+    """Published posts, post-1 the newest, behind the verbs' back: nothing is made again for them."""
     from datetime import timedelta
 
     from vestnik import clock
@@ -127,7 +127,7 @@ def sign_in(user: User) -> dict[str, str]:
 
 
 def wait_until_quiet() -> None:
-    """Until no page waits to be made anew."""
+    """Until no page waits to be made again."""
     from vestnik.front.models import StalePage
 
     eventually(lambda: not StalePage.objects.exists())

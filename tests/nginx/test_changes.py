@@ -59,7 +59,7 @@ def test_what_is_written_changed_and_deleted_shows_within_a_second_everywhere(si
     assert {site.ask(path).cache for path in post_pages} == {"HIT"}
 
 
-def test_only_the_pages_that_a_change_touches_are_made_anew(site):
+def test_only_the_pages_that_a_change_touches_are_made_again(site):
     insert_posts(30)
     others = ["/en/blog/?page=3", "/en/blog/post-2/", "/robots.txt"]
     keep(site, [*LISTS, "/en/blog/?page=2", *others])

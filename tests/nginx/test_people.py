@@ -22,7 +22,7 @@ from vestnik.blog import verbs, view_counter
 from vestnik.blog.models import Post
 
 
-def test_copies_are_served_while_the_web_is_dead_and_made_anew_when_it_is_back(site, gunicorn, alice):
+def test_copies_are_served_while_the_web_is_dead_and_made_again_when_it_is_back(site, gunicorn, alice):
     write("Kept post")
     wait_until_quiet()
     pages = [*LISTS, "/en/blog/kept-post/", "/sitemap.xml", "/robots.txt"]

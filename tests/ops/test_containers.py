@@ -66,7 +66,7 @@ def test_containers_are_replaced_when_a_secret_of_theirs_changes(services, tmp_p
 
 
 def test_redis_refuses_before_the_kernel_kills_it(services):
-    for name, share in (("redis", 2), ("cache", 2)):  # writing the file anew copies what changes meanwhile
+    for name, share in (("redis", 2), ("cache", 2)):  # rewriting the file copies what changes meanwhile
         command = services[name]["command"]
         most = command[command.index("--maxmemory") + 1]
         assert int(most[:-2]) * BYTES[most[-2]] * share <= int(services[name]["mem_limit"])
@@ -85,7 +85,7 @@ def test_nginx_answers_for_itself(services):
 
 
 def dependants(services: dict[str, Any], name: str) -> set[str]:
-    """Who is begun anew with a service: those who wait for it, and those who wait for them."""
+    """Who is restarted with a service: those who wait for it, and those who wait for them."""
     found = {each for each, service in services.items() if name in service.get("depends_on", ())}
     return found.union(*(dependants(services, each) for each in found))
 
@@ -150,7 +150,7 @@ def test_two_folders_are_two_installations_and_share_no_image(tmp_path):
         names = {said["name"], *(volume["name"] for volume in said["volumes"].values())}
         built = {service["image"] for service in said["services"].values() if "build" in service}
         assert {image.partition(":")[2] for image in built} == {"", vestnik.__version__}
-        assert f"{folder}-first-start" in built  # of any version: PostgreSQL would begin anew with it
+        assert f"{folder}-first-start" in built  # of any version: PostgreSQL would restart with it
         found.append(names | built)
     assert not found[0] & found[1]
     assert all(name.startswith("first") for name in found[0])

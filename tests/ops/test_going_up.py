@@ -226,7 +226,7 @@ def test_the_doors_secret_changes_and_the_databases_password_does_not_by_the_com
         machine.goes_up(POSTGRES_PASSWORD="another-password")
 
 
-def test_an_installation_that_lost_its_env_is_not_begun_anew(machine):
+def test_an_installation_that_lost_its_env_is_not_begun_again(machine):
     machine.has(NAME, real_use=True, folder=str(machine.folder))
     with pytest.raises(OpsError, match=rf"^{NAME} is in real use .*\.env"):
         machine.goes_up(**ASKED, PORT=machine.port)

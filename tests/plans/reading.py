@@ -68,7 +68,7 @@ def noted() -> Iterator[dict[str, str]]:
 
 
 def large(connection: Connection) -> set[str]:
-    """The tables that grow and have grown: of a small one all may be read, where the next plan is made anew."""
+    """The tables that grow and have grown: of a small one all may be read, where the next plan is made again."""
     rows = connection.execute(LARGE, {"tables": list(GROWS), "pages": SMALL_PAGES}).fetchall()
     return {table for (table,) in rows}
 

@@ -62,7 +62,7 @@ class Dispatcher:
                 print(f"--- {part}", self._log_of(part).read_text(), sep="\n")
 
     def restart(self, part: str) -> None:
-        """Start the part anew, and wait until it works."""
+        """Start the part again, and wait until it works."""
         self.start(part)
         self._wait_until_ready(part)
 

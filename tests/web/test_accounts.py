@@ -329,7 +329,7 @@ def test_who_has_an_address_from_an_administrator_signs_in_with_that_one_alone(c
     }
 
 
-def test_whose_confirmation_was_taken_back_confirms_anew(client, alice):
+def test_whose_confirmation_was_taken_back_confirms_again(client, alice):
     sign_in(Client())
     User.objects.filter(pk=alice.pk).update(confirmed_at=None)
     assert "not confirmed yet" in sign_in(client).content.decode()

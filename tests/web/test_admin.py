@@ -296,7 +296,7 @@ def test_a_mailing_made_here_is_granted_to_its_owner_and_planned(browser, alice)
     assert (list(mailing.lists.all()), list(mailing.clients.all())) == ([client_list], [single])
 
 
-def test_a_mailing_changed_here_is_planned_anew(browser, alice):
+def test_a_mailing_changed_here_is_planned_again(browser, alice):
     mailing = factories.make_mailing(alice, start=timezone.now() + 5 * DAY, end=timezone.now() + 9 * DAY)
     browser.post(page("change", Mailing, mailing.pk), mailing_data(alice, mailing.message))
     mailing.refresh_from_db()

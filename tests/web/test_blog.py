@@ -411,7 +411,7 @@ def routes():
 # Three at random
 
 
-def test_three_posts_are_chosen_anew_each_time_and_none_twice(client):
+def test_three_posts_are_chosen_again_each_time_and_none_twice(client):
     for _number in range(12):
         make_post()
 

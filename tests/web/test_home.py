@@ -82,7 +82,7 @@ def test_nothing_counted_yet_is_nothing(client):
     assert [number for _words, number in figures(client)] == ["0", "0", "0"]
 
 
-def test_figures_are_others_as_soon_as_they_were_counted_anew(client):
+def test_figures_are_others_as_soon_as_they_were_counted_again(client):
     Figures.objects.create(mailings=1)
     assert figures(client)[0][1] == "1"
 

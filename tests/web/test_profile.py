@@ -110,7 +110,7 @@ def test_a_deleted_account_is_gone_for_whoever_looks(browser, alice, bob):
     assert Client().post("/en/accounts/login/", login).status_code == 200
 
 
-def test_a_deleted_address_can_be_registered_anew(browser):
+def test_a_deleted_address_can_be_registered_again(browser):
     browser.post("/profile/delete/", {"password": PASSWORD})
     form = {"email": "alice@example.org", "password1": "trumpets at dawn", "language": "en", "time_zone": "UTC"}
     Client().post("/en/accounts/signup/", form)

@@ -152,7 +152,7 @@ def test_a_run_is_watched_only_while_it_is_open(as_alice, alice):
     assert "every 1s" not in text(as_alice.get(at("detail", over)))
 
 
-def test_who_watched_a_run_to_its_end_gets_the_whole_page_anew(as_alice, alice):
+def test_who_watched_a_run_to_its_end_gets_the_whole_page_again(as_alice, alice):
     run = make_run(alice, sent=1, queued=1)
     Run.objects.filter(pk=run.pk).update(state="finished", finished_at=timezone.now())
     assert as_alice.get(at("live", run), headers=HTMX).headers["HX-Refresh"] == "true"

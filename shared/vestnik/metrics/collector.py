@@ -149,7 +149,7 @@ class InstallationCollector(Collector):
             self._known_totals = dict(zip(OUTCOMES, map(int, found), strict=True))
             self._totals_good_until = began + SHARE * (time.monotonic() - began)
         except Error as error:
-            logger.warning("metrics of letters are not known anew: %s", error)
+            logger.warning("metrics of letters could not be counted again: %s", error)
         finally:
             _leave_database()  # a connection for a moment
 
