@@ -64,8 +64,9 @@ def own_or_shared(user: User | AnonymousUser, objects: Any, action: Action = "vi
 
 
 def may(user: User | AnonymousUser, action: Action, obj: models.Model) -> bool:
-    """Say whether `user` may do `action` to `obj`. The blocked may nothing; the unconfirmed and managers may view
-    only.
+    """Say whether `user` may do `action` to `obj`.
+
+    The blocked may nothing; the unconfirmed and managers may view only.
     """
     if isinstance(user, AnonymousUser) or not user.is_active:
         return False

@@ -268,8 +268,9 @@ def _first(words: str) -> str:
 
 
 def _names(text: str) -> list[tuple[int, int, str]]:
-    """Return the names beside addresses: where each begins and ends, and what is left of it. Also beside one that
-    unpaired quotes make a part of another.
+    """Return the names beside addresses: where each begins and ends, and what is left of it.
+
+    Also beside one that unpaired quotes make a part of another.
     """
     names, done = _names_behind(text) if "(" in text else [], 0
     for at in _AT.finditer(text):

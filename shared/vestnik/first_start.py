@@ -61,8 +61,9 @@ def _read(path: Path) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write the file as a whole or not at all. Only this installation's containers see the folder, each as a user of
-    its own.
+    """Write the file as a whole or not at all.
+
+    Only this installation's containers see the folder, each as a user of its own.
     """
     unfinished = path.with_suffix(".new")
     with unfinished.open("w") as file:

@@ -32,8 +32,9 @@ class Process:
 
 
 def new_name(part: str, pid: int) -> str:
-    """Return a new name for a worker process at the broker. No other name begins with it, or Dramatiq would confuse
-    them.
+    """Return a new name for a worker process at the broker.
+
+    No other name begins with it, or Dramatiq would confuse them.
     """
     return f"{platform.node()}/{part}/{pid}/{uuid4()}"
 

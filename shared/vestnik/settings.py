@@ -91,8 +91,9 @@ def impatient(url: str) -> str:
 
 
 def site(name: str, default: str) -> str:
-    """Return the http:// or https:// address of a site in the variable `name`, without a path. Raises
-    ImproperlyConfigured.
+    """Return the http:// or https:// address of a site in the variable `name`, without a path.
+
+    Raises ImproperlyConfigured.
     """
     url: str = read("str", name, default) or default
     parts = urlsplit(url)

@@ -159,8 +159,9 @@ class Post(models.Model):
 
 
 class ViewBatch(models.Model):
-    """Counted views that were added to their posts. Its row is written together with the sums: nothing is added
-    twice.
+    """Counted views that were added to their posts.
+
+    Its row is written together with the sums: nothing is added twice.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)

@@ -102,8 +102,9 @@ def shown_by(pictures: Iterable[Picture]) -> QuerySet[Post]:
 
 
 def _text(post: Post) -> str:
-    """Return the post's HTML cleaned. Its pictures, and its image, are locked against deletion until the transaction
-    ends.
+    """Return the post's HTML cleaned.
+
+    Its pictures, and its image, are locked against deletion until the transaction ends.
     """
     content = html.clean(post.content)
     if html.is_empty(content):

@@ -217,8 +217,9 @@ def _layout(sample: list[str], said: str) -> tuple[str, bool, list[Row], headers
 
 
 def _rows(lines: "_Lines", delimiter: str, has_blanks: bool, number: int) -> Iterator[Row]:
-    """Yield the rows that are not blank. `number` is the first line's; `has_blanks`: blanks stand around quoted
-    cells.
+    """Yield the rows that are not blank.
+
+    `number` is the first line's; `has_blanks`: blanks stand around quoted cells.
     """
     lines.cleaned = _BLANKS_BEHIND_QUOTES[delimiter] if has_blanks else None
     reader = csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=has_blanks)
@@ -256,8 +257,9 @@ def _say(error: Exception) -> str:
 
 
 class _TooLong(Exception):
-    """A row goes on and on, most likely after a quote that is not closed. `lines` is how many end before that is
-    seen.
+    """A row goes on and on, most likely after a quote that is not closed.
+
+    `lines` is how many end before that is seen.
     """
 
     def __init__(self, said: str = "", lines: int = 0) -> None:

@@ -122,8 +122,9 @@ def begin_import(work: ClientImport, encoding: str, delimiter: str) -> None:
 
 
 def drop_file(work: ClientImport) -> None:
-    """Delete a file that was taken; a second call changes nothing. Raises ValidationError where its import has
-    begun.
+    """Delete a file that was taken; a second call changes nothing.
+
+    Raises ValidationError where its import has begun.
     """
     ClientImport.objects.filter(pk=work.pk, state=ImportState.ASKED).delete()
     if ClientImport.objects.filter(pk=work.pk).exists():

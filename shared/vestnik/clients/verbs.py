@@ -132,8 +132,9 @@ def remove_from_list(client_list: ClientList, clients: Iterable[Client]) -> int:
 
 
 def _refuse_too_many_lists(owner_id: int) -> None:
-    """Raise ValidationError for `name` if there are too many. Of two lists made at once each is counted for the
-    other.
+    """Raise ValidationError for `name` if there are too many.
+
+    Of two lists made at once each is counted for the other.
     """
     locks.wait(locks.OWNERS_LISTS, owner_id)
     limit = settings.LISTS_PER_OWNER

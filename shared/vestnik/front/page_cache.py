@@ -34,8 +34,9 @@ def invalidate(room: str = BLOG) -> None:
 
 
 def versions() -> tuple[str | None, ...]:
-    """Return the versions of all rooms: while they stay the same, no public page has changed. None stands for an
-    unknown one.
+    """Return the versions of all rooms: while they stay the same, no public page has changed.
+
+    None stands for an unknown one.
     """
     return tuple(_version(room) for room in (BLOG, FIGURES))
 

@@ -47,8 +47,9 @@ def unstructured(header: str, text: str) -> str:
 
 
 def mailboxes(header: str, people: Iterable[tuple[str, str]]) -> str:
-    """Return a header line of several people's names and addresses; empty for none. Raises ValueError as `mailbox`
-    does.
+    """Return a header line of several people's names and addresses; empty for none.
+
+    Raises ValueError as `mailbox` does.
     """
     lines = [mailbox(header, name, address).removesuffix("\r\n") for name, address in people]
     return (
@@ -62,8 +63,9 @@ def recipient(name: str, address: str) -> str:
 
 
 def mailbox(header: str, name: str, address: str, allowed: re.Pattern[str] = _ADDRESS) -> str:
-    """Return a header line of one person's name and address. Raises ValueError if the address can stand in no
-    header.
+    """Return a header line of one person's name and address.
+
+    Raises ValueError if the address can stand in no header.
     """
     if not allowed.fullmatch(address):
         raise ValueError(f"{address!r} cannot stand in a header as an address")

@@ -58,8 +58,9 @@ def current() -> Outage | None:
 
 
 def note_limit(owner_id: int | None, wait: timedelta) -> None:
-    """Record that a limit holds up this owner's letters, or everybody's (None), for so long. Raises
-    redis.RedisError.
+    """Record that a limit holds up this owner's letters, or everybody's (None), for so long.
+
+    Raises redis.RedisError.
     """
     at = round((time.time() + wait.total_seconds()) * 1000)
     impatient_redis().set(_limit_key(owner_id), at, px=max(1, round(wait.total_seconds() * 1000)))

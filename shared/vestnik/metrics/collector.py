@@ -197,8 +197,9 @@ def _leave_database() -> None:
 
 
 def _oldest_due_seconds() -> float:
-    """Return how long the letter that waits longest has been due, of those that may go; 0 without any. By
-    delivery_queued.
+    """Return how long the letter that waits longest has been due, of those that may go; 0 without any.
+
+    By delivery_queued.
     """
     queued = Delivery.objects.filter(run=OuterRef("pk"), state=DeliveryState.QUEUED).order_by("due_at", "pk")
     held = Mailing.objects.held().filter(pk=OuterRef("mailing_id"))

@@ -198,8 +198,9 @@ class Cancel(ActionPage):
 
 
 class SendNow(ActionPage):
-    """Asks, saying to how many; then makes a run outside the calendar and shows it. A second click finds the first
-    one's run.
+    """Asks, saying to how many; then makes a run outside the calendar and shows it.
+
+    A second click finds the first one's run.
     """
 
     model = Mailing

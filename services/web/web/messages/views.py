@@ -76,8 +76,9 @@ class MessageLetter(DetailPage):
 @login_required
 @require_POST
 def preview(request: HttpRequest) -> HttpResponse:
-    """Show what is being written, filled in for a client; nothing is saved. `message` in the address: what is
-    changed.
+    """Show what is being written, filled in for a client; nothing is saved.
+
+    `message` in the address: what is changed.
     """
     user = cast(User, request.user)
     written = {name: request.POST.get(name, "") for name in ("subject", "html", "text")}

@@ -54,8 +54,9 @@ def tiles(totals: Any) -> list[Tile]:
 
 
 def bar(totals: Any) -> list[Piece]:
-    """Return what became of the letters, as a bar: a piece for each end that some have come to. What is to go is its
-    rest.
+    """Return what became of the letters, as a bar: a piece for each end that some have come to.
+
+    What is to go is its rest.
     """
     pieces, at = [], 0
     for key, _label, colour in ENDS:

@@ -215,8 +215,9 @@ class _Reader:
         return apart and behind.startswith("}") and bool(_NAMED.fullmatch(inside.core))
 
     def _miss(self, start: int, end: int, inside: "_Inside", single: bool) -> None:
-        """Add a fault: a brace is missing. Around “email” alone it is a doubt, for many texts have that word in
-        braces.
+        """Add a fault: a brace is missing.
+
+        Around “email” alone it is a doubt, for many texts have that word in braces.
         """
         self._told.add(start)
         if single and inside.known == "email" and not _braced(self._template, start, end):

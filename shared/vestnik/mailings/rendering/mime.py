@@ -38,8 +38,9 @@ class Part:
         return len(self._base64) + -(-self._octets // 3) * 4
 
     def encode(self, values: Mapping[str, str], room: int) -> bytes:
-        """Return the text for a client with these values, as it goes over the wire. Raises TooLong as `Template.fill`
-        does.
+        """Return the text for a client with these values, as it goes over the wire.
+
+        Raises TooLong as `Template.fill` does.
         """
         if self._fixed is not None and self._octets <= room:
             return self._fixed

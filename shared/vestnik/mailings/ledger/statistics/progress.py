@@ -89,8 +89,9 @@ def _rate(run: Run, done: int, now: datetime) -> float:
 
 
 def _sample(run: Run, done: int, now: datetime) -> tuple[float, int] | None:
-    """Return when and how many letters were done about ten seconds ago, if somebody looked then. Leaves a sample for
-    others.
+    """Return when and how many letters were done about ten seconds ago, if somebody looked then.
+
+    Leaves a sample for others.
     """
     key, moment = f"vestnik:progress:{run.pk}", now.timestamp()
     try:
