@@ -29,9 +29,6 @@ TOGETHER = ("plans", "ops")
 APART = ("system", "trial_servers", "dispatcher/test_doubts.py", "test_settings.py")
 """Files, and folders of them, whose tests wait long and share nothing: any worker may take the next one."""
 
-BY_LANGUAGE = "browser/test_accessible.py"
-"""Its tests share what they know of the pages in a language, which is the last in their names."""
-
 LONGEST = (
     *("plans", "browser", "trial_servers", "ops", "nginx", "system", "web/test_hostile_requests.py"),
     *("test_monitoring.py", "providers", "dispatcher", "web/test_admin.py", "web/test_accounts.py"),
@@ -60,8 +57,6 @@ class Groups(LoadScopeScheduling):
         path = nodeid.partition("::")[0].removeprefix(f"{TESTS.name}/")
         if path.startswith(APART):
             return nodeid
-        if path == BY_LANGUAGE:
-            return path + nodeid.rpartition("-")[2]
         return next((folder for folder in TOGETHER if path.startswith(folder)), path)
 
 
