@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,8 @@ from typing import Any, Self
 import psutil
 from django.conf import settings
 from django.db import connection
+
+from tests import starting
 
 ROOT = Path(__file__).parents[2]
 WORKERS = {"control": 1, "bulk": 2}
@@ -38,7 +39,7 @@ class Dispatcher:
         self._environment = environment
         self._logs = logs
         self._parts = parts or ("control", "bulk")
-        self._masters: dict[str, subprocess.Popen[bytes]] = {}
+        self._masters: dict[str, starting.Started] = {}
 
     def __enter__(self) -> Self:
         for part in self._parts:
@@ -68,15 +69,9 @@ class Dispatcher:
 
     def start(self, part: str) -> None:
         """Start the part; it is ready some time later."""
-        with self._log_of(part).open("wb") as log:
-            self._masters[part] = subprocess.Popen(
-                [sys.executable, "-m", "dispatcher", part],
-                cwd=ROOT,
-                env=self._environment,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        self._masters[part] = starting.start(
+            "-m", "dispatcher", part, environment=self._environment, log=self._log_of(part)
+        )
 
     def stop(self, part: str) -> None:
         """SIGTERM to the part's master, as an operator would; wait until it is gone."""
