@@ -15,7 +15,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def attached(argv: list[str], on_parents_death: signal.Signals, user: str | None = None) -> list[str]:
-    """The argv that runs `argv` attached to the calling process."""
+    """Return the argv that runs `argv` attached to the calling process."""
     import shutil  # here, because the wrapper has no use for it and starts often
 
     parent = str(os.getpid())

@@ -35,7 +35,7 @@ class Configuration:
 
     @classmethod
     def read(cls, root: Path) -> "Configuration":
-        """Reads .env, for variables that are not set, and the environment."""
+        """Read .env, for variables that are not set, and the environment."""
         if (mode := dotenv_values(root / ".env").get("MODE") or "local") == "local":
             load_dotenv(root / ".env", override=False)
         else:  # with a mail service that sends letters to people
@@ -55,7 +55,7 @@ class Configuration:
         )
 
     def check_ports(self) -> None:
-        """Raises LocalError if a port that will be listened on is taken."""
+        """Raise LocalError if a port that will be listened on is taken."""
         wanted = {"WEB_PORT": self.web_port}
         if self.own_mail_service:
             wanted |= {"INBOX_SMTP_PORT": self.inbox_smtp_port, "INBOX_PORT": self.inbox_port}
@@ -66,7 +66,7 @@ class Configuration:
             _check_port(name, port)
 
     def complete(self, defaults: dict[str, str]) -> None:
-        """Sets in the environment what it does not say: `defaults`, and what a local Vestnik is like."""
+        """Set in the environment what it does not say: `defaults`, and what a local Vestnik is like."""
         defaults = {
             "DEBUG": "false",
             "ALLOWED_HOSTS": "localhost,127.0.0.1,[::1]",
@@ -84,7 +84,7 @@ class Configuration:
 
 
 def _forget_what_was_chosen(file: Path) -> None:
-    """A terminal that has read the file says what nobody gave: an embedded database is not one of somebody's own."""
+    """Forget what a terminal has read of the file: else an embedded database would pass for one of somebody's own."""
     if file.exists():
         for name, text in dotenv_values(file, interpolate=False).items():
             if text and os.environ.get(name) == text:
@@ -92,12 +92,12 @@ def _forget_what_was_chosen(file: Path) -> None:
 
 
 def given(name: str) -> bool:
-    """Whether a variable, or the file it may come from, is named."""
+    """Say whether a variable, or the file it may come from, is named."""
     return bool(os.environ.get(name) or os.environ.get(f"{name}_FILE"))
 
 
 def value(name: str) -> str:
-    """A variable that is `given`, itself or by the file NAME_FILE names. Raises LocalError for an unreadable one."""
+    """Return a variable that is `given`, itself or by NAME_FILE. Raises LocalError for a file that cannot be read."""
     if path := os.environ.get(f"{name}_FILE"):
         try:
             return Path(path).read_text().strip()
@@ -107,7 +107,7 @@ def value(name: str) -> str:
 
 
 def write_privately(path: Path, text: str) -> None:
-    """Writes a file that only its owner can read."""
+    """Write a file that only its owner can read."""
     unfinished = path.with_name(f"{path.name}.new")
     unfinished.unlink(missing_ok=True)
     unfinished.touch(mode=0o600, exist_ok=False)

@@ -28,7 +28,7 @@ def prepare() -> None:
 
 
 def main() -> int:
-    """Makes the demo; returns the exit status."""
+    """Make the demo; return the exit status."""
     try:
         prepare()
     except LocalError as failure:

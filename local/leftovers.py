@@ -34,7 +34,7 @@ class Record:
 
     @classmethod
     def of(cls, name: str, pid: int, mark: str, stop_signal: signal.Signals) -> "Record":
-        """The record of a process that runs now."""
+        """Make the record of a process that runs now."""
         try:
             started = psutil.Process(pid).create_time()
         except psutil.NoSuchProcess:
@@ -42,7 +42,7 @@ class Record:
         return cls(name, pid, started, mark, int(stop_signal))
 
     def leader(self) -> psutil.Process | None:
-        """The recorded process, if it still runs."""
+        """Return the recorded process; None if it does not run any more."""
         try:
             process = psutil.Process(self.pid)
             same = abs(process.create_time() - self.started) <= CLOCK_TOLERANCE_SECONDS
@@ -51,18 +51,18 @@ class Record:
         return process if same and _lives(process) else None
 
     def save(self, folder: Path) -> None:
-        """Writes the record, over an older one of the same name."""
+        """Write the record, over an older one of the same name."""
         unfinished = folder / f".{self.name}"
         unfinished.write_text(json.dumps(asdict(self)))
         unfinished.replace(folder / f"{self.name}.json")
 
     def forget(self, folder: Path) -> None:
-        """Removes the record."""
+        """Remove the record."""
         (folder / f"{self.name}.json").unlink(missing_ok=True)
 
 
 def marked(marks: set[str]) -> list[psutil.Process]:
-    """The running processes that carry one of these marks in their environment."""
+    """Return the running processes that carry one of these marks in their environment."""
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
@@ -72,14 +72,14 @@ def marked(marks: set[str]) -> list[psutil.Process]:
 
 
 def end_children(record: Record, seconds: float = END_SECONDS) -> int:
-    """Ends what a process that is gone left behind; says how many."""
+    """End what a process that is gone left behind; return how many."""
     children = marked({record.mark})
     end(children, signal.SIGTERM, seconds)
     return len(children)
 
 
 def end_all(folder: Path, seconds: float = END_SECONDS) -> int:
-    """Ends whatever of the records in `folder` still runs, with its children; says how many."""
+    """End whatever of the records in `folder` still runs, with its children; return how many."""
     records = _load(folder)
     ending = []
     for record in records:
@@ -99,7 +99,7 @@ def end_all(folder: Path, seconds: float = END_SECONDS) -> int:
 
 
 def end(processes: list[psutil.Process], number: int, seconds: float) -> None:
-    """Sends a signal, waits until nobody of these lives, and kills who does not heed it in time."""
+    """Send a signal, wait until nobody of these lives, and kill who does not heed it in time."""
     _signal(processes, number)
     _wait_and_kill(processes, seconds)
 

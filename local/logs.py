@@ -22,7 +22,7 @@ class Log:
         self._open = True
 
     def write(self, name: str, text: str) -> None:
-        """Writes each line of `text` as said by `name`."""
+        """Write each line of `text` as said by `name`."""
         prefix = f"{name:<{self._width}} |"
         if name in self._colours:
             prefix = f"\033[{self._colours[name]}m{prefix}\033[0m"
@@ -30,7 +30,7 @@ class Log:
         self.block("".join(f"{prefix} {line}\n" for line in lines))
 
     def block(self, text: str) -> None:
-        """Writes `text` as it is."""
+        """Write `text` as it is."""
         if not self._open:
             return
         try:
@@ -51,7 +51,7 @@ class LineSplitter:
         self._pending = b""
 
     def feed(self, chunk: bytes) -> None:
-        """Takes the next bytes and passes on the lines they complete."""
+        """Take the next bytes and pass on the lines they complete."""
         *lines, self._pending = (self._pending + chunk).split(b"\n")
         if len(self._pending) > LINE_LIMIT:
             lines.append(self._pending)
@@ -60,6 +60,6 @@ class LineSplitter:
             self._said(line.decode(errors="replace"))
 
     def close(self) -> None:
-        """Passes on what came after the last line break."""
+        """Pass on what came after the last line break."""
         if self._pending:
             self.feed(b"\n")

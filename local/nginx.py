@@ -30,7 +30,7 @@ class NginxMissing(LocalError):
 
 
 def program() -> str:
-    """The path of nginx. Raises NginxMissing."""
+    """Return the path of nginx. Raises NginxMissing."""
     found = shutil.which("nginx", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin")
     if found is None:
         raise NginxMissing("nginx is not installed (on Debian: apt install nginx).")
@@ -38,7 +38,7 @@ def program() -> str:
 
 
 def render(template: str, variables: Mapping[str, str]) -> str:
-    """The template as the image's envsubst makes it: what is not among the variables is nginx's own, and stays."""
+    """Fill in the template as the image's envsubst does: what is not among the variables is nginx's own, and stays."""
     return VARIABLE.sub(lambda found: variables.get(found[1] or found[2], found[0]), template)
 
 
@@ -92,7 +92,7 @@ class Nginx:
             (self.directory / "conf.d" / template.stem).write_text(render(template.read_text(), self.variables))
 
     def command(self) -> list[str]:
-        """The argv of nginx in the foreground."""
+        """Return the argv of nginx in the foreground."""
         orders = f"daemon off; worker_processes {self._workers}; pid {self.directory}/nginx.pid;"
         if os.getuid() == 0:  # or its workers could not open what only root may
             orders += f" user {pwd.getpwuid(0).pw_name};"

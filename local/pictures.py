@@ -18,7 +18,7 @@ OWNER = "demo@vestnik.test"
 
 
 def addresses() -> tuple[str, str, str]:
-    """The site's address, the path of the demo's run with most failed letters, and the demo's password."""
+    """Return the site's address, the path of the demo's run with most failed letters, and the demo's password."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "web.settings")
     import django
 
@@ -40,7 +40,7 @@ def addresses() -> tuple[str, str, str]:
 
 
 def take(folder: Path) -> list[Path]:
-    """Take the pictures; the files that were written. Raises LocalError."""
+    """Take the pictures; return the files that were written. Raises LocalError."""
     site, run, password = addresses()
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if program is None:
@@ -73,7 +73,7 @@ def take(folder: Path) -> list[Path]:
 
 
 def main() -> int:
-    """Take the pictures; returns the exit status."""
+    """Take the pictures; return the exit status."""
     try:
         prepare()
         taken = take(FOLDER)

@@ -12,7 +12,7 @@ SECONDS = 5
 
 
 def listens(port: int) -> bool:
-    """Whether something on this machine takes connections on the port."""
+    """Say whether something on this machine takes connections on the port."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=SECONDS).close()
     except OSError:
@@ -21,7 +21,7 @@ def listens(port: int) -> bool:
 
 
 def answers_http(port: int, path: str = "/") -> bool:
-    """Whether something on this machine answers HTTP on the port, whatever the answer."""
+    """Say whether something on this machine answers HTTP on the port, whatever the answer."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
     try:
         connection.request("GET", path)
@@ -34,7 +34,7 @@ def answers_http(port: int, path: str = "/") -> bool:
 
 
 def require_database(variable: str, url: str) -> None:
-    """Raises LocalError with a sentence if the database cannot be reached."""
+    """Raise LocalError with a sentence if the database cannot be reached."""
     try:
         psycopg.connect(url, connect_timeout=SECONDS).close()
     except psycopg.Error as error:
@@ -43,7 +43,7 @@ def require_database(variable: str, url: str) -> None:
 
 
 def require_queue(variable: str, url: str) -> None:
-    """Raises LocalError with a sentence if the Redis or Valkey server cannot be reached."""
+    """Raise LocalError with a sentence if the Redis or Valkey server cannot be reached."""
     try:
         client = redis.Redis.from_url(url, socket_timeout=SECONDS, socket_connect_timeout=SECONDS)
         client.ping()

@@ -49,7 +49,7 @@ class Part:
 
 @contextlib.contextmanager
 def sole_owner(folder: Path) -> Iterator[int]:
-    """Holds the lock of a data folder and ends what a killed predecessor left running there; says how many.
+    """Hold the lock of a data folder and end what a killed predecessor left running there; yield how many.
 
     Raises LocalError if another manager holds the lock.
     """
@@ -77,7 +77,7 @@ class Manager:
         self._stop = asyncio.Event()
 
     async def run(self, when_ready: Callable[[], Awaitable[None]] | None = None) -> int:
-        """Runs the parts until a signal or a failure; returns the exit status."""
+        """Run the parts until a signal or a failure; return the exit status."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._told_to_stop)
@@ -94,24 +94,24 @@ class Manager:
         return 1 if self.failure else 0
 
     def stop(self) -> None:
-        """Stops all parts, those first that nobody waits for."""
+        """Stop all parts, those first that nobody waits for."""
         self._stop.set()
 
     def fail(self, sentence: str) -> None:
-        """Stops all parts because of a failure."""
+        """Stop all parts because of a failure."""
         self.failure = self.failure or sentence
         self.stop()
 
     def say(self, text: str) -> None:
-        """Logs what the manager itself has to say."""
+        """Log what the manager itself has to say."""
         self.log.write(OWN_NAME, text)
 
     async def until_ready(self, names: Sequence[str]) -> None:
-        """Returns when these parts are ready; those that are not run here count as ready."""
+        """Wait until these parts are ready; those that are not run here count as ready."""
         await asyncio.gather(*(self._runners[name].ready.wait() for name in names if name in self._runners))
 
     async def until_stopped_all_after(self, name: str) -> None:
-        """Returns when no part that waits for this one runs."""
+        """Wait until no part that waits for this one runs."""
         after = [runner for runner in self._runners.values() if name in runner.part.after]
         await asyncio.gather(*(runner.stopped.wait() for runner in after))
 
@@ -148,7 +148,7 @@ class _Runner:
         self._record: leftovers.Record | None = None
 
     def begin(self) -> None:
-        """Starts the part when it may, and again whenever it ends."""
+        """Start the part when it may, and again whenever it ends."""
         self._task = asyncio.create_task(self._live())
 
     async def _live(self) -> None:
@@ -161,7 +161,7 @@ class _Runner:
             self._manager.fail(f"{self.part.name} cannot be started: {error}.")
 
     async def stop(self) -> None:
-        """Stops the part once those that wait for it have stopped."""
+        """Stop the part once those that wait for it have stopped."""
         await self._manager.until_stopped_all_after(self.part.name)
         self._stopping = True
         async with self._starting:

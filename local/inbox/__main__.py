@@ -15,7 +15,7 @@ from local.inbox.store import Store
 
 
 async def serve(host: str, smtp_port: int, web_port: int, data: Path) -> None:
-    """Serves until told to stop."""
+    """Serve until told to stop."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -38,7 +38,7 @@ async def serve(host: str, smtp_port: int, web_port: int, data: Path) -> None:
 
 
 def main() -> int:
-    """Reads the arguments and serves."""
+    """Read the arguments and serve; return the exit status."""
     parser = argparse.ArgumentParser(prog="inbox", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1", help="the address that is listened on")
     parser.add_argument("--smtp-port", type=int, default=2525)

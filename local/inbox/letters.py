@@ -43,7 +43,7 @@ class Content:
 
 
 def summarise(source: bytes) -> Summary:
-    """Reads a letter's first headers; a letter that cannot be read has none."""
+    """Read a letter's first headers; a letter that cannot be read has none."""
     first: dict[str, str] = {}
     try:
         message = email.parser.BytesHeaderParser(policy=email.policy.compat32).parsebytes(source)
@@ -59,7 +59,7 @@ def summarise(source: bytes) -> Summary:
 
 
 def take_apart(source: bytes) -> Content:
-    """Reads a whole letter; what cannot be read is said in `fault` instead of raised."""
+    """Read a whole letter; what cannot be read is said in `fault` instead of raised."""
     content = Content()
     try:
         message = email.message_from_bytes(source, policy=email.policy.compat32)

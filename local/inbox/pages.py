@@ -44,7 +44,7 @@ WEB_ADDRESS = re.compile(r"https?://[^\s<>\"']+[^\s<>\"'.,;:!?)\]}]")
 
 
 def application(inbox: Inbox) -> web.Application:
-    """The web application over an inbox."""
+    """Make the web application over an inbox."""
     app = web.Application(middlewares=[guarded])
     app[INBOX] = inbox
     app[STOPPING] = asyncio.Event()
@@ -65,7 +65,7 @@ def application(inbox: Inbox) -> web.Application:
 async def guarded(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Answers this machine's names only (against DNS rebinding), and sets the headers that every answer carries."""
+    """Answer this machine's names only (against DNS rebinding), and set the headers that every answer carries."""
     host = re.sub(r":\d+$", "", request.host)
     if host not in HOSTS:
         return web.Response(status=403, text="The inbox answers on localhost and 127.0.0.1 only.\n")
@@ -83,7 +83,7 @@ async def guarded(
 
 
 async def list_letters(request: web.Request) -> web.Response:
-    """The page with the list; for the script that keeps it fresh, the list alone."""
+    """Show the page with the list; to the script that keeps it fresh, the list alone."""
     store = request.app[INBOX].store
     search = request.query.get("q", "").strip()[:200]
     count = await asyncio.to_thread(store.count, search=search)
@@ -95,7 +95,7 @@ async def list_letters(request: web.Request) -> web.Response:
 
 
 async def show_letter(request: web.Request) -> web.Response:
-    """One letter, in one of its views."""
+    """Show one letter, in one of its views."""
     letter, source = await _letter(request)
     content = await asyncio.to_thread(take_apart, source)
     view = request.query.get("view", "")
@@ -108,7 +108,7 @@ async def show_letter(request: web.Request) -> web.Response:
 
 
 async def show_html(request: web.Request) -> web.Response:
-    """A letter's HTML, under a policy that lets it load and run nothing."""
+    """Show a letter's HTML, under a policy that lets it load and run nothing."""
     _, source = await _letter(request)
     content = await asyncio.to_thread(take_apart, source)
     if content.html is None:
@@ -118,14 +118,14 @@ async def show_html(request: web.Request) -> web.Response:
 
 
 async def download(request: web.Request) -> web.Response:
-    """A letter's source as a file."""
+    """Send a letter's source as a file."""
     letter, source = await _letter(request)
     disposition = f'attachment; filename="letter-{letter.id}.eml"'
     return web.Response(body=source, content_type="message/rfc822", headers={"Content-Disposition": disposition})
 
 
 async def clear(request: web.Request) -> web.Response:
-    """Lets go of all letters, if the inbox's own page asks (or no browser at all)."""
+    """Let go of all letters, if the inbox's own page asks (or no browser at all)."""
     origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
     if origin not in (None, f"http://{request.host}") or site not in (None, "same-origin"):
         raise web.HTTPForbidden(text="Only the inbox's own page may clear it.\n")
@@ -134,7 +134,7 @@ async def clear(request: web.Request) -> web.Response:
 
 
 async def news(request: web.Request) -> web.StreamResponse:
-    """A stream of server-sent events: one whenever the letters have changed."""
+    """Send a stream of server-sent events: one whenever the letters have changed."""
     inbox, stopping = request.app[INBOX], request.app[STOPPING]
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
     await response.prepare(request)
@@ -151,7 +151,7 @@ async def news(request: web.Request) -> web.StreamResponse:
 
 
 async def api_list(request: web.Request) -> web.Response:
-    """Letters, newest first, as a JSON list; X-Total-Count says how many there are."""
+    """Send letters, newest first, as a JSON list; X-Total-Count says how many there are."""
     store = request.app[INBOX].store
     chosen = {"search": request.query.get("search", ""), "to": request.query.get("to", "")}
     limit, offset = _number(request, "limit", API_LIMIT, 0), _number(request, "offset", 0, 0)
@@ -161,7 +161,7 @@ async def api_list(request: web.Request) -> web.Response:
 
 
 async def api_letter(request: web.Request) -> web.Response:
-    """One letter with all it holds, as JSON."""
+    """Send one letter with all it holds, as JSON."""
     letter, source = await _letter(request)
     content = await asyncio.to_thread(take_apart, source)
     return _json({**asdict(letter), **asdict(content), "source": source.decode("utf-8", "replace")})
@@ -199,7 +199,7 @@ def _root(request: web.Request) -> str:
 
 
 def _linked(text: str) -> Markup:
-    """The text with its web addresses as links that tell the far end nothing."""
+    """Return the text with its web addresses as links that tell the far end nothing."""
     parts, end = [], 0
     for found in WEB_ADDRESS.finditer(text):
         link = Markup('<a href="{0}" target="_blank" rel="noreferrer noopener">{0}</a>').format(found[0])

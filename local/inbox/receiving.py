@@ -34,18 +34,18 @@ class Inbox:
         self._waiting: asyncio.Queue[tuple[Received, asyncio.Future[None]]] = asyncio.Queue()
 
     async def keep(self, letter: Received) -> None:
-        """Returns when the letter is committed; raises sqlite3.Error if it cannot be."""
+        """Keep the letter; return when it is committed. Raises sqlite3.Error if it cannot be."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.put_nowait((letter, done))
         await done
 
     async def clear(self) -> None:
-        """Lets go of all letters."""
+        """Let go of all letters."""
         await asyncio.to_thread(self.store.clear)
         self._tell()
 
     async def commit_forever(self) -> None:
-        """The work behind `keep`."""
+        """Commit the letters that `keep` was given, those that came meanwhile together, without end."""
         while True:
             batch = [await self._waiting.get()]
             while len(batch) < BATCH and not self._waiting.empty():
@@ -66,12 +66,12 @@ class Inbox:
             self._tell()
 
     async def change(self, seconds: float) -> None:
-        """Returns when the letters change, or somebody calls `wake`, or the time is over."""
+        """Wait until the letters change, or somebody calls `wake`, or so many seconds are over."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._changed.wait(), seconds)
 
     def wake(self) -> None:
-        """Lets everybody return from `change`."""
+        """Let everybody return from `change`."""
         self._changed.set()
         self._changed = asyncio.Event()
 
@@ -89,7 +89,7 @@ class Handler:
     async def handle_RCPT(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        """Answers one recipient of a letter."""
+        """Answer one recipient of a letter."""
         if refusal := ANSWERS.get(address.rpartition("@")[2].lower()):
             return refusal
         envelope.rcpt_tos.append(address)
@@ -97,7 +97,7 @@ class Handler:
         return "250 2.1.5 Recipient taken"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
-        """Answers a letter."""
+        """Keep a letter, and answer whether it is kept."""
         content = envelope.content or b""
         source = content if isinstance(content, bytes) else content.encode("utf-8", "surrogateescape")
         try:
@@ -125,7 +125,7 @@ class Connection(SMTP):
         self._limit = limit
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Greets, unless there are too many."""
+        """Greet, unless there are too many."""
         if len(self._open) >= self._limit:
             assert isinstance(transport, asyncio.Transport)
             transport.write(b"421 4.7.0 Too many connections\r\n")
@@ -135,14 +135,14 @@ class Connection(SMTP):
         super().connection_made(transport)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Makes room for another."""
+        """Make room for another."""
         if self in self._open:
             self._open.discard(self)
             super().connection_lost(error)
 
 
 async def listen(inbox: Inbox, host: str, port: int, limit: int = CONNECTIONS) -> asyncio.Server:
-    """Starts the SMTP server."""
+    """Start the SMTP server."""
     open_connections: set[Connection] = set()
     loop = asyncio.get_running_loop()
     return await loop.create_server(lambda: Connection(inbox, open_connections, limit), host, port)

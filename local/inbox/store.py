@@ -75,12 +75,12 @@ class Store:
         self._connection.executescript(SCHEMA)
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         with self._lock:
             self._connection.close()
 
     def add(self, letters: Iterable[Received]) -> None:
-        """Keeps letters, all in one commit, and lets go of the oldest above the limit."""
+        """Keep letters, all in one commit, and let go of the oldest above the limit."""
         summarised = [(letter, summarise(letter.source)) for letter in letters]
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         with self._transaction() as connection:
@@ -110,7 +110,7 @@ class Store:
                 connection.execute(f"DELETE FROM {table} WHERE id <= ?", (last - self._kept,))
 
     def newest(self, *, search: str = "", to: str = "", limit: int = 50, offset: int = 0) -> list[Letter]:
-        """Letters, newest first, that contain `search` in address or subject and are addressed to `to`."""
+        """Return letters, newest first, that contain `search` in address or subject and are addressed to `to`."""
         rows = self._read(
             f"SELECT {COLUMNS} FROM letters WHERE {MATCHES} ORDER BY id DESC LIMIT :limit OFFSET :offset",
             **_terms(search, to),
@@ -120,20 +120,20 @@ class Store:
         return [Letter(*row) for row in rows]
 
     def count(self, *, search: str = "", to: str = "") -> int:
-        """How many letters `newest` would give without a limit."""
+        """Count the letters that `newest` would give without a limit."""
         if not search and not to:
             return int(self._read("SELECT count(*) FROM letters")[0][0])
         return int(self._read(f"SELECT count(*) FROM letters WHERE {MATCHES}", **_terms(search, to))[0][0])
 
     def get(self, identifier: int) -> tuple[Letter, bytes] | None:
-        """One letter and its source."""
+        """Return one letter and its source; None if there is none."""
         rows = self._read(
             f"SELECT {COLUMNS}, source FROM letters JOIN sources USING (id) WHERE id = :id", id=identifier
         )
         return (Letter(*rows[0][:-1]), rows[0][-1]) if rows else None
 
     def clear(self) -> None:
-        """Lets go of all letters, and of the space they took."""
+        """Let go of all letters, and of the space they took."""
         with self._transaction() as connection:
             connection.execute("DELETE FROM letters")
             connection.execute("DELETE FROM sources")

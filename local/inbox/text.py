@@ -13,7 +13,7 @@ INVISIBLE = dict.fromkeys((*range(9), 11, 12, *range(14, 32), 127))
 
 
 def from_bytes(data: bytes, charset: str | None = None) -> str:
-    """The text of some bytes: in their charset if that fits, else in UTF-8, else with marks for what cannot be read."""
+    """Read bytes as text: in their charset if that fits, else in UTF-8, else with marks for what cannot be read."""
     for candidate in (charset, "utf-8"):
         if candidate and _is_charset(candidate):
             try:
@@ -24,7 +24,7 @@ def from_bytes(data: bytes, charset: str | None = None) -> str:
 
 
 def from_header(raw: str) -> str:
-    """A header as its reader is meant to see it: RFC 2047's encoded words decoded, on one line."""
+    """Return a header as its reader is meant to see it: RFC 2047's encoded words decoded, on one line."""
     text = BETWEEN_ENCODED_WORDS.sub("", _readable(raw))
     parts: list[str] = []
     pending, pending_charset, end = b"", "", 0
@@ -42,12 +42,12 @@ def from_header(raw: str) -> str:
 
 
 def storable(text: str) -> str:
-    """The same text without what a database or a page cannot carry: lone surrogates, control characters."""
+    """Return the text without what a database or a page cannot carry: lone surrogates, control characters."""
     return text.encode("utf-8", "replace").decode().translate(INVISIBLE)
 
 
 def _readable(raw: str) -> str:
-    """A header in which the parser hid bytes above 127 as surrogates."""
+    """Return a header as text, in which the parser hid bytes above 127 as surrogates."""
     try:
         return from_bytes(raw.encode("ascii", "surrogateescape"))
     except UnicodeEncodeError:
