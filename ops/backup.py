@@ -29,7 +29,7 @@ MIGRATIONS = "SELECT json_agg(app || '.' || name ORDER BY id) FROM django_migrat
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """No other backup or restore is under way here meanwhile. Raises OpsError if one is."""
+    """Keep other backups and restores from beginning here meanwhile. Raises OpsError if one is under way."""
     with (ROOT / "docker-compose.yml").open() as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -39,7 +39,7 @@ def alone() -> Iterator[None]:
 
 
 def write(compose: Compose, folder: Path = FOLDER) -> Path:
-    """Back the running installation up; the file. Half a file never has its name. Raises OpsError."""
+    """Back the running installation up; return the file. Half a file never has its name. Raises OpsError."""
     compose.refuse_a_database_elsewhere()
     moment = time.strftime("%Y-%m-%dT%H%M%SZ", time.gmtime())
     path = folder / f"vestnik-{moment}.tar"

@@ -27,34 +27,34 @@ class Compose:
         self._start += ["--env-file", str(env_file)] if env_file else []
 
     def __call__(self, *arguments: str, **options: Any) -> str:
-        """What `docker compose` says on its standard output; `options` are those of subprocess.run.
+        """Return what `docker compose` says on its standard output; `options` are those of subprocess.run.
 
         Raises OpsError where it fails, with what it said.
         """
         return run([*self._start, *arguments], **options)
 
     def shown(self, *arguments: str) -> None:
-        """`docker compose`, whose words go to the terminal. Raises OpsError where it fails."""
+        """Run `docker compose`, whose words go to the terminal. Raises OpsError where it fails."""
         with _started([*self._start, *arguments]) as process:
             pass
         if process.returncode:
             raise OpsError(f"docker compose {arguments[0]} failed (exit code {process.returncode}); it says above why.")
 
     def open(self, *arguments: str, stdin: "IO[bytes] | int" = subprocess.DEVNULL) -> "subprocess.Popen[bytes]":
-        """A command of compose under way, whose output is read."""
+        """Start a command of compose, whose output the caller reads."""
         return _started([*self._start, *arguments], stdin=stdin, stdout=subprocess.PIPE)
 
     def sql(self, statement: str, database: str = "vestnik") -> str:
-        """What psql answers to a statement: rows by lines, columns by |."""
+        """Return what psql answers to a statement: rows by lines, columns by |."""
         psql = ("psql", "-v", "ON_ERROR_STOP=1", "-U", "vestnik", "-d", database, "-Atq", "-c", statement)
         return self("exec", "-T", "postgres", *psql)
 
     def mode(self) -> str:
-        """What the installation is for, as .env says it."""
+        """Say what the installation is for, as .env does; a trial, where it says nothing."""
         return self._told("MODE") or "trial"
 
     def refuse_a_database_elsewhere(self) -> None:
-        """Raises OpsError where DATABASE_URL names another PostgreSQL than the container, which stands idle then."""
+        """Raise OpsError where DATABASE_URL names another PostgreSQL than the container, which stands idle then."""
         if self._told("DATABASE_URL"):
             raise OpsError(
                 "DATABASE_URL names a PostgreSQL elsewhere: back up and restore the database there (pg_dump,"
@@ -62,13 +62,13 @@ class Compose:
             )
 
     def _told(self, name: str) -> str:
-        """A variable as the first service of all is told it."""
+        """Return a variable as the first service of all is told it; empty where it is not."""
         services = json.loads(self("config", "--format", "json"))["services"]
         return str(services["secrets"]["environment"].get(name) or "")
 
 
 def run(command: list[str], **options: Any) -> str:
-    """What a command says on its standard output, without the last line's end. Raises OpsError where it fails."""
+    """Return what a command says on its standard output, without the last line end. Raises OpsError where it fails."""
     options = {"stdin": subprocess.DEVNULL, **options} if "input" not in options else options
     try:
         done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, **options)
@@ -87,7 +87,7 @@ def _started(command: list[str], **options: Any) -> "subprocess.Popen[bytes]":
 
 
 def environment(given: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """What of this process's environment docker is told."""
+    """Return what of this process's environment docker is told."""
     return {
         name: value
         for name, value in given.items()

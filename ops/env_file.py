@@ -13,7 +13,7 @@ COMMENT = re.compile(r"(?:^|\s+)#.*")
 
 
 def read(path: Path) -> dict[str, str]:
-    """The variables of a file, empty ones too; none where there is no file. Values over several lines are not known."""
+    """Read a file's variables, empty ones too; none where there is no file. Values over several lines are not known."""
     if not path.exists():
         return {}
     found = {}
@@ -51,7 +51,7 @@ def write(path: Path, added: Mapping[str, str], changed: Mapping[str, str], head
 
 
 def _with(changed: Mapping[str, str], text: str) -> str:
-    """The text of a file, whose lines say the new values of what was changed; `export` before a name stays."""
+    """Return the text with the new values of what was changed in their lines; `export` before a name stays."""
     lines = text.splitlines(keepends=True)
     for number, line in enumerate(lines):
         assigned = ASSIGNMENT.fullmatch(line.rstrip("\n"))

@@ -45,12 +45,12 @@ class Place:
 
 
 def of_folder(folder: Path | None = None) -> str:
-    """What compose calls a trial in a folder; this one, if none is named."""
+    """Return what compose calls a trial in a folder; in this one, if none is named."""
     return "".join(re.findall(r"[-a-z0-9_]", (folder or ROOT).name.lower())).lstrip("_-") or BEFORE
 
 
 def made_before(env: Mapping[str, str]) -> Kept | None:
-    """What the installation has that the version before made by this .env; None where there is none.
+    """Return what the installation has that the version before made by this .env; None where there is none.
 
     It is known by its secrets, wherever its folder lies by now.
     """
@@ -78,7 +78,7 @@ def place(project: str, is_known: bool, is_meant: bool) -> Place:
 
 
 def _trial(project: str) -> Kept | None:
-    """The trial that runs or ran in this folder."""
+    """Find the trial that runs or ran in this folder; None if there is none. Raises OpsError if it is in real use."""
     for name in dict.fromkeys((of_folder(), BEFORE)):
         started_from = folders(name)
         if name == project or started_from - {ROOT} or (name == BEFORE != of_folder() and not started_from):
@@ -91,28 +91,28 @@ def _trial(project: str) -> Kept | None:
 
 
 def folders(project: str) -> set[Path]:
-    """The folders from which its containers were started, be they running or not."""
+    """Return the folders from which its containers were started, be they running or not."""
     label = "com.docker.compose.project"
     told = ["--filter", f"label={label}={project}", "--format", f'{{{{.Label "{label}.working_dir"}}}}']
     return {Path(line).resolve() for line in run(["docker", "ps", "--all", *told]).splitlines() if line}
 
 
 def running(project: str) -> set[str]:
-    """The services of which a container runs."""
+    """Return the services of which a container runs."""
     label = "com.docker.compose."
     told = ["--filter", f"label={label}project={project}", "--format", f'{{{{.Label "{label}service"}}}}']
     return set(run(["docker", "ps", *told]).split())
 
 
 def volumes(project: str) -> dict[str, str]:
-    """The names of those of its volumes that there are, whoever made them, by what docker-compose.yml calls them."""
+    """Return the names of its volumes that there are, whoever made them, by what docker-compose.yml calls them."""
     known = json.loads(Compose(project)("config", "--format", "json"))["volumes"]
     there = set(run(["docker", "volume", "ls", "--quiet"]).split())
     return {each: volume["name"] for each, volume in known.items() if volume["name"] in there}
 
 
 def kept(project: str) -> Kept | None:
-    """What its first start made; None where it never came so far."""
+    """Return what its first start made; None where it never came so far."""
     if "secrets" not in volumes(project):
         return None
     compose = Compose(project)

@@ -70,8 +70,8 @@ def restore(
     say: Callable[[str], object] = lambda _: None,
     as_a_trial: bool = False,
 ) -> tuple[int, int]:
-    """Restore the file into the installation, and start what may start; how many runs are under way, and how many
-    mailings due, by the backup. If there are any, nothing that sends is started.
+    """Restore the file into the installation, and start what may start; return how many runs are under way, and how
+    many mailings due, by the backup. If there are any, nothing that sends is started.
 
     What was in real use becomes a trial only where that is said (`as_a_trial`). By force what was there is replaced,
     and stays as the database BEFORE. Raises OpsError, which says how things stand.
@@ -117,7 +117,7 @@ def _reason(error: BaseException, path: Path) -> str:
 
 
 def left_to_do(runs: int, mailings: int) -> str:
-    """What the operator does after a restore, where so many runs are under way and mailings due."""
+    """Say what the operator does after a restore, where so many runs are under way and mailings due."""
     start = "`make up` (a trial: docker compose up -d)"
     if not (runs or mailings):
         return f"Then: {start}."
@@ -137,8 +137,8 @@ def _readable(path: Path) -> Iterator[None]:
 
 
 def _contents(archive: tarfile.TarFile) -> tuple[list[str], IO[bytes]]:
-    """The migrations that its database has, and the dump. Every header is read: of a file that is cut the last, which
-    is ABOUT, is not there.
+    """Return the migrations that its database has, and the dump. Every header is read: of a file that is cut the last,
+    which is ABOUT, is not there. Raises OpsError for what is no backup.
     """
     found = {entry.name: entry for entry in archive if entry.isfile()}
     for name in (ABOUT, DUMP):
@@ -168,8 +168,8 @@ def _is_filled(compose: Compose) -> bool:
 
 
 def _read_database(compose: Compose, dump: IO[bytes], may_be_real: bool) -> None:
-    """Into a database beside the other, which is brought to this version. That it was in real use this installation
-    notes again, where it is.
+    """Read the dump into a database beside the other, and bring that to this version. Its note of real use is taken
+    out: an installation in real use writes one itself. Raises OpsError where what was in real use may not be read.
     """
     compose.sql(f"DROP DATABASE IF EXISTS {RESTORED} WITH (FORCE)", "postgres")
     compose.sql(f"CREATE DATABASE {RESTORED} TEMPLATE template0", "postgres")
@@ -197,7 +197,7 @@ def _read_media(compose: Compose, archive: tarfile.TarFile) -> None:
 
 @contextmanager
 def _into(compose: Compose, *command: str, what: str) -> Iterator[IO[bytes]]:
-    """The standard input of a command. Raises OpsError where the command fails; it says itself why."""
+    """Yield the standard input of a command. Raises OpsError where the command fails; it says itself why."""
     process = compose.open(*command, stdin=subprocess.PIPE)
     assert process.stdin
     try:
@@ -211,7 +211,7 @@ def _into(compose: Compose, *command: str, what: str) -> Iterator[IO[bytes]]:
 
 
 def _empty_copies(compose: Compose) -> None:
-    """They are of what was there before: hints and copies, which are made again."""
+    """Empty hints and copies: they are of what was there before, and are made again."""
     for service in ("redis", "cache"):
         compose("exec", "-T", service, "redis-cli", "-e", "FLUSHALL")
     clear = ("sh", "-c", "rm -rf /var/cache/vestnik/copies")
@@ -241,7 +241,7 @@ def _clean_up(compose: Compose) -> None:
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Signals that end the program wait, whichever thread they come to; so do they for what it starts."""
+    """Have signals that end the program wait, whichever thread they come to; so do they for what it starts."""
     ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     waiting: list[int] = []
     handlers = [(number, signal.signal(number, lambda number, _: waiting.append(number))) for number in ending]

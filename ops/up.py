@@ -51,7 +51,7 @@ DATA = {"postgres": "/var/lib/postgresql/data", "web": "/srv/media"}
 
 
 def completed(there: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
-    """What has to be added to a .env that says `there`, where the command line says `given`.
+    """Return what has to be added to a .env that says `there`, where the command line says `given`.
 
     Raises OpsError if something is missing, contradicts what is there, or cannot be right.
     """
@@ -99,7 +99,7 @@ def _host(site_url: str) -> str:
 
 
 def given(names: list[str]) -> dict[str, str]:
-    """What the command line of make says by these variables. Raises OpsError for one that containers are not told."""
+    """Return what make's command line says by these variables. Raises OpsError for one that containers are not told."""
     known = set(re.findall(r"\$\{(\w+)", (ROOT / "docker-compose.yml").read_text()))
     names = [name for name in names if name != "PYTHON"]
     if unknown := [name for name in names if name not in known]:
@@ -108,7 +108,7 @@ def given(names: list[str]) -> dict[str, str]:
 
 
 def rotated(there: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
-    """The secrets that the command line changes. What the old SECRET_KEY signed stays good: it becomes a fallback."""
+    """Return the secrets that the command line changes. What the old SECRET_KEY signed stays good: it is a fallback."""
     changed = {
         name: given[name]
         for name in ROTATED
@@ -121,12 +121,12 @@ def rotated(there: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str
 
 
 def engine_is_here() -> bool:
-    """Whether containers run on this machine, as far as Docker is told."""
+    """Say whether containers run on this machine, as far as Docker is told."""
     return os.environ.get("DOCKER_HOST", "unix://").startswith("unix://")
 
 
 def refuse_a_taken_port(settings: Mapping[str, str], ours: set[str]) -> None:
-    """Raises OpsError where nginx could not listen, unless a container of `ours`, projects, does: it makes room."""
+    """Raise OpsError where nginx could not listen, unless a container of `ours`, projects, does: it makes room."""
     bind, port = settings.get("BIND") or "127.0.0.1", settings.get("PORT") or "8080"
     if not engine_is_here():
         return
@@ -153,7 +153,7 @@ def refuse_a_taken_port(settings: Mapping[str, str], ours: set[str]) -> None:
 
 
 def refuse_what_is_no_file(settings: Mapping[str, str]) -> None:
-    """Raises OpsError where SSL_CERT_FILE names no file of this machine's."""
+    """Raise OpsError where SSL_CERT_FILE names no file of this machine's."""
     name = settings.get("SSL_CERT_FILE")
     if not name:
         return
@@ -164,7 +164,7 @@ def refuse_what_is_no_file(settings: Mapping[str, str]) -> None:
 
 
 def refuse_another_password(settings: Mapping[str, str], at: Place) -> None:
-    """Raises OpsError where the trial's database, which goes along, has another password than these variables say."""
+    """Raise OpsError where the trial's database, which goes along, has another password than these variables say."""
     known = at.trial and not settings.get("DATABASE_URL") and at.trial.secrets.get("POSTGRES_PASSWORD")
     if at.trial and known and settings["POSTGRES_PASSWORD"] != known:
         raise OpsError(
@@ -181,7 +181,7 @@ def prepare(compose: Compose) -> None:
 
 
 def has_database(compose: Compose) -> bool:
-    """Whether PostgreSQL has made a database in its volume, which is there."""
+    """Say whether PostgreSQL has made a database in its volume, which is there."""
     look = "test ! -e /var/lib/postgresql/data/PG_VERSION || echo yes"
     return compose("run", "--rm", "-T", "--no-deps", "--entrypoint", "", "postgres", "sh", "-c", look) == "yes"
 
@@ -233,8 +233,8 @@ def start(compose: Compose, has_database: bool) -> None:
 
 @contextmanager
 def undone_where_it_fails(compose: Compose, at: Place, before: Mapping[str, str]) -> Iterator[list[str]]:
-    """What was begun is undone, and what stays of it said: the yielded list is for that. `before`: the project's
-    volumes that there were.
+    """Undo what was begun if the block fails, and say what stays of it: the yielded list is for that. `before`: the
+    project's volumes that there were.
     """
     running, stays = projects.running(at.project), list[str]()
     try:
@@ -262,7 +262,7 @@ def _undo(compose: Compose, at: Place, before: Mapping[str, str], running: set[s
 
 
 def where(there: Mapping[str, str], said: dict[str, str]) -> Place:
-    """Which installation is meant. `said` gets the name of one that the version before made."""
+    """Say which installation is meant. `said` gets the name of one that the version before made."""
     known, meant = there.get("COMPOSE_PROJECT_NAME"), said.get("COMPOSE_PROJECT_NAME")
     if not known and not meant and (before := projects.made_before(there)):
         said["COMPOSE_PROJECT_NAME"] = before.project
@@ -272,7 +272,7 @@ def where(there: Mapping[str, str], said: dict[str, str]) -> Place:
 
 
 def main(names: list[str]) -> None:
-    """`names`: the variables that the command line of make sets."""
+    """Bring the installation up; `names`: the variables that the command line of make sets."""
     file = ROOT / ".env"
     there, said = env_file.read(file), given(names)
     changed = rotated(there, said)

@@ -34,7 +34,7 @@ LEDGER = (
 
 
 def check(words: str, work: Callable[[], str]) -> None:
-    """Do it and say how it went."""
+    """Do the work and say how it went, and how long it took."""
     began = time.monotonic()
     sys.stdout.write(f"{words} … ")
     sys.stdout.flush()
@@ -43,7 +43,7 @@ def check(words: str, work: Callable[[], str]) -> None:
 
 
 def smoke(site: Installation) -> None:
-    """The whole story. Raises OpsError where it does not go as it should."""
+    """Go through the whole story. Raises OpsError where it does not go as it should."""
     check("images are built", lambda: _quietly(site.compose, "build"))
     check("nothing but what they need is in them", lambda: checks.images(site))
     check("everything starts and is healthy", lambda: _quietly(site.compose, "up", "--detach", "--wait"))
@@ -66,7 +66,7 @@ def smoke(site: Installation) -> None:
 
 
 def killed(site: Installation) -> str:
-    """docker kill, and started again by hand: the engine takes it for meant."""
+    """Kill the dispatcher with docker kill, and start it again by hand: the engine takes the kill for meant."""
     [container] = site.containers("dispatcher")
     sending = Sending.begin(site, "Killed")
     sending.wait_for(MIDDLE)
@@ -78,7 +78,7 @@ def killed(site: Installation) -> str:
 
 
 def crashed(site: Installation) -> str:
-    """Its master dies of itself, and the engine starts it again."""
+    """Have the dispatcher's master die of itself: the engine starts it again."""
     [container] = site.containers("dispatcher")
     sending = Sending.begin(site, "Crashed")
     sending.wait_for(MIDDLE)
@@ -92,7 +92,7 @@ def crashed(site: Installation) -> str:
 
 
 def stopped(site: Installation) -> str:
-    """SIGTERM: letters in hand are finished, the others wait."""
+    """Stop the dispatcher by SIGTERM: letters in hand are finished, the others wait."""
     [container] = site.containers("dispatcher")
     sending = Sending.begin(site, "Stopped")
     sending.wait_for(MIDDLE)
@@ -108,7 +108,7 @@ def stopped(site: Installation) -> str:
 
 
 def scaled(site: Installation) -> str:
-    """More of both: nothing twice."""
+    """Run more dispatchers and webs: nothing is sent twice."""
     site.compose("up", "--detach", "--wait", "--scale", "dispatcher=3", "--scale", "web=2")
     sending = Sending.begin(site, "Scaled")
     sending.finish()
@@ -120,7 +120,7 @@ def scaled(site: Installation) -> str:
 
 
 def one_web_gone(site: Installation) -> str:
-    """What one web does not answer the other does."""
+    """Kill one web of two: what it does not answer the other does."""
     run(["docker", "kill", site.containers("web")[0]])
     visitor = Visitor(site.url)
     answers = [visitor.get("/en/accounts/login/").status for _ in range(30)]
@@ -149,7 +149,7 @@ def rotated(site: Installation, alice: Visitor) -> str:
 
 
 def remembered(site: Installation) -> str:
-    """What was in real use once is not started as a trial."""
+    """Mark it as in real use, and start it as a trial, which is refused."""
     site.compose("run", "--rm", "-T", "--no-deps", "-e", "MODE=production", "secrets")
     site.compose("down")
     try:
@@ -172,7 +172,7 @@ def remembered(site: Installation) -> str:
 
 
 def restored(site: Installation) -> str:
-    """A backup of what the others left, in a fresh installation; and one that is not empty is left alone."""
+    """Back up what the others left, and restore it into a fresh installation; one that is not empty is left alone."""
     picture = site.django(checks.PICTURE)
     visitor = Visitor(site.url)
     before, shown = site.compose.sql(LEDGER), visitor.get(picture).body
@@ -199,7 +199,7 @@ def restored(site: Installation) -> str:
 
 
 def sent_after(site: Installation) -> str:
-    """It lives: Alice signs in with her password, and her clients get letters."""
+    """Use what was restored: Alice signs in with her password, and her clients get letters."""
     alice = Visitor(site.url)
     alice.submit("/en/accounts/login/", {"login": mailings.OWNER, "password": mailings.PASSWORD})
     if alice.get("/overview/").url != f"{site.url}/overview/":
@@ -215,7 +215,7 @@ def _quietly(compose: Callable[..., str], *arguments: str) -> str:
 
 
 def main() -> int:
-    """Run it all; the exit code."""
+    """Run it all; return the exit code."""
     began = time.monotonic()
     try:
         with installation(VARIABLES) as site:

@@ -37,7 +37,7 @@ print(images.store(file).address(480))
 
 
 def images(site: Installation) -> str:
-    """The images are this installation's, run as nobody special and hold no tools; their sizes."""
+    """See that the images are this installation's, run as nobody special and hold no tools; return their sizes."""
     ours = sorted(name for name in set(site.compose("config", "--images").split()) if name.startswith(f"{PROJECT}-"))
     stay = [image for image in ours if not image.endswith("-first-start")]
     if len(stay) != 4:
@@ -54,7 +54,7 @@ def images(site: Installation) -> str:
 
 
 def containers(site: Installation) -> str:
-    """Every container is confined, and nginx is the only door."""
+    """See that every container is confined, and nginx is the only door."""
     found = inspect(*site.all())
     for each in found:
         host, name = each["HostConfig"], each["Name"].strip("/")
@@ -79,7 +79,7 @@ def containers(site: Installation) -> str:
 
 
 def headers(site: Installation) -> str:
-    """What pages say beside what they show, and what nobody is shown."""
+    """Check what pages say beside what they show, and what nobody is shown."""
     visitor = Visitor(site.url)
     for path in ("/en/", "/en/blog/", "/en/accounts/login/"):
         answer = visitor.get(path)
@@ -97,7 +97,7 @@ def headers(site: Installation) -> str:
 
 
 def copies(site: Installation) -> str:
-    """Public pages come from nginx's copies, for everybody but those who are signed in."""
+    """See that public pages come from nginx's copies, and say how long one takes."""
     visitor = Visitor(site.url)
     for path in ("/en/", "/ru/", "/en/blog/", "/en/blog/feed/"):
         _wait_for_a_copy(visitor, path)
@@ -108,7 +108,7 @@ def copies(site: Installation) -> str:
 
 
 def publishing(site: Installation, number: int = 1) -> str:
-    """A post that is published shows on a page of which there is a copy."""
+    """Publish a post: it shows on a page of which there is a copy within two seconds."""
     visitor = Visitor(site.url)
     _wait_for_a_copy(visitor, "/en/blog/")
     with ThreadPoolExecutor(1) as thread:
@@ -121,7 +121,7 @@ def publishing(site: Installation, number: int = 1) -> str:
 
 
 def staleness(site: Installation) -> str:
-    """While the web is away nginx shows the copies that it has, and is honest about the rest."""
+    """Stop the web: nginx shows the copies that it has meanwhile, and is honest about the rest."""
     visitor = Visitor(site.url)
     _wait_for_a_copy(visitor, "/en/")
     site.compose("stop", "web")
@@ -140,7 +140,7 @@ def staleness(site: Installation) -> str:
 
 
 def cache(answer: Answer) -> str | None:
-    """What nginx says of its copy. Raises OpsError for a page that is not there at all."""
+    """Return what nginx says of its copy. Raises OpsError for a page that is not there at all."""
     if answer.status != 200:
         raise OpsError(f"{answer.url} answers {answer.status}.")
     return answer.headers["X-Cache"]

@@ -30,39 +30,39 @@ class Installation:
         self.url = f"http://localhost:{port}"
 
     def containers(self, service: str) -> list[str]:
-        """Ids of a service's containers, running or not."""
+        """Return the ids of a service's containers, running or not."""
         return self.compose("ps", "--all", "--quiet", service).split()
 
     def all(self) -> list[str]:
-        """Ids of all containers, running or not."""
+        """Return the ids of all containers, running or not."""
         return self.compose("ps", "--all", "--quiet").split()
 
     def tell(self, variables: dict[str, str]) -> None:
-        """What it is told from the next start on, beside what it was told before."""
+        """Tell it these variables from the next start on, beside what it was told before."""
         with self._env_file.open("a") as file:
             file.write(_assigned(variables))
 
     def django(self, script: str, service: str = "web") -> str:
-        """What a script with Django set up prints in a container."""
+        """Run a script with Django set up in a container; return what it prints."""
         return self.compose("exec", "-T", service, "python", "-c", DJANGO + script)
 
     def manage(self, *arguments: str, given: str = "") -> str:
-        """What a command of the web's manage.py prints, with this on its standard input."""
+        """Run a command of the web's manage.py with this on its standard input; return what it prints."""
         return self.compose("exec", "-T", "web", "python", "-m", "django", *arguments, input=given)
 
     def inbox(self, path: str) -> tuple[Any, int]:
-        """The inbox's answer through nginx, and how many letters it counts."""
+        """Return the inbox's answer through nginx, and how many letters it counts. Raises OpsError if it is not 200."""
         answer = Visitor(self.url).get(f"/inbox/api/{path}")
         if answer.status != 200:
             raise OpsError(f"The inbox answers {answer.status} for {path}.")
         return json.loads(answer.body), int(answer.headers.get("X-Total-Count") or 0)
 
     def letters_with(self, subject: str) -> int:
-        """How many letters have this in their heads."""
+        """Count the letters that have this in their heads."""
         return self.inbox(f"letters?limit=0&search={quote(subject)}")[1]
 
     def received(self, subject: str) -> Counter[str]:
-        """How many letters with this subject each address got."""
+        """Count the letters with this subject that each address got."""
         found: Counter[str] = Counter()
         for offset in range(0, self.letters_with(subject), PAGE):
             letters, _ = self.inbox(f"letters?search={quote(subject)}&limit={PAGE}&offset={offset}")
@@ -72,7 +72,7 @@ class Installation:
 
 @contextmanager
 def installation(variables: dict[str, str]) -> Iterator[Installation]:
-    """One that is told these variables; it is not started yet. In the end nothing is left of it but the images."""
+    """Make one that is told these variables, not started yet. In the end nothing is left of it but the images."""
     port = _free_port()
     with tempfile.TemporaryDirectory(prefix="vestnik-smoke-") as folder:
         env_file = Path(folder, "env")
@@ -90,7 +90,7 @@ def installation(variables: dict[str, str]) -> Iterator[Installation]:
 
 
 def eventually(what: str, look: Callable[[], Any], seconds: float = 60, pause: float = 0.1) -> Any:
-    """The first answer of `look` that counts as true. Raises OpsError, saying `what`, if none comes in time."""
+    """Return the first answer of `look` that counts as true. Raises OpsError, saying `what`, if none comes in time."""
     deadline = time.monotonic() + seconds
     while not (seen := look()):
         if time.monotonic() > deadline:
@@ -100,7 +100,7 @@ def eventually(what: str, look: Callable[[], Any], seconds: float = 60, pause: f
 
 
 def inspect(*ids: str) -> list[dict[str, Any]]:
-    """What the engine knows of containers or images."""
+    """Return what the engine knows of containers or images."""
     return list(json.loads(run(["docker", "inspect", *ids])))
 
 

@@ -22,7 +22,7 @@ NAMED = (
 
 
 def sign_up(site: Installation) -> Visitor:
-    """Alice signs up, reads the letter and confirms; signed in."""
+    """Have Alice sign up, read the letter and confirm; return her, signed in."""
     alice = Visitor(site.url)
     form = {"email": OWNER, "password1": PASSWORD, "language": "en", "time_zone": "UTC"}
     page = alice.submit("/en/accounts/signup/", form)
@@ -41,7 +41,7 @@ def sign_up(site: Installation) -> Visitor:
 
 
 def import_clients(site: Installation, alice: Visitor) -> str:
-    """A file of clients through the web's form."""
+    """Import a file of clients through the web's form; return how many they are."""
     rows = [f"client{number}@example.net,Client {number}" for number in range(CLIENTS)]
     file = ("file", "clients.csv", "\n".join(["email,full name", *rows]).encode())
     page = alice.submit("/clients/import/", {"list_name": LIST}, file)
@@ -63,20 +63,20 @@ class Sending:
 
     @classmethod
     def begin(cls, site: Installation, subject: str) -> "Sending":
-        """Send it now."""
+        """Have a mailing sent to everybody, now."""
         letter = "Dear {{ full_name }}, all is well."
         options = ("--owner", OWNER, "--subject", subject, "--text", "-", "--list", LIST)
         return cls(site, subject, site.manage("create_mailing", *options, given=letter).strip())
 
     def wait_for(self, letters: int) -> None:
-        """Until so many have arrived."""
+        """Wait until so many have arrived."""
         eventually(
             f"{letters} letters of {self.subject!r}", lambda: self.site.letters_with(self.subject) >= letters, 90
         )
 
     @contextmanager
     def letters_in_hand(self) -> Iterator[int]:
-        """The inbox holds its breath, so that letters are in hand: so many."""
+        """Have the inbox hold its breath, so that letters are in hand; yield how many."""
         [inbox] = self.site.containers("inbox")
         run(["docker", "pause", inbox])
         try:
@@ -86,18 +86,18 @@ class Sending:
             run(["docker", "unpause", inbox])
 
     def in_hand(self) -> int:
-        """How many letters some worker had claimed and not settled."""
+        """Count the letters that some worker has claimed and not settled."""
         return int(self._ask("SELECT count(*) FROM mailings_delivery d", "d.state = 'sending'"))
 
     def finish(self, seconds: float = 180) -> None:
-        """Until the run is over."""
+        """Wait until the run is over."""
         over = f"SELECT state FROM mailings_run WHERE mailing_id = {self.mailing}"
         eventually(
             f"the run of {self.subject!r} is over", lambda: self.site.compose.sql(over) == "finished", seconds, 0.5
         )
 
     def reckon(self, in_hand: int = 0) -> str:
-        """What arrived, in words. Raises OpsError if a letter is missing, or one was doubled that may not have been."""
+        """Say what arrived. Raises OpsError if a letter is missing, or one was doubled that may not have been."""
         received = self.site.received(self.subject)
         wanted = {f"client{number}@example.net" for number in range(CLIENTS)}
         if missing := wanted - received.keys():

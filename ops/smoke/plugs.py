@@ -16,7 +16,7 @@ AWAY = 4.0
 
 
 def pull(site: Installation, part: str) -> str:
-    """docker kill, a moment, docker start; then what arrived."""
+    """Kill a part, wait a moment and start it again; return what arrived, in words."""
     [container] = site.containers(part)
     sending = Sending.begin(site, f"Without {part}")
     sending.wait_for(MIDDLE)
@@ -32,7 +32,7 @@ def pull(site: Installation, part: str) -> str:
 
 
 def freeze_web(site: Installation) -> str:
-    """A web that hangs is like one that is away."""
+    """Freeze the web: one that hangs is like one that is away."""
     [web] = site.containers("web")
     visitor = Visitor(site.url)
     eventually("a copy", lambda: checks.cache(visitor.get("/en/")) == "HIT", 10)
@@ -47,7 +47,7 @@ def freeze_web(site: Installation) -> str:
 
 
 def main() -> int:
-    """All of them; exit code 1 if something was lost, or doubled unnoticed."""
+    """Pull all of them; return 1 if something was lost, or doubled unnoticed."""
     try:
         with installation(VARIABLES) as site:
             site.compose("up", "--detach", "--build", "--wait")

@@ -36,7 +36,7 @@ class Visitor:
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), cookies)
 
     def get(self, path: str, timeout: float = 15) -> Answer:
-        """The page at a path, or at a whole address. Raises OpsError where nobody answers."""
+        """Get the page at a path, or at a whole address. Raises OpsError where nobody answers."""
         return self._ask(urllib.request.Request(urllib.parse.urljoin(self.site, path)), timeout)  # noqa: S310
 
     def submit(self, path: str, fields: dict[str, str], file: tuple[str, str, bytes] | None = None) -> Answer:
