@@ -46,7 +46,7 @@ UNKNOWN = "whether the version before can live with it, and how long it locks wh
 
 
 def faults(app: str, operations: Sequence[Operation], state: ProjectState) -> Iterator[str]:
-    """What would hurt the version before, or lock a large table for long, in sentences.
+    """Say what would hurt the version before, or lock a large table for long, in sentences.
 
     `state`: the models before the operations; after them when this is through.
     """
@@ -95,7 +95,7 @@ def _fault(app: str, model: str, operation: Operation, state: ProjectState) -> s
 
 
 def _after(app: str, model: str, name: str, operation: Operation, state: ProjectState) -> Any:
-    """The field as it is then, bound to its model: what it is in the database is known of such alone."""
+    """Return the field as it is then, bound to its model: what it is in the database is known of such alone."""
     then = state.clone()
     operation.state_forwards(app, then)
     return then.apps.get_model(app, model)._meta.get_field(name)
@@ -135,7 +135,7 @@ def _of_its_index(field: Any, is_large: bool) -> str:
 
 
 def _refers(field: Any) -> str | None:
-    """To which table, where the database minds."""
+    """Say to which table the field refers; None where it does not, or the database does not mind."""
     return field.related_model._meta.db_table if field.is_relation and field.db_constraint else None
 
 
@@ -150,7 +150,7 @@ def _length(field: Any) -> float:
 
 
 def found() -> Iterator[str]:
-    """The faults of all migrations that are to be looked at."""
+    """Yield the faults of all migrations that are to be looked at."""
     loader = MigrationLoader(None)
     for (app, name), migration in sorted(loader.disk_migrations.items()):
         if not type(migration).__module__.startswith("vestnik.") or name <= FIRST.get(app, ""):
@@ -162,7 +162,7 @@ def found() -> Iterator[str]:
 
 
 def main() -> int:
-    """Says what is dangerous; returns the exit status."""
+    """Say what is dangerous; return the exit status."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "web.settings")
     django.setup()
     said = list(found())

@@ -21,7 +21,7 @@ PLACES = {
 
 
 def versions() -> dict[str, set[str]]:
-    """Each file that names the version, with what it says."""
+    """Return each file that names the version, with what it says."""
     return {name: set(re.findall(pattern, (ROOT / name).read_text(), re.MULTILINE)) for name, pattern in PLACES.items()}
 
 

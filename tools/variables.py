@@ -76,7 +76,7 @@ class Reading:
 
 
 def sentences(text: str) -> dict[str, Sentence]:
-    """What .env.example says, by variable."""
+    """Return what .env.example says, by variable."""
     found: dict[str, Sentence] = {}
     section = ""
     words: list[str] = []
@@ -94,7 +94,7 @@ def sentences(text: str) -> dict[str, Sentence]:
 
 
 def readings() -> dict[str, Reading]:
-    """Every variable that something reads. The services come first: what they read others only hand on."""
+    """Find every variable that something reads. The services come first: what they read others only hand on."""
     web, dispatcher = _asked("web"), _asked("dispatcher")
     found = {}
     for name in [*web, *dispatcher]:
@@ -109,7 +109,7 @@ def readings() -> dict[str, Reading]:
 
 
 def faults(known: dict[str, Reading], said: dict[str, Sentence]) -> Iterator[str]:
-    """What does not agree, in sentences."""
+    """Say what does not agree, in sentences."""
     for name in sorted(known.keys() - said.keys()):
         yield f"{name} is read by {known[name].by}, and .env.example does not say what it means."
     for name in sorted(said.keys() - known.keys()):
@@ -123,7 +123,7 @@ def faults(known: dict[str, Reading], said: dict[str, Sentence]) -> Iterator[str
 
 
 def table(known: dict[str, Reading], said: dict[str, Sentence], compose: str) -> str:
-    """The section's text between its markers."""
+    """Return the section's text between its markers."""
     passed: dict[str, str] = {}
     for found in PASSED.finditer(compose):
         passed.setdefault(found[1], MADE if found[2] else found[3] or "")
@@ -142,7 +142,7 @@ def table(known: dict[str, Reading], said: dict[str, Sentence], compose: str) ->
 
 
 def page(text: str, made: str) -> str:
-    """The page with the table in its place. Raises ValueError where its markers are not."""
+    """Return the page with the table in its place. Raises ValueError where its markers are not."""
     before, begin, rest = text.partition(BEGIN)
     _old, end, after = rest.partition(END)
     if not begin or not end:
@@ -160,7 +160,7 @@ def _asked(service: str) -> dict[str, list[Any]]:
 
 
 def _shown(asked: list[Any]) -> str:
-    """The default as one would write it."""
+    """Return the default as one would write it."""
     if not asked:
         return NEEDED
     (default,) = asked
@@ -183,7 +183,7 @@ def _default(name: str, reading: Reading, sentence: Sentence) -> str:
 
 
 def _contained(name: str, by: str, passed: dict[str, str]) -> str:
-    """What containers take where .env says nothing."""
+    """Return what containers take where .env says nothing."""
     if by in ("compose", "`make run`"):
         return ""
     if name not in passed:
@@ -206,7 +206,7 @@ def _meaning(sentence: Sentence) -> str:
 
 
 def main() -> int:
-    """Writes the table, or says what does not agree; returns the exit status. --check writes nothing."""
+    """Write the table, or say what does not agree; return the exit status. --check writes nothing."""
     known, said = readings(), sentences(EXAMPLE.read_text())
     if found := list(faults(known, said)):
         sys.stderr.write("".join(f"{fault}\n" for fault in found))
