@@ -52,14 +52,14 @@ def _print_cost(owner: "User", letters: int) -> None:
 
 
 def _parts() -> Iterator[tuple[str, psutil.Process]]:
-    """The processes that this one started, by what they are."""
+    """Yield the processes that this one started, by what they are."""
     for process in psutil.Process().children():
         command = " ".join(process.cmdline())
         yield next(part for words, part in PARTS.items() if words in command), process
 
 
 def _processor_seconds() -> dict[str, float]:
-    """What each part has used of the processors so far, its children, the dead ones too, counted in."""
+    """Return the seconds of processors that each part, with its children, the dead ones too, has used so far."""
     return {
         part: sum(
             sum(one.cpu_times()[:4])  # user, system, and the same of children that have ended

@@ -50,7 +50,7 @@ class Load:
     headers: tuple[str, ...] = ()
 
     def rate(self, seconds: int) -> float:
-        """Answers a second; the program ends if one of them is not a page."""
+        """Measure the answers a second; the program ends if one of them is not a page."""
         headers = [word for header in self.headers for word in ("-H", header)]
         command = ["wrk", "-t2", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "30s", *headers, self.url]
         said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
@@ -61,7 +61,7 @@ class Load:
 
 
 def missing() -> str:
-    """What of the programs this wants is not here, as a sentence; empty if all are."""
+    """Say which of the programs this wants is not here, in a sentence; empty if all are."""
     try:
         program()
     except NginxMissing as fault:
@@ -98,7 +98,7 @@ def run(seconds: int = 5, rounds: int = 3) -> None:
 
 @contextmanager
 def installation() -> Iterator[tuple[Nginx, str]]:
-    """nginx before gunicorn before a database with the demo's blog; the address of gunicorn."""
+    """Yield nginx before gunicorn before a database with the demo's blog, and the address of gunicorn."""
     port = free_port()
     variables = {"FRONT_SECRET": SECRET, "ALLOWED_HOSTS": "127.0.0.1", "MAIL_SERVICE_URL": "smtp://127.0.0.1:9"}
     with servers(**variables) as directory:

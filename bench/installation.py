@@ -16,7 +16,7 @@ from tests.system.processes import ROOT, Dispatcher
 
 @contextmanager
 def installation(mail_service: str) -> Iterator[Path]:
-    """Servers, the dispatcher's processes, and Django set up in this process; where logs may go."""
+    """Run servers and the dispatcher's processes, with Django set up in this process; yield where logs may go."""
     with (
         servers(MAIL_SERVICE_URL=mail_service) as directory,
         Dispatcher(dict(os.environ), directory, "control", "bulk"),
@@ -26,7 +26,7 @@ def installation(mail_service: str) -> Iterator[Path]:
 
 @contextmanager
 def servers(**variables: str) -> Iterator[Path]:
-    """Servers as `make run` starts them, migrated, and Django set up in this process; a folder for everything else."""
+    """Run servers as `make run` does, migrated, with Django set up in this process; yield a folder for all else."""
     with tempfile.TemporaryDirectory(prefix="vestnik-bench-") as name:
         directory = Path(name)
         with PostgresServer(directory / "postgres") as postgres, ValkeyServer(directory / "valkey") as valkey:

@@ -36,7 +36,7 @@ def run(letters: int = LETTERS, rounds: int = ROUNDS) -> None:
 
 
 def make_owner(letters: int) -> "User":
-    """An owner with that many clients in a list, and a few in another."""
+    """Make an owner with that many clients in a list, and a few in another."""
     from vestnik.accounts.models import User
     from vestnik.testing.factories import make_list
 
@@ -47,7 +47,7 @@ def make_owner(letters: int) -> "User":
 
 
 def send(owner: "User", to: str = "everybody") -> tuple[float, float]:
-    """Send a mailing to a list; letters a second from creation to the end of the run, and when the first went."""
+    """Send a mailing to a list; return the letters a second until the run's end, and the seconds to the first one."""
     from vestnik import clock
     from vestnik.mailings import verbs
     from vestnik.mailings.ledger.models import Attempt, Run

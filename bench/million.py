@@ -20,7 +20,7 @@ ROUNDS = 3
 
 
 def first(large: int = FIRST, small: int = SMALL, rounds: int = ROUNDS) -> None:
-    """The first run of an installation, of which nobody knows anything yet, beside small ones after it."""
+    """Measure the first run of an installation, of which nobody knows anything yet, beside small ones after it."""
     with wire.sink() as port, installation(f"smtp://{wire.HOST}:{port}?connections={CONNECTIONS}"):
         owner = _make_owner(large=large, small=small)
         rate, _ = send(owner, "large")
@@ -29,7 +29,7 @@ def first(large: int = FIRST, small: int = SMALL, rounds: int = ROUNDS) -> None:
 
 
 def run(large: int = MILLION, small: int = SMALL, rounds: int = ROUNDS) -> None:
-    """A run of a million letters, between small ones."""
+    """Measure a run of a million letters, between small ones."""
     with wire.sink() as port, installation(f"smtp://{wire.HOST}:{port}?connections={CONNECTIONS}"):
         owner = _make_owner(large=large, small=small, few=200)
         send(owner, "few")
@@ -46,7 +46,7 @@ def _tell(name: str, what: str, rate: float, others: list[float], small: int) ->
 
 
 def _make_owner(**lists: int) -> "User":
-    """An owner with lists of so many clients each, imported from files as people do it."""
+    """Make an owner with lists of so many clients each, imported from files as people do it."""
     from vestnik.accounts.models import User
     from vestnik.clients.import_files import Rejected, import_file
 

@@ -14,7 +14,7 @@ from dispatcher.providers.url import SmtpConfig
 
 
 def letters(source: Iterator[int]) -> Iterator[Letter]:
-    """4 kB letters whose bytes are put together as the engine does: shared content, own header lines."""
+    """Yield 4 kB letters whose bytes are put together as the engine does: shared content, own header lines."""
     line = b"x" * 70 + b"\r\n"
     body = b"\r\n" + line * (SIZE // len(line))
     for number in source:
@@ -24,7 +24,7 @@ def letters(source: Iterator[int]) -> Iterator[Letter]:
 
 
 def provider(port: int, count: int, connections: int, lanes: int) -> float:
-    """Letters a second of one process."""
+    """Measure the letters a second of one process."""
     service = SmtpProvider(SmtpConfig(HOST, port, connections=connections))
     accepted = [0] * lanes
 

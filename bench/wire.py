@@ -15,7 +15,7 @@ HOST = "127.0.0.1"
 
 @contextmanager
 def sink() -> Iterator[int]:
-    """An smtp-sink on a free port of this machine; the port."""
+    """Run an smtp-sink on a free port of this machine; yield the port."""
     with socket.create_server((HOST, 0)) as probe:
         port: int = probe.getsockname()[1]
     user = ["-u", "nobody"] if os.geteuid() == 0 else []
@@ -29,7 +29,7 @@ def sink() -> Iterator[int]:
 
 
 def source(port: int, count: int, sessions: int) -> float:
-    """Letters a second of smtp-source with that many sessions, connections kept."""
+    """Measure the letters a second of smtp-source with that many sessions, connections kept."""
     command = [tool("smtp-source"), "-d", "-s", str(sessions), "-m", str(count), "-l", str(SIZE), f"{HOST}:{port}"]
     began = time.perf_counter()
     subprocess.run(command, check=True)
@@ -37,7 +37,7 @@ def source(port: int, count: int, sessions: int) -> float:
 
 
 def tool(name: str) -> str:
-    """Where Postfix's tool is; the program ends with a sentence if it is nowhere."""
+    """Say where Postfix's tool is; the program ends with a sentence if it is nowhere."""
     path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/libexec/postfix")
     return path or sys.exit(f"{name} is missing: install Postfix (on Debian: apt-get install postfix).")
 

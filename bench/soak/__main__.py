@@ -48,7 +48,7 @@ class Soak:
         self._ticked = 0.0
 
     def run(self) -> None:
-        """New runs and kills by turns until the kills are done, and then until every run is over, or time is."""
+        """Begin runs and kill parts by turns until all kills are done; then wait for the runs to end, or the time."""
         lists = insisting(self._make_lists)
         kinds = killing.deal(self._dice)
         kill_at = time.monotonic() + self._dice.uniform(*APART)
@@ -99,7 +99,7 @@ class Soak:
 
 
 def insisting(ask: Callable[[], Answer]) -> Answer:
-    """What the database answers, however long it is away; it is started again within seconds."""
+    """Return what the database answers, however long it is away; it is started again within seconds."""
     from django.db import Error, connections
 
     deadline = time.monotonic() + killing.BACK_SECONDS
@@ -114,7 +114,7 @@ def insisting(ask: Callable[[], Answer]) -> Answer:
 
 
 def _open_runs() -> set[int]:
-    """The owners who have a run under way, or about to be launched."""
+    """Return the owners who have a run under way, or about to be launched."""
     from vestnik.mailings.ledger.models import Run
     from vestnik.mailings.models import Mailing
 
@@ -143,7 +143,7 @@ def _in_hand(pids: list[int]) -> int:
 
 
 def main() -> int:
-    """Soak, say the figures; the exit status."""
+    """Soak, say the figures; return the exit status."""
     asked = _arguments()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(143))

@@ -27,7 +27,7 @@ OWN = ("DATABASE_URL", "REDIS_URL", "CACHE_URL", "DJANGO_SETTINGS_MODULE")
 
 @contextmanager
 def make_run(mail_service: str, log: Path | None = None) -> Iterator[Path]:
-    """All parts as `make run` starts them and starts them again; the folder of their data. Everything is gone after.
+    """Run all parts as `make run` starts them and starts them again; yield the folder of their data. All is gone after.
 
     What they say goes to `log`, if one is named.
     """
@@ -59,7 +59,7 @@ def make_run(mail_service: str, log: Path | None = None) -> Iterator[Path]:
 
 
 def set_django_up(data: Path) -> None:
-    """Django in this process, on the database and the queue of the installation."""
+    """Set Django up in this process, on the database and the queue of the installation."""
     for line in (data / "environment").read_text().splitlines():
         name, _, value = line.partition("=")
         os.environ[name] = shlex.split(value)[0]

@@ -41,13 +41,13 @@ class Kill:
 
 
 def deal(dice: random.Random) -> Iterator[str]:
-    """Kinds without end, in random order, each as often as any other."""
+    """Yield kinds without end, in random order, each as often as any other."""
     while True:
         yield from dice.sample(KINDS, len(KINDS))
 
 
 def kill(kind: str, data: Path, dice: random.Random) -> Kill:
-    """kill -9 what this kind is, once it runs (a part may be just starting again)."""
+    """Kill (-9) what this kind is, once it runs (a part may be just starting again)."""
     deadline = time.monotonic() + BACK_SECONDS
     while not (processes := _find(kind, data, dice)):
         if time.monotonic() > deadline:
@@ -65,7 +65,7 @@ def kill(kind: str, data: Path, dice: random.Random) -> Kill:
 
 
 def _find(kind: str, data: Path, dice: random.Random) -> list[psutil.Process]:
-    """The processes to kill, children first; none while the part is not wholly there."""
+    """Return the processes to kill, children first; none while the part is not wholly there."""
     leader = _leader(data / RECORDS / f"{PARTS[kind]}.json")
     if leader is None:
         return []
@@ -88,7 +88,7 @@ def _leader(record: Path) -> psutil.Process | None:
 
 
 def _workers(leader: psutil.Process) -> list[psutil.Process]:
-    """The children that do the part's work: not Python's own helpers."""
+    """Return the children that do the part's work: not Python's own helpers."""
     found = []
     with suppress(psutil.NoSuchProcess):
         for child in leader.children():

@@ -47,7 +47,7 @@ class Reckoning:
         return self.doubled - self.named
 
     def faults(self) -> Iterator[str]:
-        """A sentence for each promise that was not kept."""
+        """Yield a sentence for each promise that was not kept."""
         if self.lost:
             yield f"{self.lost} letters were lost."
         if self.unnoticed:
@@ -99,7 +99,7 @@ def reckon(received: Mapping[str, int], in_hand: list[int]) -> Reckoning:
 
 
 def _unwritten() -> int:
-    """Clients of the mailings' lists to whom no run of theirs has a letter."""
+    """Count the clients of the mailings' lists to whom no run of theirs has a letter."""
     missing = 0
     for mailing in Mailing.objects.all():
         audience = set(Client.objects.filter(lists__in=mailing.lists.all()).values_list("pk", flat=True))
@@ -109,7 +109,7 @@ def _unwritten() -> int:
 
 
 def _named(doubled: Mapping[int, int]) -> int:
-    """Of the letters that were received so often, those for which the ledger says that it may be so.
+    """Count those of the letters received so often of which the ledger says that it may be so.
 
     `recoveries` counts the unknown attempts of dead workers: a receipt that came late may have corrected one since.
     """
