@@ -87,7 +87,7 @@ messages: $(STAMP) ## Gather the texts to translate (wants gettext)
 	@for catalogue in $(CATALOGUES); do (cd $$catalogue/.. && $(NOWHERE) $(CURDIR)/$(BIN)/python -m django makemessages \
 		--locale ru --no-obsolete --add-location never --ignore 'static/*'); done
 
-variables: $(STAMP) ## Make the table of variables in docs/operations.md anew
+variables: $(STAMP) ## Make the table of variables in docs/operations.md again
 	@$(BIN)/python -m tools.variables
 
 audit: ## Ask whether known holes are in what is installed (wants the network)
@@ -101,7 +101,7 @@ bench: $(READY) ## Measure the way of letters beside the wire's limit (a million
 soak: $(READY) ## Kill everything that can die, a hundred times, and hold the ledger against what arrived
 	@exec $(BIN)/python -m bench.soak
 
-lock: ## Choose the newest fitting versions anew (requirements/*.txt)
+lock: ## Choose the newest fitting versions again (requirements/*.txt)
 	@$(PYTHON) -m venv .local/uv
 	@.local/uv/bin/python -m pip --quiet --disable-pip-version-check install uv
 	@$(COMPILE) --upgrade shared/pyproject.toml services/web/pyproject.toml -o requirements/web.txt
