@@ -18,8 +18,8 @@ from prometheus_client import REGISTRY
 from dispatcher.health import HeartbeatMiddleware
 from dispatcher.pace import breaker
 from tests.dead_jobs import dead_job
-from tests.local.helpers import eventually
 from tests.redis_in_trouble import memory_full, read_only
+from tests.timing import wait_until
 from tests.web.ledger import make_run
 from vestnik import __version__, clock, heartbeats, jobs
 from vestnik.mailings.ledger.models import Delivery, Worker
@@ -220,7 +220,7 @@ def test_a_database_that_takes_long_is_not_one_that_is_away(alice, figures, capl
         assert found["letters"]["sent"] == 3  # as was known before
     assert "a metric of the ledger is left out, for it takes too long" in caplog.messages
 
-    eventually(lambda: told(figures)["letters"]["sent"] == 4)
+    wait_until(lambda: told(figures)["letters"]["sent"] == 4)
     assert told(figures)["letters_left"] == 2
 
 

@@ -14,7 +14,7 @@ import pytest
 from bench.soak.reckoning import reckon
 from dispatcher.runs.launching import launch
 from tests.embedded import OURS
-from tests.system.processes import wait_until
+from tests.timing import wait_until
 from vestnik.mailings.ledger.models import Attempt, Delivery, Worker, message_id
 from vestnik.testing.factories import make_mailing
 

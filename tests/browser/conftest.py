@@ -14,7 +14,8 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
 from tests import needs
-from tests.local.helpers import ask_json, eventually, free_port, open_folder
+from tests.local.helpers import ask_json, free_port, open_folder
+from tests.timing import wait_until
 
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next(filter(shutil.which, NAMES), "chromium")
@@ -59,7 +60,7 @@ def vestnik(tmp_path: Path) -> Iterator[Vestnik]:
         environment |= {"LOCAL_DATA": str(folder), "PYTHON_DOTENV_DISABLED": "1", "BULK_PROCESSES": "1", "DEMO": "0"}
         process = subprocess.Popen([sys.executable, "-m", "local.run"], env=environment, stdout=file, stderr=file)
         try:
-            eventually(lambda: "Ctrl-C stops it" in log.read_text() or process.poll() is not None, 90)
+            wait_until(lambda: "Ctrl-C stops it" in log.read_text() or process.poll() is not None, 90)
             assert process.poll() is None, log.read_text()
             yield Vestnik(f"http://127.0.0.1:{ports['WEB_PORT']}", int(ports["INBOX_PORT"]))
         finally:

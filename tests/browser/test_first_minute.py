@@ -5,7 +5,7 @@ import re
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Vestnik
-from tests.local.helpers import eventually
+from tests.timing import wait_until
 
 PASSWORD = "a quite long password"
 
@@ -17,7 +17,7 @@ def sign_up(page: Page, vestnik: Vestnik, address: str) -> None:
     page.get_by_label("E-mail").fill(address)
     page.get_by_label("Password", exact=False).first.fill(PASSWORD)
     page.get_by_role("button", name="Create the account").click()
-    letter = eventually(lambda: vestnik.letters(address))[0]
+    letter = wait_until(lambda: vestnik.letters(address))[0]
     link = re.search(r"http\S+", vestnik.text_of(letter))
     assert link
     page.goto(link[0])
@@ -53,10 +53,10 @@ def test_the_first_minute_from_sign_up_to_the_letter_in_the_inbox(
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("heading", name="First mailing")).to_be_visible()
 
-    letter = eventually(lambda: vestnik.letters("anna@example.net"))[0]
+    letter = wait_until(lambda: vestnik.letters("anna@example.net"))[0]
     assert letter["subject"] == "News for Анна Сергеева"
 
-    eventually(lambda: page.reload() and page.get_by_text("finished").count())
+    wait_until(lambda: page.reload() and page.get_by_text("finished").count())
     page.get_by_role("row", name="finished").get_by_role("link").first.click()
     expect(page.get_by_text("anna@example.net")).to_be_visible()
     assert not faults
@@ -77,7 +77,7 @@ def test_a_runs_page_follows_it_by_itself(page: Page, vestnik: Vestnik, faults: 
     page.get_by_role("button", name="Save").click()
     page.wait_for_url(re.compile(r"/mailings/\d+/$"))
     mailing = page.url
-    eventually(lambda: page.reload() and page.get_by_text("running", exact=True).count())
+    wait_until(lambda: page.reload() and page.get_by_text("running", exact=True).count())
     page.get_by_role("row", name="running").get_by_role("link").first.click()
 
     live = page.locator("#live")

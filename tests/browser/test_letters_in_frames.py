@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 from playwright.sync_api import Browser
 
-from tests.local.helpers import eventually
+from tests.timing import wait_until
 from vestnik import sharing
 from vestnik.accounts.models import User
 from vestnik.clients import verbs as clients
@@ -88,6 +88,6 @@ def test_a_letters_frame_asks_nobody_until_its_reader_wants_the_pictures(
 
         page.get_by_text("Load them").click()
         frame.locator("#read", has_text="anna@example.org").wait_for()
-        eventually(lambda: sum(" /p?anna" in line or " /b?anna" in line for line in elsewhere.asked) == 2, 10)
+        wait_until(lambda: sum(" /p?anna" in line or " /b?anna" in line for line in elsewhere.asked) == 2, 10)
         assert "secret" not in " ".join(elsewhere.asked)
         assert not any(path in line for line in elsewhere.asked for path in (" /s", " /r"))

@@ -21,7 +21,7 @@ from dispatcher.providers.url import SmtpConfig
 from dispatcher.runs import ticking
 from dispatcher.sending import doubts
 from tests.scripted_servers import Drop, Say, SmtpServer
-from tests.system.processes import wait_until
+from tests.timing import wait_until
 from vestnik import account_deletion, clock, sharing
 from vestnik.accounts.letters import GIVE_UP_AFTER, AccountLetter
 from vestnik.mailings import outages

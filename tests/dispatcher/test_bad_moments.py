@@ -32,7 +32,7 @@ from dispatcher.sending import engine as engines
 from dispatcher.sending import lanes, slices
 from dispatcher.sending.engine import Engine
 from tests.dispatcher.test_sending import launched, states
-from tests.system.processes import wait_until
+from tests.timing import wait_until
 from vestnik import clock
 from vestnik.accounts.letters import AccountLetter
 from vestnik.clients.models import Client

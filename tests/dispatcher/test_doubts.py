@@ -16,7 +16,7 @@ from dispatcher.sending import engine as engines
 from dispatcher.sending.doubts import Doubts
 from dispatcher.sending.engine import Engine
 from tests.dispatcher.test_sending import launched, states
-from tests.system.processes import wait_until
+from tests.timing import wait_until
 from vestnik.mailings import outages
 from vestnik.mailings.ledger.models import Attempt, Delivery
 from vestnik.redis_client import impatient_redis

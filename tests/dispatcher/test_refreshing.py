@@ -19,8 +19,7 @@ from django.utils import timezone
 from dispatcher import page_refresh
 from dispatcher.runs import ticking
 from tests.dispatcher.test_races import elsewhere
-from tests.system.processes import wait_until
-from tests.timing import in_time
+from tests.timing import in_time, wait_until
 from vestnik import jobs
 from vestnik.front import invalidation, page_cache
 from vestnik.front.models import StalePage

@@ -12,7 +12,7 @@ from dispatcher.providers import memory
 from dispatcher.providers.errors import Unavailable
 from dispatcher.runs import launching
 from dispatcher.sending import slices
-from tests.system.processes import wait_until
+from tests.timing import wait_until
 from vestnik import client_deletion
 from vestnik.accounts.models import User
 from vestnik.clients.models import Client

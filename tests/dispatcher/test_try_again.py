@@ -17,7 +17,7 @@ from tests.dispatcher.test_ledger import settle
 from tests.dispatcher.test_races import elsewhere
 from tests.dispatcher.test_sending import lane, launched, slice_of, states
 from tests.quarters import quarter
-from tests.system.processes import wait_until
+from tests.timing import wait_until
 from vestnik import client_deletion
 from vestnik.accounts.models import User
 from vestnik.clients import verbs as clients

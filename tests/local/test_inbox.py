@@ -19,7 +19,8 @@ from local.inbox.letters import take_apart
 from local.inbox.receiving import LARGEST_LETTER, Inbox
 from local.inbox.store import Received, Store
 from local.inbox.text import from_bytes, from_header
-from tests.local.helpers import ask, ask_json, eventually, free_port
+from tests.local.helpers import ask, ask_json, free_port
+from tests.timing import wait_until
 
 
 @dataclass
@@ -37,7 +38,7 @@ class Running:
         ports = ["--smtp-port", str(smtp_port), "--web-port", str(web_port)]
         argv = [sys.executable, "-m", "local.inbox", *ports, "--data", str(folder)]
         process = subprocess.Popen(argv, stderr=subprocess.DEVNULL)
-        eventually(lambda: _listens(smtp_port))
+        wait_until(lambda: _listens(smtp_port))
         return cls(folder, smtp_port, web_port, process)
 
     def take(self, source: bytes | EmailMessage, sender: str = "herald@vestnik.test", to: str = "a@b.test") -> int:

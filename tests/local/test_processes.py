@@ -15,8 +15,7 @@ import pytest
 from local import LocalError, leftovers
 from local.logs import LineSplitter, Log
 from local.processes import Manager, Part, sole_owner
-from tests.local.helpers import eventually
-from tests.timing import in_time
+from tests.timing import in_time, wait_until
 
 PYTHON = [sys.executable, "-I", "-S", "-u", "-c"]
 WAITS = "import signal; print('here'); signal.pause()"
@@ -78,7 +77,7 @@ def runs(pid: int) -> bool:
 
 
 async def until(holds: Callable[[], object]) -> None:
-    await asyncio.to_thread(eventually, holds)
+    await asyncio.to_thread(wait_until, holds)
 
 
 def test_a_part_that_dies_is_started_again(tmp_path: Path) -> None:

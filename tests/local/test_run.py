@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from local import LocalError, probes
-from tests.local.helpers import ask, ask_json, eventually, free_port, open_folder
+from tests.local.helpers import ask, ask_json, free_port, open_folder
+from tests.timing import wait_until
 
 SETTINGS = ("SECRET_KEY", "DATABASE_URL", "REDIS_URL", "CACHE_URL", "MAIL_SERVICE_URL", "DJANGO_SETTINGS_MODULE")
 
@@ -86,15 +87,15 @@ def assert_what_the_home_page_loads_is_small(port: int) -> None:
 def test_everything_starts_again_after_a_kill_and_stops_on_ctrl_c(environment: dict[str, str], log: Path) -> None:
     inbox_port = int(environment["INBOX_PORT"])
     first = start(environment, log)
-    eventually(lambda: "Ctrl-C stops it" in log.read_text(), 60)
+    wait_until(lambda: "Ctrl-C stops it" in log.read_text(), 60)
     assert_the_sign_ins_are_in(log.read_text())
     assert_what_the_home_page_loads_is_small(int(environment["WEB_PORT"]))
-    letters = eventually(lambda: len(found := ask_json(inbox_port, "/api/letters")) == LETTERS and found)
+    letters = wait_until(lambda: len(found := ask_json(inbox_port, "/api/letters")) == LETTERS and found)
     first.kill()
     first.wait()
     terminal = prepared(environment)
     second = start(terminal, log)
-    eventually(lambda: "Ctrl-C stops it" in log.read_text(), 60)
+    wait_until(lambda: "Ctrl-C stops it" in log.read_text(), 60)
     assert_the_sign_ins_are_in(log.read_text())
     assert prepared(environment) == terminal
     again = demo(terminal)

@@ -13,7 +13,8 @@ import redis
 
 from local import LocalError
 from local.servers import PostgresServer, ValkeyServer
-from tests.local.helpers import eventually, open_folder
+from tests.local.helpers import open_folder
+from tests.timing import wait_until
 
 STARTS_BOTH_AND_WAITS = """
 import signal, sys
@@ -109,7 +110,7 @@ def test_servers_die_with_their_parent(folder: Path) -> None:
     assert len(children) == 2
     parent.kill()
     parent.communicate()
-    eventually(lambda: not any(child.is_running() and child.status() != "zombie" for child in children))
+    wait_until(lambda: not any(child.is_running() and child.status() != "zombie" for child in children))
 
 
 def test_stale_files_stop_no_start(folder: Path) -> None:

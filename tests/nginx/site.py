@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from local import probes
 from local.run import GUNICORN_OPTIONS
-from tests.local.helpers import eventually
 from tests.nginx.client import Answer, Front
 from tests.system.processes import ROOT
+from tests.timing import wait_until
 
 if TYPE_CHECKING:
     from vestnik.accounts.models import User
@@ -45,7 +45,7 @@ class Gunicorn:
             self._process = subprocess.Popen(
                 [sys.executable, *argv], cwd=ROOT, env=self._environment, stdout=log, stderr=log, start_new_session=True
             )
-        eventually(lambda: probes.answers_http(self.port, "/front/"), 30)
+        wait_until(lambda: probes.answers_http(self.port, "/front/"), 30)
 
     @property
     def pid(self) -> int:
@@ -130,7 +130,7 @@ def wait_until_quiet() -> None:
     """Until no page waits to be made again."""
     from vestnik.front.models import StalePage
 
-    eventually(lambda: not StalePage.objects.exists())
+    wait_until(lambda: not StalePage.objects.exists())
 
 
 def keep(site: Front, paths: list[str]) -> None:
@@ -143,5 +143,5 @@ def keep(site: Front, paths: list[str]) -> None:
 def seconds_until(holds: Callable[[], Any]) -> float:
     """How long it took to come about, at most ten."""
     began = time.monotonic()
-    eventually(holds, 10)
+    wait_until(holds, 10)
     return time.monotonic() - began

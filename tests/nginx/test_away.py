@@ -6,12 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.local.helpers import eventually
 from tests.nginx.client import Front
 from tests.nginx.conftest import SECRET
 from tests.nginx.names import NameServer
 from tests.nginx.web import Answer
-from tests.timing import in_time
+from tests.timing import in_time, wait_until
 
 
 @pytest.fixture
@@ -25,7 +24,7 @@ def old(front, web) -> Front:
 def test_a_copy_is_served_while_the_web_is_away(old, web):
     web.stop()
     assert {(answer.status, answer.text) for answer in old.ask_at_once("/en/", 5)} == {(200, "kept")}
-    eventually(lambda: old.ask("/en/").cache == "STALE")  # one of them may count as asking for a moment yet
+    wait_until(lambda: old.ask("/en/").cache == "STALE")  # one of them may count as asking for a moment yet
 
 
 def test_the_page_is_made_again_once_the_web_is_back(old, web):
@@ -164,7 +163,7 @@ def test_copies_are_served_while_the_webs_name_is_not_found(by_name, web, names)
     web.says("kept", seconds=-1)
     assert by_name.ask("/en/").text == "kept"
     names.addresses.clear()
-    eventually(lambda: by_name.ask("/en/").cache == "STALE")  # nginx remembers names for two seconds
+    wait_until(lambda: by_name.ask("/en/").cache == "STALE")  # nginx remembers names for two seconds
     answer = by_name.ask("/en/", {"Cookie": "sessionid=alice"})
     assert (answer.status, answer.text) == (200, "kept")
     assert by_name.ask("/ru/").status == 503
@@ -172,12 +171,12 @@ def test_copies_are_served_while_the_webs_name_is_not_found(by_name, web, names)
     assert by_name.ask("/").headers["Location"] == "/en/"
     assert by_name.refresh("/en/").status == 503
     names.addresses["web.test"] = "127.0.0.1"
-    eventually(lambda: by_name.ask("/en/").cache == "EXPIRED")
+    wait_until(lambda: by_name.ask("/en/").cache == "EXPIRED")
 
 
 def test_copies_are_served_while_nobody_answers_for_names(by_name, web, names):
     web.says("kept", seconds=-1)
     assert by_name.ask("/en/").text == "kept"
     names.silent = True
-    answer = eventually(lambda: (answer := by_name.ask("/en/")).cache == "STALE" and answer)
+    answer = wait_until(lambda: (answer := by_name.ask("/en/")).cache == "STALE" and answer)
     assert (answer.status, answer.text) == (200, "kept")

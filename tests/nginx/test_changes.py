@@ -4,11 +4,10 @@ import re
 import time
 from datetime import timedelta
 
-from tests.local.helpers import eventually
 from tests.nginx.client import Front
 from tests.nginx.conftest import SECRET
 from tests.nginx.site import LANGUAGES, LISTS, ask_directly, insert_posts, keep, seconds_until, wait_until_quiet, write
-from tests.timing import in_time
+from tests.timing import in_time, wait_until
 from vestnik import client_deletion, clock, homepage_hint
 from vestnik.blog import verbs
 from vestnik.blog.models import Post
@@ -87,7 +86,7 @@ def test_a_post_with_a_date_to_come_appears_by_itself_on_time(site):
         for path in pages:
             answer = site.ask(path)
             assert "From the future" not in answer.text or clock.now() >= at, now
-    eventually(lambda: clock.now() >= at)
+    wait_until(lambda: clock.now() >= at)
     late = seconds_until(lambda: all("From the future" in site.ask(path).text for path in pages))
     in_time(late, 1.2)
 

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from tests.local.helpers import eventually
 from tests.nginx.web import Answer, kept
+from tests.timing import wait_until
 
 PUBLIC = [
     *("/en/", "/ru/", "/en/blog/", "/ru/blog/?page=2", "/en/blog/a-post/", "/ru/blog/A_post-2/", "/en/blog/feed/"),
@@ -44,7 +44,7 @@ def test_a_page_is_kept_until_the_second_that_the_web_said_is_over(front, web):
     web.answer = lambda asked: Answer("before", headers={"X-Accel-Expires": f"@{until}"})
     assert front.ask("/en/").cache == "MISS"
     web.says("after")
-    answer = eventually(lambda: (answer := front.ask("/en/")).text == "after" and answer)
+    answer = wait_until(lambda: (answer := front.ask("/en/")).text == "after" and answer)
     assert answer.cache == "EXPIRED"
     assert until + 1 <= time.time() < until + 2
 

@@ -5,7 +5,6 @@ import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.local.helpers import eventually
 from tests.nginx.site import (
     LANGUAGES,
     LISTS,
@@ -17,7 +16,7 @@ from tests.nginx.site import (
     wait_until_quiet,
     write,
 )
-from tests.timing import in_time
+from tests.timing import in_time, wait_until
 from vestnik.blog import verbs, view_counter
 from vestnik.blog.models import Post
 
@@ -124,6 +123,6 @@ def test_views_are_exact_over_a_thousand_mixed_requests(site, gunicorn, alice):
         view_counter.flush()
         return dict(Post.objects.values_list("slug", "views"))
 
-    eventually(lambda: sum(views().values()) >= sum(expected.values()))
+    wait_until(lambda: sum(views().values()) >= sum(expected.values()))
     time.sleep(0.3)  # one too many would come in
     assert views() == expected

@@ -5,10 +5,9 @@ import time
 
 import pytest
 
-from tests.local.helpers import eventually
 from tests.nginx.conftest import SECRET
 from tests.nginx.web import Answer
-from tests.timing import in_time
+from tests.timing import in_time, wait_until
 
 POST = "/en/blog/a-post/"
 
@@ -16,7 +15,7 @@ POST = "/en/blog/a-post/"
 def settled(front, web, views):
     """When the web was told of so many views, and of no more: a view after them was told last."""
     front.ask("/en/blog/the-last/")
-    eventually(lambda: "the-last" in web.views and len(web.views) > views)
+    wait_until(lambda: "the-last" in web.views and len(web.views) > views)
     return web.views.count("a-post") == views and len(web.views) == views + 1
 
 
@@ -57,7 +56,7 @@ def test_the_web_is_told_what_it_needs_to_leave_out_robots_and_nothing_more(fron
     }
     kept_back = {"Cookie": "sessionid=alice", "X-Front-Secret": "guess", "Accept": "text/html"}
     front.ask(POST, passed_on | kept_back, body=b"x")
-    eventually(lambda: web.viewed)
+    wait_until(lambda: web.viewed)
     view = web.viewed[0]
     own = {"X-Front-Secret": SECRET, "Host": "vestnik.test"}
     told = {name: value for name, value in view.headers.items() if name != "Connection"}  # from nginx 1.30 on unsaid

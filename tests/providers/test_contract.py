@@ -13,8 +13,7 @@ from dispatcher.providers.base import Letter, Outcome, Receipt
 from dispatcher.providers.errors import Unavailable
 from tests.providers.conftest import drain, letter, letters
 from tests.providers.services import CONNECTIONS, KINDS, Service, service
-from tests.system.processes import wait_until
-from tests.timing import in_time
+from tests.timing import in_time, wait_until
 
 
 @pytest.fixture(params=KINDS)

@@ -16,8 +16,7 @@ from dispatcher.providers.http import HttpProvider
 from dispatcher.providers.url import HttpConfig
 from tests.providers.conftest import TIMEOUT, connected, dialled_in_time, drain, letter, letters
 from tests.scripted_servers import Answer, Certificate, Drop, Endless, Hang, HttpServer, Late, Raw
-from tests.system.processes import wait_until
-from tests.timing import in_time
+from tests.timing import in_time, wait_until
 
 TOKEN = "a-very-secret-token"
 Make = Callable[..., HttpProvider]

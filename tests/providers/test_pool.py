@@ -17,8 +17,7 @@ from dispatcher.providers.smtp import SmtpProvider
 from dispatcher.providers.url import HttpConfig, SmtpConfig
 from tests.providers.conftest import TIMEOUT, connected, drain, letter, letters
 from tests.scripted_servers import HttpServer, Late, SmtpServer
-from tests.system.processes import wait_until
-from tests.timing import in_time
+from tests.timing import in_time, wait_until
 
 Server = SmtpServer | HttpServer
 Make = Callable[..., SmtpProvider | HttpProvider]

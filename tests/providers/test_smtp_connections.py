@@ -17,8 +17,7 @@ from dispatcher.providers.smtp import SmtpProvider, dial
 from dispatcher.providers.url import Security
 from tests.providers.conftest import connected, drain, letter, letters
 from tests.scripted_servers import Certificate, Drip, Drop, Hang, Late, Raw, Say, SmtpServer
-from tests.system.processes import wait_until
-from tests.timing import in_time
+from tests.timing import in_time, wait_until
 
 Make = Callable[..., SmtpProvider]
 

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.system.processes import wait_until
-from tests.timing import NotInTime
+from tests.timing import NotInTime, wait_until
 from vestnik.mailings import outages
 from vestnik.mailings.ledger.models import Attempt, Delivery, Run
 from vestnik.mailings.models import Mailing

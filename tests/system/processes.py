@@ -3,17 +3,16 @@
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import psutil
 from django.conf import settings
 from django.db import connection
 
 from tests import starting
+from tests.timing import wait_until
 
 ROOT = Path(__file__).parents[2]
 WORKERS = {"control": 1, "bulk": 2}
@@ -93,15 +92,7 @@ class Dispatcher:
         """Until all the part's workers have said that they are; each part writes a log of its own."""
         if workers := WORKERS.get(part):
             log = self._log_of(part)
-            wait_until(lambda: log.read_text().count("Worker process is ready for action") >= workers, 30)
+            wait_until(lambda: log.read_text().count("Worker process is ready for action") >= workers)
 
     def _log_of(self, part: str) -> Path:
         return self._logs / f"{part}.log"
-
-
-def wait_until(holds: Callable[[], Any], timeout: float = 20.0) -> None:
-    """Until it holds, asked fifty times a second; an AssertionError after that many seconds."""
-    deadline = time.monotonic() + timeout
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.02)

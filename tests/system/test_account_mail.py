@@ -8,8 +8,7 @@ from django.core.mail import send_mail
 from django.db.models import F
 
 from tests.scripted_servers import Hang
-from tests.system.processes import wait_until
-from tests.timing import in_time
+from tests.timing import in_time, wait_until
 from vestnik import jobs
 from vestnik.accounts.letters import AccountLetter
 from vestnik.testing.factories import make_mailing

@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 
 from tests import embedded
-from tests.system.processes import wait_until
+from tests.timing import wait_until
 from vestnik import jobs
 from vestnik.mailings.ledger import runs
 from vestnik.mailings.ledger.models import Attempt, Delivery

@@ -6,8 +6,7 @@ from statistics import median
 
 from django.core.cache import cache
 
-from tests.system.processes import wait_until
-from tests.timing import in_time
+from tests.timing import in_time, wait_until
 from vestnik import jobs
 
 

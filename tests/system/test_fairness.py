@@ -6,8 +6,7 @@ import pytest
 from django.db import connection
 
 from tests.scripted_servers import Hang
-from tests.system.processes import wait_until
-from tests.timing import in_time
+from tests.timing import in_time, wait_until
 from vestnik.mailings.ledger.models import Run
 from vestnik.testing.factories import make_list, make_mailing
 

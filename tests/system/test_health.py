@@ -16,7 +16,8 @@ import redis
 from django.conf import settings
 from django.core.cache import cache
 
-from tests.system.processes import ROOT, Dispatcher, of_tests, wait_until
+from tests.system.processes import ROOT, Dispatcher, of_tests
+from tests.timing import wait_until
 from vestnik import heartbeats
 
 LONG_AGO = timedelta(hours=1).total_seconds()

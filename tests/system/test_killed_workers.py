@@ -6,7 +6,7 @@ import redis
 from django.conf import settings
 from django.db import connection
 
-from tests.system.processes import wait_until
+from tests.timing import wait_until
 from vestnik import jobs
 from vestnik.mailings.ledger import runs
 from vestnik.mailings.ledger.models import Attempt, Delivery, Run, Worker

@@ -1,7 +1,7 @@
 """What the dispatcher's real processes write, line by line."""
 
-from tests.system.processes import wait_until
 from tests.test_logs import written_to
+from tests.timing import wait_until
 from vestnik.mailings.ledger.models import Run
 from vestnik.testing.factories import make_mailing
 

@@ -8,8 +8,7 @@ import redis
 from django.conf import settings
 from django.utils import timezone
 
-from tests.system.processes import wait_until
-from tests.timing import in_time
+from tests.timing import in_time, wait_until
 from vestnik import jobs
 from vestnik.mailings import verbs
 from vestnik.mailings.ledger import runs

@@ -12,8 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.local import helpers
 from tests.nginx.site import Gunicorn
-from tests.system.processes import ROOT, of_tests, wait_until
-from tests.timing import in_time
+from tests.system.processes import ROOT, of_tests
+from tests.timing import in_time, wait_until
 from vestnik.mailings.ledger.models import Run
 from vestnik.testing.factories import make_mailing
 

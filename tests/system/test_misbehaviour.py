@@ -12,8 +12,8 @@ import pytest
 
 from tests.scripted_servers import Certificate, Drip, Drop, Endless, Hang, Keep, Raw, Say, SmtpServer
 from tests.system.endings import QUICK, TIMEOUT, End, ends, faults_of_an_outage, over, uncharged
-from tests.system.processes import Dispatcher, of_tests, wait_until
-from tests.timing import in_time
+from tests.system.processes import Dispatcher, of_tests
+from tests.timing import in_time, wait_until
 from vestnik.mailings import outages
 from vestnik.mailings.ledger.models import Attempt
 from vestnik.mailings.outages import OutageReason

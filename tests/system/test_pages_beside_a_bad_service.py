@@ -18,8 +18,8 @@ from local import probes
 from local.run import GUNICORN_OPTIONS
 from tests.local.helpers import free_port
 from tests.scripted_servers import Hang
-from tests.system.processes import ROOT, of_tests, wait_until
-from tests.timing import in_time
+from tests.system.processes import ROOT, of_tests
+from tests.timing import in_time, wait_until
 from vestnik.accounts.models import User
 from vestnik.mailings import outages
 from vestnik.testing.factories import make_mailing

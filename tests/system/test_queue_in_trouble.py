@@ -11,7 +11,7 @@ from django.conf import settings
 
 from tests import embedded
 from tests.redis_in_trouble import memory_full, read_only
-from tests.system.processes import wait_until
+from tests.timing import wait_until
 from vestnik.testing.factories import make_mailing
 
 AGAIN_WITHIN = 10

@@ -12,7 +12,8 @@ from django.utils import timezone
 
 from dispatcher.runs import launching
 from tests.scripted_servers import Say, SmtpServer
-from tests.system.processes import ROOT, of_tests, wait_until
+from tests.system.processes import ROOT, of_tests
+from tests.timing import wait_until
 from vestnik.mailings import verbs
 from vestnik.mailings.ledger import runs
 from vestnik.mailings.ledger.models import Run

@@ -6,8 +6,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from tests.system.processes import wait_until
-from tests.timing import in_time
+from tests.timing import in_time, wait_until
 from vestnik import supervision
 from vestnik.accounts.models import AccountLetter
 from vestnik.mailings.ledger import runs

@@ -2,8 +2,7 @@
 
 import time
 
-from tests.system.processes import wait_until
-from tests.timing import in_time
+from tests.timing import in_time, wait_until
 from vestnik.mailings.ledger.models import Run
 from vestnik.testing.factories import make_mailing
 

@@ -4,8 +4,7 @@ import time
 from collections import Counter
 from datetime import timedelta
 
-from tests.system.processes import wait_until
-from tests.timing import in_time
+from tests.timing import in_time, wait_until
 from vestnik import clock
 from vestnik.mailings import outages
 from vestnik.mailings.ledger import runs

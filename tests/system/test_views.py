@@ -9,10 +9,12 @@ from collections import Counter
 from contextlib import contextmanager
 
 import pytest
+from django.conf import settings
 from django.db import connection, connections, transaction
 from django.utils import timezone
+from redis import Redis
 
-from tests.system.processes import wait_until
+from tests.timing import wait_until
 from vestnik import jobs
 from vestnik.blog import view_counter
 from vestnik.blog.models import Post
@@ -120,7 +122,7 @@ def test_a_worker_that_is_killed_after_it_committed_has_not_added_twice(posts, r
 
 def test_workers_killed_at_any_moment_lose_and_double_no_view(posts, run_dispatcher, monkeypatch):
     # On a busy machine a third of a second may pass before Redis answers, and nobody knows whether it counted.
-    monkeypatch.setattr(view_counter, "impatient_redis", lambda once: redis())
+    monkeypatch.setattr(view_counter, "impatient_redis", lambda once: Redis.from_url(settings.REDIS_URL))
     dispatcher = run_dispatcher("control")
     over, counted = threading.Event(), Counter()
 

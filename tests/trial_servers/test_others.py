@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from tests.system.processes import wait_until
+from tests.timing import wait_until
 from tests.trial_servers.others import Exim, OpenSmtpd, running
 from tests.trial_servers.test_postfix import QUICK, arrived_once, at, halted, over, states, told
 from vestnik.mailings import outages

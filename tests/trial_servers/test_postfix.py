@@ -9,8 +9,7 @@ from collections import Counter
 
 import pytest
 
-from tests.system.processes import wait_until
-from tests.timing import in_time
+from tests.timing import in_time, wait_until
 from tests.trial_servers.policy import greylisting
 from tests.trial_servers.postfix import postfix
 from vestnik.mailings import outages

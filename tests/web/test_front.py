@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import translation
 
-from tests.local.helpers import eventually
+from tests.timing import wait_until
 from tests.web.posts import make_picture, make_post
 from vestnik import clock
 from vestnik.blog import verbs, view_counter
@@ -262,7 +262,7 @@ def test_a_post_with_a_date_to_come_appears_by_itself_to_visitors_and_to_who_is_
 
     assert told() == {False}
     assert client.get(post.get_absolute_url()).status_code == 404
-    eventually(lambda: Post.objects.published().filter(pk=post.pk).exists(), 5)
+    wait_until(lambda: Post.objects.published().filter(pk=post.pk).exists(), 5)
     assert told() == {True}
     assert signed_in.get(post.get_absolute_url()).status_code == 200
 

@@ -21,6 +21,7 @@ from tests.local import helpers
 from tests.nginx.site import Gunicorn
 from tests.redis_in_trouble import memory_full, read_only
 from tests.system.processes import of_tests
+from tests.timing import wait_until
 from vestnik import __version__
 from web.health import checks
 from web.home import status
@@ -123,7 +124,7 @@ def test_what_hangs_is_waited_for_a_second_and_asked_once(browser, settings, mon
         assert connections() == 1
     assert not caplog.records  # or each question would be an error at Sentry
     monkeypatch.undo()
-    helpers.eventually(lambda: browser.get("/readyz").json()["database"] == "ok")
+    wait_until(lambda: browser.get("/readyz").json()["database"] == "ok")
 
 
 @pytest.mark.django_db(transaction=True)
@@ -136,7 +137,7 @@ def test_a_database_that_hung_and_went_without_a_word_is_not_waited_for_when_it_
         meanwhile.setitem(connection.settings_dict, "PORT", str(port))
         assert browser.get("/readyz").json()["database"] == "does not answer"
         meanwhile.undo()
-        helpers.eventually(lambda: browser.get("/readyz").json() == WELL)  # while the connection is still open
+        wait_until(lambda: browser.get("/readyz").json() == WELL)  # while the connection is still open
 
 
 @contextmanager
