@@ -31,6 +31,9 @@ CHUNK = 20_000
 
 # A letter that may be claimed, where its run may send.
 DUE = "state = 'queued' AND due_at <= statement_timestamp()"
+# An order that only the index of queued letters has: that of all letters looks as good while all are queued, and is
+# walked from end to end when all are sent.
+IN_ORDER = "ORDER BY due_at, id OFFSET 0"
 
 # A run that may send, by the database's word. The same conditions make the gate (sending/gate.py).
 MAY_SEND = """
@@ -83,7 +86,7 @@ CLAIM = f"""
 """
 
 # Asked where there is no token: a run without letters due is over, whatever the limits say.
-SOMETHING_IS_DUE = f"SELECT EXISTS (SELECT FROM mailings_delivery WHERE run_id = %(run)s AND {DUE})"
+SOMETHING_IS_DUE = f"SELECT EXISTS (SELECT FROM mailings_delivery WHERE run_id = %(run)s AND {DUE} {IN_ORDER})"
 
 # Many receipts in one round trip. Their letters are locked first, in one order, and read then: whoever rescues them, or
 # queues them again, is waited for. The attempt decides: a receipt that was written before (the answer to the first
@@ -223,11 +226,10 @@ RESCUE = f"""
     SELECT DISTINCT run_id FROM settled
 """
 
-# None of the run's letters is queued, or in hand. The order is one that only the index of queued letters has: that of
-# all letters looks as good while all are queued, and is walked from end to end when all are sent.
-NOTHING_LEFT = """
+# None of the run's letters is queued, or in hand; each found by an index of its own.
+NOTHING_LEFT = f"""
     NOT EXISTS (
-        SELECT FROM mailings_delivery WHERE run_id = run.id AND state = 'queued' ORDER BY due_at, id OFFSET 0
+        SELECT FROM mailings_delivery WHERE run_id = run.id AND state = 'queued' {IN_ORDER}
     ) AND NOT EXISTS (
         SELECT FROM mailings_delivery WHERE run_id = run.id AND state = 'sending' ORDER BY worker_id OFFSET 0
     )
@@ -296,7 +298,7 @@ NEXT_DUE = f"""
 OWNERS_WITH_LETTERS_DUE = f"""
     SELECT DISTINCT run.owner_id FROM {RUN_IN_CONTEXT}
     WHERE (%(only)s::bigint[] IS NULL OR run.id = ANY(%(only)s::bigint[])) AND {MAY_SEND}
-      AND EXISTS (SELECT FROM mailings_delivery WHERE run_id = run.id AND {DUE} OFFSET 0)
+      AND EXISTS (SELECT FROM mailings_delivery WHERE run_id = run.id AND {DUE} {IN_ORDER})
 """
 
 

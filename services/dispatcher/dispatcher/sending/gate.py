@@ -21,7 +21,7 @@ SOMETHING_COMES = f"""
         SELECT FROM {statements.RUN_IN_CONTEXT}
         WHERE {statements.MAY_SEND} AND (
             EXISTS (SELECT FROM mailings_delivery WHERE run_id = run.id AND state = 'sending' OFFSET 0)
-            OR EXISTS (SELECT FROM mailings_delivery WHERE run_id = run.id AND {statements.DUE} OFFSET 0)
+            OR EXISTS (SELECT FROM mailings_delivery WHERE run_id = run.id AND {statements.DUE} {statements.IN_ORDER})
         )
     )
 """
