@@ -20,7 +20,7 @@ ROOMS = {
 FLOORS = {
     "vestnik": (
         "addresses bounded_calls cache clock first_start heartbeats jobs locks logs mail mode names"
-        " spreadsheets versions zones",
+        " planner spreadsheets versions zones",
         "fields installation settings",
         "accounts error_tracking redis_client",
         "access dead_jobs homepage_hint sharing_letters",

@@ -49,6 +49,7 @@ VALUES: dict[str, Any] = {
     "since": None,
     "state": "failed",
     "states": ["failed"],
+    "tables": ["clients_client"],
     "until": None,
     "wait": "30 seconds",
 }

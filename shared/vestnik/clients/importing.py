@@ -22,7 +22,7 @@ from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
-from vestnik import addresses, fields, homepage_hint
+from vestnik import addresses, fields, homepage_hint, planner
 from vestnik.accounts.models import User
 from vestnik.clients import attributes, csv_files
 from vestnik.clients.csv_files import ImportRefused, Row, Sheet
@@ -33,9 +33,6 @@ from vestnik.clients.remarks import remarks
 __all__ = ["ImportRefused", "ImportReport", "import_clients"]
 
 PROGRESS_EVERY = 5000
-
-MANY = 10_000
-"""New clients after which tables are analysed at once: until autovacuum does, the planner would take them for small."""
 
 SEEN = 1_000
 """Rows from which on it matters by which index their clients are looked up."""
@@ -129,8 +126,8 @@ def import_clients(
             cursor.execute(MERGE_MEMBERSHIPS, [client_list.pk, owner.pk])
             listed = cursor.rowcount
         cursor.execute(DROP_INCOMING)
-        if max(created, listed) >= MANY:
-            cursor.execute(ANALYZE_GROWN)
+        # A page that counted a list of 100,000 compared each client with each, where the tables had been empty before.
+        planner.tell({"clients_client": created, "clients_membership": listed}, wait=False)
     refused_late = _refuse(too_much, source, sheet, on_refused) if too_much else 0
     if created:
         homepage_hint.changed()
@@ -300,9 +297,6 @@ OUTGROWN = """
     WHERE relation.oid = 'clients_client'::regclass
 """
 ANALYZE_CLIENTS = "ANALYZE (SKIP_LOCKED) clients_client"
-
-# A page that counted a list of 100,000 compared each client with each, where the tables had been empty a moment before.
-ANALYZE_GROWN = "ANALYZE (SKIP_LOCKED) clients_client, clients_membership"
 
 # ON CONFLICT takes no row twice, so equal addresses become one row first: of each cell the last that is not empty.
 # Only they are touched; a file without any is read once here. Rows are deleted by their place (ctid): found by their

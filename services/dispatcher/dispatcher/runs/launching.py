@@ -7,16 +7,13 @@ from typing import NamedTuple
 from django.db import connection, transaction
 
 from dispatcher.ledger import closing
-from vestnik import clock, homepage_hint, jobs, locks
+from vestnik import clock, homepage_hint, jobs, locks, planner
 from vestnik.mailings import audience, calendar
 from vestnik.mailings.ledger import runs
 from vestnik.mailings.ledger.models import Run, RunState
 from vestnik.mailings.models import Mailing
 
 logger = logging.getLogger(__name__)
-
-ANALYZE_FROM = 10_000
-"""Letters from which on the table is analysed at once, and not when autovacuum comes around."""
 
 # Client by client, in the order of their ids (docs/decisions/0028): a launch takes what its own audience takes, however
 # many clients there are beside it, and whatever is known of clients that were imported a moment ago.
@@ -57,9 +54,7 @@ def launch(mailing_id: int) -> list[Run]:
         started = [run for run in (_fill_asked(mailing), _launch_occurrence(mailing)) if run]
         homepage_hint.changed()
     for run in started:
-        if run.total >= ANALYZE_FROM:
-            with connection.cursor() as cursor:
-                cursor.execute("ANALYZE mailings_delivery")
+        planner.tell({"mailings_delivery": run.total}, wait=True)
         logger.info("run %d of mailing %d: %d letters", run.pk, mailing_id, run.total, extra={"run_id": run.pk})
     return started
 
