@@ -30,12 +30,18 @@ SEGMENT = 131_072
 
 SIZES = (10_000, 1_000_000, 10_000_000)
 
+ONE_SIZE = (1_000_000,)
+"""Where all that is large is known, as it is beside fresh statistics: which are read at all sizes."""
+
 SMALLEST = "plans_sample"
 """The database with the sample itself."""
 
-FRESH, FIRST_RUN, STALE, ABSENT, SMALL, EMPTY = "fresh", "fresh, of one run", "stale", "absent", "small", "empty"
+FRESH, FIRST_RUN, STALE, ABSENT, EMPTIED = "fresh", "fresh, of one run", "stale", "absent", "of no rows"
+SMALL, EMPTY = "small", "empty"
+
 """What the planner knows: all; all, of one run that nothing was sent of; what was so when there were twenty rows;
-nothing; and two databases as they are when a process prepares its statements early: of twenty rows, and of none.
+nothing; that there is nothing, of what was deleted and came again, but for what it is told of (docs/decisions/0037);
+and two databases as they are when a process prepares its statements early: of twenty rows, and of none.
 """
 
 GROWS = {
@@ -63,6 +69,11 @@ GROWS = {
 """Tables that grow, with rows for each letter. What a person has few of, or an installation, is not among them."""
 
 
+LEDGER = {"mailings_worker", "mailings_run", "mailings_delivery", "mailings_attempt", "mailings_tally"}
+DELETED = [table for table in SAMPLE if table not in {*LEDGER, "accounts_user", "clients_clientlist"}]
+"""What people delete all of, in the order of SAMPLE, where they begin again: nothing is removed from the ledger."""
+
+
 @dataclass(frozen=True)
 class Scale:
     """A database of so many letters, what the planner knows of it, and how to reach it."""
@@ -88,10 +99,10 @@ def scales(server: str) -> list[Scale]:
         if statistics == SMALL:
             found.append(Scale(20, SMALL, url))
             continue
-        for letters in SIZES:
+        for letters in ONE_SIZE if statistics == EMPTIED else SIZES:
             url = _made(server, f"{name}_{letters}", name)
             with psycopg.connect(url, autocommit=True) as connection:
-                _grow(connection, letters, known=statistics in (FRESH, FIRST_RUN))
+                _grow(connection, letters, known=statistics in (FRESH, FIRST_RUN, EMPTIED))
             found.append(Scale(letters, statistics, url))
     return found
 
@@ -134,11 +145,24 @@ def _fill_late(connection: Connection) -> None:
     _fill(connection, SAMPLE, analyze=False)
 
 
+def _fill_again(connection: Connection) -> None:
+    """Put rows in the place of all that people can delete, and tell the planner of clients, as imports do."""
+    _fill(connection, SAMPLE, analyze=True)
+    connection.execute("UPDATE mailings_run SET mailing_id = NULL")
+    for table in reversed(DELETED):
+        connection.execute(f"DELETE FROM {table}")
+        connection.execute(f"VACUUM (ANALYZE, TRUNCATE off) {table}")  # as beside whoever reads the table
+    _fill(connection, {table: SAMPLE[table] for table in DELETED}, analyze=False)
+    connection.execute("UPDATE mailings_run SET mailing_id = id")
+    connection.execute("ANALYZE clients_client, clients_membership")
+
+
 FILLS: dict[str, Callable[[Connection], None]] = {
     FRESH: partial(_fill, rows=SAMPLE, analyze=True),
     FIRST_RUN: partial(_fill, rows=FIRST, analyze=True),
     STALE: _fill_late,
     ABSENT: partial(_fill, rows=SAMPLE, analyze=False),
+    EMPTIED: _fill_again,
     SMALL: partial(_fill, rows=YOUNG, analyze=True),
 }
 
