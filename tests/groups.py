@@ -13,9 +13,12 @@ from xdist.scheduler import LoadScopeScheduling
 ALONE = (
     *("test_bench.py", "test_soak.py", "local/test_run.py", "browser/test_first_minute.py"),
     *("system/test_pages_beside_a_bad_service.py", "system/test_fairness.py", "system/test_delays.py"),
+    "system/test_misbehaviour_http.py::test_retry_after_is_obeyed_by_all",
+    "nginx/test_changes.py::test_what_is_written_changed_and_deleted_shows_within_a_second_everywhere",
+    "nginx/test_people.py::test_copies_are_served_while_the_web_is_dead",
     "trial_servers/test_others.py",
 )
-"""What measures, or starts all of an installation: it wants the machine for itself."""
+"""What measures, or starts all of an installation: it wants the machine for itself. Files, or single tests."""
 
 PROCESSES = (
     *("browser", "local", "nginx", "ops", "plans", "providers", "system", "trial_servers"),
@@ -63,10 +66,10 @@ class Groups(LoadScopeScheduling):
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
     for item in items:
-        path = _path(item)
-        if path.startswith(ALONE):
+        name = f"{_path(item)}::{item.name}"
+        if name.startswith(ALONE):
             item.add_marker("alone")
-        if path.startswith((*PROCESSES, *ALONE)):
+        if name.startswith((*PROCESSES, *ALONE)):
             item.add_marker("processes")
     yield  # pytest leaves out what was not asked for, and pytest-django sorts by what tests do to the database
     items.sort(key=_place)

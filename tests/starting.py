@@ -17,9 +17,20 @@ SECONDS = 60
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(
     [
-        *("asgiref.sync", "dj_database_url", "django.core.management", "django.core.validators", "django.db"),
-        *("django.db.backends.postgresql.base", "django.forms", "django.template", "django.utils.translation"),
-        *("django.utils.html", "environs", "idna", "nh3", "psycopg", "redis.asyncio", "sentry_sdk", "smtplib"),
+        *(
+            "aiohttp",
+            "aiosmtplib",
+            "asgiref.sync",
+            "charset_normalizer",
+            "dj_database_url",
+            "email_validator",
+            "environs",
+        ),
+        *("django.contrib.auth.password_validation", "django.core.mail", "django.core.management"),
+        *("django.core.serializers", "django.core.validators", "django.db", "django.db.backends.postgresql.base"),
+        *("django.db.migrations", "django.forms", "django.template", "django.utils.html", "django.utils.translation"),
+        *("django.views.generic", "fastjsonschema", "idna", "nh3", "pendulum", "psycopg", "redis.asyncio"),
+        *("sentry_sdk", "smtplib", "uvloop"),
     ]  # not dramatiq and prometheus_client, which read variables as they are loaded
 )
 
