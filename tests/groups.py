@@ -44,8 +44,8 @@ TESTS = Path(__file__).parent
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Two a processor: half of the time tests wait for a socket or a process. (Asked before xdist's own answer.)"""
-    return 2 * (os.cpu_count() or 1)
+    """Three for two processors: tests wait for sockets and processes. (Asked before xdist's own answer.)"""
+    return max(2, 3 * (os.cpu_count() or 1) // 2)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:

@@ -173,10 +173,10 @@ def test_a_letter_whose_give_back_failed_in_a_long_outage_is_given_back_after_it
 
 def test_what_was_accepted_before_does_not_end_the_time_that_the_service_asked_for(alice, engine, provider):
     launched(make_mailing(alice, 2))
-    first = Delivery.objects.order_by("due_at", "pk").first()
-    provider.answers(first.address, Answer(Outcome.TEMPORARY, 429, "slower", retry_after=60))
     provider.hold()
-    slice_of(engine, alice)  # both are on their way
+    slice_of(engine, alice)
+    first, _second = provider.wait_for(2)  # both are on their way
+    provider.answers(first.recipient, Answer(Outcome.TEMPORARY, 429, "slower", retry_after=60))
     provider.release(1)
     engine.pace.renew()
     assert outages.current().reason == "throttled"
