@@ -5,7 +5,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
@@ -25,17 +24,6 @@ Make = Callable[..., SmtpProvider]
 def test_few_letters_open_few_connections(server: SmtpServer, provider_of: Make) -> None:
     list(provider_of(server, connections=20).deliver(letters(3)))
     assert server.connections_made <= 4
-
-
-def test_many_letters_open_all_connections_and_no_more(server: SmtpServer, provider_of: Make) -> None:
-    provider = provider_of(server, connections=8)
-    server.hold()
-    with ThreadPoolExecutor(1) as threads:
-        lane = threads.submit(lambda: list(provider.deliver(letters(200))))
-        server.wait_until(lambda: len(server.held) == 8)
-        server.release()
-        assert len(lane.result()) == 200
-    assert server.connections_made == server.most_open == 8
 
 
 def test_a_lane_gets_a_connection_of_its_own_where_anothers_letter_hangs(server: SmtpServer, provider_of: Make) -> None:
