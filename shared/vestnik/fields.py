@@ -1,7 +1,6 @@
 """Model fields and validators that several apps share."""
 
 import re
-import zoneinfo
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -9,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from vestnik import addresses
+from vestnik import addresses, zones
 
 if TYPE_CHECKING:
     _CharField = models.CharField[str, str]
@@ -44,7 +43,7 @@ def validate_text(value: str) -> None:
 
 def validate_time_zone(name: str) -> None:
     """Refuse what is no name of an IANA time zone (ValidationError)."""
-    if name not in zoneinfo.available_timezones():
+    if name not in zones.known():
         raise ValidationError(
             _("“%(name)s” is not a known time zone; an IANA name such as Europe/Moscow is wanted."),
             code="time_zone",

@@ -1,13 +1,19 @@
-"""The time zones people choose from."""
+"""The time zones there are, and those that people choose from. The machine's files are looked through once."""
 
 import zoneinfo
 from functools import cache
 
 
 @cache
+def known() -> frozenset[str]:
+    """Return every IANA name that this machine has a zone for."""
+    return frozenset(zoneinfo.available_timezones())
+
+
+@cache
 def names() -> list[str]:
     """Return the IANA names that stand for a place, and UTC, sorted but for UTC, which is first."""
-    return ["UTC", *sorted(name for name in zoneinfo.available_timezones() if _is_place(name))]
+    return ["UTC", *sorted(name for name in known() if _is_place(name))]
 
 
 def choices(chosen: str = "") -> list[tuple[str, str]]:
