@@ -2,6 +2,8 @@
 or, with `health`, whether that part works (health.py).
 """
 
+import gc
+import importlib
 import multiprocessing
 import os
 import sys
@@ -48,6 +50,8 @@ def main() -> None:
 
         if sys.platform == "linux":  # from Python 3.14 on a server beside the master would fork, and be their parent
             multiprocessing.set_start_method("fork")
+            importlib.import_module("dispatcher.main")  # once: the workers begin with it, and share its memory
+            gc.freeze()
         argv = ["dispatcher.main", "--processes", processes, "--threads", threads, "--queues", part]
         argv += ["--worker-shutdown-timeout", SHUTDOWN]
         sys.argv = [
