@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -50,13 +49,8 @@ class Dispatcher:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for master in self._masters.values():
-            master.send_signal(signal.SIGTERM)
-        for part in list(self._masters):
-            try:
-                self._masters[part].wait(20)
-            except subprocess.TimeoutExpired:
-                self.kill(part)
+        for part in self._masters:  # how they end when they are asked to is for tests of that to see
+            self.kill(part)
         if error is not None:
             for part in self._masters:
                 print(f"--- {part}", self._log_of(part).read_text(), sep="\n")
@@ -79,9 +73,10 @@ class Dispatcher:
 
     def kill(self, part: str) -> None:
         """kill -9 the part's master and every one of its workers, the workers first."""
-        master = psutil.Process(self._masters[part].pid)
-        for process in [*master.children(recursive=True), master]:
-            process.kill()
+        if self._masters[part].poll() is None:
+            master = psutil.Process(self._masters[part].pid)
+            for process in [*master.children(recursive=True), master]:
+                process.kill()
         self._masters[part].wait(10)
 
     def master(self, part: str) -> int:
