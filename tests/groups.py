@@ -2,6 +2,7 @@
 them alone what measures.
 """
 
+import gc
 import os
 from collections.abc import Generator
 from pathlib import Path
@@ -11,41 +12,57 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 ALONE = (
-    *("test_bench.py", "test_soak.py", "local/test_run.py", "browser/test_first_minute.py"),
     *("system/test_pages_beside_a_bad_service.py", "system/test_fairness.py", "system/test_delays.py"),
+    *("test_bench.py::test_the_front", "trial_servers/test_others.py"),
     "system/test_misbehaviour_http.py::test_retry_after_is_obeyed_by_all",
     "nginx/test_changes.py::test_what_is_written_changed_and_deleted_shows_within_a_second_everywhere",
     "nginx/test_people.py::test_copies_are_served_while_the_web_is_dead",
-    "trial_servers/test_others.py",
 )
-"""What measures, or starts all of an installation: it wants the machine for itself. Files, or single tests."""
+"""What measures, and wants the machine for itself. Files, or single tests."""
 
 PROCESSES = (
-    *("browser", "local", "nginx", "ops", "plans", "providers", "system", "trial_servers"),
-    *("dispatcher/test_limits_in_trouble.py", "test_monitoring.py"),
+    *("browser", "local", "nginx", "ops", "plans", "providers", "system", "trial_servers", "test_bench.py"),
+    *("dispatcher/test_limits_in_trouble.py", "test_monitoring.py", "test_soak.py"),
 )
 """What starts processes of its own, or waits for time limits: left out of `make test-fast`."""
+
+WAITING = (
+    *("trial_servers", "system", "test_soak.py", "local/test_run.py", "browser/test_first_minute.py", "test_bench.py"),
+    *("dispatcher/test_doubts.py", "dispatcher/test_bad_moments.py", "ops", "nginx", "dispatcher", "providers"),
+    *("test_monitoring.py", "test_settings.py", "local"),
+)
+"""What waits for others more than it works, the longest first. Workers of their own begin with it (`Groups`)."""
+
+WORKING = (
+    "browser",
+    "web/test_hostile_requests.py",
+    "plans",
+    "web/test_rights.py",
+    "web/test_admin.py",
+    "web",
+    "clients",
+)
+"""What the other workers begin with, lest it be waited for in the end."""
 
 TOGETHER = ("plans", "ops")
 """Folders that make something large once, for all their files."""
 
-APART = ("system", "trial_servers", "dispatcher/test_doubts.py", "test_settings.py")
-"""Files, and folders of them, whose tests wait long and share nothing: any worker may take the next one."""
-
-LONGEST = (
-    *("plans", "browser", "trial_servers", "ops", "nginx", "system", "web/test_hostile_requests.py"),
-    *("test_monitoring.py", "providers", "dispatcher", "web/test_admin.py", "web/test_accounts.py"),
-    *("web/test_panel.py", "web/test_runs.py"),
+APART = (
+    *("system", "trial_servers", "dispatcher/test_doubts.py", "dispatcher/test_bad_moments.py", "test_settings.py"),
+    *("test_soak.py", "test_bench.py", "local/test_run.py"),
 )
-"""What begins first, lest it be waited for in the end."""
+"""Files, and folders of them, whose tests wait long and share nothing: any worker may take the next one."""
 
 TESTS = Path(__file__).parent
 
 
+PROCESSORS = os.cpu_count() or 1
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Three for two processors: tests wait for sockets and processes. (Asked before xdist's own answer.)"""
-    return max(2, 3 * (os.cpu_count() or 1) // 2)
+    """One for each processor, and three that wait for two of them. (Asked before xdist's own answer.)"""
+    return PROCESSORS + 3 * PROCESSORS // 2
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
@@ -54,31 +71,50 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
 
 class Groups(LoadScopeScheduling):
-    """Give each worker a group of tests at a time, which it runs one after the other."""
+    """Give each worker a group of tests at a time, which it runs one after the other.
+
+    As many workers as there are processors take what works first, the others what waits; then each takes what is left.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
-        path = nodeid.partition("::")[0].removeprefix(f"{TESTS.name}/")
+        path = _path(nodeid)
         if path.startswith(APART):
             return nodeid
-        return next((folder for folder in TOGETHER if path.startswith(folder)), path)
+        return next((folder for folder in TOGETHER if path.startswith(folder)), path.partition("::")[0])
+
+    def _assign_work_unit(self, node: Any) -> None:
+        waits = int(node.gateway.id.removeprefix("gw")) >= PROCESSORS
+        for group in self.workqueue:
+            if _path(group).startswith(WAITING) == waits:
+                self.workqueue.move_to_end(group, last=False)
+                break
+        super()._assign_work_unit(node)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
     for item in items:
-        name = f"{_path(item)}::{item.name}"
-        if name.startswith(ALONE):
+        path = _path(item.nodeid)
+        if path.startswith(ALONE):
             item.add_marker("alone")
-        if name.startswith((*PROCESSES, *ALONE)):
+        if path.startswith((*PROCESSES, *ALONE)):
             item.add_marker("processes")
     yield  # pytest leaves out what was not asked for, and pytest-django sorts by what tests do to the database
     items.sort(key=_place)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Keep what all tests share, half a million objects, from being looked through at each collection of garbage."""
+    gc.collect()
+    gc.freeze()
+
+
 def _place(item: pytest.Item) -> int:
-    path = _path(item)
-    return next((number for number, start in enumerate(LONGEST) if path.startswith(start)), len(LONGEST))
+    path, order = _path(item.nodeid), WAITING + WORKING
+    return next((number for number, start in enumerate(order) if path.startswith(start)), len(order))
 
 
-def _path(item: pytest.Item) -> str:
-    return item.path.relative_to(TESTS).as_posix()
+def _path(name: str) -> str:
+    """The test's path and name, or its group's, in the folder of tests."""
+    return name.removeprefix(f"{TESTS.name}/")
