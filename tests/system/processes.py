@@ -2,6 +2,7 @@
 
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -73,7 +74,7 @@ class Dispatcher:
 
     def kill(self, part: str) -> None:
         """kill -9 the part's master and every one of its workers, the workers first."""
-        if self._masters[part].poll() is None:
+        with suppress(psutil.NoSuchProcess):  # a master ends by itself when its workers are gone
             master = psutil.Process(self._masters[part].pid)
             for process in [*master.children(recursive=True), master]:
                 process.kill()

@@ -74,6 +74,7 @@ def test_a_part_that_is_gone_is_not_well_though_its_last_heartbeat_is_fresh(
     run_dispatcher: Callable[..., Dispatcher],
 ) -> None:
     dispatcher = run_dispatcher("control")
+    wait_until(beating)
     dispatcher.kill("control")
 
     assert {each.part for each in beating()} == {"control"}
