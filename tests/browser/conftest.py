@@ -24,7 +24,7 @@ OWN = ("SECRET_KEY", "DATABASE_URL", "REDIS_URL", "CACHE_URL", "MAIL_SERVICE_URL
 
 @dataclass(frozen=True)
 class Vestnik:
-    """What `make run` started, empty."""
+    """What `make run` started."""
 
     web: str
     inbox_port: int
@@ -50,12 +50,12 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
-def vestnik(tmp_path: Path) -> Iterator[Vestnik]:
-    """An empty Vestnik with all its processes."""
+@pytest.fixture(scope="module")
+def vestnik(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vestnik]:
+    """A Vestnik with all its processes, empty at first: each test is somebody else."""
     ports = {name: str(free_port()) for name in ("WEB_PORT", "INBOX_SMTP_PORT", "INBOX_PORT")}
     environment = {name: value for name, value in os.environ.items() if name not in OWN} | ports
-    log = tmp_path / "log"
+    log = tmp_path_factory.mktemp("run") / "log"
     with open_folder() as folder, log.open("wb") as file:
         environment |= {"LOCAL_DATA": str(folder), "PYTHON_DOTENV_DISABLED": "1", "BULK_PROCESSES": "1", "DEMO": "0"}
         process = subprocess.Popen([sys.executable, "-m", "local.run"], env=environment, stdout=file, stderr=file)
