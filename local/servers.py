@@ -132,10 +132,13 @@ class Server(ABC):
         if self._process is None:
             return
         process = psutil.Process(self._process.pid)
-        for each in [process, *process.children(recursive=True)]:
+        process.suspend()  # it starts no child any more
+        children = process.children(recursive=True)
+        for each in [process, *children]:
             with suppress(psutil.NoSuchProcess):
                 each.kill()
         self._process.wait()
+        psutil.wait_procs(children, STOP_SECONDS)  # as long as one lives, PostgreSQL does not start again
         self._process = None
 
     def clean_up(self) -> None:
