@@ -70,8 +70,11 @@ GROWS = {
 
 
 LEDGER = {"mailings_worker", "mailings_run", "mailings_delivery", "mailings_attempt", "mailings_tally"}
-DELETED = [table for table in SAMPLE if table not in {*LEDGER, "accounts_user", "clients_clientlist"}]
-"""What people delete all of, in the order of SAMPLE, where they begin again: nothing is removed from the ledger."""
+KEPT = {*LEDGER, "accounts_user", "accounts_accountletter", "clients_clientlist"}
+DELETED = [table for table in SAMPLE if table not in KEPT]
+"""What people delete all of, in the order of SAMPLE, where they begin again: nothing is removed from the ledger, nor
+from what is known of account mail.
+"""
 
 
 @dataclass(frozen=True)

@@ -258,6 +258,7 @@ class Tally(models.Model):
         verbose_name = _("tally")
         verbose_name_plural = _("tallies")
         constraints = [models.UniqueConstraint(fields=["run", "worker_id", "hour"], name="tally_once_per_hour")]
+        indexes = [models.Index(fields=["hour"], name="tally_by_hour")]  # the panel: what everybody sent today
 
     def __str__(self) -> str:
         return f"{self.run_id}/{self.worker_id} {self.hour:%Y-%m-%d %H:%M}"
