@@ -12,7 +12,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 ALONE = (
-    *("system/test_pages_beside_a_bad_service.py", "system/test_fairness.py", "system/test_delays.py"),
+    *("system/test_pages_beside_a_bad_service.py", "system/test_delays.py"),
     *("test_bench.py::test_the_front", "trial_servers/test_others.py"),
     "system/test_misbehaviour_http.py::test_retry_after_is_obeyed_by_all",
     "nginx/test_changes.py::test_what_is_written_changed_and_deleted_shows_within_a_second_everywhere",
