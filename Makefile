@@ -63,8 +63,8 @@ else
 	@$(BIN)/pytest -m alone
 endif
 
-test-fast: $(READY) ## Run the tests that start no processes: while you change something
-	@$(BIN)/pytest -n auto -m "not processes"
+test-fast: $(READY) ## Run the tests that take no time: while you change something
+	@$(BIN)/pytest -n auto -m "not slow"
 
 trial-servers: $(READY) ## Send through servers of others: Postfix, and Exim and OpenSMTPD where they can be had
 	@$(BIN)/python -m tests.trial_servers.others

@@ -20,11 +20,14 @@ ALONE = (
 )
 """What measures, and wants the machine for itself. Files, or single tests."""
 
-PROCESSES = (
+SLOW = (
     *("browser", "local", "nginx", "ops", "plans", "providers", "system", "trial_servers", "test_bench.py"),
-    *("dispatcher/test_limits_in_trouble.py", "test_monitoring.py", "test_soak.py"),
+    *("test_dead_jobs.py", "test_monitoring.py", "test_settings.py", "test_soak.py"),
+    *("dispatcher/test_bad_moments.py", "dispatcher/test_dead_jobs_command.py", "dispatcher/test_doubts.py"),
+    *("dispatcher/test_limits_in_trouble.py", "web/test_hostile_requests.py", "web/test_rights.py"),
+    "web/test_zones.py",
 )
-"""What starts processes of its own, or waits for time limits: left out of `make test-fast`."""
+"""What starts processes, waits for time limits, or asks for everything: left out of `make test-fast`."""
 
 WAITING = (
     *("trial_servers", "system", "test_soak.py", "local/test_run.py", "browser/test_first_minute.py", "test_bench.py"),
@@ -97,8 +100,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
         path = _path(item.nodeid)
         if path.startswith(ALONE):
             item.add_marker("alone")
-        if path.startswith((*PROCESSES, *ALONE)):
-            item.add_marker("processes")
+        if path.startswith((*SLOW, *ALONE)):
+            item.add_marker("slow")
     yield  # pytest leaves out what was not asked for, and pytest-django sorts by what tests do to the database
     items.sort(key=_place)
 
