@@ -25,13 +25,14 @@ mount --bind {place}/group /etc/group
 for each in /var/spool /var/lib /run; do mount -t tmpfs none "$each"; done
 mkdir -p /var/spool/smtpd /var/lib/opensmtpd/empty
 chmod 711 /var/spool/smtpd /var/lib/opensmtpd/empty
-export LD_LIBRARY_PATH={libraries}
+/sbin/ldconfig -X -C {place}/libraries {libraries}
+mount --bind {place}/libraries /etc/ld.so.cache
 exec {command}
 """
 
 EXIM = """
 exim_path = {program}
-keep_environment = LD_LIBRARY_PATH
+keep_environment =
 exim_user = Debian-exim
 exim_group = Debian-exim
 spool_directory = {place}/spool
@@ -115,9 +116,11 @@ class Server:
         for name, line in (("passwd", "{0}:x:{1}:{1}::/nonexistent:/usr/sbin/nologin\n"), ("group", "{0}:x:{1}:\n")):
             ours = "".join(line.format(*user) for user in USERS.items())
             (self.place / name).write_text(Path("/etc", name).read_text() + ours)
-        libraries = ":".join(map(str, (CACHE / "debian" / "usr" / "lib").glob("*-linux-gnu")))
-        script = PRIVATE.format(
-            place=self.place, libraries=shlex.quote(libraries), command=shlex.join([str(path), *arguments])
+        libraries = map(str, (CACHE / "debian" / "usr" / "lib").glob("*-linux-gnu"))
+        script = (
+            PRIVATE.format(  # not by LD_LIBRARY_PATH, which Exim's own children, with its user's rights, do not read
+                place=self.place, libraries=shlex.join(libraries), command=shlex.join([str(path), *arguments])
+            )
         )
         return ["unshare", "--mount", "sh", "-c", script]
 
