@@ -27,6 +27,14 @@ def root(db):
 
 
 @pytest.fixture
+def carol(db):
+    """She writes the blog."""
+    user = User.objects.create_user("carol@example.org", "a long password")
+    user.groups.add(Group.objects.get(name=groups.CONTENT_MANAGERS))
+    return user
+
+
+@pytest.fixture
 def mailing(alice):
     return make_mailing(alice, 2)
 
@@ -129,11 +137,25 @@ def test_what_was_shared_with_a_manager_to_edit_they_see(alice, maria):
     assert [action for action in access.ACTIONS if access.may(maria, action, client_list)] == ["view"]
 
 
-def test_managers_and_superusers_supervise_and_others_do_not(alice, maria, root):
-    content_manager = User.objects.create_user("carol@example.org", "a long password")
-    content_manager.groups.add(Group.objects.get(name=groups.CONTENT_MANAGERS))
-    assert [access.may_supervise(user) for user in (alice, content_manager, maria, root)] == [False, False, True, True]
-    assert access.may_own(content_manager)
+def test_managers_and_superusers_supervise_and_others_do_not(alice, maria, carol, root):
+    assert [access.may_supervise(user) for user in (alice, carol, maria, root)] == [False, False, True, True]
+    assert access.may_own(carol)
+
+
+def test_content_managers_and_superusers_write_the_blog_and_others_do_not(alice, maria, carol, root):
+    people = (AnonymousUser(), alice, maria, carol, root)
+    assert [access.may_write_blog(user) for user in people] == [False, False, False, True, True]
+
+
+@pytest.mark.parametrize("lack", [{"is_active": False}, {"confirmed_at": None}], ids=["blocked", "unconfirmed"])
+def test_a_content_manager_who_is_blocked_or_unconfirmed_writes_nothing(carol, lack):
+    User.objects.update(**lack)
+    assert not access.may_write_blog(fresh(carol))
+
+
+def test_superusers_alone_try_dead_jobs_again(alice, maria, carol, root):
+    people = (AnonymousUser(), alice, maria, carol, root)
+    assert [access.may_requeue(user) for user in people] == [False, False, False, False, True]
 
 
 @pytest.mark.parametrize("lack", ["blocked", "unconfirmed"])
@@ -170,6 +192,8 @@ def test_the_blocked_do_nothing_at_all_superusers_too(alice, root, mailing):
             assert not type(thing).objects.own_or_shared(user).exists()
         assert not access.may_own(user)
         assert not access.may_supervise(user)
+        assert not access.may_write_blog(user)
+        assert not access.may_requeue(user)
         assert not access.may_see_addresses(user, alice.pk)
         assert not runs.visible_to(user).exists()
 
