@@ -43,7 +43,9 @@ def chromium() -> Iterator[Browser]:
     path = needs.program(CHROMIUM, "chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--in-process-gpu"], env={**os.environ, "TZ": "UTC"}
+            executable_path=path,
+            args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--in-process-gpu"],
+            env={**os.environ, "TZ": "UTC"},
         )
         yield browser
         browser.close()

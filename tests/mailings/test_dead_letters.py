@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -325,12 +326,18 @@ def test_letters_to_deleted_clients_are_told_and_stay(alice: User) -> None:
     assert states(run) == ["failed"]
 
 
-def test_a_action_that_takes_too_long_says_that_there_is_more(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_run(alice, failed=1)
-    monkeypatch.setattr(dead_letters, "AT_MOST", -1.0)
-    assert try_all(alice, REFUSED).more
-    assert dead_letters.dismiss(dead_letters.runs_of(alice), REFUSED) == (0, True)
-    assert of(alice) == [("failed-permanent-550", 1)]
+def test_an_action_that_takes_too_long_leaves_the_rest_for_the_next(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = [make_run(alice, failed=1), make_run(alice, failed=1)]
+    begins, is_over = 1000.0, 1000.5 + dead_letters.AT_MOST
+    seconds = iter([begins, begins, is_over, begins, begins, is_over])
+    monkeypatch.setattr(dead_letters, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    monkeypatch.setattr(dead_letters, "CHUNK", 1)
+    tried = try_all(alice, REFUSED)
+    assert ([run.mailing for run in tried.runs], tried.more) == ([runs[1].mailing], True)
+    assert dead_letters.dismiss(dead_letters.runs_of(alice), REFUSED) == (1, True)
+    assert next(seconds, None) is None
 
 
 # The dismissed, when others are tried again

@@ -156,7 +156,8 @@ def test_a_bare_address_in_a_text_is_one(text: str) -> None:
     "behind",
     [
         ",&nbsp;", ",&#160;", "&#xA0;", "&nbsp", "&lt;", "&gt;", "&quot;", "&#34;", "&ensp;", "&laquo;", "&mdash;",
-        "&#8203;", "&zwnj;", " ", "\u00a0", "<br>", "»", "”", "—", "\u200b", ", ", "), ", ")", "/a), ", ";", "/»", "!",
+        "&#8203;", "&zwnj;", " ", "\u00a0", "<br>", "»", "”", "—", "\u200b", ", ", "), ", ")", "/a)", "/a), ", ";",
+        "/»", "!",
     ],
 )  # fmt: skip
 def test_an_address_ends_where_its_readers_see_its_end(behind: str) -> None:
