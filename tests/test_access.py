@@ -255,3 +255,13 @@ def test_an_editor_chooses_among_messages_that_both_may_see(alice, bob, mailing)
     verbs.save_mailing(mailing, by=bob)
     mailing.refresh_from_db()
     assert mailing.message == both
+
+
+def test_a_message_that_only_the_editor_sees_is_refused_whether_it_is_older_or_newer(alice, bob):
+    older = make_message(bob)
+    mailing = make_mailing(alice, 1)
+    sharing.share(mailing, alice, bob.email, "edit")
+    for message in (older, make_message(bob)):
+        mailing.message = message
+        with pytest.raises(ValidationError, match="Only a message of one's own"):
+            verbs.save_mailing(mailing, by=bob)

@@ -4,7 +4,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from vestnik import access, client_deletion
+from vestnik import access, client_deletion, jobs
 from vestnik.mailings import verbs
 from vestnik.mailings.ledger import runs
 from vestnik.mailings.ledger.models import Run
@@ -185,3 +185,26 @@ def test_a_deleted_client_is_no_longer_in_the_audience(alice):
     mailing = make_mailing(alice, 2)
     client_deletion.delete_clients(alice, mailing.lists.get().clients.all()[:1])
     assert audience.of(mailing).count() == 1
+
+
+@pytest.mark.parametrize(
+    ("starts_in", "told"),
+    [(-timedelta(minutes=1), [None]), (timedelta(seconds=20), [timedelta(seconds=20)]), (HOUR, [])],
+    ids=["due", "soon", "later"],
+)
+def test_the_dispatcher_is_told_of_what_is_due_or_soon_will_be_and_when(
+    alice, monkeypatch, django_capture_on_commit_callbacks, starts_in, told
+):
+    hints = []
+
+    def note(job, *args, delay=None):
+        if job is jobs.LAUNCH:
+            hints.append((*args, delay))
+
+    monkeypatch.setattr(jobs.Job, "enqueue", note)
+    with django_capture_on_commit_callbacks(execute=True):
+        mailing = make_mailing(alice, 1, start=timezone.now() + starts_in)
+    assert [pk for pk, _delay in hints] == [mailing.pk] * len(told)
+    for (_pk, delay), wanted in zip(hints, told, strict=True):
+        assert (delay is None) == (wanted is None)
+        assert wanted is None or timedelta(0) <= wanted - delay < timedelta(seconds=10)
