@@ -168,6 +168,19 @@ def test_no_more_letters_are_looked_at_than_told_and_older_ones_are_found_on_lat
     assert [letter.run_id for letter in letters] == [old.pk]
 
 
+def test_a_page_of_which_only_some_letters_were_looked_at_is_followed_by_the_others(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(alice, failed=5)
+    monkeypatch.setattr(dead_letters, "LATEST", 3)
+    runs, found = dead_letters.runs_of(alice), []
+    letters, after = dead_letters.page(runs, REFUSED)
+    while letters:
+        found += [letter.pk for letter in letters]
+        letters, after = dead_letters.page(runs, REFUSED, after) if after else ([], None)
+    assert (sorted(found), after) == (sorted(run.deliveries.values_list("pk", flat=True)), None)
+
+
 def test_the_statements_are_as_many_for_thirty_runs_as_for_one(alice: User) -> None:
     counts = []
     for number in (1, 29):
