@@ -56,6 +56,7 @@ def test_letters_that_were_queued_again_are_closed_in_no_time_though_the_planner
         cursor.execute("SET LOCAL statement_timeout = '4s'")
     assert closing.close(run.pk)
     assert set(states(run)) == {"cancelled"}
+    assert not run.deliveries.exclude(due_at=None).exists()
     assert runs.totals(run.pk)["cancelled"] == 20_000
 
 

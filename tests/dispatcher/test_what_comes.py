@@ -48,3 +48,12 @@ def test_what_may_not_be_sent_does_not_come(alice, how):
         alice.is_active = False
         alice.save()
     assert not gate.something_comes()
+
+
+def test_lanes_are_woken_for_owners_with_letters_due_of_all_runs_or_of_some(alice, bob):
+    hers, his = launched(make_mailing(alice, 2)), launched(make_mailing(bob, 1))
+    assert sorted(statements.owners_with_letters_due()) == sorted([alice.pk, bob.pk])
+    assert statements.owners_with_letters_due([his.pk]) == [bob.pk]
+    assert statements.owners_with_letters_due([]) == []
+    later(hers)
+    assert statements.owners_with_letters_due() == [bob.pk]
