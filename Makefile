@@ -63,7 +63,7 @@ else
 	@$(BIN)/pytest -m alone
 endif
 
-test-fast: $(READY) ## Run the tests that take no time: while you change something
+test-fast: $(READY) ## Run the tests that neither start processes nor wait: while you change something
 	@$(BIN)/pytest -n auto -m "not slow"
 
 trial-servers: $(READY) ## Send through servers of others: Postfix, and Exim and OpenSMTPD where they can be had

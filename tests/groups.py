@@ -57,8 +57,6 @@ APART = (
 """Files, and folders of them, whose tests wait long and share nothing: any worker may take the next one."""
 
 TESTS = Path(__file__).parent
-
-
 PROCESSORS = os.cpu_count() or 1
 
 

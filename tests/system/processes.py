@@ -74,9 +74,12 @@ class Dispatcher:
 
     def kill(self, part: str) -> None:
         """kill -9 the part's master and every one of its workers, the workers first."""
-        with suppress(psutil.NoSuchProcess):  # a master ends by itself when its workers are gone
+        family = []
+        with suppress(psutil.NoSuchProcess):
             master = psutil.Process(self._masters[part].pid)
-            for process in [*master.children(recursive=True), master]:
+            family = [*master.children(recursive=True), master]
+        for process in family:
+            with suppress(psutil.NoSuchProcess):  # the master ends by itself when its workers are gone
                 process.kill()
         self._masters[part].wait(10)
 

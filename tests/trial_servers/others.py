@@ -117,10 +117,9 @@ class Server:
             ours = "".join(line.format(*user) for user in USERS.items())
             (self.place / name).write_text(Path("/etc", name).read_text() + ours)
         libraries = map(str, (CACHE / "debian" / "usr" / "lib").glob("*-linux-gnu"))
-        script = (
-            PRIVATE.format(  # not by LD_LIBRARY_PATH, which Exim's own children, with its user's rights, do not read
-                place=self.place, libraries=shlex.join(libraries), command=shlex.join([str(path), *arguments])
-            )
+        # By the loader's cache: Exim's own children, which run with its user's rights, do not read LD_LIBRARY_PATH.
+        script = PRIVATE.format(
+            place=self.place, libraries=shlex.join(libraries), command=shlex.join([str(path), *arguments])
         )
         return ["unshare", "--mount", "sh", "-c", script]
 
