@@ -8,7 +8,7 @@ import pytest
 from tests.scripted_servers import Answer, Certificate, Drip, Drop, Endless, Hang, HttpServer, Keep, Raw, Reset
 from tests.system.endings import QUICK, TIMEOUT, End, comes_about, ends, faults_of_an_outage, over, uncharged
 from tests.system.processes import Dispatcher, of_tests
-from tests.timing import NotInTime, in_time, wait_until
+from tests.timing import in_time, wait_until
 from vestnik.mailings import outages
 from vestnik.mailings.outages import OutageReason
 from vestnik.testing.factories import make_list, make_mailing
