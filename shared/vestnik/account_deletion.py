@@ -22,6 +22,7 @@ from vestnik.clients.models import (
     ClientListGroupObjectPermission,
     ClientListUserObjectPermission,
     Membership,
+    Suppression,
 )
 from vestnik.clients.uploads import ClientImport, ImportPiece
 from vestnik.mailings import message_copies
@@ -50,6 +51,7 @@ OF_ACCOUNT: Belongings = (
     (Message, "owner"),
     (ImportPiece, "client_import__owner"),
     (ClientImport, "owner"),
+    (Suppression, "owner"),
     (Membership, "client_list__owner"),
     (ClientListUserObjectPermission, "content_object__owner"),
     (ClientListGroupObjectPermission, "content_object__owner"),
@@ -91,11 +93,16 @@ def delete_account(user: User) -> None:
     address = locked[user.pk].email
     # A domain where no mailbox can be (RFC 6761), and a name that nobody can have registered before.
     user.email = f"deleted-{user.pk}-{secrets.token_hex(8)}@deleted.test"
-    user.full_name = ""
+    user.full_name = user.postal_address = ""
     user.is_active = user.is_staff = user.is_superuser = False
     user.set_unusable_password()
     user.deleted_at = clock.now()
-    user.save(update_fields=["email", "full_name", "is_active", "is_staff", "is_superuser", "password", "deleted_at"])
+    user.save(
+        update_fields=[
+            *("email", "full_name", "postal_address", "is_active", "is_staff", "is_superuser", "password"),
+            "deleted_at",
+        ]
+    )
     user.groups.clear()
     user.user_permissions.clear()
     sharing.forget(user)

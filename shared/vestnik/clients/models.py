@@ -15,9 +15,19 @@ from guardian.models import GroupObjectPermissionBase, UserObjectPermissionBase
 from vestnik import access, addresses, fields
 from vestnik.clients.attributes import AttributeName
 from vestnik.clients.attributes import validate as validate_attributes
+from vestnik.clients.suppressions import Suppression
 from vestnik.clients.uploads import ClientImport, ImportPiece
 
-__all__ = ["AttributeName", "Client", "ClientImport", "ClientList", "ImportPiece", "Membership", "validate_attributes"]
+__all__ = [
+    "AttributeName",
+    "Client",
+    "ClientImport",
+    "ClientList",
+    "ImportPiece",
+    "Membership",
+    "Suppression",
+    "validate_attributes",
+]
 
 NAME_LENGTH = 200
 COMMENT_LENGTH = 10_000

@@ -1,0 +1,174 @@
+"""Addresses that are not written to: of one owner, or of the whole installation; and why.
+
+A suppression is about an address, not about a client: it outlives the client, and no import or new client revives it.
+What a person did (unsubscribed, complained) only that person takes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import connection, models
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, pgettext_lazy
+
+from vestnik import access, fields
+
+
+class SuppressionReason(models.TextChoices):
+    """Why an address is not written to."""
+
+    UNSUBSCRIBED = "unsubscribed", pgettext_lazy("suppression", "unsubscribed")
+    COMPLAINED = "complained", pgettext_lazy("suppression", "complained of spam")
+    BOUNCED = "bounced", pgettext_lazy("suppression", "letters came back")
+    REFUSED = "refused", pgettext_lazy("suppression", "refused by its server")
+    BY_HAND = "by hand", pgettext_lazy("suppression", "added by hand")
+    IMPORTED = "imported", pgettext_lazy("suppression", "from a file")
+
+
+OF_THE_PERSON = (SuppressionReason.UNSUBSCRIBED, SuppressionReason.COMPLAINED)
+"""What only the person takes back."""
+OF_MAILINGS_ALONE = (SuppressionReason.UNSUBSCRIBED, SuppressionReason.IMPORTED)
+"""What does not keep service letters (an invoice) from the person."""
+
+MOST_AT_ONCE = 10_000
+"""Addresses that are suppressed or lifted at once."""
+
+
+class Suppression(models.Model):
+    """An address that gets no letters of an owner's; without an owner, nobody's. With a list: none by that list."""
+
+    Reason = SuppressionReason
+
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="suppressions",
+        db_index=False,
+        verbose_name=gettext_lazy("owner"),
+    )
+    address = fields.AddressField(gettext_lazy("e-mail"))
+    client_list = models.ForeignKey(
+        "clients.ClientList",
+        models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="suppressions",
+        verbose_name=gettext_lazy("list"),
+    )
+    reason = models.CharField(gettext_lazy("reason"), max_length=12, choices=SuppressionReason.choices)
+    created_at = models.DateTimeField(gettext_lazy("since"), db_default=Now())
+    lifted_at = models.DateTimeField(gettext_lazy("lifted at"), null=True, blank=True)
+    delivery_id = models.BigIntegerField(gettext_lazy("letter"), null=True, blank=True)  # by which it came to this
+
+    objects = access.VisibleQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = gettext_lazy("suppressed address")
+        verbose_name_plural = gettext_lazy("suppressed addresses")
+        constraints = [
+            # Also what launches and claims look up: an address, whosever it is.
+            models.UniqueConstraint(
+                fields=["address", "owner", "client_list"], name="suppression_once", nulls_distinct=False
+            ),
+            models.CheckConstraint(condition=Q(reason__in=SuppressionReason.values), name="suppression_reason"),
+            models.CheckConstraint(
+                condition=Q(client_list=None) | Q(owner__isnull=False), name="suppression_of_a_list_has_an_owner"
+            ),
+        ]
+        indexes = [
+            # An owner's page, the newest first; how many of an audience are left out.
+            models.Index(fields=["owner", "-id"], name="suppression_by_owner", condition=Q(lifted_at=None)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.address} ({self.reason})"
+
+    @property
+    def can_be_lifted(self) -> bool:
+        """Whether its owner may lift it: what the person did stays."""
+        return self.reason not in OF_THE_PERSON
+
+
+def stop_sql(address: str, owner: str, service: str) -> str:
+    """Return a SELECT of the reason why `address` gets no letters of `owner`; no row where it does.
+
+    The three are SQL: of an address, an owner's id, and whether it is about a service letter. The address alone is
+    looked up, whatever else is known of it (docs/decisions/0028).
+    """
+    passed = ", ".join(f"'{reason.value}'" for reason in OF_MAILINGS_ALONE)
+    return f"""
+        SELECT reason FROM (SELECT * FROM clients_suppression WHERE address = {address} OFFSET 0) AS known
+        WHERE (owner_id = {owner} OR owner_id IS NULL) AND client_list_id IS NULL
+          AND lifted_at IS NULL AND NOT ({service} AND reason IN ({passed}))
+        ORDER BY owner_id LIMIT 1
+    """
+
+
+# What the person did is not overwritten by what others do; the other way it is.
+SUPPRESS = """
+    INSERT INTO clients_suppression AS known (address, owner_id, client_list_id, reason, delivery_id)
+    SELECT address, %(owner)s, list_id, %(reason)s, %(delivery)s
+    FROM (SELECT DISTINCT unnest(%(addresses)s::text[]) AS address ORDER BY 1) given,
+         unnest(%(lists)s::bigint[]) AS list (list_id)
+    ON CONFLICT (address, owner_id, client_list_id) DO UPDATE SET
+        reason = excluded.reason, created_at = statement_timestamp(), lifted_at = NULL,
+        delivery_id = excluded.delivery_id
+        WHERE known.lifted_at IS NOT NULL
+           OR excluded.reason = ANY (%(of_the_person)s) AND known.reason <> ALL (%(of_the_person)s)
+"""
+
+
+def suppress(
+    owner_id: int | None,
+    addresses: Collection[str],
+    reason: SuppressionReason,
+    *,
+    lists: Iterable[int] | None = None,
+    delivery_id: int | None = None,
+) -> int:
+    """Write these normalised addresses down as suppressed; return how many were not so before.
+
+    With `lists`, ids of the owner's lists, by these alone.
+    """
+    by: list[int | None] = [None]
+    if lists is not None:
+        by = [*lists]
+    parameters = {
+        "owner": owner_id,
+        "addresses": list(addresses),
+        "reason": reason.value,
+        "delivery": delivery_id,
+        "lists": by,
+        "of_the_person": [each.value for each in OF_THE_PERSON],
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(SUPPRESS, parameters)
+        return int(cursor.rowcount)
+
+
+def lift(suppressions: models.QuerySet[Suppression]) -> int:
+    """Let these addresses be written to again; return how many that are.
+
+    Raises ValidationError if one of them was suppressed by the person's own act; nothing is lifted then.
+    """
+    standing = suppressions.filter(lifted_at=None)
+    if standing.filter(reason__in=OF_THE_PERSON).exists():
+        raise ValidationError(_("Who unsubscribed or complained is written to again only if they say so themselves."))
+    return standing.exclude(reason__in=OF_THE_PERSON).update(lifted_at=Now())
+
+
+def lift_for_the_person(owner_id: int, address: str) -> list[int]:
+    """Take back what the person with this address did; return the ids of the lists among it."""
+    theirs = Suppression.objects.filter(
+        owner=owner_id, address=address, lifted_at=None, reason=SuppressionReason.UNSUBSCRIBED
+    )
+    lists = list(theirs.filter(client_list__isnull=False).values_list("client_list", flat=True))
+    theirs.update(lifted_at=Now())
+    return lists
