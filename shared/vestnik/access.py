@@ -96,6 +96,11 @@ def may_choose_audience(user: User | AnonymousUser, mailing: models.Model) -> bo
     return may_own(user) and (user.is_superuser or _owns(user, mailing))
 
 
+def may_write_service_letters(user: User | AnonymousUser) -> bool:
+    """Say whether `user` may make a mailing one of service letters, from which nobody unsubscribes."""
+    return may_own(user) and user.has_perm("mailings.write_service_letters")
+
+
 def may_see_addresses(user: User | AnonymousUser, owner_id: int) -> bool:
     """Say whether `user` may see whole addresses of this owner's clients; for others they are masked, and lists
     closed.

@@ -27,7 +27,7 @@ IDS = ("request_id", "job", "owner_id", "mailing_id", "run_id", "delivery_id")
 INVISIBLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 """Characters that a terminal may obey or take for a line's end, in others' texts; except tabs and line feeds."""
 
-KEYS = re.compile(r"(/(?:key|confirm-email)/)[^/\s?\"'\\]+")
+KEYS = re.compile(r"(/(?:key|confirm-email|u)/)[^/\s?\"'\\]+")
 """Secret parts of addresses in letters: whoever reads the log can sign in as nobody."""
 
 _about: ContextVar[Mapping[str, Any]] = ContextVar("about", default=MappingProxyType({}))

@@ -27,6 +27,8 @@ class AuditAction(models.TextChoices):
     SHARED = "shared", pgettext_lazy("action", "shared")
     UNSHARED = "unshared", pgettext_lazy("action", "no longer shared")
     COPIED = "copied", pgettext_lazy("action", "copied for a mailing")
+    SERVICE = "service letters", pgettext_lazy("action", "made service letters")
+    NOT_SERVICE = "mailing again", pgettext_lazy("action", "made a mailing again")
     REQUEUED = "requeued", pgettext_lazy("action", "tried again")
     DISCARDED = "discarded", pgettext_lazy("action", "discarded")
 

@@ -58,6 +58,14 @@ class User(GuardianUserMixin, AbstractBaseUser, PermissionsMixin):
         blank=True,
         help_text=_("The sender's name of letters, where a mailing names no other."),
     )
+    postal_address = models.CharField(
+        _("postal address"),
+        max_length=300,
+        blank=True,
+        db_default="",
+        validators=[fields.validate_one_line],
+        help_text=_("Stands at the foot of your letters; many countries want it there."),
+    )
     time_zone = fields.time_zone_field(_("time zone"), default="UTC")
     language = models.CharField(
         _("language"), max_length=8, choices=[("en", "English"), ("ru", "Русский")], default="en"

@@ -14,9 +14,14 @@ SEEN_EVERY = timedelta(minutes=5)
 """How old `last_seen_at` may be before a page writes it again."""
 
 
-def save_profile(user: User, *, full_name: str, language: str, time_zone: str) -> User:
+def save_profile(user: User, *, full_name: str, language: str, time_zone: str, postal_address: str = "") -> User:
     """Save what the user says about themself."""
-    said = {"full_name": full_name.strip(), "language": language, "time_zone": time_zone}
+    said = {
+        "full_name": full_name.strip(),
+        "postal_address": postal_address.strip(),
+        "language": language,
+        "time_zone": time_zone,
+    }
     for name, value in said.items():
         setattr(user, name, value)
     user.clean_fields(exclude={field.name for field in User._meta.fields} - said.keys())

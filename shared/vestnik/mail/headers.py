@@ -33,6 +33,22 @@ def message_id(key: str) -> str:
     return f"Message-ID: <{key}>\r\n"
 
 
+def of_a_list(list_id: str, feedback_id: str) -> str:
+    """Return the lines by which a mass mailing says that it is one.
+
+    List-Id: RFC 2919. Auto-Submitted: RFC 3834, that no absence is answered to it; Precedence says the same to older
+    programs. Feedback-ID: by it Gmail counts complaints.
+    """
+    return (
+        f"List-Id: <{list_id}>\r\nFeedback-ID: {feedback_id}\r\nPrecedence: bulk\r\nAuto-Submitted: auto-generated\r\n"
+    )
+
+
+def one_click(url: str) -> str:
+    """Return the lines by which a mail program unsubscribes with one click (RFC 2369, RFC 8058)."""
+    return f"List-Unsubscribe: <{url}>\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
+
+
 def unstructured(header: str, text: str) -> str:
     """Return a header line of free text (RFC 5322, 2.2.1), folded and encoded where it must be."""
     text = one_line(text)

@@ -29,7 +29,7 @@ def chosen_by(editor: User, mailing: Mailing, from_address: str = "") -> Message
     chosen = mailing.message
     if mailing.owner_id in (editor.pk, chosen.owner_id):
         return chosen
-    same = {"subject": chosen.subject, "html": chosen.html, "text": chosen.text}
+    same = {"subject": chosen.subject, "html": chosen.html, "text": chosen.text, "language": chosen.language}
     if (there := Message.objects.filter(owner=mailing.owner, **same).order_by("pk").first()) is not None:
         return there  # chosen before, and not changed since
     copy = _copy(chosen, mailing.owner)
@@ -58,7 +58,9 @@ def hand_over(mailings: QuerySet[Mailing], by: User | None = None, from_address:
 
 
 def _copy(message: Message, owner: User) -> Message:
-    copy = Message.objects.create(owner=owner, subject=message.subject, html=message.html, text=message.text)
+    copy = Message.objects.create(
+        owner=owner, subject=message.subject, html=message.html, text=message.text, language=message.language
+    )
     access.grant_to_owner(copy)
     return copy
 

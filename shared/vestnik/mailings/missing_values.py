@@ -80,7 +80,7 @@ def unknown_attributes(message: Message, owner_id: int) -> list[str]:
 
 
 def _look(message: Message, owner_id: int, source: str, **chosen: Any) -> MissingValues:
-    named = sorted(message.placeholders(without_default=True) - {"email"})[:NAMES]
+    named = sorted(message.placeholders(without_default=True) - {"email", "unsubscribe_url"})[:NAMES]
     if not named:
         return MissingValues(0, True, {})
     spelled = attributes.spellings(owner_id)

@@ -20,9 +20,9 @@ from vestnik import access, fields
 from vestnik.clients import attributes
 from vestnik.clients.models import Client, ClientList
 from vestnik.mailings import calendar, rendering
-from vestnik.mailings.ledger.models import Attempt, Delivery, Run, Tally, Worker
+from vestnik.mailings.ledger.models import Attempt, Delivery, LinkKey, MailingKind, Run, Tally, Worker
 
-__all__ = ["Attempt", "Delivery", "Mailing", "Message", "Run", "Tally", "Worker"]
+__all__ = ["Attempt", "Delivery", "LinkKey", "Mailing", "Message", "Run", "Tally", "Worker"]
 
 
 LONGEST_TEXT = 1_000_000
@@ -42,6 +42,14 @@ class Message(models.Model):
     subject = fields.one_line(_("subject"), LONGEST_SUBJECT)
     html = models.TextField(_("HTML"), blank=True, validators=[fields.validate_text])
     text = models.TextField(_("plain text"), blank=True, validators=[fields.validate_text])
+    language = models.CharField(
+        _("language"),
+        max_length=8,
+        choices=[("en", "English"), ("ru", "Русский")],
+        default="en",
+        db_default="en",
+        help_text=_("In it stands what Vestnik adds: how to unsubscribe."),
+    )
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     updated_at = models.DateTimeField(_("changed at"), auto_now=True)
     shares = GenericRelation("accounts.Share")
@@ -145,6 +153,8 @@ class Mailing(models.Model):
         RUNNING = "running", _("running")
         COMPLETED = "completed", _("completed")
 
+    Kind = MailingKind
+
     class Periodicity(models.TextChoices):
         ONCE = "once", _("once")
         DAILY = "daily", _("daily")
@@ -155,6 +165,9 @@ class Mailing(models.Model):
         settings.AUTH_USER_MODEL, models.CASCADE, related_name="mailings", verbose_name=_("owner")
     )
     name = fields.one_line(_("name"), 200)
+    kind = models.CharField(
+        _("kind"), max_length=8, choices=MailingKind.choices, default=MailingKind.MAILING, db_default="mailing"
+    )
     # RESTRICT, not PROTECT: an account that is deleted takes both along.
     message = models.ForeignKey(Message, models.RESTRICT, related_name="mailings", verbose_name=_("message"))
     lists = models.ManyToManyField(ClientList, related_name="mailings", blank=True, verbose_name=_("lists"))
@@ -193,7 +206,10 @@ class Mailing(models.Model):
     class Meta:
         verbose_name = _("mailing")
         verbose_name_plural = _("mailings")
-        permissions = [("switch_mailing", _("Can switch a mailing off and on"))]
+        permissions = [
+            ("switch_mailing", _("Can switch a mailing off and on")),
+            ("write_service_letters", _("Can send service letters, from which nobody unsubscribes")),
+        ]
         constraints = [
             models.CheckConstraint(condition=Q(end__gt=F("start")), name="mailing_ends_after_it_starts"),
             models.CheckConstraint(

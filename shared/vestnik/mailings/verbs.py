@@ -19,13 +19,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
 from vestnik import access, clock, homepage_hint, jobs, locks, versions
-from vestnik.accounts import idempotency
+from vestnik.accounts import audit, idempotency
 from vestnik.accounts.models import User
 from vestnik.clients.models import Client, ClientList
 from vestnik.mailings import calendar, message_copies
 from vestnik.mailings.ledger import retries, runs
 from vestnik.mailings.ledger.causes import Cause
-from vestnik.mailings.ledger.models import DeliveryState, Run, RunState
+from vestnik.mailings.ledger.models import DeliveryState, MailingKind, Run, RunState
 from vestnik.mailings.models import Mailing, Message
 
 SCHEDULE = ("start", "start_moved", "end", "periodicity", "time_zone")
@@ -40,9 +40,10 @@ NOT_EDITED = (
 )
 
 
-def create_message(owner: User, subject: str, html: str = "", text: str = "") -> Message:
-    """Create a message of the owner's."""
-    return save_message(Message(owner=owner, subject=subject, html=html, text=text))
+def create_message(owner: User, subject: str, html: str = "", text: str = "", language: str = "") -> Message:
+    """Create a message of the owner's, in their language where none is given."""
+    language = language or owner.language
+    return save_message(Message(owner=owner, subject=subject, html=html, text=text, language=language))
 
 
 @transaction.atomic
@@ -107,6 +108,9 @@ def save_mailing(
     if before is None or before.message_id != mailing.message_id:
         _check_message(mailing, by or mailing.owner)
         mailing.message = message_copies.chosen_by(by or mailing.owner, mailing, from_address)
+    was = before.kind if before else MailingKind.MAILING
+    if mailing.kind != was and not access.may_write_service_letters(by or mailing.owner):
+        raise ValidationError({"kind": _("Ask an administrator for the right to send service letters.")})
     chooses = lists is not None or clients is not None
     if by and chooses and not access.may_choose_audience(by, mailing):
         raise ValidationError(_("Only its owner says who gets this mailing."))
@@ -122,6 +126,9 @@ def save_mailing(
         mailing.lists.set(lists)
     if clients is not None:
         mailing.clients.set(clients)
+    if mailing.kind != was:
+        changed = audit.AuditAction.SERVICE if mailing.kind == MailingKind.SERVICE else audit.AuditAction.NOT_SERVICE
+        audit.write(changed, by or mailing.owner, mailing, mailing.owner.email, address=from_address)
     if before is None:
         access.grant_to_owner(mailing)
     elif replan:

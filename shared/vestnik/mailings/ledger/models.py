@@ -24,6 +24,7 @@ REASONS = (
     pgettext_lazy("reason", "owner not confirmed"),
     pgettext_lazy("reason", "the service was not running"),
     pgettext_lazy("reason", "the audience is empty"),
+    pgettext_lazy("reason", "nobody of the audience is written to"),
 )
 
 
@@ -47,6 +48,13 @@ class DeliveryState(models.TextChoices):
     EXPIRED = "expired", _("expired")
     CANCELLED = "cancelled", _("cancelled")
     UNKNOWN = "unknown", _("unknown")
+
+
+class MailingKind(models.TextChoices):
+    """What its letters are to who gets them."""
+
+    MAILING = "mailing", _("mailing: whoever gets it can unsubscribe")
+    SERVICE = "service", _("service letters: invoices and the like, also for who unsubscribed")
 
 
 class AttemptOutcome(models.TextChoices):
@@ -97,7 +105,9 @@ class Run(models.Model):
     finished_at = models.DateTimeField(_("over since"), null=True)
     served_at = models.DateTimeField(_("last turn at"), null=True)  # when a lane last took its turn
     total = models.IntegerField(_("letters"), db_default=0)
+    left_out = models.JSONField(_("left out"), default=dict, db_default={})  # how many of the audience, by reason
 
+    kind = models.CharField(_("kind"), max_length=8, choices=MailingKind.choices, db_default="mailing")
     key = models.CharField(max_length=16, blank=True)  # makes Message-IDs unlike those of any other installation
     sender = models.CharField(_("from"), max_length=254, blank=True)
     sender_name = models.CharField(_("sender's name"), max_length=200, blank=True)
@@ -151,6 +161,7 @@ class Delivery(models.Model):
     attempts = models.SmallIntegerField(_("charged attempts"), db_default=0)
     recoveries = models.SmallIntegerField(_("recoveries"), db_default=0)
     settled_at = models.DateTimeField(_("settled at"), null=True)
+    reason = models.CharField(_("reason"), max_length=12, blank=True, db_default="")  # a suppression's, if cancelled
     dismissed_at = models.DateTimeField(_("dismissed at"), null=True)  # its owner lets it rest
 
     class Meta:
@@ -262,6 +273,22 @@ class Tally(models.Model):
 
     def __str__(self) -> str:
         return f"{self.run_id}/{self.worker_id} {self.hour:%Y-%m-%d %H:%M}"
+
+
+class LinkKey(models.Model):
+    """A key by which links in letters are signed. The newest signs; the others are good as long as they are here."""
+
+    id = models.PositiveSmallIntegerField(_("version"), primary_key=True)
+    key = models.BinaryField()
+    created_at = models.DateTimeField(_("created at"), db_default=Now())
+
+    class Meta:
+        verbose_name = _("key of links")
+        verbose_name_plural = _("keys of links")
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return str(self.pk)
 
 
 class DeadLetterReport(models.Model):

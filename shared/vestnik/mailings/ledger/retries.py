@@ -20,12 +20,13 @@ CANCEL = f"""
         CROSS JOIN LATERAL (
             SELECT id FROM mailings_delivery WHERE run_id = run.id AND client_id = client.id LIMIT 1
         ) d
-        WHERE run.owner_id = %(owner)s AND run.state = 'open'
+        WHERE run.owner_id = %(owner)s AND run.state = 'open' AND NOT (%(alone)s AND run.kind = 'service')
     ), chosen AS MATERIALIZED (
         SELECT id, state FROM mailings_delivery
         WHERE id = ANY (ARRAY(SELECT id FROM found)) ORDER BY id FOR NO KEY UPDATE
     ), settled AS (
-        UPDATE mailings_delivery d SET state = 'cancelled', due_at = NULL, settled_at = statement_timestamp()
+        UPDATE mailings_delivery d SET
+            state = 'cancelled', reason = %(reason)s, due_at = NULL, settled_at = statement_timestamp()
         WHERE d.id = ANY (ARRAY(SELECT id FROM chosen WHERE state = 'queued'))
         RETURNING d.run_id, 0::bigint AS worker, d.state, {NOT_TRIED}
     ), counted AS ({COUNT})
@@ -107,9 +108,13 @@ WRITE_AGAIN = f"""
 """
 
 
-def cancel_to(owner_id: int, client_ids: Iterable[int]) -> list[int]:
-    """Cancel what is queued to these clients; return the ids of the runs that had such letters."""
-    return [run_id for (run_id,) in _execute(CANCEL, owner=owner_id, clients=list(client_ids))]
+def cancel_to(owner_id: int, client_ids: Iterable[int], reason: str = "", mailings_alone: bool = False) -> list[int]:
+    """Cancel what is queued to these clients; return the ids of the runs that had such letters.
+
+    `reason` is a suppression's; with `mailings_alone`, service letters stay queued.
+    """
+    asked = {"owner": owner_id, "clients": list(client_ids), "reason": reason, "alone": mailings_alone}
+    return [run_id for (run_id,) in _execute(CANCEL, **asked)]
 
 
 def queue_again(run: Run, states: Collection[str], ids: Collection[int] | None, cause: Cause | None = None) -> int:

@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 
 from vestnik import access, clock, jobs, locks
 from vestnik.accounts.models import User
-from vestnik.mailings import calendar
+from vestnik.mailings import calendar, foot
 from vestnik.mailings.ledger.models import Run, RunState, Tally
 from vestnik.mailings.models import Mailing
 
@@ -31,8 +31,10 @@ def open_run(
 
     Raises IntegrityError beside another open run of the mailing, and for an occurrence or request that has its run.
     """
+    html, text = foot.texts_of(mailing)
     return Run.objects.create(
         mailing=mailing,
+        kind=mailing.kind,
         owner_id=mailing.owner_id,
         occurrence=occurrence,
         request_id=request_id,
@@ -43,8 +45,8 @@ def open_run(
         sender_name=mailing.sender_name or mailing.owner.full_name,
         reply_to=mailing.owner.email,
         subject=mailing.message.subject,
-        html=mailing.message.html,
-        text=mailing.message.text,
+        html=html,
+        text=text,
     )
 
 

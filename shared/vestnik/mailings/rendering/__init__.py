@@ -1,6 +1,7 @@
 """What a client's letter says: templates with placeholders, and the bytes made of them."""
 
 from vestnik.mail.texts import MAX_LINE
+from vestnik.mailings.rendering.braces import without as without_braces
 from vestnik.mailings.rendering.checking import (
     MOST_PLACEHOLDERS,
     TooManyPlaceholders,
@@ -28,5 +29,6 @@ __all__ = [
     "nearest_of",
     "placeholders",
     "sentences",
+    "without_braces",
     "without_default",
 ]

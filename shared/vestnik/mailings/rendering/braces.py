@@ -18,6 +18,8 @@ from vestnik.clients import attributes
 from vestnik.mailings.rendering.faults import Fault, Kind, at
 from vestnik.names import same
 
+NAMES = ("full_name", "email", "unsubscribe_url")
+"""What every letter has, beside attributes."""
 LONGEST_PLACEHOLDER = 1000
 """Characters between the braces, tags included; a longer text is no placeholder."""
 ENOUGH = 50
@@ -48,9 +50,9 @@ _PERCENT = re.compile("%[0-9a-fA-F]{2}")
 _DEFAULT = re.compile(
     r"""\s*default\s*:\s*(?:"([^"\r\n]*)"|'([^'\r\n]*)'|[“”„]([^“”„\r\n]*)[“”]|[‘’‚]([^‘’‚\r\n]*)[‘’]|«([^«»\r\n]*)»)\s*"""
 )
-_BEGINS = re.compile(r"(?:full_name|email)\b|attributes\s?\.\s?\w")
+_BEGINS = re.compile(r"(?:full_name|email|unsubscribe_url)\b|attributes\s?\.\s?\w")
 _GROUPS = frozenset({"attributes", "attributes.", "attributes ."})
-_ENDS = re.compile(r"(?:\bfull_name|\bemail|\battributes\s?\.\s?\S{1,100})$")
+_ENDS = re.compile(r"(?:\bfull_name|\bemail|\bunsubscribe_url|\battributes\s?\.\s?\S{1,100})$")
 _NEAR = 200
 """Characters beside a lone pair of braces that are looked at for the name it was meant for."""
 _NAMED = re.compile(r"[^\r\n:;=<>{}]{0,100}[^\W\d_][^\r\n:;=<>{}]{0,100}(?:\|[^\r\n{}]{0,200})?")
@@ -81,7 +83,7 @@ class Placeholder:
     """One placeholder: what it names, what stands in for an empty value, and where it is in the template."""
 
     name: str
-    """`full_name`, `email`, or `attributes.` and the attribute's name."""
+    """`full_name`, `email`, `unsubscribe_url`, or `attributes.` and the attribute's name."""
     default: str
     start: int
     end: int
@@ -341,10 +343,15 @@ class _Inside:
         return bool(_ENDS.search(same(self.core[-_NEAR:])))
 
 
+def without(text: str) -> str:
+    """Return the text without any brace, however it is written: nothing in it is a placeholder."""
+    return _BRACE.sub("", text)
+
+
 def canonical(name: str) -> str:
     """Return the name as letters know it, however it is spelled; empty if they know no such name."""
     key = same(name)
-    if key in {"full_name", "email"}:
+    if key in NAMES:
         return key
     group, dot, _rest = key.partition(".")
     if dot and group.strip() == "attributes" and (attribute := attributes.named(name.partition(".")[2])):

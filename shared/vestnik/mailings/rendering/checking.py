@@ -52,6 +52,6 @@ def check(template: str, html: bool = False) -> None:
         raise (UnknownPlaceholder if unknown else TemplateError)(list(found.faults))
     if len(found.placeholders) > MOST_PLACEHOLDERS:
         raise TooManyPlaceholders(_("At most %(limit)d placeholders can be filled in.") % {"limit": MOST_PLACEHOLDERS})
-    if html and (impossible := places.of(template, found.placeholders, html).impossible):
+    if impossible := places.of(template, found.placeholders, html).impossible:
         spans = [(found.placeholders[number].start, found.placeholders[number].end) for number in impossible]
         raise TemplateError([at(template, *span, Kind.PLACE) for span in spans[: braces.ENOUGH]])

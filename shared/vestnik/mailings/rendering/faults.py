@@ -80,7 +80,10 @@ class UnknownPlaceholder(TemplateError):
 
     def __str__(self) -> str:
         listed = ", ".join(f"{{{{ {textwrap.shorten(name, _SHOWN)} }}}}" for name in self.names)
-        said = _("A letter has no %(names)s; it has {{ full_name }}, {{ email }} and {{ attributes.NAME }}.")
+        said = _(
+            "A letter has no %(names)s; it has {{ full_name }}, {{ email }}, {{ unsubscribe_url }} and"
+            " {{ attributes.NAME }}."
+        )
         return said % {"names": listed}
 
 
@@ -139,14 +142,14 @@ def _unknown(faults: list[Fault]) -> str:
         by_name.setdefault(fault.name, fault)
     names = [f"{textwrap.shorten(name, _SHOWN, placeholder='…')}" for name in list(by_name)[:TOLD]]
     said = ngettext(
-        "Unknown placeholders: %(names)s. Known are full_name, email and attributes.NAME.",
-        "Unknown placeholders: %(names)s. Known are full_name, email and attributes.NAME.",
+        "Unknown placeholders: %(names)s. Known are full_name, email, unsubscribe_url and attributes.NAME.",
+        "Unknown placeholders: %(names)s. Known are full_name, email, unsubscribe_url and attributes.NAME.",
         len(by_name),
     )
     told = [said % {"names": ", ".join(names) + (" …" if len(by_name) > TOLD else "")}]
     first = next(iter(by_name.values()))
     told.append(_("See %(place)s.") % {"place": first.place})
-    if meant := nearest(first.name, ("full_name", "email")):
+    if meant := nearest(first.name, ("full_name", "email", "unsubscribe_url")):
         told.append(_("Did you mean %(name)s?") % {"name": f"{{{{ {meant} }}}}"})
     return " ".join(told)
 

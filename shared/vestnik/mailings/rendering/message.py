@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 
 from vestnik import addresses
 from vestnik.clients import attributes as clients_attributes
-from vestnik.mail.headers import date_line, mailbox, message_id, recipient, unstructured
+from vestnik.mail.headers import date_line, mailbox, message_id, one_click, recipient, unstructured
 from vestnik.mail.texts import body_text, octets, one_line
 from vestnik.mailings.rendering.mime import Part
 from vestnik.mailings.rendering.templates import WRITTEN_EMAIL, Template, TooLong
@@ -44,6 +44,10 @@ class Content:
     sender: str
     sender_name: str
     reply_to: str
+    headers: str = ""
+    """Whole header lines beside, with their line ends: `list_headers`."""
+    one_click: bool = False
+    """Whether the link to unsubscribe stands in the header, too (RFC 8058)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,7 @@ class CompiledMessage:
         self._limit = settings.MAX_LETTER_BYTES
 
         self._from = mailbox("From", content.sender_name, content.sender)
+        self._headers, self._one_click = content.headers, content.one_click
         self._reply_to = mailbox("Reply-To", "", content.reply_to) if content.reply_to else ""
         fixed = "".join(self._subject.literals)
         self._fixed_subject = None if self._subject.names else unstructured("Subject", fixed)
@@ -85,14 +90,23 @@ class CompiledMessage:
             self._between = f"\r\n--{boundary}\r\n".encode()
             self._closing = f"\r\n--{boundary}--\r\n".encode()
 
-    def render(self, *, key: str, address: str, full_name: str, attributes: Mapping[str, str], date: datetime) -> bytes:
+    def render(
+        self,
+        *,
+        key: str,
+        address: str,
+        full_name: str,
+        attributes: Mapping[str, str],
+        date: datetime,
+        unsubscribe_url: str = "",
+    ) -> bytes:
         """Return the whole letter to one client, in bytes. `key` is the Message-ID without brackets, `address` a
         normalised one.
 
         Raises LetterTooLarge before anything large is made, and ValueError if one of these two cannot stand in a
         header.
         """
-        values = self._values(address, full_name, attributes)
+        values = self._values(address, full_name, attributes, unsubscribe_url)
         subject = self._fixed_subject or unstructured("Subject", self._filled_subject(values))
         try:
             bodies = [part.encode(values, self._limit) for part in self._parts]
@@ -101,7 +115,8 @@ class CompiledMessage:
         to = mailbox("To", full_name, address) if address.isascii() else recipient(full_name, address)
         head = (
             f"{self._from}{to}{self._reply_to}{subject}"
-            f"{date_line(date.replace(microsecond=0))}{message_id(key)}MIME-Version: 1.0\r\n"
+            f"{date_line(date.replace(microsecond=0))}{message_id(key)}"
+            f"{self._headers}{one_click(unsubscribe_url) if self._one_click else ''}MIME-Version: 1.0\r\n"
         ).encode("ascii" if address.isascii() else "utf-8")
         letter = b"".join((head, self._opening, self._between.join(bodies), self._closing))
         if not letter.endswith(b"\r\n"):
@@ -110,9 +125,11 @@ class CompiledMessage:
             raise _too_large(len(letter), self._limit)
         return letter
 
-    def preview(self, *, address: str, full_name: str, attributes: Mapping[str, str]) -> Preview:
+    def preview(
+        self, *, address: str, full_name: str, attributes: Mapping[str, str], unsubscribe_url: str = ""
+    ) -> Preview:
         """Return what the letter to such a client would say. Raises LetterTooLarge as `render` does."""
-        values = self._values(address, full_name, attributes)
+        values = self._values(address, full_name, attributes, unsubscribe_url)
         html = ""
         try:
             html = self._html.template.fill(values, self._limit)
@@ -130,7 +147,7 @@ class CompiledMessage:
     def least_octets(self) -> int:
         """Return how many bytes each of its letters has at least, whatever the values say."""
         between = sum(map(len, (self._opening, self._between, self._closing))) if len(self._parts) > 1 else 0
-        headers = _LEAST_HEADERS + len(self._from) + len(self._reply_to)
+        headers = _LEAST_HEADERS + len(self._from) + len(self._reply_to) + len(self._headers)
         return headers + between + sum(part.least_octets for part in self._parts)
 
     def _filled_subject(self, values: Mapping[str, str]) -> str:
@@ -140,8 +157,15 @@ class CompiledMessage:
             said = _("the subject would have %(size)s bytes, and may have %(limit)s")
             raise LetterTooLarge(said % {"size": f"{error.octets:,}", "limit": f"{LONGEST_SUBJECT:,}"}) from None
 
-    def _values(self, address: str, full_name: str, attributes: Mapping[str, str]) -> dict[str, str]:
-        values = {"email": address, WRITTEN_EMAIL: address, "full_name": body_text(full_name)}
+    def _values(
+        self, address: str, full_name: str, attributes: Mapping[str, str], unsubscribe_url: str
+    ) -> dict[str, str]:
+        values = {
+            "email": address,
+            WRITTEN_EMAIL: address,
+            "full_name": body_text(full_name),
+            "unsubscribe_url": unsubscribe_url,
+        }
         if "xn--" in address:
             values[WRITTEN_EMAIL] = addresses.shown(address)
         for name, stored in self._attributes:

@@ -59,7 +59,12 @@ def of(template: str, placeholders: Sequence[Placeholder], html: bool) -> Places
         for place in _slots(piece.text):
             if (writer := _writer(piece, place)) is not None:
                 writers[number_at[piece.start + place]] = writer
-    impossible = sorted(number for number, writer in writers.items() if writer is links.nothing)
+    misplaced = {
+        number
+        for number, writer in writers.items()
+        if placeholders[number].name == "unsubscribe_url" and writer not in (links.whole, _escaped(links.whole))
+    }
+    impossible = sorted(misplaced.union(number for number, writer in writers.items() if writer is links.nothing))
     return Places(text.split(SLOT), writers, impossible)
 
 
