@@ -11,6 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from dispatcher.pace.limits import rules
 from dispatcher.providers import url
 from vestnik import error_tracking, mode
+from vestnik.mail import extra_headers
 from vestnik.settings import *  # noqa: F403
 from vestnik.settings import DATABASES, DEAD_JOB_TTL, INSTALLED_APPS, MODE, REDIS_URL, positive, read
 
@@ -42,6 +43,13 @@ if MODE == mode.PRODUCTION:
 EHLO_NAME: str = read("str", "EHLO_NAME", "")
 if EHLO_NAME and not url.EHLO.fullmatch(EHLO_NAME):
     raise ImproperlyConfigured(f"EHLO_NAME: a name like mail.example.org or [192.0.2.1] is wanted, not {EHLO_NAME!r}.")
+
+# Lines that every letter of a mailing has beside its own, as a service wants them: {"X-PM-Message-Stream": "broadcast"}
+EXTRA_HEADERS: dict[str, str] = read("json", "EXTRA_HEADERS", {})
+try:
+    EXTRA_HEADER_LINES = extra_headers.lines(EXTRA_HEADERS)
+except ValueError as error:
+    raise ImproperlyConfigured(f"EXTRA_HEADERS: {error}") from None
 
 # A file with the certificates that are trusted, instead of the system's. OpenSSL reads the variable itself, and takes
 # an empty one for a file that is not there.

@@ -33,6 +33,9 @@ class NextRun:
     subject: str
     html: str
     text: str
+    mailing_id: int | None
+    owner_id: int
+    kind: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,8 @@ class Claimed:
     full_name: str
     attributes: str
     """JSON"""
-    client_exists: bool
+    may_go: bool
+    """Whether its client is still there, and has not stopped such letters."""
 
     @property
     def key(self) -> Key:

@@ -23,6 +23,7 @@ from django.db import connection
 
 from dispatcher.ledger.rows import Bound, Claimed, DeadWorker, Key, NextRun, Settlement
 from vestnik import locks
+from vestnik.mailings import stops
 from vestnik.mailings.ledger import own_answers
 from vestnik.mailings.ledger.tallies import COUNT, NOT_ENDED, NOT_TRIED
 
@@ -59,12 +60,13 @@ NEXT_RUN = f"""
         FOR NO KEY UPDATE OF run
     )
     RETURNING id, extract(epoch FROM window_end - clock_timestamp())::float8,
-              key, sender, sender_name, reply_to, subject, html, text
+              key, sender, sender_name, reply_to, subject, html, text, mailing_id, owner_id, kind
 """
 
 # Small claims from a moving lower bound: what other lanes hold is skipped, and index entries of letters claimed before
 # (dead, but not cleaned up while somebody holds an old snapshot) are not walked again. A lane that has come to the end
-# asks from the beginning, for what was given back before its bound.
+# asks from the beginning, for what was given back before its bound. Who has stopped these letters meanwhile is told
+# apart here: their letters are given back at once, and cancelled.
 CLAIM = f"""
     WITH chosen AS MATERIALIZED (
         SELECT id FROM mailings_delivery
@@ -80,9 +82,11 @@ CLAIM = f"""
         RETURNING id, claim, due_at, attempts, address, client_id
     )
     SELECT d.id, d.claim, d.due_at, d.attempts, d.address,
-           coalesce(c.full_name, ''), coalesce(c.attributes, '{{}}')::text, c.id IS NOT NULL
+           coalesce(c.full_name, ''), coalesce(c.attributes, '{{}}')::text, c.id IS NOT NULL AND stop.reason IS NULL
     FROM claimed d
+    CROSS JOIN LATERAL (SELECT * FROM mailings_run WHERE id = %(run)s LIMIT 1) run
     LEFT JOIN LATERAL (SELECT id, full_name, attributes FROM clients_client WHERE id = d.client_id LIMIT 1) c ON true
+    LEFT JOIN LATERAL ({stops.AT_CLAIM}) stop ON true
 """
 
 # Asked where there is no token: a run without letters due is over, whatever the limits say.
@@ -148,14 +152,16 @@ SETTLE = f"""
     {COUNT}
 """
 
-# Letters that were claimed and not handed over: no attempt, no charge, unless the run is over for them or the client
-# is gone. Their due time stays, so they stand where they stood in the queue, unless they are put off for some seconds.
+# Letters that were claimed and not handed over: no attempt, no charge, unless the run is over for them, the client is
+# gone or not written to any more. Their due time stays, so they stand where they stood in the queue, unless they are
+# put off for some seconds.
 GIVE_BACK = f"""
     WITH verdict AS MATERIALIZED (
         SELECT d.id, given.put_off, d.worker_id AS worker, CASE
-            WHEN run.cancelled_at IS NOT NULL OR client.id IS NULL THEN 'cancelled'
+            WHEN run.cancelled_at IS NOT NULL OR client.id IS NULL OR stop.reason IS NOT NULL THEN 'cancelled'
             WHEN run.window_end <= statement_timestamp() THEN 'expired'
-            ELSE 'queued' END AS state
+            ELSE 'queued' END AS state,
+            CASE WHEN run.cancelled_at IS NULL THEN stop.reason END AS reason
         FROM (
             SELECT * FROM unnest(%(deliveries)s::bigint[], %(claims)s::integer[], %(put_off)s::float8[])
                 AS it (id, claim, put_off)
@@ -164,10 +170,11 @@ GIVE_BACK = f"""
         CROSS JOIN LATERAL (SELECT * FROM mailings_delivery WHERE id = given.id LIMIT 1 FOR NO KEY UPDATE) d
         CROSS JOIN LATERAL (SELECT * FROM mailings_run WHERE id = d.run_id LIMIT 1) run
         LEFT JOIN LATERAL (SELECT id FROM clients_client WHERE id = d.client_id LIMIT 1) client ON true
+        LEFT JOIN LATERAL ({stops.AT_CLAIM}) stop ON true
         WHERE d.claim = given.claim AND d.state = 'sending'
     ), settled AS (
         UPDATE mailings_delivery d SET
-            state = v.state, worker_id = NULL,
+            state = v.state, worker_id = NULL, reason = coalesce(v.reason, ''),
             due_at = CASE
                 WHEN v.state = 'queued' AND v.put_off > 0
                     THEN statement_timestamp() + v.put_off * interval '1 second'
@@ -282,48 +289,29 @@ FINISH = f"""
     RETURNING mailing_id
 """
 
-# When an owner's lanes should be awake next, in seconds from now; runs that may not send do not count.
-NEXT_DUE = f"""
-    SELECT extract(epoch FROM min(due.at) - clock_timestamp())::float8
-    FROM {RUN_IN_CONTEXT},
-    LATERAL (
-        SELECT d.due_at AS at FROM mailings_delivery d
-        WHERE d.run_id = run.id AND d.state = 'queued' ORDER BY d.due_at LIMIT 1
-    ) due
-    WHERE (%(owner)s::bigint IS NULL OR run.owner_id = %(owner)s)
-      AND (%(only)s::bigint[] IS NULL OR run.id = ANY(%(only)s::bigint[])) AND {MAY_SEND}
-"""
-
-# The tick's question: whose lanes should be awake?
-OWNERS_WITH_LETTERS_DUE = f"""
-    SELECT DISTINCT run.owner_id FROM {RUN_IN_CONTEXT}
-    WHERE (%(only)s::bigint[] IS NULL OR run.id = ANY(%(only)s::bigint[])) AND {MAY_SEND}
-      AND EXISTS (SELECT FROM mailings_delivery WHERE run_id = run.id AND {DUE} {IN_ORDER})
-"""
-
 
 def next_run(owner_id: int, idle: Sequence[int] = (), only: Sequence[int] | None = None) -> NextRun | None:
     """Return the owner's run whose turn it is, none of the `idle` ones, and one of `only` if given."""
-    rows = _execute(NEXT_RUN, owner=owner_id, idle=list(idle), only=None if only is None else list(only))
+    rows = execute(NEXT_RUN, owner=owner_id, idle=list(idle), only=None if only is None else list(only))
     return NextRun(*rows[0]) if rows else None
 
 
 def claim(run_id: int, worker_id: int, limit: int, bound: Bound | None) -> list[Claimed]:
     """Claim at most `limit` due letters behind `bound` for this worker; return them in the order they are due."""
     due, last = bound or ("-infinity", 0)
-    rows = _execute(CLAIM, run=run_id, worker=worker_id, limit=limit, due=due, id=last)
+    rows = execute(CLAIM, run=run_id, worker=worker_id, limit=limit, due=due, id=last)
     claimed = [Claimed(*row) for row in rows]
     return sorted(claimed, key=lambda letter: (letter.due_at, letter.delivery_id))
 
 
 def something_is_due(run_id: int) -> bool:
     """Say whether a letter of the run could be claimed now."""
-    return bool(_execute(SOMETHING_IS_DUE, run=run_id)[0][0])
+    return bool(execute(SOMETHING_IS_DUE, run=run_id)[0][0])
 
 
 def settle(settlements: Sequence[Settlement], now: float) -> None:
     """Write attempts down. `now`: time.monotonic(), against which they began."""
-    _execute(
+    execute(
         SETTLE,
         deliveries=[it.delivery_id for it in settlements],
         claims=[it.claim for it in settlements],
@@ -341,7 +329,7 @@ def settle(settlements: Sequence[Settlement], now: float) -> None:
 
 def give_back(keys: Collection[Key], put_off: Sequence[float] = ()) -> None:
     """Give back letters that were not handed over; each is put off for so many seconds, if any are given."""
-    _execute(
+    execute(
         GIVE_BACK,
         deliveries=[delivery_id for delivery_id, _ in keys],
         claims=[claim for _, claim in keys],
@@ -351,46 +339,34 @@ def give_back(keys: Collection[Key], put_off: Sequence[float] = ()) -> None:
 
 def in_hand(worker_id: int) -> list[Key]:
     """Return what this worker has in hand, by the ledger."""
-    return _execute(IN_HAND, worker=worker_id)
+    return execute(IN_HAND, worker=worker_id)
 
 
 def reap() -> list[DeadWorker]:
     """Declare workers without a heartbeat dead; return them."""
-    return [DeadWorker(*row) for row in _execute(REAP, dead_after=settings.DEAD_AFTER)]
+    return [DeadWorker(*row) for row in execute(REAP, dead_after=settings.DEAD_AFTER)]
 
 
 def rescue() -> list[int]:
     """Write down what ended workers had in hand, and queue it again; return the runs it belongs to."""
-    rows = _execute(RESCUE, hold=settings.UNKNOWN_OUTCOMES == "hold", recoveries=settings.RECOVERIES)
+    rows = execute(RESCUE, hold=settings.UNKNOWN_OUTCOMES == "hold", recoveries=settings.RECOVERIES)
     return [run_id for (run_id,) in rows]
 
 
 def close_out(run_id: int) -> bool:
     """End what is queued in a run that was cancelled or whose window has closed; False if somebody else is at it."""
     while True:
-        ((ended, others_turn),) = _execute(CLOSE_OUT, run=run_id, chunk=CHUNK)
+        ((ended, others_turn),) = execute(CLOSE_OUT, run=run_id, chunk=CHUNK)
         if not ended:
             return not others_turn
 
 
 def to_close() -> list[int]:
     """Return the runs that are over, or should be."""
-    return sorted(run_id for (run_id,) in _execute(TO_CLOSE))
+    return sorted(run_id for (run_id,) in execute(TO_CLOSE))
 
 
-def next_due(owner_id: int | None = None, only: Sequence[int] | None = None) -> float | None:
-    """Return seconds until a letter is due (of the owner, of these runs); negative if overdue, None if none waits."""
-    ((seconds,),) = _execute(NEXT_DUE, owner=owner_id, only=None if only is None else list(only))
-    return None if seconds is None else float(seconds)
-
-
-def owners_with_letters_due(only: Sequence[int] | None = None) -> list[int]:
-    """Return the owners of letters that are due and may be sent (of these runs)."""
-    rows = _execute(OWNERS_WITH_LETTERS_DUE, only=None if only is None else list(only))
-    return [owner_id for (owner_id,) in rows]
-
-
-def _execute(statement: str, **parameters: Any) -> list[Any]:
+def execute(statement: str, **parameters: Any) -> list[Any]:
     """Run a statement by the server's own binding, prepared once per connection; return its rows, if any."""
     connection.close_if_health_check_failed()
     connection.ensure_connection()

@@ -9,7 +9,7 @@ from contextlib import suppress
 from django.conf import settings
 from django.db import Error, connections
 
-from dispatcher.ledger import statements
+from dispatcher.ledger.due import owners_with_letters_due
 from dispatcher.pace.breaker import CircuitOpen
 from dispatcher.providers.errors import ConnectionLimitReached, ProviderError
 from dispatcher.runs import launching, ticking
@@ -99,7 +99,7 @@ def _outage_or(otherwise: str) -> str:
 def _send_slices(engine: Engine, run_ids: Sequence[int]) -> float | None:
     """Send one slice for each owner with letters due; return how long to wait then, None if there is nothing left."""
     waits = []
-    for owner_id in statements.owners_with_letters_due(run_ids):
+    for owner_id in owners_with_letters_due(run_ids):
         until = time.monotonic() + settings.SLICE_SECONDS
         waits.append(slices.send_slice(engine, owner_id, until, run_ids).wait)
     if waits:

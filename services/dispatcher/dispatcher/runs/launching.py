@@ -8,21 +8,28 @@ from django.db import connection, transaction
 
 from dispatcher.ledger import closing
 from vestnik import clock, homepage_hint, jobs, locks, planner
-from vestnik.mailings import audience, calendar
+from vestnik.mailings import audience, calendar, stops
 from vestnik.mailings.ledger import runs
-from vestnik.mailings.ledger.models import Run, RunState
+from vestnik.mailings.ledger.models import MailingKind, Run, RunState
 from vestnik.mailings.models import Mailing
 
 logger = logging.getLogger(__name__)
 
 # Client by client, in the order of their ids (docs/decisions/0028): a launch takes what its own audience takes, however
-# many clients there are beside it, and whatever is known of clients that were imported a moment ago.
-WRITE = """
-    INSERT INTO mailings_delivery (run_id, client_id, address, state, due_at)
-    SELECT %s, client.id, client.email, 'queued', statement_timestamp()
-    FROM (SELECT id FROM ({chosen}) AS chosen (id) ORDER BY id) chosen
-    CROSS JOIN LATERAL (SELECT id, owner_id, email FROM clients_client WHERE id = chosen.id LIMIT 1) client
-    WHERE client.owner_id = %s
+# many clients there are beside it, and whatever is known of clients that were imported a moment ago. Who is not written
+# to is counted in the same statement, by reason; nobody else is left out.
+WRITE = f"""
+    WITH chosen AS MATERIALIZED (
+        SELECT client.id, client.email, stop.reason
+        FROM (SELECT id FROM ({{chosen}}) AS chosen (id) ORDER BY id) chosen
+        CROSS JOIN LATERAL (SELECT id, owner_id, email FROM clients_client WHERE id = chosen.id LIMIT 1) client
+        LEFT JOIN LATERAL ({stops.AT_LAUNCH}) stop ON true
+        WHERE client.owner_id = %s
+    ), written AS (
+        INSERT INTO mailings_delivery (run_id, client_id, address, state, due_at)
+        SELECT %s, id, email, 'queued', statement_timestamp() FROM chosen WHERE reason IS NULL
+    )
+    SELECT reason, count(*) FROM chosen GROUP BY reason ORDER BY reason
 """
 
 
@@ -116,18 +123,30 @@ def _fill(mailing: Mailing, run: Run) -> Run | None:
     """Write the run's letters, one for each client of the audience, in one statement; None if it was over meanwhile."""
     chosen, parameters = audience.ids(mailing).query.sql_with_params()
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(WRITE.format(chosen=chosen), [run.pk, *parameters, mailing.owner_id])
-        run.total = cursor.rowcount
+        service = run.kind == MailingKind.SERVICE
+        cursor.execute(WRITE.format(chosen=chosen), [*parameters, service, mailing.owner_id, run.pk])
+        counted = dict(cursor.fetchall())
+        run.total, run.left_out = counted.pop(None, 0), counted
         run.filled_at = clock.now()
         if not run.total:
-            run.state, run.finished_at, run.reason = RunState.FINISHED, run.filled_at, "the audience is empty"
+            run.state, run.finished_at, run.reason = RunState.FINISHED, run.filled_at, _nobody(run)
         changed = Run.objects.filter(pk=run.pk, state=RunState.OPEN).update(
-            total=run.total, filled_at=run.filled_at, state=run.state, finished_at=run.finished_at, reason=run.reason
+            total=run.total,
+            left_out=run.left_out,
+            filled_at=run.filled_at,
+            state=run.state,
+            finished_at=run.finished_at,
+            reason=run.reason,
         )
         if not changed:
             transaction.set_rollback(True)
             return None
     return run
+
+
+def _nobody(run: Run) -> str:
+    """Return why the run has no letters."""
+    return "nobody of the audience is written to" if run.left_out else "the audience is empty"
 
 
 class DueSoon(NamedTuple):

@@ -12,7 +12,7 @@ from dramatiq.middleware import CurrentMessage
 
 from dispatcher import page_refresh
 from dispatcher.account_mail import settling as account_mail
-from dispatcher.ledger import closing, statements
+from dispatcher.ledger import closing, due, statements
 from dispatcher.runs import launching
 from dispatcher.sending import alerts, lanes
 from vestnik import account_deletion, clock, error_tracking, jobs, locks
@@ -49,7 +49,7 @@ def do_what_is_due() -> None:
             jobs.LAUNCH.enqueue(mailing_id, delay=wait)
     rescue()
     close()
-    owners = statements.owners_with_letters_due()
+    owners = due.owners_with_letters_due()
     random.shuffle(owners)  # whoever comes first may be the probe of a breaker: not always the same
     try:
         for owner_id in owners:

@@ -45,7 +45,7 @@ class Claims:
         None if the window has no room, a limit is reached (`held`), or nothing is due (`exhausted`).
         """
         while self._waiting or self._claim():
-            if self._waiting[0].client_exists:
+            if self._waiting[0].may_go:
                 return self._waiting[0]
             self._return([self._waiting.popleft()])
         return None

@@ -3,11 +3,15 @@
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+from django.conf import settings
 
 from dispatcher.ledger.rows import Claimed, NextRun
 from dispatcher.providers.base import Letter
-from vestnik.mailings import rendering
-from vestnik.mailings.ledger.models import message_id
+from vestnik.mail.headers import of_a_list
+from vestnik.mailings import rendering, unsubscribe_links
+from vestnik.mailings.ledger.models import MailingKind, message_id
 
 
 def letter_writer(turn: NextRun, spellings: Mapping[str, str] | None = None) -> Callable[[Claimed], Letter]:
@@ -23,9 +27,12 @@ def letter_writer(turn: NextRun, spellings: Mapping[str, str] | None = None) -> 
             sender=turn.sender,
             sender_name=turn.sender_name,
             reply_to=turn.reply_to,
+            headers=_list_headers(turn) + settings.EXTRA_HEADER_LINES,
+            one_click=turn.kind == MailingKind.MAILING,
         ),
         spellings,
     )
+    link = unsubscribe_links.signer()
 
     def write(claimed: Claimed) -> Letter:
         key = message_id(claimed.delivery_id, turn.key, turn.sender)
@@ -35,7 +42,15 @@ def letter_writer(turn: NextRun, spellings: Mapping[str, str] | None = None) -> 
             full_name=claimed.full_name,
             attributes=json.loads(claimed.attributes),
             date=datetime.now(UTC),
+            unsubscribe_url=link(claimed.delivery_id),
         )
         return Letter(claimed.delivery_id, claimed.claim, key, turn.sender, claimed.address, content)
 
     return write
+
+
+def _list_headers(turn: NextRun) -> str:
+    if turn.kind != MailingKind.MAILING:
+        return ""
+    host = urlsplit(settings.SITE_URL).hostname or "localhost"
+    return of_a_list(f"mailing-{turn.mailing_id}.{host}", f"{turn.run_id}:{turn.mailing_id}:{turn.owner_id}:vestnik")

@@ -18,7 +18,7 @@ from django.conf import settings
 from django.db import Error
 from dramatiq.errors import Retry
 
-from dispatcher.ledger import statements
+from dispatcher.ledger import due
 from dispatcher.pace.breaker import CircuitOpen
 from dispatcher.providers.errors import ConnectionLimitReached, ProviderError, Unavailable
 from dispatcher.sending import backoff, engine, slices
@@ -125,7 +125,7 @@ def sleep_until_due(owner_id: int, wake_now: bool = True) -> None:
 
     Not `wake_now` while the breaker is open: a tick does, when it is time for a probe.
     """
-    seconds = statements.next_due(owner_id)
+    seconds = due.next_due(owner_id)
     if seconds is None:
         return
     if seconds <= 0:
