@@ -20,6 +20,7 @@ urlpatterns = [
     path("", include("web.overview.urls")),
     path("profile/", include("web.profile.urls")),
     path("clients/", include("web.clients.urls")),
+    path("suppressions/", include("web.suppressions.urls")),
     path("lists/", include("web.lists.urls")),
     path("messages/", include("web.messages.urls")),
     path("mailings/", include("web.mailings.urls")),
@@ -28,4 +29,5 @@ urlpatterns = [
     path("sharing/", include("web.sharing.urls")),
     path("panel/", include("web.panel.urls")),
     path("admin/", admin.site.urls),
+    path("u/", include("web.unsubscribe.urls")),
 ]

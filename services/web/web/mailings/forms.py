@@ -72,8 +72,8 @@ class MailingForm(ObjectForm):
 
     class Meta:
         model = Mailing
-        fields = ("name", "message", "lists", "sender_name", "periodicity")
-        widgets = {"lists": forms.CheckboxSelectMultiple, "periodicity": forms.Select}
+        fields = ("name", "message", "lists", "sender_name", "periodicity", "kind")
+        widgets = {"lists": forms.CheckboxSelectMultiple, "periodicity": forms.Select, "kind": forms.RadioSelect}
 
     def __init__(self, *args: Any, owner: User, **kwargs: Any) -> None:
         super().__init__(*args, owner=owner, **kwargs)
@@ -87,6 +87,8 @@ class MailingForm(ObjectForm):
         self.fields["sender_name"].widget.attrs["placeholder"] = self.owner.get_full_name()
         if not access.may_choose_audience(owner, mailing):
             del self.fields["lists"], self.fields["single"]
+        if not access.may_write_service_letters(owner):
+            del self.fields["kind"]
         if mailing.pk is None:
             now = clock.now().astimezone(zoneinfo.ZoneInfo(owner.time_zone)).replace(tzinfo=None, second=0)
             defaults = {"start": now, "end": now + timedelta(days=1), "time_zone": owner.time_zone}

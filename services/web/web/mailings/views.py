@@ -80,7 +80,7 @@ class MailingPage(InItsZone, DetailPage):
         return super().get_context_data(
             **charts.of_runs(mailing, self.request.GET.get("page")),
             standing=mailing_status.of(mailing),
-            recipients=audience.size(mailing),
+            recipients=audience.count(mailing),
             lists=mailing.lists.order_by("name"),
             singles=mailing.clients.count(),
             upcoming=charts.upcoming(mailing),
@@ -211,7 +211,7 @@ class SendNow(ActionPage):
         mailing = self.get_object()
         context = {
             "object": mailing,
-            "recipients": audience.size(mailing),
+            "recipients": audience.count(mailing),
             "had_it": mailing.runs.filter(total__gt=0).exists(),
             "request_id": uuid.uuid4(),
         }
@@ -252,7 +252,7 @@ def plan(request: HttpRequest) -> HttpResponse:
         context["upcoming"] = charts.upcoming(draft)
         context["starts_at_once"] = mailing is None and draft.start <= clock.now() < draft.end
     if {"lists", "single"} <= cleaned.keys():
-        context["recipients"] = audience.would_be(cleaned["lists"], cleaned["single"])
+        context["recipients"] = audience.would_be(draft.owner_id, cleaned["lists"], cleaned["single"], draft.kind)
         if (message := cleaned.get("message")) and draft.owner_id == person.pk:
             found = missing_values.of_audience(message, person.pk, cleaned["lists"], cleaned["single"])
             context["notices"] = notices.of_texts(message) + notices.of_gaps(found)

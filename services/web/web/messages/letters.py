@@ -20,6 +20,7 @@ from django.views.decorators.clickjacking import xframe_options_sameorigin
 from vestnik.accounts.models import User
 from vestnik.clients import attributes
 from vestnik.clients.models import Client
+from vestnik.mailings import foot, unsubscribe_links
 from vestnik.mailings.models import Message
 from vestnik.mailings.rendering import CompiledMessage, Content, LetterTooLarge, Preview, TemplateError
 
@@ -105,12 +106,13 @@ def _filled(reader: User, message: Message, *, own: bool) -> Preview:
     if client is not None:
         details = {"address": client.email, "full_name": client.full_name, "attributes": client.attributes}
         spellings = attributes.spellings(reader.pk)
+    html, text = foot.texts(message, message.owner.full_name, message.owner.postal_address)
     content = Content(
         subject=message.subject,
-        html=message.html,
-        text=message.text,
+        html=html,
+        text=text,
         sender=reader.email,
         sender_name="",
         reply_to="",
     )
-    return CompiledMessage(content, spellings).preview(**details)
+    return CompiledMessage(content, spellings).preview(**details, unsubscribe_url=unsubscribe_links.example())

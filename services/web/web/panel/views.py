@@ -153,7 +153,7 @@ class MailingPage(InItsZone, DetailPage, Mailings):
         return super().get_context_data(
             **charts.of_runs(mailing, self.request.GET.get("page")),
             totals=statistics.of_mailings([mailing.pk])[mailing.pk],
-            recipients=audience.size(mailing),
+            recipients=audience.count(mailing),
             lists=with_sizes(mailing.lists.order_by("name")),
             singles=mailing.clients.count(),
             upcoming=charts.upcoming(mailing),

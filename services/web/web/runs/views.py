@@ -15,7 +15,7 @@ from django_htmx.http import HttpResponseClientRefresh
 from vestnik import access, clock
 from vestnik.clients import attributes
 from vestnik.clients.models import Client
-from vestnik.mailings import mailing_status, verbs
+from vestnik.mailings import mailing_status, unsubscribe_links, verbs
 from vestnik.mailings.ledger import runs, statistics
 from vestnik.mailings.ledger.models import Delivery, DeliveryState, Run, RunState, message_id
 from vestnik.mailings.rendering import CompiledMessage, Content, LetterTooLarge, Preview, TemplateError
@@ -140,7 +140,10 @@ def delivery_letter(request: HttpRequest, pk: int, delivery_pk: int) -> HttpResp
     content = Content(run.subject, run.html, run.text, run.sender, run.sender_name, run.reply_to)
     try:
         written = CompiledMessage(content, attributes.spellings(run.owner_id)).preview(
-            address=found.address, full_name=client.full_name, attributes=client.attributes
+            address=found.address,
+            full_name=client.full_name,
+            attributes=client.attributes,
+            unsubscribe_url=unsubscribe_links.example(),
         )
     except (TemplateError, LetterTooLarge) as error:
         return letter_pages.letter(request, None, str(error))

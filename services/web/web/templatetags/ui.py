@@ -7,6 +7,7 @@ from typing import Any
 
 from django import template
 from django.conf import settings
+from django.contrib.humanize.templatetags.humanize import intcomma
 from django.core.paginator import Paginator
 from django.forms import BaseForm
 from django.http import HttpRequest
@@ -17,9 +18,10 @@ from django.utils.formats import number_format
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext
 
 from vestnik import __version__, access, addresses, clock, demo, mode
+from vestnik.clients.suppressions import SuppressionReason
 from vestnik.mailings import outages
 from vestnik.mailings.ledger import dead_letters as waiting
 from vestnik.mailings.models import Mailing
@@ -31,6 +33,25 @@ from web.runs import tiles
 register = template.Library()
 register.filter("has_pictures", has_pictures)
 register.filter("as_written", addresses.shown)
+
+
+@register.filter
+def suppressed_because(reason: str) -> str:
+    """Return a suppression's reason in words."""
+    return str(dict(SuppressionReason.choices).get(reason, reason))
+
+
+@register.filter
+def left_out(numbers: dict[str, int]) -> str:
+    """Return how many of an audience are left out, by reason, in words; nothing where nobody is."""
+    total = sum(numbers.values())
+    if not total:
+        return ""
+    said = ngettext("%(number)s is left out: %(why)s", "%(number)s are left out: %(why)s", total)
+    most_first = sorted(numbers.items(), key=lambda each: -each[1])
+    each = pgettext("left out", "%(why)s – %(number)s")
+    why = ", ".join(each % {"why": suppressed_because(reason), "number": intcomma(n)} for reason, n in most_first)
+    return said % {"number": intcomma(total), "why": why}
 
 
 @register.simple_tag
