@@ -27,7 +27,7 @@ FLOORS = {
         "clients command_line",
         "mailings",
         "client_deletion front metrics sharing testing",
-        "account_deletion blog confirmation supervision",
+        "account_deletion blog confirmation supervision unsubscribing",
         "demo",
     ),
     "dispatcher": (
@@ -45,7 +45,7 @@ FLOORS = {
         "admin_config form_renderer formats forms front gunicorn_config health management middleware onboarding paging"
         " request_metrics responses settings tables wsgi",
         "accounts admin_site blog pages",
-        "admin clients dead_letters home messages profile sharing",
+        "admin clients dead_letters home messages profile sharing suppressions unsubscribe",
         "lists runs urls",
         "mailings overview templatetags",
         "panel",

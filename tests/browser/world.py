@@ -18,14 +18,15 @@ from tests.dead_jobs import dead_job
 from tests.web.addresses import PLACE, routes
 from tests.web.ledger import make_run
 from tests.web.posts import make_picture, make_post
-from vestnik import sharing, supervision
+from vestnik import sharing, supervision, unsubscribing
 from vestnik.accounts.groups import CONTENT_MANAGERS, MANAGERS
 from vestnik.accounts.models import User
 from vestnik.blog.models import Picture
-from vestnik.clients import import_jobs
+from vestnik.clients import import_jobs, suppressions
 from vestnik.clients.models import Client
+from vestnik.clients.suppressions import SuppressionReason
 from vestnik.clients.uploads import ClientImport
-from vestnik.mailings import verbs
+from vestnik.mailings import unsubscribe_links, verbs
 from vestnik.mailings.ledger.models import Delivery, Run
 from vestnik.mailings.models import Message
 from vestnik.testing import factories
@@ -109,6 +110,9 @@ def make() -> World:
     assert message is not None
     Message.objects.filter(pk=message.pk).update(html="<h1>News</h1><p>Dear {{ full_name }},</p>")
     uploads = _imports(owner)
+    subscribed, unsubscribed = runs[0].deliveries.filter(state="sent").order_by("pk").values_list("pk", flat=True)[:2]
+    unsubscribing.stop_all(_reader(unsubscribed))
+    suppressions.suppress(owner.pk, ["somebody@example.org"], SuppressionReason.BY_HAND)
     for number in range(3):
         make_post(
             slug=f"a-post-{number}", picture=make_picture() if number else None, language=("en", "ru")[number % 2]
@@ -116,6 +120,8 @@ def make() -> World:
     ids: dict[str, list[Any]] = {
         "clients/imports": [upload.pk for upload in uploads],
         "clients": list(Client.objects.filter(owner=owner).order_by("pk").values_list("pk", flat=True)[:2]),
+        "suppressions": [],
+        "token": [unsubscribe_links.signer()(letter).rpartition("/")[2] for letter in (subscribed, unsubscribed)],
         "lists": list(owner.client_lists.order_by("pk").values_list("pk", flat=True)[:2]),
         "messages": [message.pk],
         "mailings": [mailing.pk for mailing in (runs[0].mailing, paused, off, later)],
@@ -138,6 +144,12 @@ def make() -> World:
         ended = Delivery.objects.filter(run=run).order_by("state", "pk").distinct("state")
         ids[f"letters of {run.pk}"] = list(ended.values_list("pk", flat=True))
     return World(people, {name: [str(value) for value in values] for name, values in ids.items()})
+
+
+def _reader(delivery_id: int) -> unsubscribing.Subscription:
+    reader = unsubscribing.subscription(unsubscribe_links.signer()(delivery_id).rpartition("/")[2])
+    assert reader is not None
+    return reader
 
 
 def _person(name: str) -> User:

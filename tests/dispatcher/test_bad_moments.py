@@ -18,7 +18,7 @@ from django.db import OperationalError, connections
 from django.utils import timezone
 
 from dispatcher.account_mail.sender import AccountMailSender
-from dispatcher.ledger import statements
+from dispatcher.ledger import due, statements
 from dispatcher.pace import breaker as breakers
 from dispatcher.pace.breaker import Breaker, CircuitOpen
 from dispatcher.pace.limits import rules
@@ -337,7 +337,7 @@ def test_a_database_that_goes_away_as_a_lane_ends_makes_no_dead_job(alice, engin
         raise OperationalError("the database is away")
 
     monkeypatch.setattr(engines, "_engine", engine)
-    monkeypatch.setattr(statements, "next_due", away)
+    monkeypatch.setattr(due, "next_due", away)
     lanes.run_slice(alice.pk, 0, secrets.token_hex(8))
 
 

@@ -22,7 +22,9 @@ from vestnik import access, locks
 from vestnik import account_deletion as core
 from vestnik.accounts import idempotency
 from vestnik.accounts.models import Submission, User
-from vestnik.clients.models import Client, ClientList, Membership
+from vestnik.clients import suppressions
+from vestnik.clients.models import Client, ClientList, Membership, Suppression
+from vestnik.clients.suppressions import SuppressionReason
 from vestnik.clients.uploads import ClientImport, ImportPiece
 from vestnik.mailings import verbs
 from vestnik.mailings.ledger.models import Attempt, Run, RunState, Tally
@@ -36,6 +38,7 @@ OTHERWISE = {
     (Mailing, "message"): "own mailings go before messages; others' get a copy",
     (Run, "mailing"): "set to NULL: the run stays",
     (ClientImport, "client_list"): "imports go before lists",
+    (Suppression, "client_list"): "suppressions go before lists, by their owner, who is the list's",
     (Membership, "client"): "memberships go by their list, which has the same owner",
     (Mailing.clients.through, "client"): "goes by the mailing, which has the same owner",
     (Mailing.lists.through, "clientlist"): "goes by the mailing, which has the same owner",
@@ -66,6 +69,10 @@ def in_the_world_of(owner, other):
     upload = ClientImport.objects.create(owner=owner, client_list=sent.lists.get(), file_name="clients.csv", reason="")
     ImportPiece.objects.create(client_import=upload, kind="source", number=0, data=b"email")
     idempotency.run_once(owner, uuid.uuid4(), lambda: "/lists/1/")
+    suppressions.suppress(owner.pk, ["bob@example.com"], SuppressionReason.UNSUBSCRIBED)
+    suppressions.suppress(
+        owner.pk, ["bob@example.com"], SuppressionReason.UNSUBSCRIBED, lists=sent.lists.values_list("pk", flat=True)
+    )
     return sent
 
 

@@ -7,7 +7,7 @@ import pytest
 from django.db import OperationalError, connections
 from django.utils import timezone
 
-from dispatcher.ledger import closing, statements
+from dispatcher.ledger import closing, due, statements
 from dispatcher.providers import memory
 from dispatcher.providers.errors import Unavailable
 from dispatcher.runs import launching
@@ -94,8 +94,8 @@ def test_a_temporary_failure_is_tried_again_later_with_the_same_id(alice, engine
     run = launched(make_mailing(alice, 1))
     (delivery,) = run.deliveries.all()
     provider.answers(delivery.address, memory.TEMPORARY, memory.TEMPORARY)
-    assert slice_of(engine, alice).something_is_due or statements.next_due(alice.pk) is not None
-    while (wait := statements.next_due(alice.pk)) is not None:
+    assert slice_of(engine, alice).something_is_due or due.next_due(alice.pk) is not None
+    while (wait := due.next_due(alice.pk)) is not None:
         time.sleep(max(0.0, wait))
         slice_of(engine, alice)
     delivery.refresh_from_db()
@@ -112,7 +112,7 @@ def test_attempts_are_limited(alice, engine, provider, settings):
     run = launched(make_mailing(alice, 1))
     (delivery,) = run.deliveries.all()
     provider.answers(delivery.address, *[memory.TEMPORARY] * 5)
-    while (wait := statements.next_due(alice.pk)) is not None:
+    while (wait := due.next_due(alice.pk)) is not None:
         time.sleep(max(0.0, wait))
         slice_of(engine, alice)
     delivery.refresh_from_db()

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from dispatcher.ledger import statements
+from dispatcher.ledger import due, statements
 from dispatcher.sending import gate
 from tests.dispatcher.test_sending import launched
 from vestnik.mailings.ledger.models import Delivery, Worker
@@ -52,8 +52,8 @@ def test_what_may_not_be_sent_does_not_come(alice, how):
 
 def test_lanes_are_woken_for_owners_with_letters_due_of_all_runs_or_of_some(alice, bob):
     hers, his = launched(make_mailing(alice, 2)), launched(make_mailing(bob, 1))
-    assert sorted(statements.owners_with_letters_due()) == sorted([alice.pk, bob.pk])
-    assert statements.owners_with_letters_due([his.pk]) == [bob.pk]
-    assert statements.owners_with_letters_due([]) == []
+    assert sorted(due.owners_with_letters_due()) == sorted([alice.pk, bob.pk])
+    assert due.owners_with_letters_due([his.pk]) == [bob.pk]
+    assert due.owners_with_letters_due([]) == []
     later(hers)
-    assert statements.owners_with_letters_due() == [bob.pk]
+    assert due.owners_with_letters_due() == [bob.pk]

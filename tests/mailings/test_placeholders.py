@@ -179,7 +179,7 @@ def test_a_word_that_many_texts_have_in_single_braces_is_doubted_and_sent() -> N
 @pytest.mark.parametrize(
     ("written", "sentence"),
     [
-        ("{{ name }}", "Unknown placeholders: name. Known are full_name, email and attributes.NAME."),
+        ("{{ name }}", "Unknown placeholders: name. Known are full_name, email, unsubscribe_url and attributes.NAME."),
         ("%7B%7B name %7D%7D", "Unknown placeholders: name."),
         ("&#123;&#123;name&#125;&#125;", "Unknown placeholders: name."),
         ("{{ fullname }}", "Did you mean {{ full_name }}?"),

@@ -37,6 +37,14 @@ def rows(people: int, clients: int, runs: int, under_way: int) -> dict[str, str]
             INSERT INTO clients_membership (id, client_list_id, client_id)
             SELECT n, {owner}, n FROM generate_series(1, {clients}) n
         """,
+        "clients_suppression": f"""
+            INSERT INTO clients_suppression (owner_id, address, client_list_id, reason)
+            SELECT {owner}, 'client' || n || '@example.org', CASE WHEN n % 10 = 0 THEN {owner} END, 'unsubscribed'
+            FROM generate_series(1, {clients}) n WHERE n % 4 = 0
+            UNION ALL
+            SELECT NULL, 'client' || n || '@example.org', NULL, 'bounced'
+            FROM generate_series(1, {clients}) n WHERE n % 40 = 1
+        """,
         "clients_clientimport": f"""
             INSERT INTO clients_clientimport (id, owner_id, file_name, list_name, reason, state, finished_at)
             SELECT n, {owner}, 'clients.csv', '', '', 'done', now() FROM generate_series(1, {people}) n

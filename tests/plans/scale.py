@@ -49,6 +49,7 @@ GROWS = {
     "mailings_attempt": 1.0,
     "clients_client": 1.0,
     "clients_membership": 1.0,
+    "clients_suppression": 0.25,
     "mailings_tally": 0.01,
     "accounts_accountletter": 0.01,
     "mailings_run": 0.001,

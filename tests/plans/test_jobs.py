@@ -36,7 +36,7 @@ JOBS: dict[str, Callable[[], Any]] = {
     "deleted accounts": deleting.deleted_accounts,
     "forms of old": idempotency.prune,
     "the oldest letter due": metrics._oldest_due_seconds,
-    "who would get a mailing": lambda: audience.size(Mailing.objects.get(pk=19)),
+    "who would get a mailing": lambda: audience.count(Mailing.objects.get(pk=19)),
     "a launch": lambda: _launch(Mailing.objects.get(pk=19)),
     "the totals of a run": lambda: runs.totals(RUNS),
     "the totals of runs": lambda: of_runs([RUNS, RUNS - 1]),

@@ -17,6 +17,7 @@ from tests.plans.conftest import Known
 from vestnik.clients import importing
 
 VALUES: dict[str, Any] = {
+    "addresses": ["client3@example.org", "client4@example.org"],
     "after": 0,
     "before": "town",
     "bytes": 32 << 10,
@@ -24,8 +25,10 @@ VALUES: dict[str, Any] = {
     "chunk": 20_000,
     "client": 2**62,
     "clients": [3, 4, 5],
+    "alone": False,
     "code": 550,
     "counted": "1 day",
+    "delivery": 10,
     "give_up_after": "3 days",
     "grace": "10 seconds",
     "ids": None,
@@ -37,14 +40,19 @@ VALUES: dict[str, Any] = {
     "mailings": [1, 2],
     "most": 50_000,
     "name": "lock",
+    "list": 1,
     "new": 1,
+    "of_the_person": ["unsubscribed", "complained"],
     "first": 400,
     "now": "city",
     "only": None,
     "outcome": "permanent",
     "owner": 1,
+    "reason": "unsubscribed",
     "run": 400,
     "runs": [398, 399, 400],
+    "service": False,
+    "single": [3, 4, 5],
     "size": 51,
     "since": None,
     "state": "failed",
@@ -60,7 +68,6 @@ PLACES: dict[str, tuple[Any, ...]] = {
     "dispatcher.sending.leases.BEAT": (1,),
     "dispatcher.sending.leases.END": (1,),
     "vestnik.clients.importing.MERGE_CLIENTS": (1,),
-    "vestnik.clients.importing.MERGE_MEMBERSHIPS": (1, 1),
     "vestnik.clients.verbs.PUT": ([1, 2], [3, 4, 5]),
 }
 """Values of statements that do not name them."""
@@ -71,6 +78,8 @@ ASIDE = {"migrations", "__main__", "settings", "testing", "demo", "actors", "sch
 NOT_RUN = {
     "vestnik.mailings.ledger.tallies.COUNT": "a part of others",
     "vestnik.mailings.ledger.retries.COUNT": "the same",
+    "vestnik.mailings.stops.AT_LAUNCH": "a part of others",
+    "vestnik.mailings.stops.AT_CLAIM": "the same",
     "vestnik.mailings.ledger.statistics.journal.EXPORT": "a part of others: without what narrows it to a run",
     "vestnik.metrics.collector.TOTALS": "reads all tallies, beside a scrape, and is kept for twenty times as long",
 }

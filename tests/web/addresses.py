@@ -8,6 +8,7 @@ from django.urls import get_resolver
 
 from tests.dead_jobs import dead_job
 from vestnik.blog.models import Picture
+from vestnik.mailings import unsubscribe_links
 from vestnik.mailings.ledger.models import Run
 
 ROLES = (
@@ -42,6 +43,8 @@ def address(route: str, ids: dict[str, int], run: Run) -> str:
         if name == "pk":
             room = next(room for room in ids if route.startswith(f"{room}/"))
             return str(ids[room])
+        if name == "token":
+            return unsubscribe_links.signer()(letter.pk).rpartition("/")[2]
         names = {"delivery_pk": str(letter.pk), "key": "x", "uidb36": "1", "cause": "failed-permanent-550"}
         blog = {"slug": "a-post", "picture": Picture.objects.get().key, "width": "480", "suffix": "jpg"}
         return (names | blog)[name]

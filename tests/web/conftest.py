@@ -13,7 +13,9 @@ from tests.web.posts import make_picture, make_post
 from vestnik import clock, sharing, supervision
 from vestnik.accounts.groups import CONTENT_MANAGERS
 from vestnik.accounts.models import User
-from vestnik.clients import import_jobs
+from vestnik.clients import import_jobs, suppressions
+from vestnik.clients.models import Suppression
+from vestnik.clients.suppressions import SuppressionReason
 from vestnik.mailings.ledger.models import Run
 from vestnik.testing.factories import make_import
 
@@ -64,9 +66,11 @@ def ids(alice: User, run: Run) -> dict[str, int]:
     client_list = mailing.lists.get()
     upload = make_import(alice, [b"email\nno address\n"], "clients.csv")
     import_jobs.run_import(upload.pk)
+    suppressions.suppress(alice.pk, ["nobody@example.org"], SuppressionReason.BY_HAND)
     make_post(slug="a-post", picture=make_picture())
     return {
         "clients/imports": upload.pk,
+        "suppressions": Suppression.objects.get().pk,
         "clients": client_list.clients.order_by("pk")[0].pk,
         "lists": client_list.pk,
         "messages": mailing.message.pk,

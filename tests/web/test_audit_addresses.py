@@ -7,6 +7,7 @@ import pytest
 from django.test import Client as Browser
 from django.urls import reverse
 
+from tests import permits
 from tests.dead_jobs import dead_job
 from tests.web.test_versions import filled
 from vestnik import sharing
@@ -61,7 +62,14 @@ def actions(alice: User, bob: User, maria: User, root: User, mailing: Mailing) -
         share = sharing.shares_of(mailing)[0]
         return signed_in(alice).post(reverse("sharing:take-back", args=thing), {"share": share.pk})
 
+    def change_kind(kind: str) -> Any:
+        address = reverse("mailings:change", args=[mailing.pk])
+        browser = signed_in(permits.of_service_letters(alice))
+        return browser.post(address, filled(browser.get(address).context["form"], kind=kind))
+
     return {
+        "service letters": lambda: change_kind("service"),
+        "mailing again": lambda: change_kind("mailing"),
         "shared": lambda: signed_in(alice).post(
             reverse("sharing:detail", args=thing), {"address": bob.email, "level": "edit"}
         ),

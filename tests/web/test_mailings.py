@@ -462,5 +462,5 @@ def test_who_is_on_two_lists_and_single_counts_once(alice: User) -> None:
     mailing.lists.add(second)
     mailing.clients.add(members[0])
 
-    assert audience.size(mailing) == audience.of(mailing).count() == 4
-    assert audience.would_be([second], members) == 4
+    assert audience.count(mailing).to == audience.of(mailing).count() == 4
+    assert audience.would_be(mailing.owner_id, [second], members).to == 4

@@ -393,7 +393,7 @@ def test_a_letter_too_large_to_be_shown_is_told_and_not_shown(browser: Browser, 
 
     assert answer.status_code == 200
     assert len(answer.content) < 100_000
-    assert "the letter would have 45,000,000 bytes, and may have 10,000,000" in answer.content.decode()
+    assert "the letter would have 45,000,069 bytes, and may have 10,000,000" in answer.content.decode()
 
 
 def test_a_message_saved_before_its_fault_was_known_is_shown_with_it(browser: Browser, alice: User) -> None:

@@ -356,7 +356,9 @@ def test_a_letter_shows_every_try_whole_and_the_id_it_went_under(as_alice, alice
     assert "line one\nline two of a long story" in page
     assert "550" in page
     assert "bulk@host" not in page, "the machines' names are the operators' affair"
-    turn = NextRun(run.pk, 60.0, run.key, run.sender, "", "", run.subject, run.html, run.text)
+    turn = NextRun(
+        run.pk, 60.0, run.key, run.sender, "", "", run.subject, run.html, run.text, None, alice.pk, "mailing"
+    )
     written = letter_writer(turn)(Claimed(letter.pk, 1, datetime.now(UTC), 0, letter.address, "", "{}", True))
     assert f"&lt;{written.key}&gt;" in page
 

@@ -1,0 +1,122 @@
+"""The page of whom one does not write to, and where its numbers are told."""
+
+from __future__ import annotations
+
+import csv
+import html
+
+import pytest
+from django.test import Client as Browser
+from django.urls import reverse
+
+from tests.web.ledger import make_run
+from vestnik.accounts.models import User
+from vestnik.clients import suppressions
+from vestnik.clients.models import Suppression
+from vestnik.clients.suppressions import SuppressionReason
+from vestnik.mailings.ledger.models import Run
+from vestnik.testing.factories import make_clients, make_list, make_mailing
+
+pytestmark = pytest.mark.usefixtures("valkey")
+
+LIST, NEW, CSV = (reverse(f"suppressions:{name}") for name in ("list", "new", "csv"))
+
+
+@pytest.fixture
+def browser(alice: User) -> Browser:
+    browser = Browser()
+    browser.force_login(alice)
+    return browser
+
+
+def text(answer) -> str:
+    assert answer.status_code == 200
+    return html.unescape(answer.content.decode())
+
+
+def suppressed(owner: User) -> dict[str, str]:
+    return dict(Suppression.objects.filter(owner=owner, lifted_at=None).values_list("address", "reason"))
+
+
+def test_addresses_are_added_by_hand_whoever_they_are(browser: Browser, alice: User) -> None:
+    answer = browser.post(NEW, {"addresses": "Bob@Example.org; anna@example.org\nbob@example.org", "reason": "by hand"})
+    assert answer.status_code == 302
+    assert suppressed(alice) == {"bob@example.org": "by hand", "anna@example.org": "by hand"}
+    said = text(browser.get(LIST))
+    assert "2 addresses are new on the list." in said
+    assert "added by hand" in said
+
+
+def test_a_wrong_address_is_named_and_nothing_is_added(browser: Browser, alice: User) -> None:
+    answer = browser.post(NEW, {"addresses": "bob@example.org, nobody", "reason": "imported"})
+    assert "Nothing was added: these are no addresses: nobody." in text(answer)
+    assert not suppressed(alice)
+
+
+@pytest.mark.parametrize("reason", ["unsubscribed", "bounced", "", "x"])
+def test_nobody_says_by_hand_that_somebody_unsubscribed(browser: Browser, alice: User, reason: str) -> None:
+    assert browser.post(NEW, {"addresses": "bob@example.org", "reason": reason}).status_code == 200
+    assert not suppressed(alice)
+
+
+def test_what_others_did_is_lifted_and_what_the_person_did_is_not(browser: Browser, alice: User) -> None:
+    suppressions.suppress(alice.pk, ["hand@example.org"], SuppressionReason.BY_HAND)
+    suppressions.suppress(alice.pk, ["person@example.org"], SuppressionReason.UNSUBSCRIBED)
+    keys = dict(Suppression.objects.values_list("address", "pk"))
+    said = text(browser.get(LIST))
+    assert "Write to hand@example.org again" in said
+    assert "Write to person@example.org again" not in said
+
+    for pk in keys.values():
+        browser.post(reverse("suppressions:lift", args=[pk]))
+    assert suppressed(alice) == {"person@example.org": "unsubscribed"}
+    assert "only if they say so themselves" in text(browser.get(LIST))
+
+
+def test_others_see_and_lift_none_of_it(alice: User, bob: User, maria: User) -> None:
+    suppressions.suppress(alice.pk, ["hand@example.org"], SuppressionReason.BY_HAND)
+    lift = reverse("suppressions:lift", args=[Suppression.objects.get().pk])
+    for user in (bob, maria):
+        browser = Browser()
+        browser.force_login(user)
+        assert "hand@example.org" not in text(browser.get(LIST))
+        assert b"hand@example.org" not in b"".join(browser.get(CSV))
+        assert browser.post(lift).status_code in (403, 404)
+    assert suppressed(alice)
+
+
+def test_the_list_is_searched_narrowed_and_exported(browser: Browser, alice: User) -> None:
+    suppressions.suppress(alice.pk, ["anna@example.org"], SuppressionReason.BOUNCED)
+    suppressions.suppress(alice.pk, ["boris@example.org"], SuppressionReason.BY_HAND)
+    news = make_list(alice, name="News")
+    suppressions.suppress(alice.pk, ["vera@example.org"], SuppressionReason.UNSUBSCRIBED, lists=[news.pk])
+
+    found = text(browser.get(LIST, {"q": "ANNA"}))
+    assert "anna@example.org" in found
+    assert "boris@example.org" not in found
+    assert "boris@example.org" not in text(browser.get(LIST, {"reason": "bounced"}))
+    assert "Nothing found" in text(browser.get(LIST, {"q": "nobody"}))
+    assert "only the list" in text(browser.get(LIST))
+    header, *rows = csv.reader(b"".join(browser.get(CSV)).decode("utf-8-sig").splitlines())
+    assert header == ["address", "status", "since", "list"]
+    assert [row[0] for row in rows] == ["vera@example.org", "boris@example.org", "anna@example.org"]
+    assert rows[0][3] == "News"
+
+
+def test_an_empty_list_says_what_it_is_for(browser: Browser) -> None:
+    assert "Who unsubscribes comes here" in text(browser.get(LIST))
+
+
+def test_the_mailings_pages_say_who_is_left_out_and_why(browser: Browser, alice: User) -> None:
+    clients = make_clients(alice, 5)
+    suppressions.suppress(alice.pk, [each.email for each in clients[:2]], SuppressionReason.UNSUBSCRIBED)
+    suppressions.suppress(alice.pk, [clients[2].email], SuppressionReason.REFUSED)
+    mailing = make_mailing(alice, clients=clients, lists=[])
+    words = "3 are left out: unsubscribed – 2, refused by its server – 1"
+    for name in ("detail", "send-now"):
+        page = text(browser.get(reverse(f"mailings:{name}", args=[mailing.pk])))
+        assert words in page
+        assert "2 clients" in page
+    run = make_run(alice, sent=2)
+    Run.objects.filter(pk=run.pk).update(left_out={"unsubscribed": 1})
+    assert "1 is left out: unsubscribed – 1" in text(browser.get(reverse("runs:detail", args=[run.pk])))
