@@ -56,6 +56,7 @@ ERASE = Job("erase", CONTROL)
 REFRESH_PAGES = Job("refresh_pages", CONTROL)
 COUNT_FIGURES = Job("count_figures", CONTROL)
 FLUSH_VIEWS = Job("flush_views", CONTROL)
+NOTE_REFUSED = Job("note_refused", CONTROL)
 SEND = Job("send", BULK)
 
 
@@ -92,6 +93,11 @@ def tick() -> None:
 def wake(owner_id: int, delay: timedelta | None = None) -> None:
     """Wake the lanes of an owner whose letters are due (after `delay`)."""
     transaction.on_commit(partial(WAKE.enqueue, owner_id, delay=delay))
+
+
+def note_refused(run_id: int) -> None:
+    """Look for addresses that were refused for good in a run that is over, and suppress them."""
+    transaction.on_commit(partial(NOTE_REFUSED.enqueue, run_id))
 
 
 def import_clients(import_id: int) -> None:

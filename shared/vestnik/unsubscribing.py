@@ -90,9 +90,7 @@ def stop_all(reader: Subscription) -> None:
     """Have nothing of this sender's go to the reader any more, but service letters. A second call changes nothing."""
     if not reader.address:
         return
-    suppressions.suppress(
-        reader.owner_id, [reader.address], SuppressionReason.UNSUBSCRIBED, delivery_id=reader.delivery_id
-    )
+    suppressions.suppress(reader.owner_id, {reader.address: reader.delivery_id}, SuppressionReason.UNSUBSCRIBED)
     clients = Client.objects.filter(owner=reader.owner_id, email=reader.address).values_list("pk", flat=True)
     for run_id in retries.cancel_to(
         reader.owner_id, clients, SuppressionReason.UNSUBSCRIBED.value, mailings_alone=True
@@ -107,7 +105,7 @@ def leave(reader: Subscription, list_ids: set[int]) -> None:
     if not reader.address or not chosen:
         return
     reason = SuppressionReason.UNSUBSCRIBED
-    suppressions.suppress(reader.owner_id, [reader.address], reason, lists=chosen, delivery_id=reader.delivery_id)
+    suppressions.suppress(reader.owner_id, {reader.address: reader.delivery_id}, reason, lists=chosen)
     Membership.objects.filter(
         client_list__in=chosen, client__owner=reader.owner_id, client__email=reader.address
     ).delete()

@@ -120,6 +120,7 @@ REFUSED: list[tuple[str, str, dict[str, str], int]] = [
     ("POST", "/en/", {"Content-Length": "5000"}, 413),
     ("POST", "/", {"Content-Length": str(30 << 20)}, 413),
     ("POST", "/overview/", {"Content-Length": str(30 << 20)}, 413),
+    ("POST", "/u/AQECAwQFBgcICQoLDA0O", {"Content-Length": str(10 << 20)}, 413),
 ]
 
 

@@ -5,6 +5,7 @@ moment and the size of the moment. What the planner knows of the rows may still 
 import importlib
 import pkgutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -28,7 +29,7 @@ VALUES: dict[str, Any] = {
     "alone": False,
     "code": 550,
     "counted": "1 day",
-    "delivery": 10,
+    "deliveries": [10, 20],
     "give_up_after": "3 days",
     "grace": "10 seconds",
     "ids": None,
@@ -47,7 +48,9 @@ VALUES: dict[str, Any] = {
     "now": "city",
     "only": None,
     "outcome": "permanent",
+    "opened": datetime.now(UTC),
     "owner": 1,
+    "page": 2_000,
     "reason": "unsubscribed",
     "run": 400,
     "runs": [398, 399, 400],

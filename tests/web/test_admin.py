@@ -16,15 +16,18 @@ from django.utils.html import strip_tags
 from tests.web.test_hostile_requests import filled
 from vestnik import access, sharing
 from vestnik.accounts.models import AuditEntry, Share, User
-from vestnik.clients.models import Client, ClientList, Membership
+from vestnik.clients import suppressions
+from vestnik.clients.models import Client, ClientList, Membership, Suppression
+from vestnik.clients.suppressions import SuppressionReason
 from vestnik.mailings import verbs
 from vestnik.mailings.ledger import runs
 from vestnik.mailings.models import Attempt, Delivery, Mailing, Message, Run, Tally, Worker
 from vestnik.testing import factories
 
 OWN = [User, Client, ClientList, Message, Mailing]
+BY_HAND = [Suppression]
 LEDGER = [Run, Delivery, Attempt, Tally, Worker, AuditEntry, Share]
-PAGES = [*OWN, Group, *LEDGER]
+PAGES = [*OWN, *BY_HAND, Group, *LEDGER]
 DAY = timedelta(days=1)
 
 
@@ -372,6 +375,33 @@ def test_attributes_that_are_none_never_break_the_page(browser, alice, attribute
     }  # fmt: skip
     response = browser.post(page("add", Client), data)
     assert response.status_code == (302 if attributes == "[]" else 200)
+
+
+def test_who_left_a_list_is_not_put_back_on_it(browser, alice):
+    [client], client_list = factories.make_clients(alice, 1), factories.make_list(alice)
+    suppressions.suppress(alice.pk, [client.email], SuppressionReason.UNSUBSCRIBED, lists=[client_list.pk])
+    data = {
+        "email": client.email, "attributes": "{}", "memberships-TOTAL_FORMS": 1, "memberships-INITIAL_FORMS": 0,
+        "memberships-0-client": client.pk, "memberships-0-client_list": client_list.pk,
+    }  # fmt: skip
+    assert b"has left this list" in browser.post(page("change", Client, client.pk), data).content
+    assert not Membership.objects.exists()
+
+
+def test_addresses_are_suppressed_for_an_owner_or_for_everybody_and_lifted(browser, alice):
+    for owner in (alice.pk, ""):
+        for _ in range(2):
+            answer = browser.post(page("add", Suppression), {"owner": owner, "address": "Bob@Example.org"})
+            assert answer.status_code == 302
+    kept = {each.owner_id: each for each in Suppression.objects.all()}
+    assert kept.keys() == {alice.pk, None}
+    assert {(each.address, each.reason) for each in kept.values()} == {("bob@example.org", "by hand")}
+
+    suppressions.suppress(alice.pk, ["bob@example.org"], SuppressionReason.UNSUBSCRIBED)
+    for each in kept.values():
+        browser.post(page("delete", Suppression, each.pk), {"post": "yes"})
+    left = Suppression.objects.filter(lifted_at=None)
+    assert [each.owner_id for each in left] == [alice.pk], "what the person did stays"
 
 
 def test_a_new_user_is_confirmed_and_an_address_can_be_taken_once(browser):

@@ -103,6 +103,25 @@ def test_the_list_is_searched_narrowed_and_exported(browser: Browser, alice: Use
     assert rows[0][3] == "News"
 
 
+def test_who_is_asked_about_refused_addresses_answers_on_the_runs_page(
+    browser: Browser, alice: User, bob: User
+) -> None:
+    run = make_run(alice, failed=30)
+    Run.objects.filter(pk=run.pk).update(refused_asked=30)
+    page, answer = (reverse(f"runs:{name}", args=[run.pk]) for name in ("detail", "refused"))
+    assert "30 addresses of 30 were refused as ones that do not exist" in text(browser.get(page))
+    stranger = Browser()
+    stranger.force_login(bob)
+    assert stranger.post(answer, {"believe": "yes"}).status_code == 404
+
+    browser.post(answer, {"believe": "perhaps"})
+    assert Run.objects.get(pk=run.pk).refused_asked == 30
+    browser.post(answer, {"believe": "yes"})
+    run.refresh_from_db()
+    assert (run.refused_asked, run.refusals_seen_at) == (-1, None)
+    assert "They come on the suppression list in a moment." in text(browser.get(page))
+
+
 def test_an_empty_list_says_what_it_is_for(browser: Browser) -> None:
     assert "Who unsubscribes comes here" in text(browser.get(LIST))
 

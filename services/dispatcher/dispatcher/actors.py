@@ -10,7 +10,7 @@ from dramatiq.middleware import Shutdown
 
 from dispatcher import account_erasure, page_refresh
 from dispatcher.account_mail import job as account_mail
-from dispatcher.ledger import closing
+from dispatcher.ledger import closing, refused
 from dispatcher.runs import launching, ticking
 from dispatcher.sending import lanes
 from vestnik import jobs, logs
@@ -40,6 +40,7 @@ def bind(job: jobs.Job, function: Callable[..., Any], about: str = "", **options
 # All of them are idempotent, and their work is found again by the tick: a few quick retries, then the next tick.
 launch = bind(jobs.LAUNCH, launching.launch_and_wake, "mailing_id", max_retries=3, time_limit=60 * MINUTE)
 close = bind(jobs.CLOSE, closing.close_in_time, "run_id", max_retries=3, time_limit=60 * MINUTE)
+note_refused = bind(jobs.NOTE_REFUSED, refused.note, "run_id", max_retries=3, time_limit=10 * MINUTE)
 wake = bind(jobs.WAKE, lanes.wake, "owner_id", max_retries=1)
 tick = bind(jobs.TICK, ticking.tick, max_retries=0, time_limit=60 * MINUTE)
 

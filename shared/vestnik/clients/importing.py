@@ -29,6 +29,8 @@ from vestnik.clients.csv_files import ImportRefused, Row, Sheet
 from vestnik.clients.headers import Columns, first_of
 from vestnik.clients.models import COMMENT_LENGTH, NAME_LENGTH, ClientList, name_key
 from vestnik.clients.remarks import remarks
+from vestnik.clients.statuses import Statuses
+from vestnik.clients.suppressions import suppress_incoming
 
 __all__ = ["ImportRefused", "ImportReport", "import_clients"]
 
@@ -116,6 +118,7 @@ def import_clients(
         too_much = incoming.take_out_what_is_too_much(cursor)
         cursor.execute(MERGE_CLIENTS, [owner.pk])
         created, updated, total = cursor.fetchone()
+        suppressed = suppress_incoming(cursor, owner.pk) if incoming.statuses.number else 0
         listed = 0
         if find_list and total:
             client_list = find_list()
@@ -138,7 +141,7 @@ def import_clients(
         refused=refused + refused_late,
         listed=listed,
         repeated=incoming.good - refused_late - total,
-        remarks=remarks(sheet.header, sheet.columns, incoming.addresses_elsewhere),
+        remarks=remarks(sheet.header, sheet.columns, incoming.addresses_elsewhere, incoming.statuses, suppressed),
     )
 
 
@@ -173,15 +176,19 @@ class _Incoming:
         spelled = {index: known.get(attributes.key(name), name) for index, name in columns.attributes.items()}
         self._columns = replace(columns, attributes=spelled)
         self._used: set[str] = set()
+        self.statuses = Statuses(sheet.header, columns.statuses)
 
-    def client(self, row: Row) -> tuple[str, str, str, str, str]:
-        """Return the row's address, full name, name key, comment and attributes. Raises what refuses it."""
+    def client(self, row: Row) -> tuple[str, str, str, str, str, bool]:
+        """Return the row's address, full name, name key, comment, attributes, and whether its client wants no letters.
+
+        Raises what refuses it.
+        """
         email, full_name, key, comment, own = _client(self._columns, row)
         self.good += 1
         if self._columns.other_emails and not _has_address(row.cells[self._columns.email : self._columns.email + 1]):
             self.addresses_elsewhere += 1
         self._used.update(own)
-        return email, full_name, key, comment, _as_json(own) if own else "{}"
+        return email, full_name, key, comment, _as_json(own) if own else "{}", self.statuses.stops(row.cells)
 
     def settle_spellings(self, cursor: Any) -> None:
         """Have the owner spell new attributes as the file does; rename what was spelled otherwise meanwhile."""
@@ -277,10 +284,11 @@ def _sentence(fault: ValidationError | addresses.InvalidAddress) -> str:
 # `row` keeps the file's order. Dropped by hand as well, for a second import in one transaction.
 CREATE_INCOMING = """
     CREATE TEMPORARY TABLE incoming_clients (
-        row bigint, email text COLLATE "C", full_name text, name_key text, comment text, attributes jsonb
+        row bigint, email text COLLATE "C", full_name text, name_key text, comment text, attributes jsonb,
+        stopped boolean
     ) ON COMMIT DROP
 """
-COPY_INCOMING = "COPY incoming_clients (row, email, full_name, name_key, comment, attributes) FROM STDIN"
+COPY_INCOMING = "COPY incoming_clients (row, email, full_name, name_key, comment, attributes, stopped) FROM STDIN"
 ANALYZE_INCOMING = "ANALYZE incoming_clients"
 RENAME_INCOMING = """
     UPDATE incoming_clients
@@ -314,11 +322,12 @@ COMBINE_EQUAL_ADDRESSES = """
             email, max(row) AS row, array_agg(attributes ORDER BY row) AS attributes,
             (array_agg(full_name ORDER BY row DESC) FILTER (WHERE full_name <> ''))[1] AS full_name,
             (array_agg(name_key ORDER BY row DESC) FILTER (WHERE full_name <> ''))[1] AS name_key,
-            (array_agg(comment ORDER BY row DESC) FILTER (WHERE comment <> ''))[1] AS comment
+            (array_agg(comment ORDER BY row DESC) FILTER (WHERE comment <> ''))[1] AS comment,
+            bool_or(stopped) AS stopped
         FROM taken GROUP BY email
     )
-    INSERT INTO incoming_clients (row, email, full_name, name_key, comment, attributes)
-    SELECT row, email, coalesce(full_name, ''), coalesce(name_key, ''), coalesce(comment, ''), coalesce((
+    INSERT INTO incoming_clients (row, email, full_name, name_key, comment, stopped, attributes)
+    SELECT row, email, coalesce(full_name, ''), coalesce(name_key, ''), coalesce(comment, ''), stopped, coalesce((
         SELECT jsonb_object_agg(key, value ORDER BY place)
         FROM unnest(attributes) WITH ORDINALITY AS one (own, place), jsonb_each(own)
     ), '{}')

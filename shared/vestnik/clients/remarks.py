@@ -5,18 +5,30 @@ from collections.abc import Iterator
 from django.utils.translation import gettext as _
 
 from vestnik.clients.headers import Columns, listed
+from vestnik.clients.statuses import Statuses
 
 
-def remarks(header: list[str], columns: Columns, addresses_elsewhere: int | None = None) -> tuple[str, ...]:
+def remarks(
+    header: list[str],
+    columns: Columns,
+    addresses_elsewhere: int | None = None,
+    statuses: Statuses | None = None,
+    suppressed: int = 0,
+) -> tuple[str, ...]:
     """Return what the columns' names alone do not say, and what is not done with a column.
 
     `addresses_elsewhere`: for how many rows the address was taken from another column of addresses, where that is
-    known.
+    known. `statuses` has read as many rows as were read; by it so many addresses were `suppressed`.
     """
-    return tuple(_remarks(header, columns, addresses_elsewhere))
+    said = tuple(_remarks(header, columns, addresses_elsewhere, statuses))
+    if suppressed:
+        said += (_("Addresses new on the suppression list: %(number)d.") % {"number": suppressed},)
+    return said
 
 
-def _remarks(header: list[str], columns: Columns, addresses_elsewhere: int | None) -> Iterator[str]:
+def _remarks(
+    header: list[str], columns: Columns, addresses_elsewhere: int | None, statuses: Statuses | None
+) -> Iterator[str]:
     number, first = columns.above
     if number:
         yield _("Lines passed over above the names of the columns: %(number)d. The first of them says: %(first)s.") % {
@@ -39,8 +51,21 @@ def _remarks(header: list[str], columns: Columns, addresses_elsewhere: int | Non
                 " (%(others)s): %(number)d."
             ) % {**said, "number": addresses_elsewhere}
     if columns.statuses:
-        yield _(
-            "Not understood as unsubscribing yet: %(columns)s. It becomes an attribute only, so whoever is marked there"
-            " as unsubscribed or bounced is a client like the others and would be written to. Take them out of the file"
-            " before you import it."
-        ) % {"columns": listed([header[index] for index in columns.statuses])}
+        yield from _of_statuses(listed([header[index] for index in columns.statuses]), statuses)
+
+
+def _of_statuses(columns: str, statuses: Statuses | None) -> Iterator[str]:
+    """Tell what the values mean, as far as they were read."""
+    if statuses is None or not (statuses.stopping or statuses.others):
+        yield _("Who is marked in %(columns)s as unsubscribed, bounced or the like comes on the suppression list.") % {
+            "columns": columns
+        }
+        return
+    if statuses.stopping:
+        said = _(
+            "Who has one of these in %(columns)s comes on the suppression list, and is not written to: %(values)s."
+        )
+        yield said % {"columns": columns, "values": listed(list(statuses.stopping))}
+    if statuses.others:
+        said = _("These in %(columns)s are not taken for unsubscribing: %(values)s.")
+        yield said % {"columns": columns, "values": listed(list(statuses.others))}

@@ -6,7 +6,8 @@ What a person did (unsubscribed, complained) only that person takes back.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -114,9 +115,11 @@ def stop_sql(address: str, owner: str, service: str) -> str:
 # What the person did is not overwritten by what others do; the other way it is.
 SUPPRESS = """
     INSERT INTO clients_suppression AS known (address, owner_id, client_list_id, reason, delivery_id)
-    SELECT address, %(owner)s, list_id, %(reason)s, %(delivery)s
-    FROM (SELECT DISTINCT unnest(%(addresses)s::text[]) AS address ORDER BY 1) given,
-         unnest(%(lists)s::bigint[]) AS list (list_id)
+    SELECT address, %(owner)s, list_id, %(reason)s, delivery_id
+    FROM (
+        SELECT DISTINCT ON (address) address, delivery_id
+        FROM unnest(%(addresses)s::text[], %(deliveries)s::bigint[]) AS it (address, delivery_id) ORDER BY address
+    ) given, unnest(%(lists)s::bigint[]) AS list (list_id)
     ON CONFLICT (address, owner_id, client_list_id) DO UPDATE SET
         reason = excluded.reason, created_at = statement_timestamp(), lifted_at = NULL,
         delivery_id = excluded.delivery_id
@@ -127,15 +130,15 @@ SUPPRESS = """
 
 def suppress(
     owner_id: int | None,
-    addresses: Collection[str],
+    addresses: Collection[str] | Mapping[str, int],
     reason: SuppressionReason,
     *,
     lists: Iterable[int] | None = None,
-    delivery_id: int | None = None,
 ) -> int:
     """Write these normalised addresses down as suppressed; return how many were not so before.
 
-    With `lists`, ids of the owner's lists, by these alone.
+    A mapping names for each the letter by which it came to that. With `lists`, ids of the owner's lists, by these
+    alone.
     """
     by: list[int | None] = [None]
     if lists is not None:
@@ -143,14 +146,30 @@ def suppress(
     parameters = {
         "owner": owner_id,
         "addresses": list(addresses),
+        "deliveries": list(addresses.values()) if isinstance(addresses, Mapping) else [None] * len(addresses),
         "reason": reason.value,
-        "delivery": delivery_id,
         "lists": by,
         "of_the_person": [each.value for each in OF_THE_PERSON],
     }
     with connection.cursor() as cursor:
         cursor.execute(SUPPRESS, parameters)
         return int(cursor.rowcount)
+
+
+# Of a file of clients that is being imported (importing.py). What stands already stays as it is.
+SUPPRESS_INCOMING = """
+    INSERT INTO clients_suppression AS known (address, owner_id, reason)
+    SELECT email, %(owner)s, 'imported' FROM incoming_clients WHERE stopped ORDER BY email
+    ON CONFLICT (address, owner_id, client_list_id) DO UPDATE SET
+        reason = excluded.reason, created_at = statement_timestamp(), lifted_at = NULL, delivery_id = NULL
+        WHERE known.lifted_at IS NOT NULL
+"""
+
+
+def suppress_incoming(cursor: Any, owner_id: int) -> int:
+    """Suppress the addresses that the file being imported says so of; return how many were not so before."""
+    cursor.execute(SUPPRESS_INCOMING, {"owner": owner_id})
+    return int(cursor.rowcount)
 
 
 def lift(suppressions: models.QuerySet[Suppression]) -> int:

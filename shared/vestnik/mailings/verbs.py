@@ -277,7 +277,8 @@ def _try_again(
         count = retries.queue_again(run, states, ids, cause)
         run.state, run.finished_at = RunState.OPEN, None
         run.window_end = min(run.window_end, window_end)  # edits moved that of open runs only
-        run.save(update_fields=["state", "finished_at", "window_end"])
+        run.refusals_seen_at = None
+        run.save(update_fields=["state", "finished_at", "window_end", "refusals_seen_at"])
     else:
         again = runs.open_run(mailing, window_end)
         count = retries.write_again(again, run, states, ids, cause)

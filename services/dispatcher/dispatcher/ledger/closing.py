@@ -43,6 +43,7 @@ def finish(run_id: int) -> bool:
         cursor.execute(statements.FINISH, {"run": run_id})
         over = cursor.fetchone()
         if over:
+            jobs.note_refused(run_id)
             homepage_hint.changed()
         if over and over[0] is not None:
             runs.end_pause_if_over(over[0])

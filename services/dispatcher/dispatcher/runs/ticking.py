@@ -12,7 +12,7 @@ from dramatiq.middleware import CurrentMessage
 
 from dispatcher import page_refresh
 from dispatcher.account_mail import settling as account_mail
-from dispatcher.ledger import closing, due, statements
+from dispatcher.ledger import closing, due, refused, statements
 from dispatcher.runs import launching
 from dispatcher.sending import alerts, lanes
 from vestnik import account_deletion, clock, error_tracking, jobs, locks
@@ -56,6 +56,8 @@ def do_what_is_due() -> None:
             lanes.wake(owner_id)
     except lanes.SlotUnknown as error:
         logger.warning("lanes are woken when the queue answers again: %s", error)
+    for run_id in refused.to_do():
+        jobs.NOTE_REFUSED.enqueue(run_id)
     imports()
     account_mail.expire()
     for user_id in account_deletion.deleted_accounts():

@@ -6,9 +6,9 @@ from allauth.account.models import EmailAddress
 from django.contrib import admin
 from django_dramatiq.models import Task
 
-from web.admin import accounts, blog, clients, ledger, mailings
+from web.admin import accounts, blog, clients, ledger, mailings, suppressions
 
-__all__ = ["accounts", "blog", "clients", "ledger", "mailings"]
+__all__ = ["accounts", "blog", "clients", "ledger", "mailings", "suppressions"]
 
 # Jobs are hints and are not recorded; allauth's addresses are copies of what the user's page says.
 for model in (Task, EmailAddress):

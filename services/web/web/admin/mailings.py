@@ -42,6 +42,8 @@ class MessageAdmin(VerbAdmin):
         return () if obj is None else ("owner",)
 
     def save_model(self, request: HttpRequest, obj: Message, form: Any, change: bool) -> None:
+        if not change:
+            obj.language = obj.owner.language
         verbs.save_message(obj, form.cleaned_data["seen"])
 
     def delete_model(self, request: HttpRequest, obj: Message) -> None:

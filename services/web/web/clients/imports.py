@@ -17,6 +17,7 @@ from vestnik.clients import import_jobs, uploads
 from vestnik.clients.headers import meanings
 from vestnik.clients.models import ClientImport
 from vestnik.clients.remarks import remarks
+from vestnik.clients.statuses import Statuses
 from vestnik.clients.uploads import UNFINISHED, ImportState, PieceKind
 from vestnik.spreadsheets import as_written
 from web.clients.forms import ImportForm, ReadingForm
@@ -156,8 +157,11 @@ def _looked_at(work: ClientImport, form: ReadingForm) -> dict[str, Any]:
         else:
             # What was found shows in the form, where nothing was chosen.
             form.data = {"encoding": look.found.encoding, "delimiter": look.delimiter}
-            read = (look.header, look.columns)
-            context |= {"look": look, "meanings": meanings(*read), "remarks": remarks(*read)}
+            statuses = Statuses(look.header, look.columns.statuses)
+            for row in look.rows:
+                statuses.stops(row.cells)
+            said = remarks(look.header, look.columns, statuses=statuses)
+            context |= {"look": look, "meanings": meanings(look.header, look.columns), "remarks": said}
             context["in_doubt"] = work.in_doubt and look.found.encoding == work.encoding
     return context
 

@@ -150,17 +150,33 @@ def delivery_letter(request: HttpRequest, pk: int, delivery_pk: int) -> HttpResp
     return letter_pages.letter(request, written)
 
 
-class TryAgain(ActionPage):
-    """Sends dead letters once more: in this run, or where its window has closed, in a new one."""
+class RunAction(ActionPage):
+    """Does something to a run, for who may change its mailing."""
 
     room = "runs"
-    run: Run
 
     def get_object(self, queryset: Any = None) -> Run:
         run = seen(self.request, self.kwargs["pk"])
         if not _may_change(self.request, run):
             raise Http404
         return run
+
+
+class BelieveRefusals(RunAction):
+    """Answers whether addresses that were refused, many at once, are suppressed."""
+
+    def act(self, obj: Run) -> str:
+        if obj.owner_id != self.request.user.pk or self.request.POST.get("believe") not in ("yes", "no"):
+            raise ValidationError(_("This button was not pressed on its page; try again from there."))
+        believe = self.request.POST["believe"] == "yes"
+        runs.believe_refusals(obj, believe)
+        return _("They come on the suppression list in a moment.") if believe else _("They stay as they are.")
+
+
+class TryAgain(RunAction):
+    """Sends dead letters once more: in this run, or where its window has closed, in a new one."""
+
+    run: Run
 
     def act(self, obj: Run) -> str:
         form = TryAgainForm(self.request.POST)

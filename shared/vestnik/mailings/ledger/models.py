@@ -105,6 +105,10 @@ class Run(models.Model):
     finished_at = models.DateTimeField(_("over since"), null=True)
     served_at = models.DateTimeField(_("last turn at"), null=True)  # when a lane last took its turn
     total = models.IntegerField(_("letters"), db_default=0)
+    # When its refused addresses were suppressed those of before are not looked at.
+    refusals_seen_at = models.DateTimeField(_("refusals looked at"), null=True, db_default=Now())
+    # Addresses that would have been, and are too many to be believed: their owner is asked. LIFTED: they said yes.
+    refused_asked = models.IntegerField(_("refused addresses in question"), db_default=0)
     left_out = models.JSONField(_("left out"), default=dict, db_default={})  # how many of the audience, by reason
 
     kind = models.CharField(_("kind"), max_length=8, choices=MailingKind.choices, db_default="mailing")
@@ -136,6 +140,10 @@ class Run(models.Model):
         indexes = [
             # The lanes: which of an owner's runs waited longest; the tick: what is open.
             models.Index(fields=["owner_id", "served_at"], name="run_open", condition=Q(state="open")),
+            # The tick: in which run refused addresses are still to be looked for.
+            models.Index(
+                fields=["id"], name="run_refusals_unseen", condition=Q(refusals_seen_at=None) & ~Q(state="open")
+            ),
             # An owner's runs of a period: reports.
             models.Index(fields=["owner_id", "opened_at"], name="run_by_owner"),
         ]

@@ -21,6 +21,8 @@ from vestnik.mailings.models import Mailing
 
 logger = logging.getLogger(__name__)
 
+LIMIT_LIFTED = -1
+"""Of `Run.refused_asked`: its owner believes the refusals, however many they are."""
 COUNTED = ("sent", "failed", "expired", "cancelled", "unknown", "attempts")
 
 
@@ -35,6 +37,7 @@ def open_run(
     return Run.objects.create(
         mailing=mailing,
         kind=mailing.kind,
+        refusals_seen_at=None,
         owner_id=mailing.owner_id,
         occurrence=occurrence,
         request_id=request_id,
@@ -127,6 +130,18 @@ def move_window(run: Run, mailing: Mailing) -> None:
     run.save(update_fields=["window_end"])
     jobs.close(run.pk)
     hint_end(run)
+
+
+def believe_refusals(run: Run, believe: bool) -> None:
+    """Answer for the owner whether the run's refused addresses, which are in question, are suppressed.
+
+    Nothing changes where nothing is in question.
+    """
+    asked = Run.objects.filter(pk=run.pk, refused_asked__gt=0)
+    if not believe:
+        asked.update(refused_asked=0)
+    elif asked.update(refused_asked=LIMIT_LIFTED, refusals_seen_at=None):
+        jobs.note_refused(run.pk)
 
 
 def totals(*run_ids: int) -> dict[str, int]:

@@ -1,0 +1,157 @@
+"""Addresses that a run has shown to be dead: suppressed when it is over, for its owner.
+
+What a code says of the mailbox for certain (RFC 3463: 5.1.1, no such mailbox, and its like) suffices. A refusal without
+such a code, or of the whole domain, counts if an earlier run met the same. Full mailboxes and policies do not count.
+No single bad day of a service may empty a list: more than a part of the run are not believed, and their owner is asked.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+from django.db import connection, transaction
+
+from dispatcher.providers import refusals
+from dispatcher.providers.base import About
+from vestnik import clock
+from vestnik.clients.suppressions import SuppressionReason, suppress
+from vestnik.mailings.ledger.models import Run, RunState
+from vestnik.mailings.ledger.runs import LIMIT_LIFTED
+
+logger = logging.getLogger(__name__)
+
+SURE = frozenset({"1.1", "1.3", "1.6", "1.10", "2.1"})
+"""No such mailbox, no such syntax there, moved, a domain that takes no mail (RFC 7505), disabled."""
+UNSURE = frozenset({"", "1.0", "1.2"})
+"""No code at all, any address status, no such domain: a name server in trouble says so, too."""
+BARE = frozenset({550, 551, 553})
+"""Reply codes (RFC 5321, 4.2.3) that may be about a mailbox."""
+
+ALWAYS_BELIEVED = 20
+PART_BELIEVED = 10
+"""One in so many letters of a run."""
+EARLIER_RUNS = 50
+"""Of the owner, that are asked whether they met the same."""
+PAGE = 2_000
+AT_ONCE = 100
+"""Runs that one tick hints at."""
+
+# By the index of what ended unsent, from client to client.
+REFUSED = """
+    SELECT d.client_id, d.id, d.address, last.code, last.answer
+    FROM (
+        SELECT id, client_id, address, claim FROM mailings_delivery
+        WHERE run_id = %(run)s AND state = 'failed' AND client_id > %(after)s ORDER BY client_id LIMIT %(page)s
+    ) d
+    CROSS JOIN LATERAL (
+        SELECT code, answer, outcome FROM mailings_attempt WHERE delivery_id = d.id AND claim = d.claim LIMIT 1
+    ) last
+    WHERE last.outcome = 'permanent' AND last.code >= 500 AND d.address <> ''
+    ORDER BY d.client_id
+"""
+
+# Where such a page ends, whatever of it counts.
+NEXT_PAGE = """
+    SELECT max(client_id) FROM (
+        SELECT client_id FROM mailings_delivery
+        WHERE run_id = %(run)s AND state = 'failed' AND client_id > %(after)s ORDER BY client_id LIMIT %(page)s
+    ) d
+"""
+
+# How earlier runs ended for these clients, at the same addresses.
+BEFORE = """
+    SELECT d.client_id, last.code, last.answer
+    FROM unnest(ARRAY(
+        SELECT id FROM mailings_run WHERE owner_id = %(owner)s AND opened_at < %(opened)s
+        ORDER BY opened_at DESC LIMIT %(runs)s
+    )) AS earlier (id)
+    CROSS JOIN unnest(%(clients)s::bigint[], %(addresses)s::text[]) AS known (client_id, address)
+    CROSS JOIN LATERAL (
+        SELECT id, client_id, claim, state, address FROM mailings_delivery
+        WHERE run_id = earlier.id AND client_id = known.client_id LIMIT 1
+    ) d
+    CROSS JOIN LATERAL (
+        SELECT code, answer, outcome FROM mailings_attempt WHERE delivery_id = d.id AND claim = d.claim LIMIT 1
+    ) last
+    WHERE d.state = 'failed' AND d.address = known.address AND last.outcome = 'permanent' AND last.code >= 500
+"""
+
+
+def to_do() -> list[int]:
+    """Return runs that are over and were not looked at, the oldest first."""
+    unseen = Run.objects.filter(refusals_seen_at=None).exclude(state=RunState.OPEN)
+    return list(unseen.order_by("pk").values_list("pk", flat=True)[:AT_ONCE])
+
+
+@transaction.atomic
+def note(run_id: int) -> None:
+    """Suppress the addresses that the run has shown to be dead, or ask its owner, where they are too many.
+
+    Once for each end of the run: a second call changes nothing.
+    """
+    run = Run.objects.select_for_update(no_key=True).filter(pk=run_id, refusals_seen_at=None).first()
+    if run is None or run.state == RunState.OPEN:
+        return
+    found = _dead(run)
+    if run.refused_asked == LIMIT_LIFTED or len(found) <= max(ALWAYS_BELIEVED, run.total // PART_BELIEVED):
+        run.refused_asked = 0
+        new = suppress(run.owner_id, found, SuppressionReason.REFUSED) if found else 0
+        if new:
+            logger.info("run %d: %d refused addresses are suppressed", run_id, new, extra={"run_id": run_id})
+    else:
+        run.refused_asked = len(found)
+        logger.warning(
+            "run %d: %d of %d addresses were refused for good, too many to be believed; their owner is asked",
+            *(run_id, len(found), run.total),
+            extra={"run_id": run_id},
+        )
+    run.refusals_seen_at = clock.now()
+    run.save(update_fields=["refusals_seen_at", "refused_asked"])
+
+
+def _dead(run: Run) -> dict[str, int]:
+    """Return the addresses that are dead by this run, each with the letter that shows it."""
+    dead: dict[str, int] = {}
+    unsure: list[tuple[int, int, str]] = []
+    for client_id, delivery_id, address, code, answer in _refused(run.pk):
+        certain = _is_dead(code, answer)
+        if certain:
+            dead[address] = delivery_id
+        elif certain is None:
+            unsure.append((client_id, delivery_id, address))
+    for at in range(0, len(unsure), PAGE):
+        page = unsure[at : at + PAGE]
+        again = _refused_before(run, [each[0] for each in page], [each[2] for each in page])
+        dead |= {address: delivery_id for client_id, delivery_id, address in page if client_id in again}
+    return dead
+
+
+def _is_dead(code: int, answer: str) -> bool | None:
+    """Say whether the refusal is of a mailbox that is not there; None where that is likely, and not certain."""
+    enhanced = refusals.enhanced_code(answer.lower(), "5")
+    if enhanced in SURE:
+        return True
+    likely = enhanced in UNSURE and (code in BARE or enhanced) and refusals.about("RCPT", code, answer) is About.LETTER
+    return None if likely else False
+
+
+def _refused(run_id: int) -> Iterator[tuple[int, int, str, int, str]]:
+    after = 0
+    while True:
+        with connection.cursor() as cursor:
+            cursor.execute(REFUSED, {"run": run_id, "after": after, "page": PAGE})
+            rows = cursor.fetchall()
+            cursor.execute(NEXT_PAGE, {"run": run_id, "after": after, "page": PAGE})
+            (last,) = cursor.fetchone()
+        yield from rows
+        if last is None:
+            return
+        after = last
+
+
+def _refused_before(run: Run, clients: list[int], addresses: list[str]) -> set[int]:
+    asked = {"owner": run.owner_id, "opened": run.opened_at, "runs": EARLIER_RUNS}
+    with connection.cursor() as cursor:
+        cursor.execute(BEFORE, {**asked, "clients": clients, "addresses": addresses})
+        return {client_id for client_id, code, answer in cursor.fetchall() if _is_dead(code, answer) is not False}
