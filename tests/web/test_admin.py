@@ -54,6 +54,7 @@ def fill(owner, number):
         Group.objects.create(name=f"group {count}")
         mailing = factories.make_mailing(owner, 1)
         sharing.share(mailing, owner, "somebody@example.org", "view")
+        suppressions.suppress(owner.pk, [f"somebody{count}@example.org"], SuppressionReason.BY_HAND)
         worker = Worker.objects.create(name=f"worker {count}", provider="smtp")
         run = runs.open_run(mailing, mailing.end)
         Tally.objects.create(run=run, worker_id=worker.pk, hour=timezone.now(), sent=1, attempts=1)

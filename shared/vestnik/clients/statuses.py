@@ -55,7 +55,7 @@ _YES = frozenset(
     }
 )
 _NO = frozenset({"0", "no", "n", "false", "f", "off", "-", "нет", "ні", "ложь", "nein", "non", "não", "nao", "nie"})
-_DATE = re.compile(r"\d{1,4}[-./]\d{1,2}[-./]\d{1,4}(?:[T ].{0,30})?|\d{10}|\d{13}")
+_DATE = re.compile(r"\d{1,4}[-./]\d{1,2}[-./]\d{1,4}(?:[t ].{0,30})?|\d{10}|\d{13}")
 
 
 class Statuses:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 from django.db import connection, transaction
 
@@ -151,7 +152,7 @@ def _refused(run_id: int) -> Iterator[tuple[int, int, str, int, str]]:
 
 
 def _refused_before(run: Run, clients: list[int], addresses: list[str]) -> set[int]:
-    asked = {"owner": run.owner_id, "opened": run.opened_at, "runs": EARLIER_RUNS}
+    asked: dict[str, Any] = {"owner": run.owner_id, "opened": run.opened_at, "runs": EARLIER_RUNS}
     with connection.cursor() as cursor:
         cursor.execute(BEFORE, {**asked, "clients": clients, "addresses": addresses})
         return {client_id for client_id, code, answer in cursor.fetchall() if _is_dead(code, answer) is not False}
