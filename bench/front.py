@@ -110,7 +110,7 @@ def installation() -> Iterator[tuple[Nginx, str]]:
         static = directory / "static"
         static.mkdir()
         with (
-            _gunicorn(port, directory / "gunicorn.log"),
+            gunicorn(port, directory / "gunicorn.log"),
             Nginx(
                 directory / "nginx",
                 web=f"127.0.0.1:{port}",
@@ -123,7 +123,7 @@ def installation() -> Iterator[tuple[Nginx, str]]:
 
 
 @contextmanager
-def _gunicorn(port: int, log: Path) -> Iterator[None]:
+def gunicorn(port: int, log: Path) -> Iterator[None]:
     command = [sys.executable, "-m", "gunicorn", "web.wsgi", *GUNICORN_OPTIONS, "--bind", f"127.0.0.1:{port}"]
     with log.open("wb") as file:
         process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=file)

@@ -32,7 +32,13 @@ def nginx():
 
 @pytest.mark.parametrize(
     "call",
-    ["mailing.run(letters=400, rounds=1)", "starts.run(starts=2)", "million.run(large=600, small=300, rounds=2)"],
+    [
+        "mailing.run(letters=400, rounds=1)",
+        "starts.run(starts=2)",
+        "million.run(large=600, small=300, rounds=2)",
+        "stops.launches(clients=300, suppressed=300, rounds=1)",
+        "stops.clicks(number=150)",
+    ],
 )
 def test_a_benchmark_says_its_figure(postfix, call):
     said = run(call)

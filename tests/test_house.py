@@ -31,7 +31,7 @@ FLOORS = {
         "demo",
     ),
     "dispatcher": (
-        "health page_refresh providers",
+        "health link_trial page_refresh providers",
         "ledger metrics",
         "account_erasure pace",
         "sending settings",

@@ -57,6 +57,7 @@ REFRESH_PAGES = Job("refresh_pages", CONTROL)
 COUNT_FIGURES = Job("count_figures", CONTROL)
 FLUSH_VIEWS = Job("flush_views", CONTROL)
 NOTE_REFUSED = Job("note_refused", CONTROL)
+TRY_LINK = Job("try_link", CONTROL)
 SEND = Job("send", BULK)
 
 
@@ -98,6 +99,11 @@ def wake(owner_id: int, delay: timedelta | None = None) -> None:
 def note_refused(run_id: int) -> None:
     """Look for addresses that were refused for good in a run that is over, and suppress them."""
     transaction.on_commit(partial(NOTE_REFUSED.enqueue, run_id))
+
+
+def try_link() -> None:
+    """Try the link by which people unsubscribe with one click."""
+    transaction.on_commit(TRY_LINK.enqueue)
 
 
 def import_clients(import_id: int) -> None:

@@ -22,6 +22,8 @@ MOST_CHARACTERS = 40
 EXAMPLE = "example"
 """Stands in previews for the token of a letter that is not there yet."""
 PATH = "/u/"
+OF_NO_LETTER = 0
+"""The number in the link by which the way of one click is tried."""
 
 
 def signer() -> Callable[[int], str]:
@@ -41,6 +43,11 @@ def signer() -> Callable[[int], str]:
 def example() -> str:
     """Return the link for previews."""
     return f"{settings.SITE_URL}{PATH}{EXAMPLE}"
+
+
+def trial() -> str:
+    """Return a link that is right, and stops nothing: by it the product tries its own way of one click."""
+    return signer()(OF_NO_LETTER)
 
 
 def read(token: str) -> int | None:

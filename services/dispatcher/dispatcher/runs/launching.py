@@ -4,10 +4,11 @@ import logging
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from django.conf import settings
 from django.db import connection, transaction
 
 from dispatcher.ledger import closing
-from vestnik import clock, homepage_hint, jobs, locks, planner
+from vestnik import clock, homepage_hint, jobs, locks, mode, planner
 from vestnik.mailings import audience, calendar, stops
 from vestnik.mailings.ledger import runs
 from vestnik.mailings.ledger.models import MailingKind, Run, RunState
@@ -36,6 +37,8 @@ WRITE = f"""
 def launch_and_wake(mailing_id: int) -> None:
     """Launch what is due of the mailing, and wake its lanes. A hint that came early is repeated for the rest."""
     launched = launch(mailing_id)
+    if launched and settings.MODE != mode.LOCAL:
+        jobs.try_link()
     for run in launched:
         if run.state == RunState.OPEN:
             jobs.wake(run.owner_id)
