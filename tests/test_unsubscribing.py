@@ -45,7 +45,7 @@ def test_who_stops_all_has_queued_letters_cancelled_with_that_reason_and_the_oth
     assert found.pop(reader.address) == ("cancelled", "unsubscribed")
     assert set(found.values()) == {("queued", "")}
     assert runs.totals(run.pk)["cancelled"] == 1
-    assert unsubscribing.has_stopped_all(reader)
+    assert unsubscribing.stopped_because(reader)
 
 
 def test_who_stopped_is_left_out_of_the_next_run_and_counted(alice):
@@ -64,7 +64,11 @@ def test_a_run_of_which_everybody_is_left_out_is_over_and_says_so(alice):
     run, reader = launched(alice, 1)
     unsubscribing.stop_all(reader)
     (second,) = launching.launch(make_mailing(alice, lists=[run.mailing.lists.get()]).pk)
-    assert (second.state, second.total, second.reason) == ("finished", 0, "nobody of the audience is written to")
+    assert (second.state, second.total, second.reason) == (
+        "finished",
+        0,
+        "everybody in the audience is on the suppression list",
+    )
 
 
 def test_another_owners_letters_to_the_same_address_go_on(alice, bob):
@@ -101,7 +105,7 @@ def test_neither_a_new_client_nor_a_file_nor_a_list_revives_an_address(alice):
     mailing = make_mailing(alice, lists=[client_list])
     assert audience.count(mailing) == audience.Audience(1, {"unsubscribed": 1})
     verbs.create_client(alice, "new@example.org")
-    assert unsubscribing.has_stopped_all(reader)
+    assert unsubscribing.stopped_because(reader)
 
 
 def test_who_leaves_a_list_still_gets_what_another_list_brings(alice):
@@ -121,7 +125,7 @@ def test_who_leaves_a_list_still_gets_what_another_list_brings(alice):
         ("News", True),
         ("Offers", False),
     ]
-    assert not unsubscribing.has_stopped_all(reader)
+    assert not unsubscribing.stopped_because(reader)
     assert audience.count(make_mailing(alice, lists=[news])) == audience.Audience(0)
     assert audience.count(make_mailing(alice, lists=[news, offers])) == audience.Audience(1)
     verbs.add_to_list(news, [client])
@@ -146,7 +150,7 @@ def test_the_person_takes_all_of_it_back(alice):
     unsubscribing.stop_all(reader)
     unsubscribing.take_back(reader)
 
-    assert not unsubscribing.has_stopped_all(reader)
+    assert not unsubscribing.stopped_because(reader)
     assert client_list.clients.count() == 1
     assert audience.count(make_mailing(alice, lists=[client_list])) == audience.Audience(1)
     assert Suppression.objects.filter(lifted_at__isnull=False).count() == 2, "it stays on record"
@@ -168,17 +172,17 @@ def test_an_owner_lifts_what_others_did_but_not_what_the_person_did(alice):
     suppressions.suppress(alice.pk, [reader.address], SuppressionReason.BY_HAND)
     assert Suppression.objects.get(address=reader.address).reason == "unsubscribed"
 
-    with pytest.raises(ValidationError, match="only if they say so"):
+    with pytest.raises(ValidationError, match="only if they ask for it"):
         suppressions.lift(Suppression.objects.all())
     assert suppressions.lift(Suppression.objects.filter(address="hand@example.org")) == 1
-    assert unsubscribing.has_stopped_all(reader)
+    assert unsubscribing.stopped_because(reader)
 
 
 def test_taking_back_lifts_nothing_that_others_did(alice):
     _run, reader = launched(alice)
     suppressions.suppress(alice.pk, [reader.address], SuppressionReason.BOUNCED)
     unsubscribing.take_back(reader)
-    assert unsubscribing.has_stopped_all(reader)
+    assert unsubscribing.stopped_because(reader)
 
 
 def test_the_letter_of_an_erased_account_stands_for_nobody(alice):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from vestnik import jobs
 from vestnik.accounts.models import User
@@ -66,10 +66,11 @@ def subscription(token: str) -> Subscription | None:
     )
 
 
-def has_stopped_all(reader: Subscription) -> bool:
-    """Say whether the reader gets nothing of this sender's any more."""
-    standing = Suppression.objects.filter(address=reader.address, owner=reader.owner_id, client_list=None)
-    return standing.filter(lifted_at=None).exists()
+def stopped_because(reader: Subscription) -> str:
+    """Return why the reader gets no mailings of this sender's any more: a SuppressionReason; empty if they do."""
+    all_of_it = Suppression.objects.filter(address=reader.address, client_list=None, lifted_at=None)
+    of_sender = all_of_it.filter(Q(owner=reader.owner_id) | Q(owner=None)).order_by("owner_id")
+    return of_sender.values_list("reason", flat=True).first() or ""
 
 
 def choices(reader: Subscription) -> list[Choice]:

@@ -76,6 +76,6 @@ def test_a_refused_row_suppresses_nobody(alice):
     assert not suppressed(alice)
 
 
-def test_an_export_of_the_suppression_list_imported_elsewhere_is_understood(alice, bob):
-    imported(bob, '"address","status","since","list"\n"ann@example.org","unsubscribed","2026-01-01 10:00:00",""\n')
+def test_a_file_in_another_language_is_understood(alice, bob):
+    imported(bob, '"e-mail","state","Status"\n"ann@example.org","","Отписка"\n"vera@example.org","","Активен"\n')
     assert suppressed(bob) == {"ann@example.org": "imported"}

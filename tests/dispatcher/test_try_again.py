@@ -131,7 +131,7 @@ def test_after_the_window_a_new_run_is_made_of_just_those_clients(failed, alice,
     again = verbs.try_again(failed)
     assert again.pk != failed.pk
     assert (again.state, again.total, again.again_of_id, again.text) == (
-        "open", 2, failed.pk, "Once more, {{ full_name }}",
+        "open", 2, failed.pk, "Once more, {{ full_name }}\n\n-- \nAlice Archer\nUnsubscribe: {{ unsubscribe_url }}\n",
     )  # fmt: skip
     assert again.window_end == mailing.end
     assert again.filled_at is not None

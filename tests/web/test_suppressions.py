@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import html
+import io
 
 import pytest
 from django.test import Client as Browser
@@ -11,7 +12,7 @@ from django.urls import reverse
 
 from tests.web.ledger import make_run
 from vestnik.accounts.models import User
-from vestnik.clients import suppressions
+from vestnik.clients import importing, suppressions
 from vestnik.clients.models import Suppression
 from vestnik.clients.suppressions import SuppressionReason
 from vestnik.mailings.ledger.models import Run
@@ -49,7 +50,7 @@ def test_addresses_are_added_by_hand_whoever_they_are(browser: Browser, alice: U
 
 def test_a_wrong_address_is_named_and_nothing_is_added(browser: Browser, alice: User) -> None:
     answer = browser.post(NEW, {"addresses": "bob@example.org, nobody", "reason": "imported"})
-    assert "Nothing was added: these are no addresses: nobody." in text(answer)
+    assert "Nothing was added. Not valid addresses: nobody." in text(answer)
     assert not suppressed(alice)
 
 
@@ -64,13 +65,13 @@ def test_what_others_did_is_lifted_and_what_the_person_did_is_not(browser: Brows
     suppressions.suppress(alice.pk, ["person@example.org"], SuppressionReason.UNSUBSCRIBED)
     keys = dict(Suppression.objects.values_list("address", "pk"))
     said = text(browser.get(LIST))
-    assert "Write to hand@example.org again" in said
-    assert "Write to person@example.org again" not in said
+    assert "Write again: hand@example.org" in said
+    assert "Write again: person@example.org" not in said
 
     for pk in keys.values():
         browser.post(reverse("suppressions:lift", args=[pk]))
     assert suppressed(alice) == {"person@example.org": "unsubscribed"}
-    assert "only if they say so themselves" in text(browser.get(LIST))
+    assert "only if they ask for it themselves" in text(browser.get(LIST))
 
 
 def test_others_see_and_lift_none_of_it(alice: User, bob: User, maria: User) -> None:
@@ -96,11 +97,30 @@ def test_the_list_is_searched_narrowed_and_exported(browser: Browser, alice: Use
     assert "boris@example.org" not in found
     assert "boris@example.org" not in text(browser.get(LIST, {"reason": "bounced"}))
     assert "Nothing found" in text(browser.get(LIST, {"q": "nobody"}))
-    assert "only the list" in text(browser.get(LIST))
+    assert "from this list only:" in text(browser.get(LIST))
     header, *rows = csv.reader(b"".join(browser.get(CSV)).decode("utf-8-sig").splitlines())
-    assert header == ["address", "status", "since", "list"]
-    assert [row[0] for row in rows] == ["vera@example.org", "boris@example.org", "anna@example.org"]
-    assert rows[0][3] == "News"
+    assert header == ["address", "unsubscribed", "reason", "since", "list"]
+    assert [row[:2] for row in rows] == [
+        ["vera@example.org", ""],
+        ["boris@example.org", "yes"],
+        ["anna@example.org", "yes"],
+    ]
+    assert rows[0][4] == "News"
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_an_exported_list_suppresses_the_same_addresses_where_it_is_imported(
+    browser: Browser, alice: User, bob: User, language: str
+) -> None:
+    User.objects.filter(pk=alice.pk).update(language=language)
+    for reason in SuppressionReason:
+        suppressions.suppress(alice.pk, [f"{reason.name.lower()}@example.org"], reason)
+    news = make_list(alice, name="News")
+    suppressions.suppress(alice.pk, ["vera@example.org"], SuppressionReason.UNSUBSCRIBED, lists=[news.pk])
+
+    importing.import_clients(bob, io.BytesIO(b"".join(browser.get(CSV))))
+
+    assert set(suppressed(bob)) == {f"{reason.name.lower()}@example.org" for reason in SuppressionReason}
 
 
 def test_who_is_asked_about_refused_addresses_answers_on_the_runs_page(
@@ -109,7 +129,7 @@ def test_who_is_asked_about_refused_addresses_answers_on_the_runs_page(
     run = make_run(alice, failed=30)
     Run.objects.filter(pk=run.pk).update(refused_asked=30)
     page, answer = (reverse(f"runs:{name}", args=[run.pk]) for name in ("detail", "refused"))
-    assert "30 addresses of 30 were refused as ones that do not exist" in text(browser.get(page))
+    assert "30 addresses of 30 were refused as non-existent" in text(browser.get(page))
     stranger = Browser()
     stranger.force_login(bob)
     assert stranger.post(answer, {"believe": "yes"}).status_code == 404
@@ -119,11 +139,11 @@ def test_who_is_asked_about_refused_addresses_answers_on_the_runs_page(
     browser.post(answer, {"believe": "yes"})
     run.refresh_from_db()
     assert (run.refused_asked, run.refusals_seen_at) == (-1, None)
-    assert "They come on the suppression list in a moment." in text(browser.get(page))
+    assert "The addresses will be on the suppression list in a moment." in text(browser.get(page))
 
 
 def test_an_empty_list_says_what_it_is_for(browser: Browser) -> None:
-    assert "Who unsubscribes comes here" in text(browser.get(LIST))
+    assert "People who unsubscribe are listed here" in text(browser.get(LIST))
 
 
 def test_the_mailings_pages_say_who_is_left_out_and_why(browser: Browser, alice: User) -> None:

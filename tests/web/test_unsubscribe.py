@@ -12,8 +12,9 @@ from django.test import Client as Browser
 from tests.web.ledger import make_run
 from vestnik import unsubscribing
 from vestnik.accounts.models import User
-from vestnik.clients import verbs
+from vestnik.clients import suppressions, verbs
 from vestnik.clients.models import Suppression
+from vestnik.clients.suppressions import SuppressionReason
 from vestnik.mailings import unsubscribe_links
 from vestnik.mailings.ledger.models import Delivery, Run
 
@@ -150,6 +151,15 @@ def test_redis_may_be_away(stranger: Browser, letter: Delivery, monkeypatch: pyt
     assert stopped(letter)
 
 
+def test_whom_others_have_stopped_is_told_so_and_offered_nothing_that_does_not_work(
+    alice: User, stranger: Browser, letter: Delivery
+) -> None:
+    suppressions.suppress(alice.pk, [letter.address], SuppressionReason.BY_HAND)
+    said = page(stranger, link(letter))
+    assert f"This sender does not write to {letter.address} any more." in said
+    assert "<button" not in said
+
+
 def test_a_senders_name_is_only_words(alice: User, stranger: Browser, run: Run, letter: Delivery) -> None:
     Run.objects.filter(pk=run.pk).update(sender_name="<script>alert(1)</script>")
     assert "<script>alert" not in page(stranger, link(letter))
@@ -185,4 +195,4 @@ def test_stopping_by_the_link_is_what_the_core_says(stranger: Browser, letter: D
     stranger.post(link(letter), ONE_CLICK)
     reader = unsubscribing.subscription(link(letter).rpartition("/")[2])
     assert reader is not None
-    assert unsubscribing.has_stopped_all(reader)
+    assert unsubscribing.stopped_because(reader) == "unsubscribed"

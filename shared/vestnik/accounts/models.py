@@ -64,7 +64,7 @@ class User(GuardianUserMixin, AbstractBaseUser, PermissionsMixin):
         blank=True,
         db_default="",
         validators=[fields.validate_one_line],
-        help_text=_("Stands at the foot of your letters; many countries want it there."),
+        help_text=_("Shown at the foot of your letters; many countries require it."),
     )
     time_zone = fields.time_zone_field(_("time zone"), default="UTC")
     language = models.CharField(

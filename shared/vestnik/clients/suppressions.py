@@ -28,7 +28,7 @@ class SuppressionReason(models.TextChoices):
     BOUNCED = "bounced", pgettext_lazy("suppression", "letters came back")
     REFUSED = "refused", pgettext_lazy("suppression", "refused by its server")
     BY_HAND = "by hand", pgettext_lazy("suppression", "added by hand")
-    IMPORTED = "imported", pgettext_lazy("suppression", "from a file")
+    IMPORTED = "imported", pgettext_lazy("suppression", "as told by another service")
 
 
 OF_THE_PERSON = (SuppressionReason.UNSUBSCRIBED, SuppressionReason.COMPLAINED)
@@ -179,7 +179,9 @@ def lift(suppressions: models.QuerySet[Suppression]) -> int:
     """
     standing = suppressions.filter(lifted_at=None)
     if standing.filter(reason__in=OF_THE_PERSON).exists():
-        raise ValidationError(_("Who unsubscribed or complained is written to again only if they say so themselves."))
+        raise ValidationError(
+            _("People who unsubscribed or complained can be written to again only if they ask for it themselves.")
+        )
     return standing.exclude(reason__in=OF_THE_PERSON).update(lifted_at=Now())
 
 

@@ -116,7 +116,7 @@ def _world(owner: User, manager: User) -> None:
     vip = _list(owner, "VIP", everybody[:reached:12])
     leads = _list(owner, "Leads from the next fair", [])
     newsletter, digest, receipt, invitation, address_check = (
-        mailings.create_message(owner, subject=text.subject, html=text.html, text=text.text)
+        mailings.create_message(owner, text.subject, text.html, text.text, text.language)
         for text in (texts.NEWSLETTER, texts.DIGEST, texts.RECEIPT, texts.INVITATION, texts.ADDRESS_CHECK)
     )
     now = clock.now().replace(second=0, microsecond=0)

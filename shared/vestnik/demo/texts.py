@@ -10,6 +10,7 @@ class Text:
     subject: str
     html: str
     text: str
+    language: str = "en"
 
 
 def _page(title: str, body: str, foot: str) -> str:
@@ -30,7 +31,7 @@ NEWSLETTER = Text(
         " it can be had in {{ attributes.city }} within two days.</p>\n"
         "<ul>\n<li>Notebooks with a thread that holds</li>\n<li>The blue ink is back</li>\n"
         "<li>Repairs, whatever you bought, and whenever</li>\n</ul>\n<p>Yours,<br>Daria</p>",
-        "You get this letter because you are our customer. One answer is enough, and it was the last.",
+        "You get this letter because you are our customer.",
     ),
     "Dear {{ full_name }},\n\n"
     "the new catalogue is printed: 214 pages, twelve of them maps, and for the first time everything in it can be had\n"
@@ -47,12 +48,13 @@ DIGEST = Text(
         "<p>Коротко о главном: склад в городе {{ attributes.city }} открыт и по субботам, каталог пополнился картами"
         " Севера, а мастерская снова принимает перья в починку.</p>\n"
         "<p>Завтра расскажем, как делают бумагу, которая не желтеет.</p>",
-        "Вы подписаны на ежедневные новости. Чтобы отписаться, ответьте на это письмо.",
+        "Вы подписаны на ежедневные новости.",
     ),
     "Здравствуйте, {{ full_name }}!\n\n"
     "Коротко о главном: склад в городе {{ attributes.city }} открыт и по субботам, каталог пополнился картами Севера,\n"
     "а мастерская снова принимает перья в починку.\n\n"
     "Завтра расскажем, как делают бумагу, которая не желтеет.\n",
+    "ru",
 )
 
 RECEIPT = Text(
@@ -71,6 +73,7 @@ RECEIPT = Text(
     "{{ full_name }}, мы получили ваш заказ и уже собираем его.\n\n"
     "Тетрадь в линейку, 3 шт.    870 ₽\nЧернила синие               540 ₽\nИтого                     1 410 ₽\n\n"
     "Доставка: {{ attributes.city }}. Чек придёт отдельно на {{ email }}.\n",
+    "ru",
 )
 
 INVITATION = Text(

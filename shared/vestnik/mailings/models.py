@@ -48,7 +48,7 @@ class Message(models.Model):
         choices=[("en", "English"), ("ru", "Русский")],
         default="en",
         db_default="en",
-        help_text=_("In it stands what Vestnik adds: how to unsubscribe."),
+        help_text=_("The language of the unsubscribe link that Vestnik adds to the letter."),
     )
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     updated_at = models.DateTimeField(_("changed at"), auto_now=True)
@@ -208,7 +208,7 @@ class Mailing(models.Model):
         verbose_name_plural = _("mailings")
         permissions = [
             ("switch_mailing", _("Can switch a mailing off and on")),
-            ("write_service_letters", _("Can send service letters, from which nobody unsubscribes")),
+            ("write_service_letters", _("Can send service letters, from which nobody can unsubscribe")),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(end__gt=F("start")), name="mailing_ends_after_it_starts"),

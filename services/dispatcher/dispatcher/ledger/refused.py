@@ -65,7 +65,7 @@ BEFORE = """
     SELECT d.client_id, last.code, last.answer
     FROM unnest(ARRAY(
         SELECT id FROM mailings_run WHERE owner_id = %(owner)s AND opened_at < %(opened)s
-        ORDER BY opened_at DESC LIMIT %(runs)s
+        ORDER BY opened_at DESC LIMIT %(most)s
     )) AS earlier (id)
     CROSS JOIN unnest(%(clients)s::bigint[], %(addresses)s::text[]) AS known (client_id, address)
     CROSS JOIN LATERAL (
@@ -152,7 +152,7 @@ def _refused(run_id: int) -> Iterator[tuple[int, int, str, int, str]]:
 
 
 def _refused_before(run: Run, clients: list[int], addresses: list[str]) -> set[int]:
-    asked: dict[str, Any] = {"owner": run.owner_id, "opened": run.opened_at, "runs": EARLIER_RUNS}
+    asked: dict[str, Any] = {"owner": run.owner_id, "opened": run.opened_at, "most": EARLIER_RUNS}
     with connection.cursor() as cursor:
         cursor.execute(BEFORE, {**asked, "clients": clients, "addresses": addresses})
         return {client_id for client_id, code, answer in cursor.fetchall() if _is_dead(code, answer) is not False}

@@ -149,7 +149,7 @@ def _fill(mailing: Mailing, run: Run) -> Run | None:
 
 def _nobody(run: Run) -> str:
     """Return why the run has no letters."""
-    return "nobody of the audience is written to" if run.left_out else "the audience is empty"
+    return "everybody in the audience is on the suppression list" if run.left_out else "the audience is empty"
 
 
 class DueSoon(NamedTuple):

@@ -45,7 +45,7 @@ class MembershipFormSet(BaseInlineFormSet):
             if client_list.owner_id != self.instance.owner_id:
                 form.add_error("client_list", gettext("This list is not the client's owner's."))
             elif self.instance.pk and not form.instance.pk and _has_left(self.instance, client_list):
-                form.add_error("client_list", gettext("The person has left this list; only they come back to it."))
+                form.add_error("client_list", gettext("The person has left this list; only they can rejoin it."))
             elif taken.get(client_list.pk, form.instance.pk) != form.instance.pk:
                 form.add_error("client_list", gettext("The client is on this list already."))
 

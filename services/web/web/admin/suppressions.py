@@ -19,7 +19,7 @@ class SuppressionForm(forms.ModelForm):
     class Meta:
         model = Suppression
         fields = ("owner", "address")
-        help_texts = {"owner": _("Nobody: the whole installation does not write to this address.")}
+        help_texts = {"owner": _("Leave empty to stop letters to this address from everybody on this installation.")}
 
     def validate_unique(self) -> None:
         """Leave it to the verb: an address that was suppressed before is so again."""

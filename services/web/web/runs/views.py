@@ -170,7 +170,11 @@ class BelieveRefusals(RunAction):
             raise ValidationError(_("This button was not pressed on its page; try again from there."))
         believe = self.request.POST["believe"] == "yes"
         runs.believe_refusals(obj, believe)
-        return _("They come on the suppression list in a moment.") if believe else _("They stay as they are.")
+        return (
+            _("The addresses will be on the suppression list in a moment.")
+            if believe
+            else _("The addresses were not added to the suppression list.")
+        )
 
 
 class TryAgain(RunAction):

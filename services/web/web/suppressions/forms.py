@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 NAMED = 10
 """Wrong addresses that are named."""
 REASONS = [
-    (SuppressionReason.BY_HAND.value, _("I do not want to write to them")),
+    (SuppressionReason.BY_HAND.value, _("I do not want to write to these addresses")),
     (SuppressionReason.IMPORTED.value, _("They unsubscribed elsewhere")),
 ]
 
@@ -29,7 +29,9 @@ class SuppressForm(forms.Form):
         label=_("E-mail addresses"),
         max_length=300_000,
         widget=forms.Textarea({"rows": 10, "class": "font-monospace"}),
-        help_text=_("Between commas, spaces or line breaks, at most %(limit)d. They need not be among your clients.")
+        help_text=_(
+            "Separated by commas, spaces or line breaks, at most %(limit)d. They need not be among your clients."
+        )
         % {"limit": MOST_ADDRESSES},
     )
     reason = forms.ChoiceField(label=_("Why"), choices=REASONS, widget=forms.RadioSelect, initial=REASONS[0][0])
@@ -47,7 +49,7 @@ class SuppressForm(forms.Form):
                 wrong.append(word[: addresses.MAX_LENGTH])
         if wrong:
             named = ", ".join(wrong[:NAMED]) + (" …" if len(wrong) > NAMED else "")
-            raise ValidationError(_("Nothing was added: these are no addresses: %(named)s."), params={"named": named})
+            raise ValidationError(_("Nothing was added. Not valid addresses: %(named)s."), params={"named": named})
         return sorted(found)
 
     def save(self, owner: User) -> int:

@@ -99,13 +99,14 @@ def suppressions_csv(request: HttpRequest) -> StreamingHttpResponse:
     """Stream the list as a table for spreadsheets."""
     zone = timezone.get_current_timezone()
     reasons = {value: str(label) for value, label in SuppressionReason.choices}
-    header = [_("address"), _("status"), _("since"), _("list")]
+    header, yes = [_("address"), _("unsubscribed"), _("reason"), _("since"), _("list")], _("yes")
 
     def rows() -> Iterator[list[str]]:
         yield header
         for each in standing(request.user).select_related("client_list").order_by("-pk").iterator(2_000):
             since = f"{each.created_at.astimezone(zone):%Y-%m-%d %H:%M:%S}"
             name = each.client_list.name if each.client_list else ""
-            yield [addresses.shown(each.address), reasons[each.reason], since, name]
+            # What imports understand, ours and others': of somebody who left one list, nothing of the kind.
+            yield [addresses.shown(each.address), "" if name else yes, reasons[each.reason], since, name]
 
     return csv_table("suppressed", rows())

@@ -61,7 +61,7 @@ def _page(request: HttpRequest, reader: unsubscribing.Subscription | None, langu
         lists = unsubscribing.choices(reader)
         context |= {
             "address": addresses.shown(reader.address),
-            "stopped": not reader.address or unsubscribing.has_stopped_all(reader),
+            "stopped": unsubscribing.stopped_because(reader),
             "lists": [choice for choice in lists if not choice.left],
             "left": [choice for choice in lists if choice.left],
         }

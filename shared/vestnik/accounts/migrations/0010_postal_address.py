@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='user',
             name='postal_address',
-            field=models.CharField(blank=True, db_default='', help_text='Stands at the foot of your letters; many countries want it there.', max_length=300, validators=[vestnik.fields.validate_one_line], verbose_name='postal address'),
+            field=models.CharField(blank=True, db_default='', help_text='Shown at the foot of your letters; many countries require it.', max_length=300, validators=[vestnik.fields.validate_one_line], verbose_name='postal address'),
         ),
         migrations.AlterField(
             model_name='auditentry',

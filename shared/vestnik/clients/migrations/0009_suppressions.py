@@ -17,7 +17,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('address', vestnik.fields.AddressField(db_collation='C', max_length=254, verbose_name='e-mail')),
-                ('reason', models.CharField(choices=[('unsubscribed', 'unsubscribed'), ('complained', 'complained of spam'), ('bounced', 'letters came back'), ('refused', 'refused by its server'), ('by hand', 'added by hand'), ('imported', 'from a file')], max_length=12, verbose_name='reason')),
+                ('reason', models.CharField(choices=[('unsubscribed', 'unsubscribed'), ('complained', 'complained of spam'), ('bounced', 'letters came back'), ('refused', 'refused by its server'), ('by hand', 'added by hand'), ('imported', 'as told by another service')], max_length=12, verbose_name='reason')),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name='since')),
                 ('lifted_at', models.DateTimeField(blank=True, null=True, verbose_name='lifted at')),
                 ('delivery_id', models.BigIntegerField(blank=True, null=True, verbose_name='letter')),

@@ -24,7 +24,7 @@ REASONS = (
     pgettext_lazy("reason", "owner not confirmed"),
     pgettext_lazy("reason", "the service was not running"),
     pgettext_lazy("reason", "the audience is empty"),
-    pgettext_lazy("reason", "nobody of the audience is written to"),
+    pgettext_lazy("reason", "everybody in the audience is on the suppression list"),
 )
 
 
@@ -54,7 +54,7 @@ class MailingKind(models.TextChoices):
     """What its letters are to who gets them."""
 
     MAILING = "mailing", _("mailing: whoever gets it can unsubscribe")
-    SERVICE = "service", _("service letters: invoices and the like, also for who unsubscribed")
+    SERVICE = "service", _("service letters (invoices and the like): also sent to people who unsubscribed")
 
 
 class AttemptOutcome(models.TextChoices):
@@ -291,8 +291,8 @@ class LinkKey(models.Model):
     created_at = models.DateTimeField(_("created at"), db_default=Now())
 
     class Meta:
-        verbose_name = _("key of links")
-        verbose_name_plural = _("keys of links")
+        verbose_name = _("link key")
+        verbose_name_plural = _("link keys")
         default_permissions = ()
 
     def __str__(self) -> str:

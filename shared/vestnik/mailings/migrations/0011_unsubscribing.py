@@ -27,14 +27,14 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name='created at')),
             ],
             options={
-                'verbose_name': 'key of links',
-                'verbose_name_plural': 'keys of links',
+                'verbose_name': 'link key',
+                'verbose_name_plural': 'link keys',
                 'default_permissions': (),
             },
         ),
         migrations.AlterModelOptions(
             name='mailing',
-            options={'permissions': [('switch_mailing', 'Can switch a mailing off and on'), ('write_service_letters', 'Can send service letters, from which nobody unsubscribes')], 'verbose_name': 'mailing', 'verbose_name_plural': 'mailings'},
+            options={'permissions': [('switch_mailing', 'Can switch a mailing off and on'), ('write_service_letters', 'Can send service letters, from which nobody can unsubscribe')], 'verbose_name': 'mailing', 'verbose_name_plural': 'mailings'},
         ),
         migrations.AddField(
             model_name='delivery',
@@ -44,17 +44,17 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='mailing',
             name='kind',
-            field=models.CharField(choices=[('mailing', 'mailing: whoever gets it can unsubscribe'), ('service', 'service letters: invoices and the like, also for who unsubscribed')], db_default='mailing', default='mailing', max_length=8, verbose_name='kind'),
+            field=models.CharField(choices=[('mailing', 'mailing: whoever gets it can unsubscribe'), ('service', 'service letters (invoices and the like): also sent to people who unsubscribed')], db_default='mailing', default='mailing', max_length=8, verbose_name='kind'),
         ),
         migrations.AddField(
             model_name='message',
             name='language',
-            field=models.CharField(choices=[('en', 'English'), ('ru', 'Русский')], db_default='en', default='en', help_text='In it stands what Vestnik adds: how to unsubscribe.', max_length=8, verbose_name='language'),
+            field=models.CharField(choices=[('en', 'English'), ('ru', 'Русский')], db_default='en', default='en', help_text='The language of the unsubscribe link that Vestnik adds to the letter.', max_length=8, verbose_name='language'),
         ),
         migrations.AddField(
             model_name='run',
             name='kind',
-            field=models.CharField(choices=[('mailing', 'mailing: whoever gets it can unsubscribe'), ('service', 'service letters: invoices and the like, also for who unsubscribed')], db_default='mailing', max_length=8, verbose_name='kind'),
+            field=models.CharField(choices=[('mailing', 'mailing: whoever gets it can unsubscribe'), ('service', 'service letters (invoices and the like): also sent to people who unsubscribed')], db_default='mailing', max_length=8, verbose_name='kind'),
         ),
         migrations.AddField(
             model_name='run',
