@@ -12,6 +12,7 @@ from vestnik.clients import importing, suppressions, verbs
 from vestnik.clients.models import Client, Suppression
 from vestnik.clients.suppressions import SuppressionReason
 from vestnik.mailings import audience, unsubscribe_links
+from vestnik.mailings import verbs as mailings
 from vestnik.mailings.ledger import runs
 from vestnik.mailings.ledger.models import Delivery, MailingKind
 from vestnik.testing.factories import make_clients, make_list, make_mailing
@@ -126,19 +127,24 @@ def test_who_leaves_a_list_still_gets_what_another_list_brings(alice):
         ("Offers", False),
     ]
     assert not unsubscribing.stopped_because(reader)
-    assert audience.count(make_mailing(alice, lists=[news])) == audience.Audience(0)
+    assert audience.count(make_mailing(alice, lists=[news])) == audience.Audience(0, {"unsubscribed": 1})
     assert audience.count(make_mailing(alice, lists=[news, offers])) == audience.Audience(1)
-    verbs.add_to_list(news, [client])
-    verbs.save_client(client, [news, offers])
+    client_deletion.delete_clients(alice, [client])
     importing.import_clients(alice, io.BytesIO(f"email\n{client.email}\n".encode()), lambda: news)
-    assert not news.clients.exists(), "nobody but the person puts them back on it"
+    left_out = audience.Audience(0, {"unsubscribed": 1})
+    assert audience.count(make_mailing(alice, lists=[news])) == left_out, "nobody but the person comes back to it"
+    another = make_clients(alice, 1, news)[0]
+    Client.objects.filter(email=client.email).delete()
+    another.email = client.email
+    verbs.save_client(another)
+    assert audience.count(make_mailing(alice, lists=[news])) == left_out, "nor who gets their address later"
 
 
 def test_nobody_leaves_a_list_that_their_letter_is_not_of(alice, bob):
     other = make_list(alice, 1, "Other")
     theirs = make_list(bob, 1)
     _run, reader = launched(alice)
-    unsubscribing.leave(reader, {other.pk, theirs.pk})
+    assert not unsubscribing.leave(reader, {other.pk, theirs.pk})
     assert not Suppression.objects.exists()
     assert other.clients.count() == theirs.clients.count() == 1
 
@@ -170,19 +176,86 @@ def test_an_owner_lifts_what_others_did_but_not_what_the_person_did(alice):
     suppressions.suppress(alice.pk, [reader.address, "hand@example.org"], SuppressionReason.BY_HAND)
     unsubscribing.stop_all(reader)
     suppressions.suppress(alice.pk, [reader.address], SuppressionReason.BY_HAND)
-    assert Suppression.objects.get(address=reader.address).reason == "unsubscribed"
 
     with pytest.raises(ValidationError, match="only if they ask for it"):
         suppressions.lift(Suppression.objects.all())
-    assert suppressions.lift(Suppression.objects.filter(address="hand@example.org")) == 1
+    assert suppressions.lift(Suppression.objects.filter(by_person=False)) == 2
     assert unsubscribing.stopped_because(reader)
 
 
 def test_taking_back_lifts_nothing_that_others_did(alice):
     _run, reader = launched(alice)
     suppressions.suppress(alice.pk, [reader.address], SuppressionReason.BOUNCED)
+    unsubscribing.stop_all(reader)
     unsubscribing.take_back(reader)
-    assert unsubscribing.stopped_because(reader)
+    assert unsubscribing.stopped_because(reader) == "bounced"
+
+
+def test_unsubscribing_brings_nobody_more_letters_than_before(alice):
+    """Service letters go to who unsubscribed, not to whom the owner had suppressed before."""
+    run, reader = launched(alice, 1)
+    invoices = make_mailing(
+        permits.of_service_letters(alice), lists=[run.mailing.lists.get()], kind=MailingKind.SERVICE
+    )
+    suppressions.suppress(alice.pk, [reader.address], SuppressionReason.BY_HAND)
+    unsubscribing.stop_all(reader)
+    assert audience.count(invoices) == audience.Audience(0, {"by hand": 1})
+
+
+def test_who_complained_takes_it_back_as_well(alice):
+    _run, reader = launched(alice, 1)
+    suppressions.suppress(alice.pk, [reader.address], SuppressionReason.COMPLAINED)
+    unsubscribing.stop_all(reader)
+    assert unsubscribing.stopped_because(reader) == "complained"
+    unsubscribing.take_back(reader)
+    assert not unsubscribing.stopped_because(reader)
+
+
+def test_taking_back_brings_nobody_back_to_lists_that_the_letter_is_not_of(alice):
+    _first, of_first = launched(alice, 1)
+    other = make_list(alice, name="Other")
+    verbs.add_to_list(other, Client.objects.filter(email=of_first.address))
+    (run,) = launching.launch(make_mailing(alice, lists=[other]).pk)
+    of_other = reader_of(run.deliveries.get())
+    unsubscribing.leave(of_other, {other.pk})
+    unsubscribing.take_back(of_first)
+    assert [choice.left for choice in unsubscribing.choices(of_other)] == [True]
+
+
+def test_who_leaves_a_list_still_gets_its_invoices(alice):
+    run, reader = launched(alice, 1)
+    client_list = run.mailing.lists.get()
+    invoices = make_mailing(permits.of_service_letters(alice), lists=[client_list], kind=MailingKind.SERVICE)
+    unsubscribing.leave(reader, {client_list.pk})
+    assert audience.count(invoices) == audience.Audience(1)
+
+
+def test_what_is_queued_by_a_list_alone_is_cancelled_when_it_is_left(alice):
+    run, reader = launched(alice, 2)
+    unsubscribing.leave(reader, {run.mailing.lists.get().pk})
+    assert states(run)[reader.address] == ("cancelled", "unsubscribed")
+    assert sorted(states(run).values()) == [("cancelled", "unsubscribed"), ("queued", "")]
+
+
+def test_the_letter_of_a_deleted_mailing_offers_no_lists(alice):
+    run, reader = launched(alice, 1)
+    make_list(alice, name="Unused")
+    verbs.add_to_list(make_list(alice, name="Debtors"), Client.objects.filter(email=reader.address))
+    mailing = run.mailing
+    run.mailing = None
+    run.save()
+    mailing.lists.clear()
+    assert unsubscribing.choices(reader_of(run.deliveries.get())) == []
+
+
+def test_letters_to_who_has_stopped_are_not_tried_again(alice):
+    run, reader = launched(alice, 2)
+    run.deliveries.update(state="failed", due_at=None, settled_at=run.filled_at)
+    unsubscribing.stop_all(reader)
+    mailings.try_again(run)
+    found = states(run)
+    assert found.pop(reader.address)[0] == "failed"
+    assert [state for state, _ in found.values()] == ["queued"]
 
 
 def test_the_letter_of_an_erased_account_stands_for_nobody(alice):

@@ -13,7 +13,7 @@ from django.db.models import Q, QuerySet
 
 from vestnik import jobs
 from vestnik.accounts.models import User
-from vestnik.clients import suppressions, verbs
+from vestnik.clients import suppressions
 from vestnik.clients.models import Client, ClientList, Membership, Suppression
 from vestnik.clients.suppressions import SuppressionReason
 from vestnik.mailings import unsubscribe_links
@@ -69,58 +69,56 @@ def subscription(token: str) -> Subscription | None:
 def stopped_because(reader: Subscription) -> str:
     """Return why the reader gets no mailings of this sender's any more: a SuppressionReason; empty if they do."""
     all_of_it = Suppression.objects.filter(address=reader.address, client_list=None, lifted_at=None)
-    of_sender = all_of_it.filter(Q(owner=reader.owner_id) | Q(owner=None)).order_by("owner_id")
+    of_sender = all_of_it.filter(Q(owner=reader.owner_id) | Q(owner=None)).order_by("by_person", "owner_id")
     return of_sender.values_list("reason", flat=True).first() or ""
 
 
 def choices(reader: Subscription) -> list[Choice]:
     """Return the lists by which the reader got the letter: those of its mailing that they are on, or have left."""
+    if reader.mailing_id is None or not reader.address:
+        return []
     of_mailing = ClientList.objects.filter(mailings=reader.mailing_id, owner=reader.owner_id)
     on = Membership.objects.filter(
         client_list__in=of_mailing, client__owner=reader.owner_id, client__email=reader.address
     )
-    left = _left(reader).filter(client_list__in=of_mailing)
+    left = set(_left(reader).filter(client_list__in=of_mailing).values_list("client_list", flat=True))
     there = set(on.values_list("client_list", flat=True))
-    gone = set(left.values_list("client_list", flat=True))
-    names = of_mailing.filter(pk__in=there | gone).order_by("name", "pk").values_list("pk", "name")
-    return [Choice(pk, name, left=pk in gone) for pk, name in names]
+    names = of_mailing.filter(pk__in=there | left).order_by("name", "pk").values_list("pk", "name")
+    return [Choice(pk, name, left=pk in left) for pk, name in names]
 
 
-@transaction.atomic
 def stop_all(reader: Subscription) -> None:
-    """Have nothing of this sender's go to the reader any more, but service letters. A second call changes nothing."""
-    if not reader.address:
-        return
-    suppressions.suppress(reader.owner_id, {reader.address: reader.delivery_id}, SuppressionReason.UNSUBSCRIBED)
-    clients = Client.objects.filter(owner=reader.owner_id, email=reader.address).values_list("pk", flat=True)
-    for run_id in retries.cancel_to(
-        reader.owner_id, clients, SuppressionReason.UNSUBSCRIBED.value, mailings_alone=True
-    ):
-        jobs.close(run_id)
+    """Have no mailing of this sender's go to the reader any more; service letters do. A second call changes nothing."""
+    if reader.address:
+        _stop(reader)
 
 
-@transaction.atomic
-def leave(reader: Subscription, list_ids: set[int]) -> None:
-    """Take the reader off these lists of the letter's mailing for good; other lists, and service letters, go on."""
-    chosen = [choice.list_id for choice in choices(reader) if choice.list_id in list_ids and not choice.left]
-    if not reader.address or not chosen:
-        return
-    reason = SuppressionReason.UNSUBSCRIBED
-    suppressions.suppress(reader.owner_id, {reader.address: reader.delivery_id}, reason, lists=chosen)
-    Membership.objects.filter(
-        client_list__in=chosen, client__owner=reader.owner_id, client__email=reader.address
-    ).delete()
+def leave(reader: Subscription, list_ids: set[int]) -> bool:
+    """Have nothing go to the reader by these lists of the letter's mailing, but service letters.
+
+    Return False if none of them is such a list.
+    """
+    chosen = [choice.list_id for choice in choices(reader) if choice.list_id in list_ids]
+    if chosen:
+        _stop(reader, chosen)
+    return bool(chosen)
 
 
-@transaction.atomic
 def take_back(reader: Subscription) -> None:
-    """Undo what the reader did: letters come again, and they are on the lists again that they had left."""
-    if not reader.address:
-        return
-    lists = suppressions.lift_for_the_person(reader.owner_id, reader.address)
-    clients = list(Client.objects.filter(owner=reader.owner_id, email=reader.address))
-    for client_list in ClientList.objects.filter(pk__in=lists, owner=reader.owner_id):
-        verbs.add_to_list(client_list, clients)
+    """Undo what the reader did: letters come again, also by the lists of the letter's mailing that they had left."""
+    if reader.address:
+        lists = [choice.list_id for choice in choices(reader) if choice.left]
+        suppressions.lift_for_the_person(reader.owner_id, reader.address, lists)
+
+
+@transaction.atomic
+def _stop(reader: Subscription, lists: list[int] | None = None) -> None:
+    """Write it down, and cancel what is queued to them by that."""
+    reason = SuppressionReason.UNSUBSCRIBED
+    suppressions.suppress(reader.owner_id, {reader.address: reader.delivery_id}, reason, lists=lists)
+    clients = Client.objects.filter(owner=reader.owner_id, email=reader.address).values_list("pk", flat=True)
+    for run_id in retries.cancel_stopped(reader.owner_id, clients):
+        jobs.close(run_id)
 
 
 def _left(reader: Subscription) -> QuerySet[Suppression]:

@@ -259,7 +259,7 @@ def test_a_file_that_cannot_be_imported_is_refused_in_one_sentence(alice, conten
 
 def test_a_failure_half_way_leaves_nothing(alice, monkeypatch):
     friends = verbs.create_list(alice, "Friends")
-    monkeypatch.setattr(importing, "MERGE_MEMBERSHIPS", "SELECT 1 / (%(list)s - %(owner)s) FROM nowhere")
+    monkeypatch.setattr(importing, "MERGE_MEMBERSHIPS", "SELECT 1 / (%s - %s) FROM nowhere")
     with pytest.raises(Exception, match="nowhere"):
         import_clients(alice, sheet("email\nann@example.org\n"), lambda: friends)
     assert not Client.objects.exists()

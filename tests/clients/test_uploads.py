@@ -391,7 +391,7 @@ def test_an_import_that_is_gone_is_nobodys_business(alice):
 def test_a_failure_leaves_nothing_and_the_next_try_does_it_all(alice, monkeypatch):
     work = upload(alice, GOOD + "bad;;\n", list_name="Friends")
     with monkeypatch.context() as patch:
-        patch.setattr(importing, "MERGE_MEMBERSHIPS", "SELECT 1 / (%(list)s - %(owner)s) FROM nowhere")
+        patch.setattr(importing, "MERGE_MEMBERSHIPS", "SELECT 1 / (%s - %s) FROM nowhere")
         with pytest.raises(DatabaseError, match="nowhere"):
             run_import(work.pk)
     work.refresh_from_db()

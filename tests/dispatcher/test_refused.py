@@ -98,7 +98,7 @@ def test_so_many_that_it_may_be_the_services_mistake_are_asked_about(alice, capl
     refused.note(run.pk)
     run.refresh_from_db()
     assert (run.refused_asked, suppressed(alice)) == (21, {})
-    assert "21 of 30 addresses were refused for good, too many to be believed" in caplog.text
+    assert "21 of 30 addresses or more were refused for good, too many to be believed" in caplog.text
 
     runs.believe_refusals(run, True)
     refused.note(run.pk)

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import permits
+from vestnik.accounts.models import User
 from vestnik.mailings import foot, rendering
 from vestnik.mailings.ledger.models import MailingKind
 from vestnik.mailings.models import Message
@@ -36,7 +37,7 @@ def test_a_letters_html_has_the_foot_inside_its_body():
     page = letter(html="<html><body><p>Hello</p></body></html>").html
     assert page.endswith("</div>\n</body></html>")
     assert page.count(f'<a href="{LINK}"') == 1
-    assert "Alice Archer · 1 Long Street, Riga" in page
+    assert "Alice Archer &middot; 1 Long Street, Riga" in page
 
 
 @pytest.mark.parametrize("written", ["{{ unsubscribe_url }}", "{{Unsubscribe_URL}}", "%7B%7Bunsubscribe_url%7D%7D"])
@@ -76,9 +77,29 @@ def test_no_name_is_a_placeholder_or_a_tag_in_the_foot(name):
 
 def test_service_letters_have_no_foot(alice):
     mailing = make_mailing(permits.of_service_letters(alice), kind=MailingKind.SERVICE)
-    assert foot.texts_of(mailing) == (mailing.message.html, mailing.message.text)
-    mailing.kind = MailingKind.MAILING
-    assert "unsubscribe_url" in foot.texts_of(mailing)[1]
+    assert foot.texts_of(mailing, foot.kind_of(mailing)) == (mailing.message.html, mailing.message.text)
+    alice.user_permissions.clear()
+    mailing.owner = User.objects.get(pk=alice.pk)
+    assert foot.kind_of(mailing) == MailingKind.MAILING, "the right was taken back"
+    assert "unsubscribe_url" in foot.texts_of(mailing, foot.kind_of(mailing))[1]
+
+
+@pytest.mark.parametrize(
+    ("html", "begins"),
+    [
+        ("<body>Hi</body></html><!-- </body> -->", "<body>Hi\n<div"),
+        ("<body>Hi</body><!--[if mso]></body></html><![endif]-->", "<body>Hi\n<div"),
+        ("<!-- <body></body> --><p>Hi</p>", "<!-- <body></body> --><p>Hi</p>\n<div"),
+        ('<script>"</body>"</script><p>Hi</p>', '<script>"</body>"</script><p>Hi</p>\n<div'),
+        ("<p>Hi</p><!-- open", "<p>Hi</p><!-- open-->\n<div"),
+        ("<p>Hi</p><style>p {", "<p>Hi</p><style>p {</style>\n<div"),
+        ("<p>Hi</p><!-- {{ unsubscribe_url }} -->", None),
+    ],
+)
+def test_the_foot_is_where_people_see_it(html, begins):
+    page = letter(html=html).html
+    assert f'<a href="{LINK}" style' in page
+    assert begins is None or page.startswith(begins)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ VALUES: dict[str, Any] = {
     "chunk": 20_000,
     "client": 2**62,
     "clients": [3, 4, 5],
-    "alone": False,
+    "by_person": True,
     "code": 550,
     "counted": "1 day",
     "deliveries": [10, 20],
@@ -43,7 +43,6 @@ VALUES: dict[str, Any] = {
     "name": "lock",
     "list": 1,
     "new": 1,
-    "of_the_person": ["unsubscribed", "complained"],
     "first": 400,
     "now": "city",
     "only": None,
@@ -60,6 +59,7 @@ VALUES: dict[str, Any] = {
     "since": None,
     "state": "failed",
     "states": ["failed"],
+    "stopped": True,
     "tables": ["clients_client"],
     "until": None,
     "wait": "30 seconds",
@@ -70,7 +70,9 @@ PLACES: dict[str, tuple[Any, ...]] = {
     "vestnik.blog.view_counter.ADD": (["a-post"], [1]),
     "dispatcher.sending.leases.BEAT": (1,),
     "dispatcher.sending.leases.END": (1,),
+    "dispatcher.runs.dry_run.LEFT": (400,),
     "vestnik.clients.importing.MERGE_CLIENTS": (1,),
+    "vestnik.clients.importing.MERGE_MEMBERSHIPS": (1, 1),
     "vestnik.clients.verbs.PUT": ([1, 2], [3, 4, 5]),
 }
 """Values of statements that do not name them."""
@@ -81,8 +83,9 @@ ASIDE = {"migrations", "__main__", "settings", "testing", "demo", "actors", "sch
 NOT_RUN = {
     "vestnik.mailings.ledger.tallies.COUNT": "a part of others",
     "vestnik.mailings.ledger.retries.COUNT": "the same",
-    "vestnik.mailings.stops.AT_LAUNCH": "a part of others",
-    "vestnik.mailings.stops.AT_CLAIM": "the same",
+    "vestnik.mailings.stops.OF_LETTER": "a part of others",
+    "vestnik.mailings.stops.OF_CLIENT": "the same",
+    "vestnik.mailings.stops.OF_AUDIENCE": "the same",
     "vestnik.mailings.ledger.statistics.journal.EXPORT": "a part of others: without what narrows it to a run",
     "vestnik.metrics.collector.TOTALS": "reads all tallies, beside a scrape, and is kept for twenty times as long",
 }

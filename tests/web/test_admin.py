@@ -378,17 +378,6 @@ def test_attributes_that_are_none_never_break_the_page(browser, alice, attribute
     assert response.status_code == (302 if attributes == "[]" else 200)
 
 
-def test_who_left_a_list_is_not_put_back_on_it(browser, alice):
-    [client], client_list = factories.make_clients(alice, 1), factories.make_list(alice)
-    suppressions.suppress(alice.pk, [client.email], SuppressionReason.UNSUBSCRIBED, lists=[client_list.pk])
-    data = {
-        "email": client.email, "attributes": "{}", "memberships-TOTAL_FORMS": 1, "memberships-INITIAL_FORMS": 0,
-        "memberships-0-client": client.pk, "memberships-0-client_list": client_list.pk,
-    }  # fmt: skip
-    assert b"has left this list" in browser.post(page("change", Client, client.pk), data).content
-    assert not Membership.objects.exists()
-
-
 def test_addresses_are_suppressed_for_an_owner_or_for_everybody_and_lifted(browser, alice):
     for owner in (alice.pk, ""):
         for _ in range(2):

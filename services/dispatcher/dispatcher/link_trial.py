@@ -15,6 +15,9 @@ logger = logging.getLogger(__name__)
 
 PATIENCE = 10.0
 """Seconds."""
+TRY_EVERY = 60
+"""Seconds between two tries, however many launches there are."""
+TRIED = "vestnik:link_trial:tried"
 TELL_EVERY = 3600
 """Seconds until the same is told again."""
 TOLD = "vestnik:link_trial"
@@ -22,6 +25,8 @@ TOLD = "vestnik:link_trial"
 
 def try_link() -> None:
     """Post the link that stops nothing; tell operators, once an hour, where it is not answered by 200."""
+    if not cache.add(TRIED, True, TRY_EVERY):
+        return
     fault = _fault(unsubscribe_links.trial())
     if not fault:
         cache.delete(TOLD)

@@ -126,7 +126,7 @@ def import_clients(
                 raise ValidationError(_("The list is not the owner's."))
             if total >= SEEN:
                 cursor.execute(ANALYZE_CLIENTS)
-            cursor.execute(MERGE_MEMBERSHIPS, {"list": client_list.pk, "owner": owner.pk})
+            cursor.execute(MERGE_MEMBERSHIPS, [client_list.pk, owner.pk])
             listed = cursor.rowcount
         cursor.execute(DROP_INCOMING)
         # A page that counted a list of 100,000 compared each client with each, where the tables had been empty before.
@@ -381,14 +381,10 @@ MERGE_CLIENTS = """
 
 MERGE_MEMBERSHIPS = """
     INSERT INTO clients_membership (client_list_id, client_id)
-    SELECT %(list)s, client.id FROM incoming_clients
+    SELECT %s, client.id FROM incoming_clients
     CROSS JOIN LATERAL (
-        SELECT id FROM clients_client WHERE owner_id = %(owner)s AND email = incoming_clients.email LIMIT 1
+        SELECT id FROM clients_client WHERE owner_id = %s AND email = incoming_clients.email LIMIT 1
     ) client
-    WHERE NOT EXISTS (
-        SELECT FROM (SELECT * FROM clients_suppression WHERE address = incoming_clients.email OFFSET 0) AS known
-        WHERE owner_id = %(owner)s AND client_list_id = %(list)s AND lifted_at IS NULL OFFSET 0
-    )
     ORDER BY client.id
     ON CONFLICT (client_list_id, client_id) DO NOTHING
 """

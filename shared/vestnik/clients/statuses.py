@@ -27,10 +27,17 @@ _FLAG = re.compile(
 )
 """Columns whose “no” is one."""
 _STOPS = re.compile(
-    r"unsub|отпис|відпис|opted?[ _-]?out|bounc|complain|spam|спам|жалоб|cleaned|suppress|black|blocklist|blocked"
-    r"|заблокир|hard|abgemeldet|désabonn|desabonn|désinscri|desinscri|disiscri|cancelad|wypisan|не ?подписан"
-    r"|nonsubscribed|do not (?:mail|email|contact)|не писать|отказ"
+    r"\b(?:unsub\w*|opted?[ _-]?out\w*|(?:hard |soft )?bounc\w*|complain\w*|spam|cleaned|suppress\w*|black-?list\w*"
+    r"|block-?list\w*|blocked|non-?subscribed|not subscribed|do not (?:mail|email|contact)"
+    r"|отпис\w*|відпис\w*|спам|жалоб\w*|пожаловал\w*|заблокир\w*|не ?подписан\w*|не писать"
+    r"|abgemeldet|d[ée]sabonn\w*|d[ée]sinscri\w*|disiscri\w*|cancelad\w*|wypisan\w*)"
 )
+_NOT = re.compile(
+    r"\b(?:not? |never |не |ні |нет )\s*(?:unsub|opted|bounc|complain|spam|block|black|отпис|відпис|жалоб|спам)|\bнет$"
+)
+"""What takes such a word back."""
+_OTHER_MEANS = re.compile("sms|смс|cookie|phone|телефон|viber|whatsapp|telegram|push")
+"""Columns about other ways to reach somebody."""
 _YES = frozenset(
     {
         "1",
@@ -89,8 +96,13 @@ class Statuses:
 def says_stop(key: str, value: str) -> bool:
     """Say whether this value, in a column of this key (`column_names.key`), says that somebody wants no letters."""
     word = " ".join(value.casefold().split())
-    if _STOPS.search(word):
+    if _OTHER_MEANS.search(key):
+        return False
+    negative, flag = _NEGATIVE.search(key), _FLAG.search(key)
+    if word in _YES:
+        return bool(negative)
+    if word in _NO:
+        return bool(flag) and not negative
+    if negative and _DATE.fullmatch(word):
         return True
-    if _NEGATIVE.search(key):
-        return word in _YES or bool(_DATE.fullmatch(word))
-    return bool(_FLAG.search(key)) and word in _NO
+    return bool(_STOPS.search(word)) and not _NOT.search(word)

@@ -64,6 +64,7 @@ class Suppression(models.Model):
         verbose_name=gettext_lazy("list"),
     )
     reason = models.CharField(gettext_lazy("reason"), max_length=12, choices=SuppressionReason.choices)
+    by_person = models.BooleanField(gettext_lazy("by the person"), db_default=False)  # by the reason; for uniqueness
     created_at = models.DateTimeField(gettext_lazy("since"), db_default=Now())
     lifted_at = models.DateTimeField(gettext_lazy("lifted at"), null=True, blank=True)
     delivery_id = models.BigIntegerField(gettext_lazy("letter"), null=True, blank=True)  # by which it came to this
@@ -76,7 +77,7 @@ class Suppression(models.Model):
         constraints = [
             # Also what launches and claims look up: an address, whosever it is.
             models.UniqueConstraint(
-                fields=["address", "owner", "client_list"], name="suppression_once", nulls_distinct=False
+                fields=["address", "owner", "client_list", "by_person"], name="suppression_once", nulls_distinct=False
             ),
             models.CheckConstraint(condition=Q(reason__in=SuppressionReason.values), name="suppression_reason"),
             models.CheckConstraint(
@@ -86,6 +87,8 @@ class Suppression(models.Model):
         indexes = [
             # An owner's page, the newest first; how many of an audience are left out.
             models.Index(fields=["owner", "-id"], name="suppression_by_owner", condition=Q(lifted_at=None)),
+            # The same by address; and whatever refers to an owner who is erased.
+            models.Index(fields=["owner", "address"], name="suppression_by_address"),
         ]
 
     def __str__(self) -> str:
@@ -97,34 +100,19 @@ class Suppression(models.Model):
         return self.reason not in OF_THE_PERSON
 
 
-def stop_sql(address: str, owner: str, service: str) -> str:
-    """Return a SELECT of the reason why `address` gets no letters of `owner`; no row where it does.
-
-    The three are SQL: of an address, an owner's id, and whether it is about a service letter. The address alone is
-    looked up, whatever else is known of it (docs/decisions/0028).
-    """
-    passed = ", ".join(f"'{reason.value}'" for reason in OF_MAILINGS_ALONE)
-    return f"""
-        SELECT reason FROM (SELECT * FROM clients_suppression WHERE address = {address} OFFSET 0) AS known
-        WHERE (owner_id = {owner} OR owner_id IS NULL) AND client_list_id IS NULL
-          AND lifted_at IS NULL AND NOT ({service} AND reason IN ({passed}))
-        ORDER BY owner_id LIMIT 1
-    """
-
-
-# What the person did is not overwritten by what others do; the other way it is.
+# What the person did, and what others did, are rows of their own: neither takes the other's place. What stands already
+# stays as it is; one that was lifted stands again.
 SUPPRESS = """
-    INSERT INTO clients_suppression AS known (address, owner_id, client_list_id, reason, delivery_id)
-    SELECT address, %(owner)s, list_id, %(reason)s, delivery_id
+    INSERT INTO clients_suppression AS known (address, owner_id, client_list_id, by_person, reason, delivery_id)
+    SELECT address, %(owner)s, list_id, %(by_person)s, %(reason)s, delivery_id
     FROM (
         SELECT DISTINCT ON (address) address, delivery_id
         FROM unnest(%(addresses)s::text[], %(deliveries)s::bigint[]) AS it (address, delivery_id) ORDER BY address
     ) given, unnest(%(lists)s::bigint[]) AS list (list_id)
-    ON CONFLICT (address, owner_id, client_list_id) DO UPDATE SET
+    ON CONFLICT (address, owner_id, client_list_id, by_person) DO UPDATE SET
         reason = excluded.reason, created_at = statement_timestamp(), lifted_at = NULL,
         delivery_id = excluded.delivery_id
-        WHERE known.lifted_at IS NOT NULL
-           OR excluded.reason = ANY (%(of_the_person)s) AND known.reason <> ALL (%(of_the_person)s)
+        WHERE known.lifted_at IS NOT NULL OR excluded.reason = 'complained' AND known.reason <> 'complained'
 """
 
 
@@ -149,18 +137,18 @@ def suppress(
         "deliveries": list(addresses.values()) if isinstance(addresses, Mapping) else [None] * len(addresses),
         "reason": reason.value,
         "lists": by,
-        "of_the_person": [each.value for each in OF_THE_PERSON],
+        "by_person": reason in OF_THE_PERSON,
     }
     with connection.cursor() as cursor:
         cursor.execute(SUPPRESS, parameters)
         return int(cursor.rowcount)
 
 
-# Of a file of clients that is being imported (importing.py). What stands already stays as it is.
+# Of a file of clients that is being imported (importing.py).
 SUPPRESS_INCOMING = """
-    INSERT INTO clients_suppression AS known (address, owner_id, reason)
-    SELECT email, %(owner)s, 'imported' FROM incoming_clients WHERE stopped ORDER BY email
-    ON CONFLICT (address, owner_id, client_list_id) DO UPDATE SET
+    INSERT INTO clients_suppression AS known (address, owner_id, by_person, reason)
+    SELECT email, %(owner)s, false, 'imported' FROM incoming_clients WHERE stopped ORDER BY email
+    ON CONFLICT (address, owner_id, client_list_id, by_person) DO UPDATE SET
         reason = excluded.reason, created_at = statement_timestamp(), lifted_at = NULL, delivery_id = NULL
         WHERE known.lifted_at IS NOT NULL
 """
@@ -178,18 +166,14 @@ def lift(suppressions: models.QuerySet[Suppression]) -> int:
     Raises ValidationError if one of them was suppressed by the person's own act; nothing is lifted then.
     """
     standing = suppressions.filter(lifted_at=None)
-    if standing.filter(reason__in=OF_THE_PERSON).exists():
+    if standing.filter(by_person=True).exists():
         raise ValidationError(
             _("People who unsubscribed or complained can be written to again only if they ask for it themselves.")
         )
-    return standing.exclude(reason__in=OF_THE_PERSON).update(lifted_at=Now())
+    return standing.filter(by_person=False).update(lifted_at=Now())
 
 
-def lift_for_the_person(owner_id: int, address: str) -> list[int]:
-    """Take back what the person with this address did; return the ids of the lists among it."""
-    theirs = Suppression.objects.filter(
-        owner=owner_id, address=address, lifted_at=None, reason=SuppressionReason.UNSUBSCRIBED
-    )
-    lists = list(theirs.filter(client_list__isnull=False).values_list("client_list", flat=True))
-    theirs.update(lifted_at=Now())
-    return lists
+def lift_for_the_person(owner_id: int, address: str, lists: Collection[int] = ()) -> int:
+    """Take back what the person with this address did: all of it that is of no list, and that of these lists."""
+    theirs = Suppression.objects.filter(owner=owner_id, address=address, lifted_at=None, by_person=True)
+    return theirs.filter(Q(client_list=None) | Q(client_list__in=lists)).update(lifted_at=Now())

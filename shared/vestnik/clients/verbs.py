@@ -167,17 +167,12 @@ def _put(lists: list[int], clients: list[int]) -> int:
         return int(cursor.rowcount)
 
 
-# Only where client and list have one owner, and not who has left that list. A row that is being deleted is waited for,
-# and then gone.
+# Only where client and list have one owner. A row that is being deleted is waited for, and then gone.
 PUT = """
     INSERT INTO clients_membership (client_list_id, client_id)
     SELECT list.id, client.id
     FROM clients_clientlist list JOIN clients_client client ON client.owner_id = list.owner_id
     WHERE list.id = ANY(%s::bigint[]) AND client.id = ANY(%s::bigint[])
-      AND NOT EXISTS (
-          SELECT FROM (SELECT * FROM clients_suppression WHERE address = client.email OFFSET 0) AS known
-          WHERE known.owner_id = list.owner_id AND known.client_list_id = list.id AND known.lifted_at IS NULL OFFSET 0
-      )
     ORDER BY list.id, client.id
     FOR KEY SHARE
     ON CONFLICT (client_list_id, client_id) DO NOTHING

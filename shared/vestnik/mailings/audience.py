@@ -14,18 +14,21 @@ from vestnik.mailings.ledger.models import MailingKind
 from vestnik.mailings.models import Mailing
 
 # From the suppressed addresses, of which there are few, to the clients, each looked up by its address and then by its
-# lists. Of an address that several suppress, the reason is the launch's.
+# lists.
 LEFT_OUT = f"""
     SELECT stop.reason, count(*)
     FROM (
-        SELECT DISTINCT address FROM clients_suppression
-        WHERE (owner_id = %(owner)s OR owner_id IS NULL) AND client_list_id IS NULL AND lifted_at IS NULL
+        SELECT address FROM clients_suppression
+        WHERE owner_id = %(owner)s AND lifted_at IS NULL
+          AND (client_list_id IS NULL OR client_list_id = ANY (%(lists)s::bigint[]))
+        UNION
+        SELECT address FROM clients_suppression WHERE owner_id IS NULL AND lifted_at IS NULL
     ) suppressed
     CROSS JOIN LATERAL (
         SELECT id, owner_id, email FROM clients_client
         WHERE owner_id = %(owner)s AND email = suppressed.address LIMIT 1
     ) client
-    CROSS JOIN LATERAL ({stops.AT_LAUNCH.replace("%s", "%(service)s")}) stop
+    CROSS JOIN LATERAL ({stops.OF_AUDIENCE}) stop
     WHERE client.id = ANY (%(single)s::bigint[]) OR EXISTS (
         SELECT FROM unnest(%(lists)s::bigint[]) AS list (id)
         CROSS JOIN LATERAL (
@@ -52,10 +55,18 @@ class Audience:
 def of(mailing: Mailing) -> "QuerySet[Client]":
     """Return the clients who would get the mailing, each once, all of the mailing's owner."""
     clients = Client.objects.filter(owner=mailing.owner_id, pk__in=ids(mailing))
-    stopped = stops.AT_LAUNCH.replace("client.", "clients_client.")
-    return clients.extra(  # noqa: S610 -- no text of anybody's is in it
-        where=[f"NOT EXISTS ({stopped})"], params=[mailing.kind == MailingKind.SERVICE]
+    stop = stops.stop_sql(
+        address="clients_client.email",
+        client="clients_client.id",
+        owner="clients_client.owner_id",
+        service="true" if mailing.kind == MailingKind.SERVICE else "false",
+        lists=f"SELECT clientlist_id AS id FROM mailings_mailing_lists WHERE mailing_id = {int(mailing.pk)}",
+        single=f"""EXISTS (
+            SELECT FROM mailings_mailing_clients
+            WHERE mailing_id = {int(mailing.pk)} AND client_id = clients_client.id OFFSET 0
+        )""",
     )
+    return clients.extra(where=[f"NOT EXISTS ({stop})"])  # noqa: S610 -- no text of anybody's is in it
 
 
 def count(mailing: Mailing) -> Audience:

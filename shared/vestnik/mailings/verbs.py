@@ -109,7 +109,7 @@ def save_mailing(
         _check_message(mailing, by or mailing.owner)
         mailing.message = message_copies.chosen_by(by or mailing.owner, mailing, from_address)
     was = before.kind if before else MailingKind.MAILING
-    if mailing.kind != was and not access.may_write_service_letters(by or mailing.owner):
+    if mailing.kind == MailingKind.SERVICE and not _may_send_service_letters(mailing, by):
         raise ValidationError({"kind": _("Ask an administrator for the right to send service letters.")})
     chooses = lists is not None or clients is not None
     if by and chooses and not access.may_choose_audience(by, mailing):
@@ -204,6 +204,8 @@ def send_now(mailing: Mailing, request_id: uuid.UUID | None = None, by: User | N
         if request_id and (asked := mailing.runs.filter(request_id=request_id).first()):
             return asked
         now = clock.now()
+        if by and mailing.kind == MailingKind.SERVICE and not _may_send_service_letters(mailing, by):
+            raise ValidationError(_("Ask an administrator for the right to send service letters."))
         _refuse_if_held_or_over(mailing, now)
         _refuse_beside(mailing.runs.all())
         _refuse_before_launch(mailing, now)
@@ -277,8 +279,8 @@ def _try_again(
         count = retries.queue_again(run, states, ids, cause)
         run.state, run.finished_at = RunState.OPEN, None
         run.window_end = min(run.window_end, window_end)  # edits moved that of open runs only
-        run.refusals_seen_at = None
-        run.save(update_fields=["state", "finished_at", "window_end", "refusals_seen_at"])
+        run.refusals_seen_at, run.refused_asked = None, 0
+        run.save(update_fields=["state", "finished_at", "window_end", "refusals_seen_at", "refused_asked"])
     else:
         again = runs.open_run(mailing, window_end)
         count = retries.write_again(again, run, states, ids, cause)
@@ -290,6 +292,11 @@ def _try_again(
     homepage_hint.changed()
     run.refresh_from_db()
     return run
+
+
+def _may_send_service_letters(mailing: Mailing, by: User | None) -> bool:
+    """Say whether the owner may, and whoever acts for them."""
+    return all(map(access.may_write_service_letters, {mailing.owner, by or mailing.owner}))
 
 
 def _lock(mailing_id: int, by: User | None) -> Mailing:

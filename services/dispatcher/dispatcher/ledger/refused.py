@@ -12,22 +12,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models.functions import Now
 
 from dispatcher.providers import refusals
-from dispatcher.providers.base import About
-from vestnik import clock
 from vestnik.clients.suppressions import SuppressionReason, suppress
 from vestnik.mailings.ledger.models import Run, RunState
 from vestnik.mailings.ledger.runs import LIMIT_LIFTED
 
 logger = logging.getLogger(__name__)
-
-SURE = frozenset({"1.1", "1.3", "1.6", "1.10", "2.1"})
-"""No such mailbox, no such syntax there, moved, a domain that takes no mail (RFC 7505), disabled."""
-UNSURE = frozenset({"", "1.0", "1.2"})
-"""No code at all, any address status, no such domain: a name server in trouble says so, too."""
-BARE = frozenset({550, 551, 553})
-"""Reply codes (RFC 5321, 4.2.3) that may be about a mailbox."""
 
 ALWAYS_BELIEVED = 20
 PART_BELIEVED = 10
@@ -38,17 +30,22 @@ PAGE = 2_000
 AT_ONCE = 100
 """Runs that one tick hints at."""
 
-# By the index of what ended unsent, from client to client.
+# By the index of what ended unsent, from client to client. What the owner has lifted since then is not asked again.
 REFUSED = """
     SELECT d.client_id, d.id, d.address, last.code, last.answer
     FROM (
-        SELECT id, client_id, address, claim FROM mailings_delivery
+        SELECT id, client_id, address, claim, settled_at FROM mailings_delivery
         WHERE run_id = %(run)s AND state = 'failed' AND client_id > %(after)s ORDER BY client_id LIMIT %(page)s
     ) d
     CROSS JOIN LATERAL (
         SELECT code, answer, outcome FROM mailings_attempt WHERE delivery_id = d.id AND claim = d.claim LIMIT 1
     ) last
     WHERE last.outcome = 'permanent' AND last.code >= 500 AND d.address <> ''
+      AND NOT EXISTS (
+          SELECT FROM (SELECT * FROM clients_suppression WHERE address = d.address OFFSET 0) AS known
+          WHERE known.owner_id = %(owner)s AND known.client_list_id IS NULL AND NOT known.by_person
+            AND known.lifted_at > d.settled_at OFFSET 0
+      )
     ORDER BY d.client_id
 """
 
@@ -85,74 +82,69 @@ def to_do() -> list[int]:
     return list(unseen.order_by("pk").values_list("pk", flat=True)[:AT_ONCE])
 
 
-@transaction.atomic
 def note(run_id: int) -> None:
     """Suppress the addresses that the run has shown to be dead, or ask its owner, where they are too many.
 
     Once for each end of the run: a second call changes nothing.
     """
-    run = Run.objects.select_for_update(no_key=True).filter(pk=run_id, refusals_seen_at=None).first()
-    if run is None or run.state == RunState.OPEN:
+    run = Run.objects.filter(pk=run_id, refusals_seen_at=None).exclude(state=RunState.OPEN).first()
+    if run is None:
         return
-    found = _dead(run)
-    if run.refused_asked == LIMIT_LIFTED or len(found) <= max(ALWAYS_BELIEVED, run.total // PART_BELIEVED):
-        run.refused_asked = 0
-        new = suppress(run.owner_id, found, SuppressionReason.REFUSED) if found else 0
-        if new:
-            logger.info("run %d: %d refused addresses are suppressed", run_id, new, extra={"run_id": run_id})
-    else:
-        run.refused_asked = len(found)
+    believed = run.refused_asked == LIMIT_LIFTED
+    most = max(ALWAYS_BELIEVED, run.total // PART_BELIEVED)
+    found = _dead(run, None if believed else most)
+    enough = believed or len(found) <= most
+    with transaction.atomic():
+        unseen = Run.objects.filter(pk=run_id, refusals_seen_at=None).exclude(state=RunState.OPEN)
+        if not unseen.update(refusals_seen_at=Now(), refused_asked=0 if enough else len(found)):
+            return
+        new = suppress(run.owner_id, found, SuppressionReason.REFUSED) if enough and found else 0
+    if new:
+        logger.info("run %d: %d refused addresses are suppressed", run_id, new, extra={"run_id": run_id})
+    if not enough:
         logger.warning(
-            "run %d: %d of %d addresses were refused for good, too many to be believed; their owner is asked",
+            "run %d: %d of %d addresses or more were refused for good, too many to be believed; their owner is asked",
             *(run_id, len(found), run.total),
             extra={"run_id": run_id},
         )
-    run.refusals_seen_at = clock.now()
-    run.save(update_fields=["refusals_seen_at", "refused_asked"])
 
 
-def _dead(run: Run) -> dict[str, int]:
-    """Return the addresses that are dead by this run, each with the letter that shows it."""
+def _dead(run: Run, most: int | None) -> dict[str, int]:
+    """Return the addresses that are dead by this run, each with the letter that shows it.
+
+    With `most`, those that are not certain are asked about only until there are more than that.
+    """
     dead: dict[str, int] = {}
     unsure: list[tuple[int, int, str]] = []
-    for client_id, delivery_id, address, code, answer in _refused(run.pk):
-        certain = _is_dead(code, answer)
-        if certain:
+    for client_id, delivery_id, address, code, answer in _refused(run):
+        gone = refusals.mailbox_is_gone(code, answer)
+        if gone:
             dead[address] = delivery_id
-        elif certain is None:
+        elif gone is None:
             unsure.append((client_id, delivery_id, address))
     for at in range(0, len(unsure), PAGE):
+        if most is not None and len(dead) > most:
+            break
         page = unsure[at : at + PAGE]
         again = _refused_before(run, [each[0] for each in page], [each[2] for each in page])
         dead |= {address: delivery_id for client_id, delivery_id, address in page if client_id in again}
     return dead
 
 
-def _is_dead(code: int, answer: str) -> bool | None:
-    """Say whether the refusal is of a mailbox that is not there; None where that is likely, and not certain."""
-    enhanced = refusals.enhanced_code(answer.lower(), "5")
-    if enhanced in SURE:
-        return True
-    likely = enhanced in UNSURE and (code in BARE or enhanced) and refusals.about("RCPT", code, answer) is About.LETTER
-    return None if likely else False
-
-
-def _refused(run_id: int) -> Iterator[tuple[int, int, str, int, str]]:
-    after = 0
-    while True:
+def _refused(run: Run) -> Iterator[tuple[int, int, str, int, str]]:
+    asked = {"run": run.pk, "owner": run.owner_id, "page": PAGE, "after": 0}
+    while asked["after"] is not None:
         with connection.cursor() as cursor:
-            cursor.execute(REFUSED, {"run": run_id, "after": after, "page": PAGE})
+            cursor.execute(REFUSED, asked)
             rows = cursor.fetchall()
-            cursor.execute(NEXT_PAGE, {"run": run_id, "after": after, "page": PAGE})
-            (last,) = cursor.fetchone()
+            cursor.execute(NEXT_PAGE, asked)
+            (asked["after"],) = cursor.fetchone()
         yield from rows
-        if last is None:
-            return
-        after = last
 
 
 def _refused_before(run: Run, clients: list[int], addresses: list[str]) -> set[int]:
     asked: dict[str, Any] = {"owner": run.owner_id, "opened": run.opened_at, "most": EARLIER_RUNS}
     with connection.cursor() as cursor:
         cursor.execute(BEFORE, {**asked, "clients": clients, "addresses": addresses})
-        return {client_id for client_id, code, answer in cursor.fetchall() if _is_dead(code, answer) is not False}
+        rows = cursor.fetchall()
+    return {client_id for client_id, code, answer in rows if refusals.mailbox_is_gone(code, answer) is not False}

@@ -86,7 +86,7 @@ CLAIM = f"""
     FROM claimed d
     CROSS JOIN LATERAL (SELECT * FROM mailings_run WHERE id = %(run)s LIMIT 1) run
     LEFT JOIN LATERAL (SELECT id, full_name, attributes FROM clients_client WHERE id = d.client_id LIMIT 1) c ON true
-    LEFT JOIN LATERAL ({stops.AT_CLAIM}) stop ON true
+    LEFT JOIN LATERAL ({stops.OF_LETTER}) stop ON true
 """
 
 # Asked where there is no token: a run without letters due is over, whatever the limits say.
@@ -170,7 +170,7 @@ GIVE_BACK = f"""
         CROSS JOIN LATERAL (SELECT * FROM mailings_delivery WHERE id = given.id LIMIT 1 FOR NO KEY UPDATE) d
         CROSS JOIN LATERAL (SELECT * FROM mailings_run WHERE id = d.run_id LIMIT 1) run
         LEFT JOIN LATERAL (SELECT id FROM clients_client WHERE id = d.client_id LIMIT 1) client ON true
-        LEFT JOIN LATERAL ({stops.AT_CLAIM}) stop ON true
+        LEFT JOIN LATERAL ({stops.OF_LETTER}) stop ON true
         WHERE d.claim = given.claim AND d.state = 'sending'
     ), settled AS (
         UPDATE mailings_delivery d SET

@@ -36,6 +36,12 @@ _OF_ONE = frozenset({*_ADDRESS, "2.2", "2.3", "2.4", "3.4", "6.7"})
 _BEFORE_A_RECIPIENT = frozenset({"2.3", "3.4", "6.7"})
 """Codes about the letter that can be known at MAIL."""
 _ON_THE_WAY = frozenset(f"4.{detail}" for detail in range(1, 8))
+_GONE = frozenset({"1.1", "1.3", "1.6", "1.10", "2.1"})
+"""No such mailbox, no such syntax there, moved, a domain that takes no mail (RFC 7505), disabled."""
+_PERHAPS_GONE = frozenset({"", "1.0", "1.2"})
+"""No code at all, any address status, no such domain: a name server in trouble says so, too."""
+_OF_A_MAILBOX = frozenset({550, 551, 553})
+"""Reply codes (RFC 5321, 4.2.3) that may be about one."""
 _OTHER_ADDRESS, _CLOSED_LIST = "1.0", "7.2"
 _STORAGE, _TAKES_NO_MAIL, _TOO_LARGE_OVER_HTTP = 552, 556, 413
 _LEAVE_ALONE = frozenset({421, 429})
@@ -164,6 +170,23 @@ def party(receipt: Receipt) -> str:
     if receipt.about is About.LETTER and code in _ON_THE_WAY:
         return recipient.rpartition("@")[2]
     return recipient
+
+
+def mailbox_is_gone(code: int, text: str) -> bool | None:
+    """Say whether a refusal for good means that the mailbox is not there; None where that is likely, and not certain.
+
+    Full mailboxes, too many letters, policies and whatever is about us are not.
+    """
+    said = text[:ANSWER_LIMIT].lower()
+    plain = _VARYING.sub(" ", said)
+    enhanced = enhanced_code(said, "5")
+    if _FULL.search(plain) or _RECEIVES_TOO_MUCH.search(plain) or _PACE.search(said) or _SENDER.search(plain):
+        return False
+    if code < 500 or about("RCPT", code, text) is not About.LETTER:
+        return False
+    if enhanced in _GONE:
+        return True
+    return None if enhanced in _PERHAPS_GONE and (enhanced or code in _OF_A_MAILBOX) else False
 
 
 def is_of_one_recipient(text: str) -> bool:

@@ -11,7 +11,7 @@ from dispatcher.ledger import closing
 from vestnik import clock, homepage_hint, jobs, locks, mode, planner
 from vestnik.mailings import audience, calendar, stops
 from vestnik.mailings.ledger import runs
-from vestnik.mailings.ledger.models import MailingKind, Run, RunState
+from vestnik.mailings.ledger.models import Run, RunState
 from vestnik.mailings.models import Mailing
 
 logger = logging.getLogger(__name__)
@@ -20,15 +20,18 @@ logger = logging.getLogger(__name__)
 # many clients there are beside it, and whatever is known of clients that were imported a moment ago. Who is not written
 # to is counted in the same statement, by reason; nobody else is left out.
 WRITE = f"""
-    WITH chosen AS MATERIALIZED (
+    WITH run AS MATERIALIZED (
+        SELECT id, owner_id, mailing_id, kind FROM mailings_run WHERE id = %s
+    ), chosen AS MATERIALIZED (
         SELECT client.id, client.email, stop.reason
         FROM (SELECT id FROM ({{chosen}}) AS chosen (id) ORDER BY id) chosen
         CROSS JOIN LATERAL (SELECT id, owner_id, email FROM clients_client WHERE id = chosen.id LIMIT 1) client
-        LEFT JOIN LATERAL ({stops.AT_LAUNCH}) stop ON true
-        WHERE client.owner_id = %s
+        CROSS JOIN run
+        LEFT JOIN LATERAL ({stops.OF_CLIENT}) stop ON true
+        WHERE client.owner_id = (SELECT owner_id FROM run)
     ), written AS (
         INSERT INTO mailings_delivery (run_id, client_id, address, state, due_at)
-        SELECT %s, id, email, 'queued', statement_timestamp() FROM chosen WHERE reason IS NULL
+        SELECT (SELECT id FROM run), id, email, 'queued', statement_timestamp() FROM chosen WHERE reason IS NULL
     )
     SELECT reason, count(*) FROM chosen GROUP BY reason ORDER BY reason
 """
@@ -37,12 +40,12 @@ WRITE = f"""
 def launch_and_wake(mailing_id: int) -> None:
     """Launch what is due of the mailing, and wake its lanes. A hint that came early is repeated for the rest."""
     launched = launch(mailing_id)
-    if launched and settings.MODE != mode.LOCAL:
-        jobs.try_link()
     for run in launched:
         if run.state == RunState.OPEN:
             jobs.wake(run.owner_id)
             runs.hint_end(run)
+    if launched and settings.MODE == mode.PRODUCTION:
+        jobs.try_link()
     if not launched:
         next_at = Mailing.objects.filter(pk=mailing_id).values_list("next_at", flat=True).first()
         if next_at and timedelta() < (wait := next_at - clock.now()) < jobs.horizon():
@@ -126,8 +129,7 @@ def _fill(mailing: Mailing, run: Run) -> Run | None:
     """Write the run's letters, one for each client of the audience, in one statement; None if it was over meanwhile."""
     chosen, parameters = audience.ids(mailing).query.sql_with_params()
     with transaction.atomic(), connection.cursor() as cursor:
-        service = run.kind == MailingKind.SERVICE
-        cursor.execute(WRITE.format(chosen=chosen), [*parameters, service, mailing.owner_id, run.pk])
+        cursor.execute(WRITE.format(chosen=chosen), [run.pk, *parameters])
         counted = dict(cursor.fetchall())
         run.total, run.left_out = counted.pop(None, 0), counted
         run.filled_at = clock.now()

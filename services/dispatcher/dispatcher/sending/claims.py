@@ -42,13 +42,12 @@ class Claims:
     def next(self) -> rows.Claimed | None:
         """Return the next letter in hand.
 
-        None if the window has no room, a limit is reached (`held`), or nothing is due (`exhausted`).
+        None if the window has no room, a limit is reached (`held`), nothing is due (`exhausted`), or nothing of what
+        was claimed now may go: then others come.
         """
-        while self._waiting or self._claim():
-            if self._waiting[0].may_go:
-                return self._waiting[0]
-            self._return([self._waiting.popleft()])
-        return None
+        if not self._waiting:
+            self._claim()
+        return self._waiting[0] if self._waiting else None
 
     def hand_over(self) -> None:
         """Note that the letter that `next` returned is handed over now."""
@@ -157,15 +156,16 @@ class Claims:
             self._put_off.clear()
             self._engine.in_flight.give_back(keys, seconds)
 
-    def _claim(self) -> bool:
+    def _claim(self) -> None:
+        """Claim what there is room for; give back at once what may not go, to clients who are gone or have stopped."""
         self._return_put_off()
         self.held = None
         claimed = self._engine.in_flight.claim(self._engine.provider.connections, self._find)
         if claimed:
             self._bound = (claimed[-1].due_at, claimed[-1].delivery_id)
-            self._waiting.extend(claimed)
+            self._waiting.extend(letter for letter in claimed if letter.may_go)
+            self._return([letter for letter in claimed if not letter.may_go])
         self.exhausted = claimed == [] and self.held is None
-        return bool(claimed)
 
     def _find(self, room: int) -> list[rows.Claimed]:
         grant = self._engine.pace.take(self._owner_id, room)

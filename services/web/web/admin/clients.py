@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from vestnik import client_deletion
 from vestnik.clients import verbs
-from vestnik.clients.models import Client, ClientImport, ClientList, Membership, Suppression, name_key
+from vestnik.clients.models import Client, ClientImport, ClientList, Membership, name_key
 from vestnik.mailings.models import Mailing
 from web.admin.base import ReadOnly, SuperusersOnly, VerbAdmin, link
 from web.forms import SeenForm
@@ -26,11 +26,6 @@ class ClientForm(SeenForm):
     def clean_attributes(self) -> dict[str, str]:
         attributes: dict[str, str] | None = self.cleaned_data["attributes"]
         return attributes or {}
-
-
-def _has_left(client: Client, client_list: ClientList) -> bool:
-    left = Suppression.objects.filter(address=client.email, owner=client.owner_id, client_list=client_list)
-    return left.filter(lifted_at=None).exists()
 
 
 class MembershipFormSet(BaseInlineFormSet):
@@ -44,8 +39,6 @@ class MembershipFormSet(BaseInlineFormSet):
                 continue
             if client_list.owner_id != self.instance.owner_id:
                 form.add_error("client_list", gettext("This list is not the client's owner's."))
-            elif self.instance.pk and not form.instance.pk and _has_left(self.instance, client_list):
-                form.add_error("client_list", gettext("The person has left this list; only they can rejoin it."))
             elif taken.get(client_list.pk, form.instance.pk) != form.instance.pk:
                 form.add_error("client_list", gettext("The client is on this list already."))
 

@@ -38,9 +38,9 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
 def _obey(request: HttpRequest, reader: unsubscribing.Subscription, language: str) -> HttpResponse:
     asked = request.POST.get("do", "")
     if asked == LEAVE:
-        unsubscribing.leave(
-            reader, {int(number) for number in request.POST.getlist("list")[:MOST_LISTS] if _is_id(number)}
-        )
+        lists = {int(number) for number in request.POST.getlist("list")[:MOST_LISTS] if _is_id(number)}
+        if not unsubscribing.leave(reader, lists):
+            return _page(request, reader, language, nothing_chosen=True)
     elif asked == TAKE_BACK:
         unsubscribing.take_back(reader)
     else:
@@ -50,11 +50,14 @@ def _obey(request: HttpRequest, reader: unsubscribing.Subscription, language: st
     return _private(HttpResponse("Unsubscribed.\n", content_type="text/plain; charset=utf-8"))
 
 
-def _page(request: HttpRequest, reader: unsubscribing.Subscription | None, language: str) -> HttpResponse:
+def _page(
+    request: HttpRequest, reader: unsubscribing.Subscription | None, language: str, nothing_chosen: bool = False
+) -> HttpResponse:
     context: dict[str, Any] = {
         "language": language,
         "others": [(code, name) for code, name in settings.LANGUAGES if code != language],
         "path": request.path,
+        "nothing_chosen": nothing_chosen,
         "reader": reader,
     }
     if reader is not None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import connection
 
+from vestnik.mailings import stops
 from vestnik.mailings.ledger.causes import Cause
 from vestnik.mailings.ledger.models import Run
 from vestnik.mailings.ledger.tallies import COUNT, NOT_TRIED
@@ -15,18 +16,23 @@ from vestnik.mailings.ledger.tallies import COUNT, NOT_TRIED
 # are not read, whatever the planner expects (docs/decisions/0028).
 CANCEL = f"""
     WITH found AS MATERIALIZED (
-        SELECT d.id FROM mailings_run run
+        SELECT d.id, stop.reason FROM (
+            SELECT id, owner_id, mailing_id, kind FROM mailings_run WHERE owner_id = %(owner)s AND state = 'open'
+        ) run
         CROSS JOIN unnest(%(clients)s::bigint[]) AS client (id)
         CROSS JOIN LATERAL (
-            SELECT id FROM mailings_delivery WHERE run_id = run.id AND client_id = client.id LIMIT 1
+            SELECT id, client_id, address FROM mailings_delivery
+            WHERE run_id = run.id AND client_id = client.id LIMIT 1
         ) d
-        WHERE run.owner_id = %(owner)s AND run.state = 'open' AND NOT (%(alone)s AND run.kind = 'service')
+        LEFT JOIN LATERAL ({stops.OF_LETTER}) stop ON true
+        WHERE stop.reason IS NOT NULL OR NOT %(stopped)s
     ), chosen AS MATERIALIZED (
         SELECT id, state FROM mailings_delivery
         WHERE id = ANY (ARRAY(SELECT id FROM found)) ORDER BY id FOR NO KEY UPDATE
     ), settled AS (
         UPDATE mailings_delivery d SET
-            state = 'cancelled', reason = %(reason)s, due_at = NULL, settled_at = statement_timestamp()
+            state = 'cancelled', due_at = NULL, settled_at = statement_timestamp(),
+            reason = CASE WHEN %(stopped)s THEN (SELECT reason FROM found WHERE id = d.id) ELSE '' END
         WHERE d.id = ANY (ARRAY(SELECT id FROM chosen WHERE state = 'queued'))
         RETURNING d.run_id, 0::bigint AS worker, d.state, {NOT_TRIED}
     ), counted AS ({COUNT})
@@ -44,14 +50,16 @@ CAUSE = """
 # The letter to the client of `d` in another run.
 AGAIN = "SELECT id, state FROM mailings_delivery WHERE run_id = {run} AND client_id = d.client_id LIMIT 1"
 
-# Of a run's letters those in these states (or with these ids) to clients who still exist. Dismissed ones only if chosen
-# one by one; by cause, only those that no later run has tried (dead_letters.py). Left out are clients to whom another
-# run of the same letters has written, or to whom a later one may have, by its attempts: that an earlier one may have
-# was known when this run was asked for.
+# Of a run's letters those in these states (or with these ids) to clients who still exist, and have not stopped such
+# letters. Dismissed ones only if chosen one by one; by cause, only those that no later run has tried (dead_letters.py).
+# Left out are clients to whom another run of the same letters has written, or to whom a later one may have, by its
+# attempts: that an earlier one may have was known when this run was asked for.
 CHOSEN = f"""
     FROM mailings_delivery d
-    CROSS JOIN LATERAL (SELECT owner_id, email FROM clients_client WHERE id = d.client_id LIMIT 1) client
-    WHERE d.run_id = %(run)s AND d.state = ANY(%(states)s) AND client.owner_id = %(owner)s
+    CROSS JOIN LATERAL (SELECT id, owner_id, email FROM clients_client WHERE id = d.client_id LIMIT 1) client
+    CROSS JOIN LATERAL (SELECT owner_id, mailing_id, kind FROM mailings_run WHERE id = %(run)s LIMIT 1) run
+    LEFT JOIN LATERAL ({stops.OF_CLIENT}) stop ON true
+    WHERE d.run_id = %(run)s AND d.state = ANY(%(states)s) AND client.owner_id = %(owner)s AND stop.reason IS NULL
       AND (%(ids)s::bigint[] IS NULL AND d.dismissed_at IS NULL OR d.id = ANY(%(ids)s::bigint[]))
       AND (%(cause)s::text IS NULL OR {CAUSE} = %(cause)s AND NOT EXISTS (
           SELECT FROM unnest(ARRAY(SELECT id FROM mailings_run WHERE again_of_id = %(first)s)) AS later (id)
@@ -108,13 +116,14 @@ WRITE_AGAIN = f"""
 """
 
 
-def cancel_to(owner_id: int, client_ids: Iterable[int], reason: str = "", mailings_alone: bool = False) -> list[int]:
-    """Cancel what is queued to these clients; return the ids of the runs that had such letters.
+def cancel_to(owner_id: int, client_ids: Iterable[int]) -> list[int]:
+    """Cancel what is queued to these clients; return the ids of the runs that had such letters."""
+    return [run_id for (run_id,) in _execute(CANCEL, owner=owner_id, clients=list(client_ids), stopped=False)]
 
-    `reason` is a suppression's; with `mailings_alone`, service letters stay queued.
-    """
-    asked = {"owner": owner_id, "clients": list(client_ids), "reason": reason, "alone": mailings_alone}
-    return [run_id for (run_id,) in _execute(CANCEL, **asked)]
+
+def cancel_stopped(owner_id: int, client_ids: Iterable[int]) -> list[int]:
+    """Cancel, of what is queued to these clients, what they have stopped; return the ids of the runs that had such."""
+    return [run_id for (run_id,) in _execute(CANCEL, owner=owner_id, clients=list(client_ids), stopped=True)]
 
 
 def queue_again(run: Run, states: Collection[str], ids: Collection[int] | None, cause: Cause | None = None) -> int:

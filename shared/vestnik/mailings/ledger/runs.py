@@ -33,10 +33,11 @@ def open_run(
 
     Raises IntegrityError beside another open run of the mailing, and for an occurrence or request that has its run.
     """
-    html, text = foot.texts_of(mailing)
+    kind = foot.kind_of(mailing)
+    html, text = foot.texts_of(mailing, kind)
     return Run.objects.create(
         mailing=mailing,
-        kind=mailing.kind,
+        kind=kind,
         refusals_seen_at=None,
         owner_id=mailing.owner_id,
         occurrence=occurrence,
