@@ -20,12 +20,16 @@ from vestnik.mailings.ledger.models import DeliveryState
 
 pytestmark = pytest.mark.usefixtures("valkey")
 
-ROOMS = ("clients/", "lists/", "messages/", "mailings/", "runs/", "overview/", "dead-letters/", "panel/", "profile/")
+ROOMS = (
+    *("clients/", "lists/", "suppressions/", "messages/", "mailings/", "runs/", "overview/", "dead-letters/", "panel/"),
+    "profile/",
+)
 IDS = {"clients/": 20, "mailings/": RUNS, "messages/": RUNS, "runs/": RUNS, "panel/mailings/": RUNS}
 """What `<int:pk>` means in each room; elsewhere it is 1."""
 
 OF_LETTERS = {
-    *("clients_client", "clients_membership", "mailings_delivery", "mailings_attempt", "mailings_tally"),
+    *("clients_client", "clients_membership", "clients_suppression"),
+    *("mailings_delivery", "mailings_attempt", "mailings_tally"),
 }
 """Tables of which an installation may have millions of rows."""
 
@@ -37,10 +41,14 @@ NOT_OPENED = {
     "clients/export.csv": "all of an owner's clients are what it shows",
     "runs/<int:pk>/letters.csv": "all of a run's letters are what it shows",
     "runs/<int:pk>/try-again/": "a button",
+    "runs/<int:pk>/refused/": "the same",
+    "suppressions/<int:pk>/lift/": "the same",
+    "suppressions/csv/": "all of an owner's suppressed addresses are what it shows",
 }
 WORDS = {
     "clients/": ["?q=client12", "?list=1", "?list=1&q=client12", "?page=7"],
     "lists/<int:pk>/": ["?q=client12", "?page=7"],
+    "suppressions/": ["?q=client12", "?reason=unsubscribed", "?page=2"],
     "runs/<int:pk>/letters/": [
         *(f"?state={state}" for state in DeliveryState.values), "?after=100", "?state=queued&after=300", "?q=client12",
     ],
