@@ -1,6 +1,7 @@
 """The soak on a small scale, and that its reckoning finds what it is there to find."""
 
 import os
+import random
 import re
 import signal
 import subprocess
@@ -11,12 +12,16 @@ from pathlib import Path
 import psutil
 import pytest
 
+from bench.soak.leaving import Leavers
 from bench.soak.reckoning import reckon
 from dispatcher.runs.launching import launch
 from tests.embedded import OURS
 from tests.timing import wait_until
+from vestnik.clients import suppressions
+from vestnik.clients.suppressions import SuppressionReason
 from vestnik.mailings.ledger.models import Attempt, Delivery, Worker, message_id
-from vestnik.testing.factories import make_mailing
+from vestnik.mailings.models import Mailing
+from vestnik.testing.factories import make_clients, make_mailing
 
 ROOT = Path(__file__).parents[1]
 COMMAND = [sys.executable, "-m", "bench.soak", "--kills", "5", "--seed", "136"]
@@ -40,7 +45,8 @@ def test_five_kills_lose_nothing_and_double_nothing_unnoticed():
     assert sorted(re.findall(r"kill \d of 5: ([^(]+) \(", said), key=str.lower) == list(KINDS), said
     figures = {name: int(number.replace(",", "")) for name, number in re.findall(r"^([a-z ]+): +([\d,]+)", said, re.M)}
     assert figures["letters expected"] >= 6000
-    assert (figures["lost"], figures["doubled unnoticed"]) == (0, 0)
+    assert (figures["lost"], figures["doubled unnoticed"], figures["disobeyed"]) == (0, 0, 0)
+    assert figures["unsubscribed"] > 10
     assert figures["doubled"] <= figures["in hand at the kills"]
     assert 0 < figures["in hand at the kills"] <= 3 * 2 * 2 * 10
 
@@ -147,3 +153,23 @@ def test_more_doubles_than_were_in_hand_are_a_fault(letters):
     assert list(reckon(received, []).faults()) == [
         "1 letters came once more than they should have; only 0 were in hand."
     ]
+
+
+def test_a_letter_to_who_had_unsubscribed_is_found(letters):
+    first, second, *_rest = letters
+    leavers = Leavers(random.Random())
+    leavers.claims = {first: 1, second: 0}
+    found = reckon(Counter(letters.values()), [], leavers)
+    assert (found.disobeyed, list(found.faults())) == (
+        1, ["1 letters went to people who had unsubscribed before."],
+    )  # fmt: skip
+
+
+def test_who_is_left_out_and_not_counted_is_found(alice, letters):
+    mailing = Mailing.objects.get()
+    (late,) = make_clients(alice, 1, mailing.lists.get())
+    assert reckon(Counter(letters.values()), []).unwritten == 1
+    suppressions.suppress(alice.pk, [late.email], SuppressionReason.UNSUBSCRIBED)
+    assert reckon(Counter(letters.values()), []).unwritten == 1
+    mailing.runs.update(left_out={"unsubscribed": 1})
+    assert reckon(Counter(letters.values()), []).unwritten == 0

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from bench.soak import killing
 from bench.soak.installation import make_run, set_django_up
+from bench.soak.leaving import Leavers
 from bench.soak.service import CountingServer
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Soak:
 
     def __init__(self, kills: int, data: Path, dice: random.Random, tick: float) -> None:
         self.in_hand: list[int] = []
+        self.leavers = Leavers(dice)
         self._kills = kills
         self._data = data
         self._dice = dice
@@ -85,6 +87,7 @@ class Soak:
             for owner, client_list in lists:
                 if owner.pk not in busy:
                     _start_run(owner, client_list)
+            self.leavers.maybe_one()
         except Error:
             connections.close_all()
 
@@ -158,7 +161,7 @@ def main() -> int:
 
         soak = Soak(asked.kills, data, dice, asked.tick)
         soak.run()
-        found = insisting(lambda: reckon(service.received, soak.in_hand))
+        found = insisting(lambda: reckon(service.received, soak.in_hand, soak.leavers))
         print(found)
         faults = [*found.faults(), *service.violations]
         from django.db import connections

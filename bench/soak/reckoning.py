@@ -1,12 +1,14 @@
 """The ledger held against what the service received, when everything is over."""
 
+import random
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from django.db.models import Count, Q
 
-from vestnik.clients.models import Client
+from bench.soak.leaving import Leavers
+from vestnik.clients.models import Client, Suppression
 from vestnik.mailings.ledger.models import Attempt, Delivery, Run, message_id
 from vestnik.mailings.models import Mailing
 
@@ -21,7 +23,13 @@ class Reckoning:
     letters: int
     states: dict[str, int]
     unwritten: int
-    """Clients of an audience without a letter."""
+    """Clients of an audience without a letter, whom nobody has told to leave out, or who are not counted as such."""
+    left: int
+    """People who unsubscribed meanwhile."""
+    stopped: int
+    """Letters that were cancelled for that."""
+    disobeyed: int
+    """Letters that were taken out for sending after their reader had the answer."""
     unended: int
     """Letters that are still queued or in hand."""
     never_received: int
@@ -56,7 +64,10 @@ class Reckoning:
             yield f"{self.copies} letters came once more than they should have; only {self.in_hand} were in hand."
         if self.strangers:
             yield f"{self.strangers} letters came that the ledger does not know."
-        if refused := self.letters - self.unended - self.states.get("sent", 0) - self.states.get("unknown", 0):
+        if self.disobeyed:
+            yield f"{self.disobeyed} letters went to people who had unsubscribed before."
+        ended_well = self.states.get("sent", 0) + self.states.get("unknown", 0) + self.stopped
+        if refused := self.letters - self.unended - ended_well:
             yield f"{refused} letters ended unsent, though the service took everything."
 
     def __str__(self) -> str:
@@ -70,12 +81,15 @@ class Reckoning:
                 f" attempt {self.named}",
                 f"doubled unnoticed:    {self.unnoticed}",
                 f"in hand at the kills: {self.in_hand}, at most {self.most_in_hand} at one",
+                f"unsubscribed:         {self.left} people meanwhile, {self.stopped} letters cancelled for it",
+                f"disobeyed:            {self.disobeyed}",
             )
         )
 
 
-def reckon(received: Mapping[str, int], in_hand: list[int]) -> Reckoning:
+def reckon(received: Mapping[str, int], in_hand: list[int], leavers: Leavers | None = None) -> Reckoning:
     """Hold the whole ledger against what was received, by Message-ID; `in_hand`: so many letters were, at each kill."""
+    leavers = leavers or Leavers(random.Random())
     ids = {
         message_id(pk, key, sender): (pk, state)
         for pk, key, sender, state in Delivery.objects.values_list("pk", "run__key", "run__sender", "state").iterator()
@@ -87,6 +101,9 @@ def reckon(received: Mapping[str, int], in_hand: list[int]) -> Reckoning:
         letters=len(ids),
         states=dict(states),
         unwritten=_unwritten(),
+        left=leavers.number,
+        stopped=Delivery.objects.filter(state="cancelled", reason="unsubscribed").count(),
+        disobeyed=_disobeyed(leavers.claims),
         unended=states["queued"] + states["sending"],
         never_received=sum(state == "sent" and key not in received for key, (_, state) in ids.items()),
         strangers=sum(key not in ids for key in received),
@@ -99,13 +116,24 @@ def reckon(received: Mapping[str, int], in_hand: list[int]) -> Reckoning:
 
 
 def _unwritten() -> int:
-    """Count the clients of the mailings' lists to whom no run of theirs has a letter."""
+    """Count the clients of the mailings' lists to whom no run of theirs has a letter, but for those who have left, as
+    far as the run has counted them.
+    """
     missing = 0
+    gone = set(Suppression.objects.values_list("address", flat=True))
     for mailing in Mailing.objects.all():
-        audience = set(Client.objects.filter(lists__in=mailing.lists.all()).values_list("pk", flat=True))
-        written = Delivery.objects.filter(run__mailing=mailing).values_list("client_id", flat=True)
-        missing += len(audience.difference(written))
+        audience = dict(Client.objects.filter(lists__in=mailing.lists.all()).values_list("pk", "email"))
+        written = set(Delivery.objects.filter(run__mailing=mailing).values_list("client_id", flat=True))
+        without = [address for pk, address in audience.items() if pk not in written]
+        counted = sum(sum(run.left_out.values()) for run in Run.objects.filter(mailing=mailing))
+        missing += max(sum(address not in gone for address in without), abs(len(without) - counted))
     return missing
+
+
+def _disobeyed(claims: Mapping[int, int]) -> int:
+    """Count the letters that were handed over under a later claim than their reader's answer found."""
+    tried = Attempt.objects.filter(delivery__in=list(claims)).values_list("delivery_id", "claim")
+    return len({pk for pk, claim in tried if claim > claims[pk]})
 
 
 def _named(doubled: Mapping[int, int]) -> int:

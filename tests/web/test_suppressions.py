@@ -142,6 +142,20 @@ def test_who_is_asked_about_refused_addresses_answers_on_the_runs_page(
     assert "The addresses will be on the suppression list in a moment." in text(browser.get(page))
 
 
+def test_a_clients_page_says_that_they_are_not_written_to(browser: Browser, alice: User, bob: User) -> None:
+    (client,) = make_clients(alice, 1)
+    page = reverse("clients:detail", args=[client.pk])
+    suppressions.suppress(bob.pk, [client.email], SuppressionReason.BY_HAND)
+    assert "suppression list:" not in text(browser.get(page))
+
+    news = make_list(alice, name="News")
+    suppressions.suppress(alice.pk, [client.email], SuppressionReason.UNSUBSCRIBED, lists=[news.pk])
+    suppressions.suppress(None, [client.email], SuppressionReason.BOUNCED)
+    said = text(browser.get(page))
+    assert "Gets no mailings by the list “News”: unsubscribed, since" in said
+    assert "On the suppression list: letters came back, since" in said
+
+
 def test_an_empty_list_says_what_it_is_for(browser: Browser) -> None:
     assert "People who unsubscribe are listed here" in text(browser.get(LIST))
 

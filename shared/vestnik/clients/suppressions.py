@@ -100,6 +100,12 @@ class Suppression(models.Model):
         return self.reason not in OF_THE_PERSON
 
 
+def of_client(owner_id: int, address: str) -> models.QuerySet[Suppression]:
+    """Return what keeps letters of the owner's from this normalised address now, the newest first."""
+    standing = Suppression.objects.filter(Q(owner=owner_id) | Q(owner=None), address=address, lifted_at=None)
+    return standing.select_related("client_list").order_by("-created_at", "-pk")
+
+
 # What the person did, and what others did, are rows of their own: neither takes the other's place. What stands already
 # stays as it is; one that was lifted stands again.
 SUPPRESS = """

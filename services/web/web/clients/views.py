@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from vestnik import addresses, client_deletion
-from vestnik.clients import verbs
+from vestnik.clients import suppressions, verbs
 from vestnik.clients.models import Client, ClientList, name_key
 from vestnik.mailings import history
 from web.clients.forms import ClientForm
@@ -93,7 +93,10 @@ class ClientPage(DetailPage):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         client = self.object
         return super().get_context_data(
-            lists=client.lists.order_by("name"), letters=history.letters_to(client), **kwargs
+            lists=client.lists.order_by("name"),
+            letters=history.letters_to(client),
+            stops=suppressions.of_client(client.owner_id, client.email),
+            **kwargs,
         )
 
 
