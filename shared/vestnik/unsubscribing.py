@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 
 from vestnik import jobs
-from vestnik.accounts.models import User
 from vestnik.clients import suppressions
 from vestnik.clients.models import Client, ClientList, Membership, Suppression
 from vestnik.clients.suppressions import SuppressionReason
 from vestnik.mailings import unsubscribe_links
 from vestnik.mailings.ledger import retries
-from vestnik.mailings.ledger.models import Delivery
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,25 +42,37 @@ class Choice:
     left: bool
 
 
+# One question, for at times many unsubscribe at once: what the letter was, who wrote it, and the key of its link.
+LETTER = """
+    SELECT d.address, run.owner_id, run.mailing_id, run.sender_name, owner.full_name, owner.postal_address,
+           (SELECT key FROM mailings_linkkey WHERE id = %(version)s)
+    FROM mailings_delivery d
+    JOIN mailings_run run ON run.id = d.run_id
+    LEFT JOIN accounts_user owner ON owner.id = run.owner_id AND owner.deleted_at IS NULL
+    WHERE d.id = %(letter)s
+"""
+
+
 def subscription(token: str) -> Subscription | None:
     """Return what the token of a link stands for; None if it stands for nothing."""
-    delivery_id = unsubscribe_links.read(token)
-    if delivery_id is None:
+    said = unsubscribe_links.taken_apart(token)
+    if said is None:
         return None
-    letter = Delivery.objects.select_related("run").only(
-        "address", "run__owner_id", "run__mailing_id", "run__sender_name"
-    )
-    found = letter.filter(pk=delivery_id).first()
-    if found is None:
+    with connection.cursor() as cursor:
+        cursor.execute(LETTER, {"version": said.version, "letter": said.delivery_id})
+        row = cursor.fetchone()
+    if row is None:
         return None
-    owner = User.objects.filter(pk=found.run.owner_id, deleted_at=None).only("full_name", "postal_address").first()
+    address, owner_id, mailing_id, sender_name, full_name, postal_address, key = row
+    if key is None or not said.is_signed_by(bytes(key)):
+        return None
     return Subscription(
-        delivery_id=found.pk,
-        owner_id=found.run.owner_id,
-        address=found.address if owner else "",
-        sender=found.run.sender_name or (owner.full_name if owner else ""),
-        postal_address=owner.postal_address if owner else "",
-        mailing_id=found.run.mailing_id,
+        delivery_id=said.delivery_id,
+        owner_id=owner_id,
+        address="" if full_name is None else address,
+        sender=sender_name or full_name or "",
+        postal_address=postal_address or "",
+        mailing_id=mailing_id,
     )
 
 
@@ -90,7 +100,10 @@ def choices(reader: Subscription) -> list[Choice]:
 def stop_all(reader: Subscription) -> None:
     """Have no mailing of this sender's go to the reader any more; service letters do. A second call changes nothing."""
     if reader.address:
-        _stop(reader)
+        with transaction.atomic():
+            _write_down(reader)
+            reason = SuppressionReason.UNSUBSCRIBED.value
+            _close(retries.cancel_to(reader.owner_id, _clients(reader), reason, mailings_alone=True))
 
 
 def leave(reader: Subscription, list_ids: set[int]) -> bool:
@@ -100,7 +113,9 @@ def leave(reader: Subscription, list_ids: set[int]) -> bool:
     """
     chosen = [choice.list_id for choice in choices(reader) if choice.list_id in list_ids]
     if chosen:
-        _stop(reader, chosen)
+        with transaction.atomic():
+            _write_down(reader, chosen)
+            _close(retries.cancel_stopped(reader.owner_id, _clients(reader)))
     return bool(chosen)
 
 
@@ -111,13 +126,19 @@ def take_back(reader: Subscription) -> None:
         suppressions.lift_for_the_person(reader.owner_id, reader.address, lists)
 
 
-@transaction.atomic
-def _stop(reader: Subscription, lists: list[int] | None = None) -> None:
-    """Write it down, and cancel what is queued to them by that."""
+def _write_down(reader: Subscription, lists: list[int] | None = None) -> None:
     reason = SuppressionReason.UNSUBSCRIBED
     suppressions.suppress(reader.owner_id, {reader.address: reader.delivery_id}, reason, lists=lists)
-    clients = Client.objects.filter(owner=reader.owner_id, email=reader.address).values_list("pk", flat=True)
-    for run_id in retries.cancel_stopped(reader.owner_id, clients):
+
+
+def _clients(reader: Subscription) -> list[int]:
+    """Return the ids of the sender's clients with the reader's address: one, or none."""
+    return list(Client.objects.filter(owner=reader.owner_id, email=reader.address).values_list("pk", flat=True))
+
+
+def _close(run_ids: list[int]) -> None:
+    """Have runs closed that may have lost their last letter."""
+    for run_id in run_ids:
         jobs.close(run_id)
 
 

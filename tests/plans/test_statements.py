@@ -39,6 +39,7 @@ VALUES: dict[str, Any] = {
     "lists": [1, 2],
     "longest": 86_400,
     "mailings": [1, 2],
+    "mailings_alone": True,
     "most": 50_000,
     "name": "lock",
     "list": 1,
@@ -50,6 +51,7 @@ VALUES: dict[str, Any] = {
     "opened": datetime.now(UTC),
     "owner": 1,
     "page": 2_000,
+    "letter": 10,
     "reason": "unsubscribed",
     "run": 400,
     "runs": [398, 399, 400],
@@ -59,9 +61,9 @@ VALUES: dict[str, Any] = {
     "since": None,
     "state": "failed",
     "states": ["failed"],
-    "stopped": True,
     "tables": ["clients_client"],
     "until": None,
+    "version": 1,
     "wait": "30 seconds",
 }
 """Of the sample, by the names that statements give them."""

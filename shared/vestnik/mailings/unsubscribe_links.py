@@ -10,6 +10,7 @@ import hmac
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from django.conf import settings
 from django.db.models import Max
@@ -50,8 +51,21 @@ def trial() -> str:
     return signer()(OF_NO_LETTER)
 
 
-def read(token: str) -> int | None:
-    """Return the number of the letter that the token stands for; None if it is no token of ours."""
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What a token says, whoever made it."""
+
+    text: str
+    version: int
+    delivery_id: int
+
+    def is_signed_by(self, key: bytes) -> bool:
+        """Say whether it was made with the key of its version."""
+        return hmac.compare_digest(_token(self.version, key, self.delivery_id), self.text)
+
+
+def taken_apart(token: str) -> Token | None:
+    """Return what the token says; None if it cannot be one. Its signature is yet to be looked at."""
     if len(token) > MOST_CHARACTERS or not token.isascii():
         return None
     try:
@@ -60,11 +74,17 @@ def read(token: str) -> int | None:
         return None
     if not MAC_BYTES + 2 <= len(octets) <= MAC_BYTES + 9:
         return None
-    key = LinkKey.objects.filter(pk=octets[0]).values_list("key", flat=True).first()
-    if key is None:
-        return None
     delivery_id = int.from_bytes(octets[1:-MAC_BYTES])
-    return delivery_id if hmac.compare_digest(_token(octets[0], bytes(key), delivery_id), token) else None
+    return Token(token, octets[0], delivery_id) if delivery_id < 1 << 63 else None
+
+
+def read(token: str) -> int | None:
+    """Return the number of the letter that the token stands for; None if it is no token of ours."""
+    said = taken_apart(token)
+    if said is None:
+        return None
+    key = LinkKey.objects.filter(pk=said.version).values_list("key", flat=True).first()
+    return said.delivery_id if key is not None and said.is_signed_by(bytes(key)) else None
 
 
 def renew() -> int:

@@ -27,11 +27,11 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
     """Show the page; or do what was asked for (POST): without a word of a form of ours, stop all (RFC 8058)."""
     language = _language(request)
     with translation.override(language):
-        if request.method == "POST" and unsubscribe_links.read(token) == unsubscribe_links.OF_NO_LETTER:
-            return _private(HttpResponse("One click works.\n", content_type="text/plain; charset=utf-8"))
         reader = unsubscribing.subscription(token)
         if request.method == "POST" and reader is not None:
             return _obey(request, reader, language)
+        if request.method == "POST" and unsubscribe_links.read(token) == unsubscribe_links.OF_NO_LETTER:
+            return _private(HttpResponse("One click works.\n", content_type="text/plain; charset=utf-8"))
         return _page(request, reader, language)
 
 

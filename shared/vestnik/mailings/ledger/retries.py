@@ -14,9 +14,9 @@ from vestnik.mailings.ledger.tallies import COUNT, NOT_TRIED
 
 # Letters are looked up run by run and client by client (LATERAL, LIMIT), then by their ids: the owner's other letters
 # are not read, whatever the planner expects (docs/decisions/0028).
-CANCEL = f"""
+_CANCEL = """
     WITH found AS MATERIALIZED (
-        SELECT d.id, stop.reason FROM (
+        SELECT d.id, {reason} AS reason FROM (
             SELECT id, owner_id, mailing_id, kind FROM mailings_run WHERE owner_id = %(owner)s AND state = 'open'
         ) run
         CROSS JOIN unnest(%(clients)s::bigint[]) AS client (id)
@@ -24,20 +24,35 @@ CANCEL = f"""
             SELECT id, client_id, address FROM mailings_delivery
             WHERE run_id = run.id AND client_id = client.id LIMIT 1
         ) d
-        LEFT JOIN LATERAL ({stops.OF_LETTER}) stop ON true
-        WHERE stop.reason IS NOT NULL OR NOT %(stopped)s
+        {where}
     ), chosen AS MATERIALIZED (
         SELECT id, state FROM mailings_delivery
         WHERE id = ANY (ARRAY(SELECT id FROM found)) ORDER BY id FOR NO KEY UPDATE
     ), settled AS (
         UPDATE mailings_delivery d SET
             state = 'cancelled', due_at = NULL, settled_at = statement_timestamp(),
-            reason = CASE WHEN %(stopped)s THEN (SELECT reason FROM found WHERE id = d.id) ELSE '' END
+            reason = (SELECT reason FROM found WHERE id = d.id)
         WHERE d.id = ANY (ARRAY(SELECT id FROM chosen WHERE state = 'queued'))
-        RETURNING d.run_id, 0::bigint AS worker, d.state, {NOT_TRIED}
-    ), counted AS ({COUNT})
-    SELECT DISTINCT run_id FROM settled ORDER BY run_id
+        RETURNING d.id, d.run_id, 0::bigint AS worker, d.state, {not_tried}
+    ), counted AS ({count})
+    SELECT run_id FROM (SELECT DISTINCT run_id FROM settled) ended
+    WHERE NOT EXISTS (
+        SELECT FROM mailings_delivery
+        WHERE run_id = ended.run_id AND state = 'queued' AND id <> ALL (ARRAY(SELECT id FROM settled))
+        ORDER BY due_at, id OFFSET 0
+    )
+    ORDER BY run_id
 """
+# All of it, or but service letters, for one reason; or what the rule of who gets no letter says, for its.
+CANCEL = _CANCEL.format(
+    reason="%(reason)s::text",
+    where="WHERE NOT (%(mailings_alone)s AND run.kind = 'service')",
+    not_tried=NOT_TRIED,
+    count=COUNT,
+)
+CANCEL_STOPPED = _CANCEL.format(
+    reason="stop.reason", where=f"CROSS JOIN LATERAL ({stops.OF_LETTER}) stop", not_tried=NOT_TRIED, count=COUNT
+)
 
 # Why the letter `d` is dead, as Cause.key has it.
 CAUSE = """
@@ -116,14 +131,18 @@ WRITE_AGAIN = f"""
 """
 
 
-def cancel_to(owner_id: int, client_ids: Iterable[int]) -> list[int]:
-    """Cancel what is queued to these clients; return the ids of the runs that had such letters."""
-    return [run_id for (run_id,) in _execute(CANCEL, owner=owner_id, clients=list(client_ids), stopped=False)]
+def cancel_to(owner_id: int, client_ids: Iterable[int], reason: str = "", mailings_alone: bool = False) -> list[int]:
+    """Cancel what is queued to these clients; return the ids of the runs that have nothing queued any more for that.
+
+    `reason` is a suppression's; with `mailings_alone`, service letters stay queued.
+    """
+    asked = {"owner": owner_id, "clients": list(client_ids), "reason": reason, "mailings_alone": mailings_alone}
+    return [run_id for (run_id,) in _execute(CANCEL, **asked)]
 
 
 def cancel_stopped(owner_id: int, client_ids: Iterable[int]) -> list[int]:
-    """Cancel, of what is queued to these clients, what they have stopped; return the ids of the runs that had such."""
-    return [run_id for (run_id,) in _execute(CANCEL, owner=owner_id, clients=list(client_ids), stopped=True)]
+    """Cancel, of what is queued to these clients, what they have stopped; return runs as `cancel_to` does."""
+    return [run_id for (run_id,) in _execute(CANCEL_STOPPED, owner=owner_id, clients=list(client_ids))]
 
 
 def queue_again(run: Run, states: Collection[str], ids: Collection[int] | None, cause: Cause | None = None) -> int:
