@@ -80,7 +80,7 @@ def test_the_page_says_who_writes_to_whom_and_from_where(alice: User, stranger: 
     said = page(stranger, link(letter))
     assert "Letters from Alice Archer" in said
     assert "1 Long Street, Riga" in said
-    assert f"They go to {letter.address}." in said
+    assert f"Your address: {letter.address}" in said
 
 
 def test_a_person_stops_all_and_takes_it_back(stranger: Browser, letter: Delivery) -> None:
