@@ -32,6 +32,9 @@ def check(service: str, *options: str, **variables: str) -> "subprocess.Complete
     ("service", "name", "value"),
     [
         ("dispatcher", "EHLO_NAME", "mail"),
+        ("dispatcher", "EXTRA_HEADERS", "X-A: b"),
+        ("dispatcher", "EXTRA_HEADERS", '{"X-A": "b\\r\\nBcc: everybody@example.org"}'),
+        ("dispatcher", "EXTRA_HEADERS", '{"From": "me@example.org"}'),
         ("dispatcher", "EHLO_NAME", "mail.example.org\r\nQUIT"),
         ("dispatcher", "EHLO_NAME", "почта.рф"),
         ("dispatcher", "LOGIN_BACKOFF", "0"),
