@@ -4,14 +4,18 @@ Whatever it thinks of us, nobody is lost, nobody is dead by a refusal of us, and
 """
 
 import re
+import subprocess
 import time
 from collections import Counter
+from email import message_from_bytes, policy
 
 import pytest
 
+from tests import needs
 from tests.timing import in_time, wait_until
 from tests.trial_servers.policy import greylisting
 from tests.trial_servers.postfix import postfix
+from vestnik.clients.models import Suppression
 from vestnik.mailings import outages
 from vestnik.mailings.ledger.models import Attempt, Delivery, Run
 from vestnik.testing.factories import make_list, make_mailing
@@ -162,3 +166,40 @@ def test_it_says_that_it_takes_no_login(alice, post, run_dispatcher):
         wait_until(lambda: outages.current() is not None, 30)
         assert outages.current().reason == "misconfigured"
         assert set(states(mailing)) == {"queued"}
+
+
+def test_the_link_of_a_letter_that_it_relayed_is_posted_by_curl_as_mailbox_providers_do(
+    alice, post, run_dispatcher, live_server
+):
+    curl = needs.program("curl", "curl", "--version")
+    with postfix(post.port) as server:
+        run_dispatcher(MAIL_SERVICE_URL=at(server), SITE_URL=live_server.url)
+        first = make_mailing(alice, 20)
+        arrived_once(post, first)
+        wait_until(over(first), 60)
+        letter = message_from_bytes(post.letters[0].content, policy=policy.default)
+        assert letter["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+        link = letter["List-Unsubscribe"].strip("<>")
+        said = subprocess.run(
+            [curl, "-sS", "-w", "%{http_code}", "--data", "List-Unsubscribe=One-Click", link],
+            capture_output=True, text=True, check=True, timeout=20,
+        )  # fmt: skip
+        assert said.stdout == "Unsubscribed.\n200"
+        second = make_mailing(alice, lists=[first.lists.get()])
+        wait_until(over(second), 60)
+    run = second.runs.get()
+    assert (run.total, run.left_out) == (19, {"unsubscribed": 1})
+    assert Counter(each.recipient for each in post.letters)[post.letters[0].recipient] == 1
+
+
+def test_whom_it_does_not_know_is_suppressed_after_the_run_and_a_full_mailbox_is_not(alice, post, run_dispatcher):
+    clients = make_list(alice, 30)
+    gone, full, *_others = clients.clients.order_by("pk").values_list("email", flat=True)
+    said = f"{{ {gone} = 550 5.1.1 User unknown }}, {{ {full} = 552 5.2.2 Mailbox full }}"
+    with postfix(post.port, smtpd_recipient_restrictions=f"check_recipient_access inline:{{{said}}}") as server:
+        run_dispatcher(MAIL_SERVICE_URL=at(server), **QUICK)
+        mailing = make_mailing(alice, lists=[clients])
+        wait_until(over(mailing), 60)
+        assert states(mailing) == {"sent": 28, "failed": 2}
+        wait_until(Suppression.objects.exists, 30)
+    assert [(each.address, each.reason) for each in Suppression.objects.all()] == [(gone, "refused")]
