@@ -41,7 +41,7 @@ class Soak:
 
     def __init__(self, kills: int, data: Path, dice: random.Random, tick: float) -> None:
         self.in_hand: list[int] = []
-        self.leavers = Leavers(dice)
+        self.leavers = Leavers(random.Random(f"{kills} kills, and who leaves"))  # the kills stay those of the seed
         self._kills = kills
         self._data = data
         self._dice = dice

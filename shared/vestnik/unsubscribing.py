@@ -9,11 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.db import connection, transaction
-from django.db.models import Q, QuerySet
 
 from vestnik import jobs
 from vestnik.clients import suppressions
-from vestnik.clients.models import Client, ClientList, Membership, Suppression
+from vestnik.clients.models import Client, ClientList, Membership
 from vestnik.clients.suppressions import SuppressionReason
 from vestnik.mailings import unsubscribe_links
 from vestnik.mailings.ledger import retries
@@ -78,9 +77,8 @@ def subscription(token: str) -> Subscription | None:
 
 def stopped_because(reader: Subscription) -> str:
     """Return why the reader gets no mailings of this sender's any more: a SuppressionReason; empty if they do."""
-    all_of_it = Suppression.objects.filter(address=reader.address, client_list=None, lifted_at=None)
-    of_sender = all_of_it.filter(Q(owner=reader.owner_id) | Q(owner=None)).order_by("by_person", "owner_id")
-    return of_sender.values_list("reason", flat=True).first() or ""
+    standing = suppressions.of_address(reader.owner_id, reader.address) if reader.address else []
+    return next((each.reason for each in standing if each.client_list_id is None), "")
 
 
 def choices(reader: Subscription) -> list[Choice]:
@@ -91,7 +89,7 @@ def choices(reader: Subscription) -> list[Choice]:
     on = Membership.objects.filter(
         client_list__in=of_mailing, client__owner=reader.owner_id, client__email=reader.address
     )
-    left = set(_left(reader).filter(client_list__in=of_mailing).values_list("client_list", flat=True))
+    left = {each.client_list_id for each in suppressions.of_address(reader.owner_id, reader.address)} - {None}
     there = set(on.values_list("client_list", flat=True))
     names = of_mailing.filter(pk__in=there | left).order_by("name", "pk").values_list("pk", "name")
     return [Choice(pk, name, left=pk in left) for pk, name in names]
@@ -140,9 +138,3 @@ def _close(run_ids: list[int]) -> None:
     """Have runs closed that may have lost their last letter."""
     for run_id in run_ids:
         jobs.close(run_id)
-
-
-def _left(reader: Subscription) -> QuerySet[Suppression]:
-    return Suppression.objects.filter(
-        owner=reader.owner_id, address=reader.address, client_list__isnull=False, lifted_at=None
-    )

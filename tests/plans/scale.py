@@ -71,10 +71,10 @@ GROWS = {
 
 
 LEDGER = {"mailings_worker", "mailings_run", "mailings_delivery", "mailings_attempt", "mailings_tally"}
-KEPT = {*LEDGER, "accounts_user", "accounts_accountletter", "clients_clientlist"}
+KEPT = {*LEDGER, "accounts_user", "accounts_accountletter", "clients_clientlist", "clients_suppression"}
 DELETED = [table for table in SAMPLE if table not in KEPT]
 """What people delete all of, in the order of SAMPLE, where they begin again: nothing is removed from the ledger, nor
-from what is known of account mail.
+from what is known of account mail, nor from the suppression list: who is lifted stays on record.
 """
 
 

@@ -85,10 +85,9 @@ class Suppression(models.Model):
             ),
         ]
         indexes = [
-            # An owner's page, the newest first; how many of an audience are left out.
-            models.Index(fields=["owner", "-id"], name="suppression_by_owner", condition=Q(lifted_at=None)),
-            # The same by address; and whatever refers to an owner who is erased.
-            models.Index(fields=["owner", "address"], name="suppression_by_address"),
+            # An owner's page, the newest first; how many of an audience are left out; an owner who is erased. None but
+            # the one above has the address: of two, either might seem to serve (docs/decisions/0037).
+            models.Index(fields=["owner", "-id"], name="suppression_by_owner"),
         ]
 
     def __str__(self) -> str:
@@ -100,10 +99,14 @@ class Suppression(models.Model):
         return self.reason not in OF_THE_PERSON
 
 
-def of_client(owner_id: int, address: str) -> models.QuerySet[Suppression]:
-    """Return what keeps letters of the owner's from this normalised address now, the newest first."""
-    standing = Suppression.objects.filter(Q(owner=owner_id) | Q(owner=None), address=address, lifted_at=None)
-    return standing.select_related("client_list").order_by("-created_at", "-pk")
+def of_address(owner_id: int, address: str) -> list[Suppression]:
+    """Return what keeps letters of the owner's from this normalised address now: for all of them first, then by list.
+
+    The address alone is looked up: whatever else is known of it, that index serves.
+    """
+    known = Suppression.objects.filter(address=address).select_related("client_list").order_by("pk")
+    standing = [each for each in known if each.owner_id in (owner_id, None) and each.lifted_at is None]
+    return sorted(standing, key=lambda each: (each.client_list_id is not None, each.by_person, each.pk))
 
 
 # What the person did, and what others did, are rows of their own: neither takes the other's place. What stands already

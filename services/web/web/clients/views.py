@@ -95,7 +95,7 @@ class ClientPage(DetailPage):
         return super().get_context_data(
             lists=client.lists.order_by("name"),
             letters=history.letters_to(client),
-            stops=suppressions.of_client(client.owner_id, client.email),
+            stops=suppressions.of_address(client.owner_id, client.email),
             **kwargs,
         )
 

@@ -38,7 +38,7 @@ class Suppressions(TablePage):
     model = Suppression
     template_name = "suppressions/list.html"
     table_template = "suppressions/_table.html"
-    sorts = {"-since": ("-pk",), "since": ("pk",), "address": ("address", "pk"), "-address": ("-address", "-pk")}
+    sorts = {"-since": ("-pk",), "since": ("pk",)}
 
     def objects(self) -> Any:
         return standing(self.request.user).select_related("client_list")

@@ -28,7 +28,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'suppressed address',
                 'verbose_name_plural': 'suppressed addresses',
-                'indexes': [models.Index(condition=models.Q(('lifted_at', None)), fields=['owner', '-id'], name='suppression_by_owner'), models.Index(fields=['owner', 'address'], name='suppression_by_address')],
+                'indexes': [models.Index(fields=['owner', '-id'], name='suppression_by_owner')],
                 'constraints': [models.UniqueConstraint(fields=('address', 'owner', 'client_list', 'by_person'), name='suppression_once', nulls_distinct=False), models.CheckConstraint(condition=models.Q(('reason__in', ['unsubscribed', 'complained', 'bounced', 'refused', 'by hand', 'imported'])), name='suppression_reason'), models.CheckConstraint(condition=models.Q(('client_list', None), ('owner__isnull', False), _connector='OR'), name='suppression_of_a_list_has_an_owner')],
             },
         ),
