@@ -175,8 +175,8 @@ def test_the_link_of_a_letter_that_it_relayed_is_posted_by_curl_as_mailbox_provi
     with postfix(post.port) as server:
         run_dispatcher(MAIL_SERVICE_URL=at(server), SITE_URL=live_server.url)
         first = make_mailing(alice, 20)
-        arrived_once(post, first)
         wait_until(over(first), 60)
+        arrived_once(post, first)
         letter = message_from_bytes(post.letters[0].content, policy=policy.default)
         assert letter["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
         link = letter["List-Unsubscribe"].strip("<>")
