@@ -1,6 +1,7 @@
 """Mailings of a smoke test: sent while something happens, then what arrived is held against the ledger."""
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,6 +39,33 @@ def sign_up(site: Installation) -> Visitor:
     if alice.get("/overview/").url != f"{site.url}/overview/":
         raise OpsError("Who has confirmed is not signed in.")
     return alice
+
+
+def unsubscribe(site: Installation, subject: str) -> str:
+    """Unsubscribe by the link of a letter while Redis is away, as a mailbox provider does; take it back as a person."""
+    letters, _count = site.inbox(f"letters?search={subject}&limit=1")
+    text = site.inbox(f"letters/{letters[0]['id']}")[0]["text"]
+    link = re.search(r"http://\S+/u/\S+", text)
+    if link is None or not link[0].startswith(site.url):
+        raise OpsError(f"The letter has no link to unsubscribe at {site.url}:\n{text}")
+    standing = "SELECT count(*) FROM clients_suppression WHERE lifted_at IS NULL"
+    away = [*site.containers("redis"), *site.containers("cache")]
+    run(["docker", "pause", *away])
+    try:
+        began = time.monotonic()
+        answer = Visitor(site.url).post(link[0], {"List-Unsubscribe": "One-Click"})
+        took = time.monotonic() - began
+        page = Visitor(site.url).get(link[0])
+    finally:
+        run(["docker", "unpause", *away])
+    if (answer.status, answer.text) != (200, "Unsubscribed.\n") or site.compose.sql(standing) != "1":
+        raise OpsError(f"One click is answered with {answer.status}: {answer.text[:300]}")
+    if "You are unsubscribed." not in page.text:
+        raise OpsError(f"The page does not say so ({page.status}).")
+    Visitor(site.url).post(link[0], {"do": "back"})
+    if site.compose.sql(standing) != "0":
+        raise OpsError("Who takes it back is not written to again.")
+    return f"answered in {took:.2f} s with Redis away, and taken back"
 
 
 def import_clients(site: Installation, alice: Visitor) -> str:
