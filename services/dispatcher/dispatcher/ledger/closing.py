@@ -43,9 +43,10 @@ def finish(run_id: int) -> bool:
         cursor.execute(statements.FINISH, {"run": run_id})
         over = cursor.fetchone()
         if over:
-            jobs.note_refused(run_id)
             homepage_hint.changed()
         if over and over[0] is not None:
             runs.end_pause_if_over(over[0])
             jobs.launch(over[0])
+        if over:
+            jobs.note_refused(run_id)
     return bool(over)
