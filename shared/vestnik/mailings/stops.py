@@ -1,7 +1,7 @@
 """Who gets no letter, in SQL: asked for each client at launch, and again for each letter when it is claimed.
 
 One rule for counts, launches, claims and second tries. It looks an address up, and by the index of addresses alone,
-whatever else is known of it (docs/decisions/0028); the rest is asked of what was found, which is mostly nothing.
+whatever else is known of it (docs/decisions/0028); the rest is asked only where something was found.
 """
 
 from vestnik.clients.suppressions import OF_MAILINGS_ALONE
@@ -17,23 +17,31 @@ def stop_sql(*, address: str, client: str, owner: str, service: str, lists: str,
     list that they have not left, or by name; the strictest reason comes first.
     """
     return f"""
-        SELECT known.reason FROM (SELECT * FROM clients_suppression WHERE address = {address} OFFSET 0) AS known
-        WHERE (known.owner_id = {owner} OR known.owner_id IS NULL) AND known.lifted_at IS NULL
-          AND NOT ({service} AND known.reason IN ({_PASSED}))
-          AND (known.client_list_id IS NULL OR NOT {single}
-              AND EXISTS (SELECT FROM ({lists}) AS uses WHERE uses.id = known.client_list_id OFFSET 0)
-              AND NOT EXISTS (
-                  SELECT FROM ({lists}) AS uses
-                  CROSS JOIN LATERAL (
-                      SELECT id FROM clients_membership WHERE client_list_id = uses.id AND client_id = {client} LIMIT 1
-                  ) AS member
-                  WHERE NOT EXISTS (
-                      SELECT FROM (SELECT * FROM clients_suppression WHERE address = {address} OFFSET 0) AS other
-                      WHERE other.owner_id = {owner} AND other.client_list_id = uses.id AND other.lifted_at IS NULL
-                      OFFSET 0
-                  ) OFFSET 0
-              ))
-        ORDER BY known.reason IN ({_PASSED}), known.owner_id, known.id LIMIT 1
+        SELECT stopped.reason FROM (
+            SELECT (
+                SELECT known.reason FROM (SELECT * FROM clients_suppression WHERE address = {address} OFFSET 0) AS known
+                WHERE (known.owner_id = {owner} OR known.owner_id IS NULL) AND known.lifted_at IS NULL
+                  AND NOT ({service} AND known.reason IN ({_PASSED}))
+                  AND (known.client_list_id IS NULL OR NOT {single}
+                      AND EXISTS (SELECT FROM ({lists}) AS uses WHERE uses.id = known.client_list_id OFFSET 0)
+                      AND NOT EXISTS (
+                          SELECT FROM ({lists}) AS uses
+                          CROSS JOIN LATERAL (
+                              SELECT id FROM clients_membership
+                              WHERE client_list_id = uses.id AND client_id = {client} LIMIT 1
+                          ) AS member
+                          WHERE NOT EXISTS (
+                              SELECT FROM (
+                                  SELECT * FROM clients_suppression WHERE address = {address} OFFSET 0
+                              ) AS other
+                              WHERE other.owner_id = {owner} AND other.client_list_id = uses.id
+                                AND other.lifted_at IS NULL OFFSET 0
+                          ) OFFSET 0
+                      ))
+                ORDER BY known.reason IN ({_PASSED}), known.owner_id, known.id LIMIT 1
+            ) AS reason
+            FROM (SELECT FROM clients_suppression WHERE address = {address} LIMIT 1) AS there OFFSET 0
+        ) AS stopped WHERE stopped.reason IS NOT NULL
     """
 
 
