@@ -7,7 +7,7 @@ import pytest
 
 from dispatcher.ledger import statements
 from dispatcher.ledger.rows import Claimed
-from dispatcher.runs import launching
+from dispatcher.runs import dry_run, launching
 from dispatcher.sending.compose import letter_writer
 from tests import permits
 from tests.dispatcher.test_sending import slice_of
@@ -139,3 +139,13 @@ def test_a_run_keeps_its_kind_though_the_mailing_changes(alice):
     run.mailing.kind = MailingKind.MAILING
     run.mailing.save()
     assert Run.objects.get(pk=run.pk).kind == MailingKind.SERVICE
+
+
+def test_a_dry_run_tells_of_what_is_queued_but_to_who_has_stopped(transactional_db, alice):
+    run = launched(alice, 3)
+    gone, *others = run.deliveries.order_by("pk").values_list("address", flat=True)
+    suppressions.suppress(alice.pk, [gone], SuppressionReason.UNSUBSCRIBED)
+    lines: list[str] = []
+    dry_run.tell([run.mailing], now=False, write=lines.append)
+    assert [line.strip() for line in lines[1:-1]] == [f"{address}: News" for address in others]
+    assert lines[-1] == "2 letters would be sent."

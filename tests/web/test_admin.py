@@ -394,6 +394,13 @@ def test_addresses_are_suppressed_for_an_owner_or_for_everybody_and_lifted(brows
     assert [each.owner_id for each in left] == [alice.pk], "what the person did stays"
 
 
+def test_an_address_of_somebody_who_unsubscribed_is_suppressed_by_hand_as_well(browser, alice):
+    suppressions.suppress(alice.pk, ["bob@example.org"], SuppressionReason.UNSUBSCRIBED)
+    answer = browser.post(page("add", Suppression), {"owner": alice.pk, "address": "bob@example.org"})
+    assert answer.status_code == 302
+    assert sorted(Suppression.objects.values_list("reason", flat=True)) == ["by hand", "unsubscribed"]
+
+
 def test_a_new_user_is_confirmed_and_an_address_can_be_taken_once(browser):
     data = {
         "email": "Carol@Example.org", "full_name": "Carol", "time_zone": "UTC", "language": "en",

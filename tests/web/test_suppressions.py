@@ -10,12 +10,14 @@ import pytest
 from django.test import Client as Browser
 from django.urls import reverse
 
+from tests import permits
 from tests.web.ledger import make_run
+from tests.web.test_versions import filled
 from vestnik.accounts.models import User
 from vestnik.clients import importing, suppressions
 from vestnik.clients.models import Suppression
 from vestnik.clients.suppressions import SuppressionReason
-from vestnik.mailings.ledger.models import Run
+from vestnik.mailings.ledger.models import MailingKind, Run
 from vestnik.testing.factories import make_clients, make_list, make_mailing
 
 pytestmark = pytest.mark.usefixtures("valkey")
@@ -154,6 +156,19 @@ def test_a_clients_page_says_that_they_are_not_written_to(browser: Browser, alic
     said = text(browser.get(page))
     assert "Gets no mailings by the list “News”: unsubscribed, since" in said
     assert "On the suppression list: letters came back, since" in said
+
+
+def test_who_may_no_longer_send_service_letters_makes_the_mailing_one_like_others(
+    browser: Browser, alice: User
+) -> None:
+    mailing = make_mailing(permits.of_service_letters(alice), 1, kind=MailingKind.SERVICE)
+    alice.user_permissions.clear()
+    address = reverse("mailings:change", args=[mailing.pk])
+    form = browser.get(address).context["form"]
+    assert browser.post(address, filled(form)).status_code == 200, "as it is, it is refused"
+    assert browser.post(address, filled(form, kind="mailing")).status_code == 302
+    mailing.refresh_from_db()
+    assert mailing.kind == MailingKind.MAILING
 
 
 def test_an_empty_list_says_what_it_is_for(browser: Browser) -> None:

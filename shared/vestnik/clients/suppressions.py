@@ -36,9 +36,6 @@ OF_THE_PERSON = (SuppressionReason.UNSUBSCRIBED, SuppressionReason.COMPLAINED)
 OF_MAILINGS_ALONE = (SuppressionReason.UNSUBSCRIBED, SuppressionReason.IMPORTED)
 """What does not keep service letters (an invoice) from the person."""
 
-MOST_AT_ONCE = 10_000
-"""Addresses that are suppressed or lifted at once."""
-
 
 class Suppression(models.Model):
     """An address that gets no letters of an owner's; without an owner, nobody's. With a list: none by that list."""
@@ -96,7 +93,7 @@ class Suppression(models.Model):
     @property
     def can_be_lifted(self) -> bool:
         """Whether its owner may lift it: what the person did stays."""
-        return self.reason not in OF_THE_PERSON
+        return not self.by_person
 
 
 def of_address(owner_id: int, address: str) -> list[Suppression]:

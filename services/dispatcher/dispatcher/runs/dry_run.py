@@ -61,8 +61,7 @@ def _new(mailing: Mailing) -> Iterator[str]:
 
 
 def _left(mailing: Mailing) -> Iterator[str]:
-    with connection.cursor() as cursor:
+    with connection.chunked_cursor() as cursor:  # there may be a million
         cursor.execute(LEFT, [mailing.pk])
-        letters = cursor.fetchall()
-    for address, subject in letters:
-        yield f"{addresses.shown(address)}: {subject}"
+        for address, subject in cursor:
+            yield f"{addresses.shown(address)}: {subject}"

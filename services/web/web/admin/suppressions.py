@@ -50,7 +50,8 @@ class SuppressionAdmin(VerbAdmin):
 
     def save_model(self, request: HttpRequest, obj: Suppression, form: Any, change: bool) -> None:
         suppressions.suppress(obj.owner_id, [obj.address], SuppressionReason.BY_HAND)
-        obj.pk = Suppression.objects.get(owner=obj.owner_id, address=obj.address, client_list=None).pk
+        kept = Suppression.objects.get(owner=obj.owner_id, address=obj.address, client_list=None, by_person=False)
+        obj.pk = kept.pk
 
     def delete_model(self, request: HttpRequest, obj: Suppression) -> None:
         suppressions.lift(Suppression.objects.filter(pk=obj.pk))

@@ -15,6 +15,7 @@ from vestnik import access, addresses, clock, zones
 from vestnik.accounts.models import User
 from vestnik.clients.models import Client, ClientList
 from vestnik.mailings import calendar, verbs
+from vestnik.mailings.ledger.models import MailingKind
 from vestnik.mailings.models import Mailing, Message
 from web.forms import ObjectForm, addresses_in
 
@@ -87,8 +88,8 @@ class MailingForm(ObjectForm):
         self.fields["sender_name"].widget.attrs["placeholder"] = self.owner.get_full_name()
         if not access.may_choose_audience(owner, mailing):
             del self.fields["lists"], self.fields["single"]
-        if not access.may_write_service_letters(owner):
-            del self.fields["kind"]
+        if not (mailing.kind == MailingKind.SERVICE or access.may_write_service_letters(owner)):
+            del self.fields["kind"]  # of service letters anybody makes a mailing again
         if mailing.pk is None:
             now = clock.now().astimezone(zoneinfo.ZoneInfo(owner.time_zone)).replace(tzinfo=None, second=0)
             defaults = {"start": now, "end": now + timedelta(days=1), "time_zone": owner.time_zone}
