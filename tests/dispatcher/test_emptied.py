@@ -76,8 +76,9 @@ def test_the_run_after_it_finds_its_letters_by_index(alice, emptied):
     _import(alice, emptied)
     launching.launch(make_mailing(alice, lists=[emptied]).pk)
 
+    # Of the tables that were emptied: what others hold by chance here is a row or two, and any index is as good there.
     plans = {name: reading.generic(connection.connection, statement) for name, statement in HOT.items()}
-    assert not {name: faults for name, plan in plans.items() if (faults := reading.faults(plan))}
+    assert not {name: faults for name, plan in plans.items() if (faults := reading.faults(plan, TABLES))}
 
 
 def test_what_the_planner_knows_of_is_not_told_again(alice, emptied, django_assert_num_queries):
