@@ -58,9 +58,11 @@ class Nginx:
         resolver: str = "127.0.0.1",
         inbox: str = "",
         proxies: int = 1,
+        hsts: str = "",
     ) -> None:
         """`workers`: processes, as many as there are cores if None. `resolver` is asked where `web` names a host.
         `inbox`: host:port of a trial's. `proxies`: this one, and those that stand before it.
+        `hsts`: what it tells browsers of HTTPS on pages of its own.
         """
         self.directory = directory.resolve()
         self.port = port or _free_port()
@@ -78,6 +80,7 @@ class Nginx:
             "IMPORT_BODY_LIMIT": "110m",
             "INBOX_UPSTREAM": inbox,
             "TRUSTED_PROXIES": str(proxies),
+            "HSTS": hsts,
         }
         self._workers = str(workers or "auto")
         self._process: subprocess.Popen[bytes] | None = None

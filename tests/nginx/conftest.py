@@ -15,6 +15,7 @@ from tests.nginx.web import Web
 from tests.system.processes import Dispatcher, of_tests
 
 SECRET = "only-the-front-knows-this"
+HSTS = "max-age=31536000"
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +41,7 @@ def folders(tmp_path: Path) -> dict[str, Path]:
 
 @pytest.fixture
 def front(nginx: str, web: Web, folders: dict[str, Path], tmp_path: Path) -> Iterator[Front]:
-    front = Front(tmp_path / "nginx", web=f"127.0.0.1:{web.port}", secret=SECRET, **folders)
+    front = Front(tmp_path / "nginx", web=f"127.0.0.1:{web.port}", secret=SECRET, hsts=HSTS, **folders)
     with front:
         yield front
     complaints = [line for line in front.error_log.read_text().splitlines() if "[emerg]" in line or "[alert]" in line]

@@ -10,7 +10,7 @@ from django.http import HttpResponse
 
 from tests.local.helpers import free_port
 from tests.nginx.client import Answer, Front
-from tests.nginx.conftest import SECRET, Processes
+from tests.nginx.conftest import HSTS, SECRET, Processes
 from tests.nginx.site import HOST, Gunicorn, sign_in
 from tests.nginx.web import Answer as WebsAnswer
 from tests.system.processes import of_tests
@@ -19,7 +19,7 @@ from web.middleware import BrowserRulesMiddleware
 ORIGIN = f"https://{HOST}"
 HTTPS = {"X-Forwarded-Proto": "https"}
 OF_PAGES = {
-    "Strict-Transport-Security": "max-age=31536000",
+    "Strict-Transport-Security": HSTS,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -47,7 +47,8 @@ def site(
     tmp_path: Path,
 ) -> Iterator[Front]:
     folders = folders | {"static": processes.static}
-    with Front(tmp_path / "nginx", web=f"127.0.0.1:{earnest.port}", secret=SECRET, **folders) as front:
+    door = {"web": f"127.0.0.1:{earnest.port}", "secret": SECRET, "hsts": HSTS}
+    with Front(tmp_path / "nginx", **door, **folders) as front:
         yield front
 
 
@@ -104,7 +105,9 @@ def test_files_are_what_they_say_they_are(site: Front, processes: Processes, fol
     style = next(path for path in (processes.static / "web").glob("vestnik.*.css"))
     (folders["media"] / "a.webp").write_bytes(b"RIFF....WEBP")
     for path in (f"/static/web/{style.name}", "/media/a.webp", "/static/nowhere.css", "/media/nowhere.webp"):
-        assert once(site.ask(path, HTTPS), "X-Content-Type-Options") == "nosniff"
+        answer = site.ask(path, HTTPS)
+        for name in ("X-Content-Type-Options", "Strict-Transport-Security"):
+            assert once(answer, name) == OF_PAGES[name]
 
 
 REFUSED: list[tuple[str, str, dict[str, str], int]] = [
@@ -126,8 +129,7 @@ REFUSED: list[tuple[str, str, dict[str, str], int]] = [
 
 def assert_own(answer: Answer) -> None:
     """It is nginx's own page, in both languages, and browsers are told the rules."""
-    told = OF_PAGES.keys() - {"Strict-Transport-Security"}  # how long is the web's to say
-    assert {name: once(answer, name) for name in told} == {name: OF_PAGES[name] for name in told}
+    assert {name: once(answer, name) for name in OF_PAGES} == OF_PAGES
     assert once(answer, "Content-Security-Policy").startswith("default-src 'none'; style-src")
     assert (
         once(answer, "Permissions-Policy")
@@ -158,8 +160,10 @@ def test_what_nginx_says_while_the_web_is_away_is_guarded_and_in_both_languages(
 
 @pytest.mark.parametrize("path", ["/overview/", "/en/"])
 def test_what_the_web_says_nginx_does_not_say_again(front, web, path) -> None:
-    web.answer = lambda asked: WebsAnswer("text", headers={"X-Content-Type-Options": "nosniff"})
-    assert once(front.ask(path), "X-Content-Type-Options") == "nosniff"
+    said = {"X-Content-Type-Options": "nosniff", "Strict-Transport-Security": "max-age=300"}
+    web.answer = lambda asked: WebsAnswer("text", headers=said)
+    answer = front.ask(path)
+    assert {name: once(answer, name) for name in said} == said
 
 
 @pytest.mark.parametrize(("said", "known"), [("https", "https"), ("http", "http"), ("ftp", "http"), ("", "http")])

@@ -36,3 +36,18 @@ def test_in_real_use_there_is_none_whatever_else_is_said(mode, shown, tmp_path):
         ["sh", "-c", script], env=os.environ | environment, capture_output=True, text=True, check=True
     )
     assert said.stdout == f"only-the-front-knows-this:{shown}\n"
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        ({"SITE_URL": "https://vestnik.example.org"}, "max-age=31536000"),
+        ({"SITE_URL": "https://vestnik.example.org", "HSTS_SECONDS": "0"}, "max-age=0"),
+        ({"SITE_URL": "http://vestnik.example.org", "HSTS_SECONDS": "300"}, ""),
+        ({}, ""),
+    ],
+)
+def test_the_front_tells_of_https_as_long_as_the_web_does(known, said):
+    script = f'set -e; . {SOURCE}/environment.envsh; echo "$HSTS"'
+    told = subprocess.run(["sh", "-c", script], env={"PATH": os.defpath} | known, capture_output=True, text=True)
+    assert told.stdout == f"{said}\n"

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 from django.contrib.staticfiles import finders
+from django.http import HttpResponse
 from django.template.loader import render_to_string
+
+from web.middleware import BrowserRulesMiddleware
 
 STATIC = ("400.html", "500.html")
 
@@ -37,3 +40,9 @@ def test_what_they_load_names_no_file_that_might_be_missing() -> None:
     assert isinstance(found, str)
     assert "url(" not in Path(found).read_text()
     assert "@import" not in Path(found).read_text()
+
+
+def test_zero_seconds_tell_browsers_to_forget_https(settings, rf) -> None:
+    settings.OVER_HTTPS, settings.HSTS_SECONDS = True, 0
+    answer = BrowserRulesMiddleware(lambda _request: HttpResponse())(rf.get("/"))
+    assert answer["Strict-Transport-Security"] == "max-age=0"

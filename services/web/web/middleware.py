@@ -68,8 +68,8 @@ class BrowserRulesMiddleware:
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
         self.rules = {"Permissions-Policy": ", ".join(f"{feature}=()" for feature in UNWANTED)}
-        if settings.SECURE_HSTS_SECONDS:
-            self.rules["Strict-Transport-Security"] = f"max-age={settings.SECURE_HSTS_SECONDS}"
+        if settings.OVER_HTTPS:
+            self.rules["Strict-Transport-Security"] = f"max-age={settings.HSTS_SECONDS}"
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
