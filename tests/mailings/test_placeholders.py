@@ -150,7 +150,7 @@ def test_a_brace_that_tags_keep_apart_is_refused() -> None:
         "<style>p{color:red} @media print{p{color:red}} a{content:'{'}</style>",
         "<style>.email{width:1px} .full_name { margin: 0 }\n@media (max-width:1px) {.a{b:c} }</style>",
         "a {b} c, {1, 2}, \\frac{a}{b}, {% if x %}, ${price}, #{x}",
-        "{{ lone, {{ email }}",
+        "{{ , {{ email }}",
         "<style>@media print{p{width:{{ attributes.w }}}}</style>",
         "<style>p { width: {{ attributes.w }} } a { width: {{ attributes.w }} }</style> {{ email }}\n}",
         "<style>@media print { a{} p{width:{{attributes.w}}}} .a{}}</style>",
@@ -166,6 +166,15 @@ def test_other_braces_are_free(template: str) -> None:
     for is_html in (False, True):
         rendering.check(template, html=is_html)
         assert rendering.doubts(template, html=is_html) == []
+
+
+@pytest.mark.parametrize("text", ["Dear {{ name", "Dear {{name, how are you?", "{{ lone, {{ email }}", "%7B%7Bcity"])
+def test_two_braces_that_nothing_closes_are_doubted_and_sent(text: str) -> None:
+    rendering.check(text)
+    (doubt,) = rendering.doubts(text)
+    (sentence,) = rendering.sentences([doubt])
+    assert sentence.startswith("A brace is missing")
+    assert doubt.around in sentence
 
 
 def test_a_word_that_many_texts_have_in_single_braces_is_doubted_and_sent() -> None:

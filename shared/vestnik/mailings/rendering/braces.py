@@ -181,6 +181,10 @@ class _Reader:
             self.faults.append(at(self._template, start, end, kind, name, plain))
             self._plain += refused
 
+    def _doubt(self, start: int, end: int, kind: Kind, name: str = "") -> None:
+        if len(self.doubts) < ENOUGH:
+            self.doubts.append(at(self._template, start, end, kind, name))
+
     def _look_between(self, opening: re.Match[str], closing: re.Match[str]) -> None:
         numbers = _number(opening), _number(closing)
         encoding = opening[0][0] if opening[0][0] in "%&" else ""
@@ -223,8 +227,7 @@ class _Reader:
         """
         self._told.add(start)
         if single and inside.known == "email" and not _braced(self._template, start, end):
-            if len(self.doubts) < ENOUGH:
-                self.doubts.append(at(self._template, start, end, Kind.SINGLE, inside.known))
+            self._doubt(start, end, Kind.SINGLE, inside.known)
         else:
             self._fault(start, end, Kind.BRACE, inside.core)
 
@@ -260,6 +263,8 @@ class _Reader:
         if inside.begins or (others and same(inside.core[-_NEAR:]) in _GROUPS):
             self._told.add(opening.start())
             self._fault(opening.start(), opening.end(), Kind.BRACE)
+        elif inside.core[:1].isalpha():
+            self._doubt(opening.start(), opening.end(), Kind.BRACE)
 
     def _look_before(self, closing: re.Match[str], start: int) -> None:
         """Look for a name before braces that nothing opens, or for earlier braces that these would close."""
