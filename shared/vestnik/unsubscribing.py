@@ -16,6 +16,7 @@ from vestnik.clients.models import Client, ClientList, Membership
 from vestnik.clients.suppressions import SuppressionReason
 from vestnik.mailings import unsubscribe_links
 from vestnik.mailings.ledger import retries
+from vestnik.mailings.letter_tokens import Purpose, Token
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +56,18 @@ LETTER = """
 def subscription(token: str) -> Subscription | None:
     """Return what the token of a link stands for; None if it stands for nothing."""
     said = unsubscribe_links.taken_apart(token)
-    if said is None:
-        return None
+    return None if said is None else subscription_by(said)
+
+
+def subscription_by(said: Token) -> Subscription | None:
+    """Return what a token stands for, in whichever form it came; None if it stands for nothing."""
     with connection.cursor() as cursor:
         cursor.execute(LETTER, {"version": said.version, "letter": said.delivery_id})
         row = cursor.fetchone()
     if row is None:
         return None
     address, owner_id, mailing_id, sender_name, full_name, postal_address, key = row
-    if key is None or not said.is_signed_by(bytes(key)):
+    if key is None or not said.is_signed_by(bytes(key), Purpose.UNSUBSCRIBE):
         return None
     return Subscription(
         delivery_id=said.delivery_id,

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, assume, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from vestnik.mailings import unsubscribe_links
+from vestnik.mailings import letter_tokens, unsubscribe_links
 from vestnik.mailings.ledger.models import LinkKey
 
 IN_TOKENS = string.ascii_letters + string.digits + "-_"
@@ -56,7 +56,7 @@ def test_what_is_no_token_stands_for_nothing(db: None, text: str) -> None:
 def test_links_hold_though_keys_change_until_theirs_is_taken_out(db: None, settings) -> None:
     old = token(5)
     settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = secrets.token_hex(32), []
-    assert unsubscribe_links.renew() == 2
+    assert letter_tokens.renew_key() == 2
     new = token(5)
 
     assert old != new
@@ -84,4 +84,4 @@ def test_a_link_is_short_and_plain(db: None) -> None:
 def test_there_are_as_many_keys_as_a_token_can_tell_apart(db: None, times: int) -> None:
     LinkKey.objects.bulk_create(LinkKey(pk=number, key=b"k") for number in range(1, times + 2))
     with pytest.raises(ValueError, match="as many keys"):
-        unsubscribe_links.renew()
+        letter_tokens.renew_key()

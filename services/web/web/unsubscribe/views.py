@@ -15,7 +15,7 @@ from django.utils import translation
 from django.views.decorators.csrf import csrf_exempt
 
 from vestnik import addresses, unsubscribing
-from vestnik.mailings import unsubscribe_links
+from vestnik.mailings import letter_tokens, unsubscribe_links
 
 STOP_ALL, LEAVE, TAKE_BACK = "all", "lists", "back"
 MOST_LISTS = 1_000
@@ -30,7 +30,7 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
         reader = unsubscribing.subscription(token)
         if request.method == "POST" and reader is not None:
             return _obey(request, reader, language)
-        if request.method == "POST" and unsubscribe_links.read(token) == unsubscribe_links.OF_NO_LETTER:
+        if request.method == "POST" and unsubscribe_links.read(token) == letter_tokens.OF_NO_LETTER:
             return _private(HttpResponse("One click works.\n", content_type="text/plain; charset=utf-8"))
         return _page(request, reader, language)
 

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management import BaseCommand
 
 from vestnik.command_line import bad_usage
-from vestnik.mailings import unsubscribe_links
+from vestnik.mailings import letter_tokens
 
 
 class Command(BaseCommand):
@@ -16,7 +16,7 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **_options: Any) -> str:
         try:
-            version = unsubscribe_links.renew()
+            version = letter_tokens.renew_key()
         except ValueError as error:
             raise bad_usage(str(error)) from None
         return f"Letters are signed with key {version} now."

@@ -1,0 +1,64 @@
+"""The addresses that what comes back of letters comes to, all of them below BOUNCE_DOMAIN.
+
+Each letter has an envelope sender of its own (VERP), so that a bounce says which letter it is about, whatever else it
+says; and an address by which its reader unsubscribes (RFC 2369). Their tokens (letter_tokens.py) are in base32 and in
+small letters: not every mail server keeps the case of an address. Reports of complaints come to one address.
+"""
+
+import binascii
+from base64 import b32decode, b32encode
+from collections.abc import Callable
+from typing import NamedTuple
+
+from vestnik.mailings import letter_tokens
+from vestnik.mailings.letter_tokens import Purpose, Token
+
+COMPLAINTS = "complaints"
+BEGINS = {Purpose.RETURN: "return-", Purpose.UNSUBSCRIBE: "stop-"}
+MOST_CHARACTERS = 64
+"""Of what stands before the @ (RFC 5321, 4.5.3.1.1)."""
+
+
+class Addresses(NamedTuple):
+    """What a letter says of where answers go."""
+
+    envelope_sender: str
+    unsubscribe: str
+
+
+def writer(domain: str) -> Callable[[int], Addresses]:
+    """Return a function that makes the addresses of a letter, by its number, with the newest key."""
+    version, key = letter_tokens.newest_key()
+
+    def written(purpose: Purpose, delivery_id: int) -> str:
+        octets = letter_tokens.made(purpose, version, key, delivery_id)
+        return f"{BEGINS[purpose]}{_written(octets)}@{domain}"
+
+    def addresses(delivery_id: int) -> Addresses:
+        return Addresses(written(Purpose.RETURN, delivery_id), written(Purpose.UNSUBSCRIBE, delivery_id))
+
+    return addresses
+
+
+def read(address: str, domain: str, purpose: Purpose) -> int | None:
+    """Return the number of the letter whose address this is; None if it is none of ours, or for something else."""
+    said = taken_apart(address, domain, purpose)
+    return said.delivery_id if said is not None and letter_tokens.is_right(said, purpose) else None
+
+
+def taken_apart(address: str, domain: str, purpose: Purpose) -> Token | None:
+    """Return what the address says; None if it cannot be one for this. Its signature is yet to be looked at."""
+    local, _at, its_domain = address.lower().rpartition("@")
+    begin = BEGINS[purpose]
+    if its_domain != domain or not local.startswith(begin) or len(local) > MOST_CHARACTERS or not local.isascii():
+        return None
+    text = local.removeprefix(begin).upper()
+    try:
+        octets = b32decode(text + "=" * (-len(text) % 8))
+    except (binascii.Error, ValueError):
+        return None
+    return letter_tokens.taken_apart(octets) if _written(octets) == text.lower() else None
+
+
+def _written(octets: bytes) -> str:
+    return b32encode(octets).decode().rstrip("=").lower()
