@@ -18,6 +18,9 @@ NOBODYS_ADDRESS = "vestnik@localhost.localdomain"
 INBOX = "inbox"
 """The trial's mail service in docker-compose.yml, whose letters, with links to sign in by, everybody sees."""
 
+INBOX_BOUNCE_DOMAIN = "bounces.localhost"
+"""BOUNCE_DOMAIN before the inbox, where it is not set: the inbox knows where that is."""
+
 SENTENCES = {
     "MODE": "a trial shows its letters to everybody; where people come over HTTPS, `make up` makes an installation.",
     "SECRET_KEY": f"{LEAST_KEY} characters that nobody knows are wanted, or more; `openssl rand -hex 32` makes some.",

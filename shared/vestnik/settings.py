@@ -77,6 +77,18 @@ def address(name: str, default: str) -> str:
         raise ImproperlyConfigured(f"{name}: {error}") from None
 
 
+def domain(name: str, default: str) -> str:
+    """Return the domain of e-mail addresses in the variable `name`, in ASCII; empty where there is none.
+
+    Raises ImproperlyConfigured.
+    """
+    found: str = read("str", name, default)
+    try:
+        return normalise(f"x@{found}", ascii_only=True).rpartition("@")[2] if found else ""
+    except InvalidAddress:
+        raise ImproperlyConfigured(f"{name}: a domain is wanted, as bounces.example.org, not {found!r}.") from None
+
+
 def redis_url(name: str, default: str | None = None) -> str:
     """Return the redis://, rediss:// or unix:// URL in the variable `name`. Raises ImproperlyConfigured."""
     url: str = read("str", name) if default is None else read("str", name, default)

@@ -103,7 +103,7 @@ def test_so_many_that_it_may_be_the_services_mistake_are_asked_about(alice, capl
     runs.believe_refusals(run, True)
     refused.note(run.pk)
     run.refresh_from_db()
-    assert (run.refused_asked, len(suppressed(alice))) == (0, 21)
+    assert (run.refused_asked, len(suppressed(alice))) == (runs.LIMIT_LIFTED, 21)
 
 
 def test_who_does_not_believe_it_keeps_them(alice):
@@ -112,7 +112,7 @@ def test_who_does_not_believe_it_keeps_them(alice):
     runs.believe_refusals(run, False)
     refused.note(run.pk)
     run.refresh_from_db()
-    assert (run.refused_asked, suppressed(alice)) == (0, {})
+    assert (run.refused_asked, suppressed(alice)) == (runs.LIMIT_KEPT, {})
     runs.believe_refusals(run, True)
     assert run.pk not in refused.to_do(), "nothing is in question any more"
 

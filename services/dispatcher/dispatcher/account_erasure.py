@@ -46,6 +46,10 @@ EMPTY_LETTERS = """
     ), silenced AS (
         UPDATE mailings_attempt SET answer = ''
         WHERE delivery_id = ANY (ARRAY(SELECT id FROM chosen)) AND answer <> ''
+    ), silenced_too AS (
+        UPDATE mailings_deliveryevent SET answer = ''
+        WHERE run_id = %(run)s AND kind IN ('bounced', 'complained')
+          AND client_id = ANY (ARRAY(SELECT client_id FROM chosen)) AND answer <> ''
     )
     SELECT max(client_id) FROM chosen
 """

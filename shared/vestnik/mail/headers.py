@@ -44,9 +44,12 @@ def of_a_list(list_id: str, feedback_id: str) -> str:
     )
 
 
-def one_click(url: str) -> str:
-    """Return the lines by which a mail program unsubscribes with one click (RFC 2369, RFC 8058)."""
-    return f"List-Unsubscribe: <{url}>\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
+def one_click(url: str, address: str = "") -> str:
+    """Return the lines by which a mail program unsubscribes with one click (RFC 8058), or with a letter to `address`
+    (RFC 2369), if there is one.
+    """
+    by_mail = f",\r\n <mailto:{address}?subject=unsubscribe>" if address else ""
+    return f"List-Unsubscribe: <{url}>{by_mail}\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
 
 
 def unstructured(header: str, text: str) -> str:

@@ -12,18 +12,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models.functions import Now
+from django.db.models.functions import Greatest, Now
 
 from dispatcher.providers import refusals
 from vestnik.clients.suppressions import SuppressionReason, suppress
+from vestnik.mailings.ledger import events
 from vestnik.mailings.ledger.models import Run, RunState
-from vestnik.mailings.ledger.runs import LIMIT_LIFTED
+from vestnik.mailings.ledger.runs import LIMIT_LIFTED, believed_at_most
 
 logger = logging.getLogger(__name__)
 
-ALWAYS_BELIEVED = 20
-PART_BELIEVED = 10
-"""One in so many letters of a run."""
 EARLIER_RUNS = 50
 """Of the owner, that are asked whether they met the same."""
 PAGE = 2_000
@@ -90,17 +88,23 @@ def note(run_id: int) -> None:
     run = Run.objects.filter(pk=run_id, refusals_seen_at=None).exclude(state=RunState.OPEN).first()
     if run is None:
         return
-    believed = run.refused_asked == LIMIT_LIFTED
-    most = max(ALWAYS_BELIEVED, run.total // PART_BELIEVED)
-    found = _dead(run, None if believed else most)
-    enough = believed or len(found) <= most
+    most = believed_at_most(run)
+    found = _dead(run, most)
+    enough = most is None or len(found) <= most
     with transaction.atomic():
         unseen = Run.objects.filter(pk=run_id, refusals_seen_at=None).exclude(state=RunState.OPEN)
-        if not unseen.update(refusals_seen_at=Now(), refused_asked=0 if enough else len(found)):
+        if not unseen.update(refusals_seen_at=Now()):
             return
+        if not enough:  # and what came back meanwhile is in question as well
+            Run.objects.filter(pk=run_id, refused_asked__gte=0).update(
+                refused_asked=Greatest("refused_asked", len(found))
+            )
         new = suppress(run.owner_id, found, SuppressionReason.REFUSED) if enough and found else 0
+        if run.refused_asked == LIMIT_LIFTED:
+            for came_back in events.gone(run_id):
+                new += suppress(run.owner_id, came_back, SuppressionReason.BOUNCED)
     if new:
-        logger.info("run %d: %d refused addresses are suppressed", run_id, new, extra={"run_id": run_id})
+        logger.info("run %d: %d addresses that are dead are suppressed", run_id, new, extra={"run_id": run_id})
     if not enough:
         logger.warning(
             "run %d: %d of %d addresses or more were refused for good, too many to be believed; their owner is asked",

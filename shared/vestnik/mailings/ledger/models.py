@@ -66,6 +66,21 @@ class AttemptOutcome(models.TextChoices):
     UNKNOWN = "unknown", _("unknown")
 
 
+class EventKind(models.TextChoices):
+    """What came back of a letter after it was handed over."""
+
+    BOUNCED = "bounced", pgettext_lazy("letter", "bounced")
+    COMPLAINED = "complained", pgettext_lazy("letter", "complaint")
+
+
+class BounceKind(models.TextChoices):
+    """What a bounce says of the address."""
+
+    HARD = "hard", _("hard bounce: there is no such mailbox")
+    SOFT = "soft", _("soft bounce: the mailbox did not take it")
+    POLICY = "policy", _("refused for what the letter or its sender is")
+
+
 class Worker(models.Model):
     """A process that hands letters over, alive as long as it beats."""
 
@@ -249,6 +264,48 @@ class Attempt(models.Model):
         return f"{self.outcome} {self.code or ''}".strip()
 
 
+class DeliveryEvent(models.Model):
+    """What came back of a letter: at most once of each kind, however often and by how many ways it is reported.
+
+    Beside the letter's state, never instead: `sent` means that the service accepted it, and stays true. The key begins
+    with the day of the run, so that the table can be cut by months; nothing in it points anywhere but by plain values.
+    """
+
+    Kind = EventKind
+    Bounce = BounceKind
+
+    pk = models.CompositePrimaryKey("day", "delivery_id", "kind")
+    day = models.DateField(_("day of the run"))  # in UTC
+    delivery_id = models.BigIntegerField(_("letter"))
+    kind = models.CharField(_("kind"), max_length=10, choices=EventKind.choices)
+    run_id = models.BigIntegerField(_("run"))
+    client_id = models.BigIntegerField(_("client's number"))
+    bounce = models.CharField(_("the bounce"), max_length=8, choices=BounceKind.choices, blank=True)
+    status = models.CharField(_("status code"), max_length=12, blank=True)  # RFC 3463
+    answer = models.CharField(_("what it said"), max_length=1100, blank=True)  # without the recipient's address
+    source = models.CharField(_("reported by"), max_length=60)
+    at = models.DateTimeField(_("reported at"), db_default=Now())
+
+    class Meta:
+        verbose_name = _("what came back")
+        verbose_name_plural = _("what came back")
+        default_permissions = ()
+        constraints = [
+            models.CheckConstraint(condition=Q(kind__in=EventKind.values), name="event_kind"),
+            models.CheckConstraint(
+                condition=Q(kind="bounced", bounce__in=BounceKind.values) | Q(kind="complained", bounce=""),
+                name="event_bounce",
+            ),
+        ]
+        indexes = [
+            # The journal narrowed to what bounced; whether a client's letters of earlier runs did.
+            models.Index(fields=["run_id", "kind", "client_id"], name="event_by_run"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.status}".strip()
+
+
 class Tally(models.Model):
     """How many of a run's letters ended how in a quarter of an hour: a row for each worker (0: none), so that none gets
     hot.
@@ -266,6 +323,9 @@ class Tally(models.Model):
     cancelled = models.IntegerField(_("cancelled"), db_default=0)
     unknown = models.IntegerField(_("unknown"), db_default=0)
     attempts = models.IntegerField(_("attempts"), db_default=0)
+    # Of the letters that ended in this quarter: what came back of them, whenever it did.
+    bounced = models.IntegerField(pgettext_lazy("letters", "bounced"), db_default=0)
+    complained = models.IntegerField(pgettext_lazy("letters", "complaints"), db_default=0)
     # How long after their run's letters were written the sent ones were: the sum of the seconds, and of how many it was
     # at most so long. Each of the counts includes the ones before it.
     seconds = models.FloatField(_("seconds"), db_default=0.0)

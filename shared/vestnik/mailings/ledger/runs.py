@@ -21,9 +21,14 @@ from vestnik.mailings.models import Mailing
 
 logger = logging.getLogger(__name__)
 
-LIMIT_LIFTED = -1
-"""Of `Run.refused_asked`: its owner believes the refusals, however many they are."""
+LIMIT_LIFTED, LIMIT_KEPT = -1, -2
+"""Of `Run.refused_asked`: its owner believes dead addresses, however many they are; or does not, and was asked."""
+ALWAYS_BELIEVED = 20
+PART_BELIEVED = 10
+"""One in so many letters of a run."""
 COUNTED = ("sent", "failed", "expired", "cancelled", "unknown", "attempts")
+CAME_BACK = ("bounced", "complained")
+"""What is counted of letters beside how they ended."""
 
 
 def open_run(
@@ -133,14 +138,19 @@ def move_window(run: Run, mailing: Mailing) -> None:
     hint_end(run)
 
 
+def believed_at_most(run: Run) -> int | None:
+    """Return how many addresses the run may show to be dead before its owner is asked; None: however many."""
+    return None if run.refused_asked == LIMIT_LIFTED else max(ALWAYS_BELIEVED, run.total // PART_BELIEVED)
+
+
 def believe_refusals(run: Run, believe: bool) -> None:
-    """Answer for the owner whether the run's refused addresses, which are in question, are suppressed.
+    """Answer for the owner whether the run's dead addresses, which are in question, are suppressed.
 
     Nothing changes where nothing is in question.
     """
     asked = Run.objects.filter(pk=run.pk, refused_asked__gt=0)
     if not believe:
-        asked.update(refused_asked=0)
+        asked.update(refused_asked=LIMIT_KEPT)
     elif asked.update(refused_asked=LIMIT_LIFTED, refusals_seen_at=None):
         jobs.note_refused(run.pk)
 

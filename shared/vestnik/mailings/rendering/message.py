@@ -99,9 +99,10 @@ class CompiledMessage:
         attributes: Mapping[str, str],
         date: datetime,
         unsubscribe_url: str = "",
+        unsubscribe_address: str = "",
     ) -> bytes:
         """Return the whole letter to one client, in bytes. `key` is the Message-ID without brackets, `address` a
-        normalised one.
+        normalised one, `unsubscribe_address` where a letter unsubscribes, if anywhere.
 
         Raises LetterTooLarge before anything large is made, and ValueError if one of these two cannot stand in a
         header.
@@ -113,10 +114,11 @@ class CompiledMessage:
         except TooLong as error:
             raise _too_large(error.octets, self._limit) from None
         to = mailbox("To", full_name, address) if address.isascii() else recipient(full_name, address)
+        stop = one_click(unsubscribe_url, unsubscribe_address) if self._one_click else ""
         head = (
             f"{self._from}{to}{self._reply_to}{subject}"
             f"{date_line(date.replace(microsecond=0))}{message_id(key)}"
-            f"{self._headers}{one_click(unsubscribe_url) if self._one_click else ''}MIME-Version: 1.0\r\n"
+            f"{self._headers}{stop}MIME-Version: 1.0\r\n"
         ).encode("ascii" if address.isascii() else "utf-8")
         letter = b"".join((head, self._opening, self._between.join(bodies), self._closing))
         if not letter.endswith(b"\r\n"):

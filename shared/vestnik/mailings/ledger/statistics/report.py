@@ -14,7 +14,7 @@ from django.db.models import Sum
 from vestnik.accounts.models import User
 from vestnik.mailings.ledger import causes, own_answers
 from vestnik.mailings.ledger.models import Run, Tally
-from vestnik.mailings.ledger.runs import COUNTED
+from vestnik.mailings.ledger.runs import CAME_BACK, COUNTED
 from vestnik.mailings.ledger.statistics.totals import Totals
 
 BY_HOUR_UP_TO = timedelta(days=2)
@@ -88,7 +88,7 @@ def report(user: User, since: datetime, until: datetime, zone: tzinfo) -> Report
     parts = list((_hours if until - since <= BY_HOUR_UP_TO else _days)(since, until, zone))
     since = parts[0].at if parts else since
     tallies = Tally.objects.filter(run__owner_id=user.pk, run__opened_at__lt=until, hour__gte=since, hour__lt=until)
-    counts: dict[str, Any] = dict.fromkeys((*COUNTED, *TIMES), 0)
+    counts: dict[str, Any] = dict.fromkeys((*COUNTED, *CAME_BACK, *TIMES), 0)
     begins = [part.at.timestamp() for part in parts]
     for row in tallies.values("hour").annotate(**{f"all_{name}": Sum(name) for name in counts}):
         part = parts[bisect(begins, row["hour"].timestamp()) - 1]
@@ -99,7 +99,9 @@ def report(user: User, since: datetime, until: datetime, zone: tzinfo) -> Report
     with_failures = tallies.filter(failed__gt=0).values_list("run_id", flat=True).distinct()
     return Report(
         parts=parts,
-        totals=Totals(**{name: counts[name] for name in COUNTED}, total=sum(counts[name] for name in ENDS)),
+        totals=Totals(
+            **{name: counts[name] for name in (*COUNTED, *CAME_BACK)}, total=sum(counts[name] for name in ENDS)
+        ),
         average=counts["seconds"] / counts["sent"] if counts["sent"] else None,
         within_second=counts["within_second"],
         within_minute=counts["within_minute"],

@@ -9,7 +9,7 @@ from typing import Any
 from django.db.models import QuerySet, Sum
 
 from vestnik.mailings.ledger.models import Run, Tally
-from vestnik.mailings.ledger.runs import COUNTED
+from vestnik.mailings.ledger.runs import CAME_BACK, COUNTED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +24,9 @@ class Totals:
     cancelled: int = 0
     unknown: int = 0
     attempts: int = 0
+    bounced: int = 0
+    """Of the sent ones (or of unknown ones that were): those that came back."""
+    complained: int = 0
 
     @property
     def done(self) -> int:
@@ -69,8 +72,8 @@ def _totals(
     often.
     """
     counts: dict[int, dict[str, Any]] = {pk: {} for pk in ids}
-    for row in tallies.values(tally_key).annotate(**{f"all_{name}": Sum(name) for name in COUNTED}):
-        counts[row[tally_key]] = {name: row[f"all_{name}"] for name in COUNTED}
+    for row in tallies.values(tally_key).annotate(**{f"all_{name}": Sum(name) for name in (*COUNTED, *CAME_BACK)}):
+        counts[row[tally_key]] = {name: row[f"all_{name}"] for name in (*COUNTED, *CAME_BACK)}
     for pk, total in runs.values_list(run_key).annotate(Sum("total")):
         counts[pk]["total"] = total
     return {pk: Totals(**counted) for pk, counted in counts.items()}
