@@ -101,4 +101,4 @@ COPY local/inbox local/inbox
 RUN mkdir letters && chown vestnik: letters
 USER vestnik
 EXPOSE 2525 8025
-CMD ["python", "-m", "local.inbox", "--host", "0.0.0.0", "--data", "/srv/letters"]
+CMD ["python", "-m", "local.inbox", "--host", "0.0.0.0", "--data", "/srv/letters", "--bounces", "bounces:2525"]

@@ -12,6 +12,7 @@ from pathlib import Path
 from dotenv import dotenv_values, load_dotenv
 
 from local import LocalError
+from vestnik.mode import INBOX_BOUNCE_DOMAIN
 
 INBOX_ADDRESS = "127.0.0.1"
 DATABASE = "vestnik"
@@ -27,6 +28,7 @@ class Configuration:
     web_port: int
     inbox_smtp_port: int
     inbox_port: int
+    bounces_port: int
     bulk_processes: int
     demo: bool
     own_database: bool  # own: started here, because no URL names another
@@ -47,6 +49,7 @@ class Configuration:
             web_port=_port("WEB_PORT", 8000),
             inbox_smtp_port=_port("INBOX_SMTP_PORT", 2525),
             inbox_port=_port("INBOX_PORT", 8025),
+            bounces_port=_port("BOUNCES_PORT", 2526),
             bulk_processes=_whole("BULK_PROCESSES", 2, 1, 64),
             demo=os.environ.get("DEMO", "").strip().lower() not in ("0", "no", "false", "off"),
             own_database=not given("DATABASE_URL"),
@@ -54,11 +57,18 @@ class Configuration:
             own_mail_service=not given("MAIL_SERVICE_URL"),
         )
 
+    @property
+    def receives_bounces(self) -> bool:
+        """Whether what comes back of letters is received: from the inbox, or at a domain of somebody's own."""
+        return self.own_mail_service or given("BOUNCE_DOMAIN")
+
     def check_ports(self) -> None:
         """Raise LocalError if a port that will be listened on is taken."""
         wanted = {"WEB_PORT": self.web_port}
         if self.own_mail_service:
             wanted |= {"INBOX_SMTP_PORT": self.inbox_smtp_port, "INBOX_PORT": self.inbox_port}
+        if self.receives_bounces:
+            wanted["BOUNCES_PORT"] = self.bounces_port
         for name, port in wanted.items():
             others = [other for other in wanted if other != name and wanted[other] == port]
             if others:
@@ -73,6 +83,8 @@ class Configuration:
             "SITE_URL": f"http://127.0.0.1:{self.web_port}",
             "MAIL_SERVICE_URL": f"smtp://{INBOX_ADDRESS}:{self.inbox_smtp_port}",
             **({"INBOX_URL": f"http://{INBOX_ADDRESS}:{self.inbox_port}/"} if self.own_mail_service else {}),
+            **({"BOUNCE_DOMAIN": INBOX_BOUNCE_DOMAIN} if self.own_mail_service else {}),
+            "BOUNCE_LISTEN": f"{INBOX_ADDRESS}:{self.bounces_port}",
             **defaults,
         }
         if not given("SECRET_KEY"):

@@ -13,7 +13,7 @@ import psycopg
 
 from local import LocalError, probes
 from local.attached import attached
-from local.configuration import DATABASE, Configuration, given, value, write_privately
+from local.configuration import DATABASE, INBOX_ADDRESS, Configuration, given, value, write_privately
 from local.processes import Manager, Part, sole_owner
 from local.servers import PostgresServer, ValkeyServer
 
@@ -102,6 +102,7 @@ class LocalVestnik:
             )
         if chosen.own_mail_service:
             ports = ["--smtp-port", str(chosen.inbox_smtp_port), "--web-port", str(chosen.inbox_port)]
+            ports += ["--bounces", f"{INBOX_ADDRESS}:{chosen.bounces_port}"]
             yield Part(
                 "inbox",
                 [sys.executable, "-m", "local.inbox", *ports, "--data", str(chosen.data / "inbox")],
@@ -119,6 +120,8 @@ class LocalVestnik:
         yield _dispatcher_part("control", ready_line="ready for action")
         yield _dispatcher_part("bulk", ready_line="ready for action", BULK_PROCESSES=str(chosen.bulk_processes))
         yield _dispatcher_part("scheduler")
+        if chosen.receives_bounces:
+            yield _dispatcher_part("bounces")
 
     def _gunicorn_options(self) -> list[str]:
         """Load the web once for all workers; where somebody works on it (DEBUG), in each, and again at every change."""

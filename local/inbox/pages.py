@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 
 from local.inbox.letters import take_apart
 from local.inbox.receiving import Inbox
+from local.inbox.returning import Order
 from local.inbox.store import Letter
 
 HERE = Path(__file__).parent
@@ -55,6 +56,7 @@ def application(inbox: Inbox) -> web.Application:
     app.router.add_get(r"/letters/{id:\d{1,18}}", show_letter)
     app.router.add_get(r"/letters/{id:\d{1,18}}/html", show_html)
     app.router.add_get(r"/letters/{id:\d{1,18}}.eml", download)
+    app.router.add_post(r"/letters/{id:\d{1,18}}/return", send_back)
     app.router.add_get("/api/letters", api_list)
     app.router.add_get(r"/api/letters/{id:\d{1,18}}", api_letter)
     app.router.add_static("/static", HERE / "static")
@@ -102,8 +104,17 @@ async def show_letter(request: web.Request) -> web.Response:
     if view not in VIEWS or (view in ("html", "text") and getattr(content, view) is None):
         view = next(view for view in VIEWS if view not in ("html", "text") or getattr(content, view) is not None)
     shown_source = source[:SHOWN_CHARACTERS].decode("utf-8", "replace")
+    returned = request.query.get("returned", "")
     return _page(
-        request, "letter.html", letter=letter, content=content, view=view, source=shown_source, cut=SHOWN_CHARACTERS
+        request,
+        "letter.html",
+        letter=letter,
+        content=content,
+        view=view,
+        source=shown_source,
+        cut=SHOWN_CHARACTERS,
+        can_return=request.app[INBOX].returns is not None and bool(letter.sender),
+        returned=returned if returned in {order.value for order in Order} else "",
     )
 
 
@@ -124,11 +135,26 @@ async def download(request: web.Request) -> web.Response:
     return web.Response(body=source, content_type="message/rfc822", headers={"Content-Disposition": disposition})
 
 
+async def send_back(request: web.Request) -> web.Response:
+    """Have the letter bounce, or its reader complain, as the form's `order` says."""
+    _own_page(request)
+    letter, source = await _letter(request)
+    returns, chosen = request.app[INBOX].returns, str((await request.post()).get("order", ""))
+    if returns is None or chosen not in {order.value for order in Order}:
+        raise web.HTTPBadRequest(text="Nothing can come back of this letter.\n")
+    recipient = letter.recipient.partition(", ")[0]
+    try:
+        refused = await returns.send(Order(chosen), letter.sender, recipient, source)
+    except OSError as error:
+        refused = str(error)
+    if refused:
+        raise web.HTTPBadGateway(text=f"It was not taken: {refused}\n")
+    raise web.HTTPSeeOther(f"{_root(request)}/letters/{letter.id}?returned={chosen}")
+
+
 async def clear(request: web.Request) -> web.Response:
-    """Let go of all letters, if the inbox's own page asks (or no browser at all)."""
-    origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
-    if origin not in (None, f"http://{request.host}") or site not in (None, "same-origin"):
-        raise web.HTTPForbidden(text="Only the inbox's own page may clear it.\n")
+    """Let go of all letters."""
+    _own_page(request)
     await request.app[INBOX].clear()
     raise web.HTTPSeeOther(f"{_root(request)}/")
 
@@ -165,6 +191,13 @@ async def api_letter(request: web.Request) -> web.Response:
     letter, source = await _letter(request)
     content = await asyncio.to_thread(take_apart, source)
     return _json({**asdict(letter), **asdict(content), "source": source.decode("utf-8", "replace")})
+
+
+def _own_page(request: web.Request) -> None:
+    """Let the inbox's own page ask for it, or no browser at all. Raises HTTPForbidden."""
+    origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
+    if origin not in (None, f"http://{request.host}") or site not in (None, "same-origin"):
+        raise web.HTTPForbidden(text="Only the inbox's own page may ask for that.\n")
 
 
 async def _stop_news(app: web.Application) -> None:

@@ -1,7 +1,8 @@
 """The SMTP side: takes letters, and answers 250 when they are kept.
 
 Two domains are not taken, so that refusals can be seen as a real service makes them: RCPT TO somebody at
-`refused.example` is answered 550 (for good: there is no such mailbox), at `busy.example` 451 (for now, every time).
+`refused.example` is answered 550 (for good: there is no such mailbox), at `busy.example` 451 (for now, every time). Of
+three more letters are taken, and something comes back of them afterwards (returning.py).
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import sqlite3
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from local.inbox.returning import ORDERS, Returns
 from local.inbox.store import Received, Store
 
 LARGEST_LETTER = 25 * 1024 * 1024
@@ -27,8 +29,10 @@ log = logging.getLogger(__name__)
 class Inbox:
     """Gathers the letters that come while a commit is on its way, and keeps them by the next."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, returns: Returns | None = None) -> None:
+        """Keep letters in the store. `returns` sends what comes back of them; without it nothing does."""
         self.store = store
+        self.returns = returns
         self.version = 0  # grows when the letters change
         self._changed = asyncio.Event()
         self._waiting: asyncio.Queue[tuple[Received, asyncio.Future[None]]] = asyncio.Queue()
@@ -104,6 +108,10 @@ class Handler:
             await self._inbox.keep(Received(envelope.mail_from or "", tuple(envelope.rcpt_tos), source))
         except sqlite3.Error:
             return "452 4.3.1 The letter cannot be kept now"
+        for recipient in envelope.rcpt_tos:
+            order = ORDERS.get(recipient.rpartition("@")[2].lower())
+            if order and self._inbox.returns:
+                self._inbox.returns.send_soon(order, envelope.mail_from or "", recipient, source)
         return "250 2.0.0 Kept"
 
 

@@ -1,4 +1,4 @@
-"""The addresses that answers come back to: each stands for one letter, in any case of its letters; none can be made up."""
+"""The addresses that answers come back to: each stands for one letter, in whatever case; none can be made up."""
 
 import string
 

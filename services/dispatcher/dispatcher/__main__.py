@@ -1,5 +1,5 @@
-"""`python -m dispatcher [health] control|bulk|scheduler`: the dispatcher's processes, each with the options it needs;
-or, with `health`, whether that part works (health.py).
+"""`python -m dispatcher [health] control|bulk|scheduler|bounces`: the dispatcher's processes, each with the options it
+needs; or, with `health`, whether that part works (health.py).
 """
 
 import gc
@@ -25,7 +25,7 @@ SHUTDOWN = "15000"
 def main() -> None:
     """Become the part that the command line names, or tell whether it works; exit with 2 for anything else."""
     match sys.argv[1:]:
-        case ["health", ("control" | "bulk" | "scheduler") as part]:
+        case ["health", ("control" | "bulk" | "scheduler" | "bounces") as part]:
             from dispatcher import health
 
             sys.exit(health.main(part, int(SHAPES[part][0]) if part in SHAPES else 0))
@@ -42,6 +42,10 @@ def main() -> None:
 
         with suppress(KeyboardInterrupt):
             schedule.run()
+    elif part == "bounces":
+        from dispatcher.bounces.main import run
+
+        sys.exit(run())
     elif part in SHAPES:
         processes, threads = SHAPES[part]
         os.environ["dramatiq_worker_timeout"] = "100"  # ms between looks at an idle queue: delayed jobs start in time
@@ -60,7 +64,7 @@ def main() -> None:
         ]  # by that name it begins again after SIGHUP
         sys.exit(cli.main())  # type: ignore[no-untyped-call]
     else:
-        sys.stderr.write("usage: python -m dispatcher [health] control|bulk|scheduler\n")
+        sys.stderr.write("usage: python -m dispatcher [health] control|bulk|scheduler|bounces\n")
         sys.exit(2)
 
 

@@ -1,10 +1,13 @@
-"""`python -m dispatcher health control|bulk|scheduler`: whether that part works on this machine or in this container.
+"""`python -m dispatcher health control|bulk|scheduler|bounces`: whether that part works on this machine, or in
+this container.
 
-Workers are found by the heartbeats that Dramatiq keeps in the broker, the scheduler by its effect: the tick.
+Workers are found by the heartbeats that Dramatiq keeps in the broker, the scheduler by its effect, the tick, and
+whoever receives bounces by a greeting.
 """
 
 import os
 import platform
+import smtplib
 import time
 from pathlib import Path
 from typing import Any
@@ -31,7 +34,13 @@ def main(part: str, processes: int) -> int:
     """Print whether the part works, which should have so many worker processes; return the exit code."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dispatcher.settings")
     try:
-        print(_scheduler() if part == "scheduler" else _workers(part, processes))
+        match part:
+            case "scheduler":
+                print(_scheduler())
+            case "bounces":
+                print(_bounces())
+            case _:
+                print(_workers(part, processes))
     except (Unhealthy, ImproperlyConfigured) as error:
         print(error)
         return 1
@@ -82,6 +91,19 @@ def _scheduler() -> str:
     if last_tick is None:
         raise Unhealthy("There was no tick as far as is known. Is the cache away?")
     raise Unhealthy(f"The last tick was {now - last_tick:.0f} s ago.")
+
+
+def _bounces() -> str:
+    if not settings.BOUNCE_DOMAIN:
+        return "BOUNCE_DOMAIN is not set: bounces are not received"
+    host, port = settings.BOUNCE_LISTEN.rpartition(":")[::2]
+    everywhere = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "::1"}  # noqa: S104
+    try:
+        with smtplib.SMTP(everywhere.get(host, host.strip("[]")), int(port), timeout=PATIENCE) as server:
+            server.noop()
+    except (OSError, smtplib.SMTPException) as error:
+        raise Unhealthy(f"What comes back is not received at {settings.BOUNCE_LISTEN}: {error}") from None
+    return f"bounces: received at {settings.BOUNCE_LISTEN}"
 
 
 def _latest_after(at: float) -> float:

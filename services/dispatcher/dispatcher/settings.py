@@ -1,6 +1,7 @@
 """The dispatcher's settings: the common ones, and what the engine needs."""
 
 import os
+import re
 import ssl
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +14,7 @@ from dispatcher.providers import url
 from vestnik import error_tracking, mode
 from vestnik.mail import extra_headers
 from vestnik.settings import *  # noqa: F403
-from vestnik.settings import DATABASES, DEAD_JOB_TTL, INSTALLED_APPS, MODE, REDIS_URL, positive, read
+from vestnik.settings import DATABASES, DEAD_JOB_TTL, INSTALLED_APPS, MODE, REDIS_URL, domain, positive, read
 
 INSTALLED_APPS = [*INSTALLED_APPS, "dispatcher"]
 
@@ -43,6 +44,16 @@ if MODE == mode.PRODUCTION:
 EHLO_NAME: str = read("str", "EHLO_NAME", "")
 if EHLO_NAME and not url.EHLO.fullmatch(EHLO_NAME):
     raise ImproperlyConfigured(f"EHLO_NAME: a name like mail.example.org or [192.0.2.1] is wanted, not {EHLO_NAME!r}.")
+
+# The domain that bounces and complaints come to, where a name server says so (MX): each letter of a mailing has an
+# envelope sender of its own there. Without it bounces go to MAIL_FROM, and nobody reads them. The inbox knows one.
+_BEFORE_THE_INBOX = MODE != mode.PRODUCTION and urlsplit(MAIL_SERVICE_URL).hostname == mode.INBOX
+BOUNCE_DOMAIN: str = domain("BOUNCE_DOMAIN", mode.INBOX_BOUNCE_DOMAIN if _BEFORE_THE_INBOX else "")
+
+# Where `dispatcher bounces` takes them: SMTP, host:port. Port 25 of BOUNCE_DOMAIN's mail server has to lead there.
+BOUNCE_LISTEN: str = read("str", "BOUNCE_LISTEN", "127.0.0.1:2526")
+if not re.fullmatch(r"[\w.:\[\]-]*:\d{1,5}", BOUNCE_LISTEN, re.ASCII) or int(BOUNCE_LISTEN.rpartition(":")[2]) > 65535:
+    raise ImproperlyConfigured("BOUNCE_LISTEN: host:port is wanted, as 0.0.0.0:2525.")
 
 # Lines that every letter of a mailing has beside its own, as a service wants them: {"X-PM-Message-Stream": "broadcast"}
 EXTRA_HEADERS: dict[str, str] = read("json", "EXTRA_HEADERS", {})

@@ -10,7 +10,7 @@ from django.conf import settings
 from dispatcher.ledger.rows import Claimed, NextRun
 from dispatcher.providers.base import Letter
 from vestnik.mail.headers import of_a_list
-from vestnik.mailings import rendering, unsubscribe_links
+from vestnik.mailings import rendering, return_addresses, unsubscribe_links
 from vestnik.mailings.ledger.models import MailingKind, message_id
 
 
@@ -33,9 +33,11 @@ def letter_writer(turn: NextRun, spellings: Mapping[str, str] | None = None) -> 
         spellings,
     )
     link = unsubscribe_links.signer()
+    come_back_to = return_addresses.writer(settings.BOUNCE_DOMAIN) if settings.BOUNCE_DOMAIN else None
 
     def write(claimed: Claimed) -> Letter:
         key = message_id(claimed.delivery_id, turn.key, turn.sender)
+        sender, by_mail = come_back_to(claimed.delivery_id) if come_back_to else (turn.sender, "")
         content = message.render(
             key=key,
             address=claimed.address,
@@ -43,8 +45,9 @@ def letter_writer(turn: NextRun, spellings: Mapping[str, str] | None = None) -> 
             attributes=json.loads(claimed.attributes),
             date=datetime.now(UTC),
             unsubscribe_url=link(claimed.delivery_id),
+            unsubscribe_address=by_mail,
         )
-        return Letter(claimed.delivery_id, claimed.claim, key, turn.sender, claimed.address, content)
+        return Letter(claimed.delivery_id, claimed.claim, key, sender, claimed.address, content)
 
     return write
 
