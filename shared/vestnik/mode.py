@@ -18,7 +18,7 @@ NOBODYS_ADDRESS = "vestnik@localhost.localdomain"
 INBOX = "inbox"
 """The trial's mail service in docker-compose.yml, whose letters, with links to sign in by, everybody sees."""
 
-INBOX_BOUNCE_DOMAIN = "bounces.localhost"
+INBOX_BOUNCE_DOMAIN = "bounces.inbox.example"
 """BOUNCE_DOMAIN before the inbox, where it is not set: the inbox knows where that is."""
 
 SENTENCES = {

@@ -107,6 +107,14 @@ def rows(people: int, clients: int, runs: int, under_way: int) -> dict[str, str]
                    CASE WHEN state = 'sent' THEN 250 ELSE 550 END, '250 2.0.0 Ok', now(), 0.1, 1
             FROM mailings_delivery WHERE state IN ('sent', 'failed')
         """,
+        "mailings_deliveryevent": """
+            INSERT INTO mailings_deliveryevent (day, delivery_id, kind, run_id, client_id, bounce, status, answer,
+                                                source)
+            SELECT run.opened_at::date, d.id, CASE WHEN d.id % 60 = 1 THEN 'complained' ELSE 'bounced' END, run_id,
+                   client_id, CASE WHEN d.id % 60 = 1 THEN '' WHEN d.id % 60 = 21 THEN 'soft' ELSE 'hard' END, '', '',
+                   'mail'
+            FROM mailings_delivery d JOIN mailings_run run ON run.id = run_id WHERE d.state = 'sent' AND d.id % 20 = 1
+        """,
         "mailings_tally": f"""
             INSERT INTO mailings_tally (run_id, worker_id, hour, sent, failed, attempts)
             SELECT n, worker, date_trunc('hour', now()) - n * interval '1 hour', 50, 1, 51

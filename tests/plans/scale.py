@@ -50,6 +50,7 @@ GROWS = {
     "clients_client": 1.0,
     "clients_membership": 1.0,
     "clients_suppression": 0.25,
+    "mailings_deliveryevent": 0.05,
     "mailings_tally": 0.01,
     "accounts_accountletter": 0.01,
     "mailings_run": 0.001,
@@ -70,7 +71,14 @@ GROWS = {
 """Tables that grow, with rows for each letter. What a person has few of, or an installation, is not among them."""
 
 
-LEDGER = {"mailings_worker", "mailings_run", "mailings_delivery", "mailings_attempt", "mailings_tally"}
+LEDGER = {
+    "mailings_worker",
+    "mailings_run",
+    "mailings_delivery",
+    "mailings_attempt",
+    "mailings_deliveryevent",
+    "mailings_tally",
+}
 KEPT = {*LEDGER, "accounts_user", "accounts_accountletter", "clients_clientlist", "clients_suppression"}
 DELETED = [table for table in SAMPLE if table not in KEPT]
 """What people delete all of, in the order of SAMPLE, where they begin again: nothing is removed from the ledger, nor

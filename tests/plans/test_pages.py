@@ -16,7 +16,7 @@ from tests.plans import reading
 from tests.plans.conftest import Known
 from tests.plans.sample import RUNS
 from vestnik.accounts.models import User
-from vestnik.mailings.ledger.models import DeliveryState
+from vestnik.mailings.ledger.models import DeliveryState, EventKind
 
 pytestmark = pytest.mark.usefixtures("valkey")
 
@@ -29,7 +29,7 @@ IDS = {"clients/": 20, "mailings/": RUNS, "messages/": RUNS, "runs/": RUNS, "pan
 
 OF_LETTERS = {
     *("clients_client", "clients_membership", "clients_suppression"),
-    *("mailings_delivery", "mailings_attempt", "mailings_tally"),
+    *("mailings_delivery", "mailings_attempt", "mailings_deliveryevent", "mailings_tally"),
 }
 """Tables of which an installation may have millions of rows."""
 
@@ -50,7 +50,8 @@ WORDS = {
     "lists/<int:pk>/": ["?q=client12", "?page=7"],
     "suppressions/": ["?q=client12", "?reason=unsubscribed", "?page=2"],
     "runs/<int:pk>/letters/": [
-        *(f"?state={state}" for state in DeliveryState.values), "?after=100", "?state=queued&after=300", "?q=client12",
+        *(f"?state={state}" for state in (*DeliveryState.values, *EventKind.values)), "?after=100",
+        "?state=queued&after=300", "?q=client12",
     ],
     "mailings/": ["?q=news", "?status=running", "?status=completed", "?whose=shared"],
     "panel/": ["?q=news", "?status=running", "?status=completed"],

@@ -16,11 +16,15 @@ from dispatcher.ledger import statements
 from tests.plans import reading
 from tests.plans.conftest import Known
 from vestnik.clients import importing
+from vestnik.mailings.ledger import events
 
 VALUES: dict[str, Any] = {
+    "address": "client3@example.org",
     "addresses": ["client3@example.org", "client4@example.org"],
     "after": 0,
+    "answer": "550 5.1.1 no such mailbox",
     "before": "town",
+    "bounce": "hard",
     "bytes": 32 << 10,
     "cause": "failed-permanent-550",
     "chunk": 20_000,
@@ -29,12 +33,14 @@ VALUES: dict[str, Any] = {
     "by_person": True,
     "code": 550,
     "counted": "1 day",
+    "day": datetime.now(UTC).date(),
     "deliveries": [10, 20],
     "give_up_after": "3 days",
     "grace": "10 seconds",
     "ids": None,
     "in_hand": [1, 2],
     "keep": ["city"],
+    "kind": "bounced",
     "letters": [10, 20, 30],
     "lists": [1, 2],
     "longest": 86_400,
@@ -56,11 +62,14 @@ VALUES: dict[str, Any] = {
     "run": 400,
     "runs": [398, 399, 400],
     "service": False,
+    "settled_at": datetime.now(UTC),
     "single": [3, 4, 5],
     "size": 51,
+    "source": "mail",
     "since": None,
     "state": "failed",
     "states": ["failed"],
+    "status": "5.1.1",
     "tables": ["clients_client"],
     "until": None,
     "version": 1,
@@ -122,7 +131,11 @@ def known(dispatchers: Known, webs: Known) -> dict[str, Known]:
             "INSERT INTO incoming_clients SELECT n, 'new' || n, '', '', '', '{}' FROM generate_series(1, 500) n"
         )
         connection.execute(importing.ANALYZE_INCOMING)
-    return {"dispatcher": dispatchers, "vestnik": webs, importing.__name__: [*dispatchers, *webs]}
+    return {
+        "dispatcher": dispatchers,
+        "vestnik": webs,
+        **{room.__name__: [*dispatchers, *webs] for room in (importing, events)},
+    }
 
 
 @pytest.mark.parametrize("name", list(named_statements()))

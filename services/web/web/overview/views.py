@@ -22,7 +22,7 @@ from vestnik.mailings import outages
 from vestnik.mailings.ledger import runs, statistics
 from vestnik.mailings.ledger.models import Run, RunState
 from web import onboarding, pages
-from web.runs.tiles import ENDS, share
+from web.runs.tiles import ENDS, came_back, share
 from web.tables import csv_table
 
 if TYPE_CHECKING:
@@ -133,6 +133,7 @@ def _report_card(user: User, period: str) -> dict[str, Any]:
         "periods": [(key, label) for key, (_days, label) in PERIODS.items()],
         "period": period,
         "report": report,
+        "came_back": came_back(report.totals),
         "within_minute": share(report.within_minute, report.totals.total),
         "chart": _chart(report, period),
         "ends": ENDS,

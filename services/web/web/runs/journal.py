@@ -15,7 +15,7 @@ from django.utils.translation import pgettext
 from vestnik import addresses
 from vestnik.clients.models import Client
 from vestnik.mailings.ledger import own_answers, statistics
-from vestnik.mailings.ledger.models import Attempt, Delivery, DeliveryState, Run
+from vestnik.mailings.ledger.models import Attempt, Delivery, DeliveryEvent, DeliveryState, EventKind, Run
 
 if TYPE_CHECKING:
     from vestnik.accounts.models import User
@@ -30,6 +30,7 @@ class Line:
     name: str
     last: Attempt | None
     answer: str
+    came_back: list[DeliveryEvent]
 
 
 class Page(NamedTuple):
@@ -45,7 +46,8 @@ class Journal:
     def __init__(self, run: Run, reader: User, asked: QueryDict) -> None:
         self.run = run
         self.whole = reader.pk == run.owner_id
-        self.state = asked.get("state", "") if asked.get("state") in DeliveryState.values else ""
+        known = (*DeliveryState.values, *EventKind.values)
+        self.state = asked.get("state", "") if asked.get("state") in known else ""
         self.text = asked.get("q", "").replace("\x00", "").strip()[: addresses.MAX_LENGTH] if self.whole else ""
         after = asked.get("after", "")
         self.after = int(after) if after.isdecimal() and len(after) < 19 else None
@@ -59,7 +61,8 @@ class Journal:
         """Return the page of lines after `after`."""
         deliveries, following = statistics.journal(self.run, self.state, self.text, self.after)
         last = statistics.last_attempts([delivery.pk for delivery in deliveries])
-        names = self._names([delivery.client_id for delivery in deliveries])
+        client_ids = [delivery.client_id for delivery in deliveries]
+        names, came_back = self._names(client_ids), statistics.came_back(self.run, client_ids)
         lines = [
             Line(
                 delivery,
@@ -67,6 +70,7 @@ class Journal:
                 names.get(delivery.client_id, ""),
                 attempt := last.get(delivery.pk),
                 self.answered(attempt.answer, delivery.address) if attempt else "",
+                came_back.get(delivery.pk, []),
             )
             for delivery in deliveries
         ]
@@ -93,8 +97,9 @@ class Journal:
             _("settled at"),
             _("code"),
             _("last answer"),
+            _("came back"),
         ]
-        states = {state.value: str(state.label) for state in DeliveryState}
+        states = {state.value: str(state.label) for state in (*DeliveryState, *EventKind)}
         return self._rows(header, states, timezone.get_current_timezone(), translation.get_language() or "en")
 
     def _rows(self, header: list[str], states: dict[str, str], zone: Any, language: str) -> Iterator[list[str]]:
@@ -110,6 +115,7 @@ class Journal:
                 f"{row.settled_at.astimezone(zone):%Y-%m-%d %H:%M:%S}" if row.settled_at else "",
                 "" if row.code is None else str(row.code),
                 answer,
+                ", ".join(states[kind] for kind in row.came_back),
             ]
 
     def _names(self, client_ids: list[int]) -> dict[int, str]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 ENDS = (
     ("sent", _("sent"), "green"),
@@ -13,6 +14,12 @@ ENDS = (
     ("unknown", _("unknown"), "yellow"),
 )
 """What can become of a letter: the totals' name for it, the word, the colour."""
+
+CAME_BACK = (
+    ("bounced", pgettext_lazy("letters", "bounced"), "orange"),
+    ("complained", pgettext_lazy("letters", "complaints"), "red"),
+)
+"""What can come back of a sent letter, the same way."""
 
 TO_GO = ("left", _("to go"), "blue")
 ALWAYS = ("sent", "failed", "left")
@@ -50,6 +57,15 @@ def tiles(totals: Any) -> list[Tile]:
         Tile(label, colour, count, share(count, totals.total), "" if key == "left" else key)
         for key, label, colour in (*ENDS, TO_GO)
         if (count := getattr(totals, key)) or key in ALWAYS
+    ]
+
+
+def came_back(totals: Any) -> list[Tile]:
+    """Return what came back of the sent letters as tiles, with the share of these; none where nothing did."""
+    return [
+        Tile(label, colour, count, share(count, totals.sent), key)
+        for key, label, colour in CAME_BACK
+        if (count := getattr(totals, key))
     ]
 
 

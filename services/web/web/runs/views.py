@@ -16,15 +16,15 @@ from vestnik import access, clock
 from vestnik.clients import attributes
 from vestnik.clients.models import Client
 from vestnik.mailings import mailing_status, unsubscribe_links, verbs
-from vestnik.mailings.ledger import runs, statistics
-from vestnik.mailings.ledger.models import Delivery, DeliveryState, Run, RunState, message_id
+from vestnik.mailings.ledger import events, runs, statistics
+from vestnik.mailings.ledger.models import Delivery, DeliveryState, EventKind, Run, RunState, message_id
 from vestnik.mailings.rendering import CompiledMessage, Content, LetterTooLarge, Preview, TemplateError
 from web.messages import letters as letter_pages
 from web.pages import ActionPage
 from web.responses import wants_fragment
 from web.runs.forms import TryAgainForm
 from web.runs.journal import Journal
-from web.runs.tiles import tiles
+from web.runs.tiles import came_back, tiles
 from web.tables import csv_table
 
 AGAIN = (DeliveryState.FAILED, DeliveryState.UNKNOWN)
@@ -116,6 +116,9 @@ def delivery(request: HttpRequest, pk: int, delivery_pk: int) -> HttpResponse:
             "address": journal.shown(found.address),
             "tries": [
                 (attempt, journal.answered(attempt.answer, found.address)) for attempt in statistics.attempts(found)
+            ],
+            "came_back": [
+                (event, journal.answered(event.answer, found.address)) for event in events.of_letter(found.pk, run)
             ],
             "client": _client(run, found, request.user),
             "message_id": message_id(found.pk, run.key, run.sender),
@@ -218,6 +221,7 @@ def _live(run: Run) -> dict[str, Any]:
         "run": run,
         "progress": progress,
         "tiles": tiles(progress),
+        "came_back": came_back(progress),
         "lasted": (run.finished_at or clock.now()) - run.opened_at,
     }
 
@@ -225,4 +229,5 @@ def _live(run: Run) -> dict[str, Any]:
 def _journal(request: HttpRequest, run: Run) -> dict[str, Any]:
     journal = Journal(run, request.user, request.GET)  # type: ignore[arg-type]
     lines, following = journal.page()
-    return {"run": run, "journal": journal, "lines": lines, "following": following, "states": DeliveryState.choices}
+    states = [*DeliveryState.choices, *EventKind.choices]
+    return {"run": run, "journal": journal, "lines": lines, "following": following, "states": states}

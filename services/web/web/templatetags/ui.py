@@ -80,6 +80,8 @@ COLOURS = {
     "expired": "orange",
     "cancelled": "secondary",
     "unknown": "yellow",
+    "bounced": "orange",
+    "complained": "red",
     # of attempts
     "accepted": "green",
     "temporary": "orange",

@@ -141,7 +141,7 @@ def note(delivery_id: int, report: Report) -> bool:
 
 def of_letter(delivery_id: int, run: Run) -> list[DeliveryEvent]:
     """Return what came back of a letter of the run, in the order in which it did."""
-    return list(DeliveryEvent.objects.filter(day=run.opened_at.date(), delivery_id=delivery_id).order_by("at"))
+    return list(DeliveryEvent.objects.filter(day=run.day, delivery_id=delivery_id).order_by("at"))
 
 
 def gone(run_id: int) -> Iterator[dict[str, int]]:

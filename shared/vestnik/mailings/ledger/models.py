@@ -6,6 +6,8 @@ points at what a person can delete but by plain values.
 
 from __future__ import annotations
 
+from datetime import UTC, date
+
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import Q
@@ -162,6 +164,11 @@ class Run(models.Model):
             # An owner's runs of a period: reports.
             models.Index(fields=["owner_id", "opened_at"], name="run_by_owner"),
         ]
+
+    @property
+    def day(self) -> date:
+        """Its day in UTC, by which the events of its letters are kept."""
+        return self.opened_at.astimezone(UTC).date()
 
     def __str__(self) -> str:
         return f"{self.subject or self.state} ({self.occurrence or self.opened_at:%Y-%m-%d %H:%M})"

@@ -1,6 +1,6 @@
 """What became of runs, mailings and accounts: only reads, none of which takes longer for more rows on a page."""
 
-from vestnik.mailings.ledger.statistics.journal import Row, attempts, export, journal, last_attempts
+from vestnik.mailings.ledger.statistics.journal import Row, attempts, came_back, export, journal, last_attempts
 from vestnik.mailings.ledger.statistics.progress import Progress, outage_sentence, progress
 from vestnik.mailings.ledger.statistics.report import Part, Reason, Report, reasons, report
 from vestnik.mailings.ledger.statistics.totals import Totals, of_mailings, of_runs
@@ -13,6 +13,7 @@ __all__ = [
     "Row",
     "Totals",
     "attempts",
+    "came_back",
     "export",
     "journal",
     "last_attempts",

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from django.db import connection
 
 from vestnik import addresses
-from vestnik.mailings.ledger.models import Attempt, Delivery, DeliveryState, Run
+from vestnik.mailings.ledger.models import Attempt, Delivery, DeliveryEvent, DeliveryState, EventKind, Run
 
 CHUNK = 2_000
 """Rows of an export that are in memory at once."""
@@ -17,12 +17,22 @@ CHUNK = 2_000
 # One statement, so that a file shows one moment; the rows wait at the server.
 EXPORT = """
     SELECT d.address, coalesce(client.full_name, ''), d.state, d.attempts, d.settled_at, last.code,
-           coalesce(last.answer, '')
+           coalesce(last.answer, ''), (
+               SELECT coalesce(array_agg(event.kind ORDER BY event.kind), '{}') FROM mailings_deliveryevent event
+               WHERE event.day = %(day)s AND event.delivery_id = d.id
+           )
     FROM mailings_delivery d
     LEFT JOIN clients_client client ON client.id = d.client_id AND client.owner_id = %(owner)s
     LEFT JOIN LATERAL (
         SELECT code, answer FROM mailings_attempt WHERE delivery_id = d.id ORDER BY claim DESC LIMIT 1
     ) last ON true
+"""
+
+
+# The letters of which such an event is known, in the order of their clients.
+EVENTS = """
+    JOIN mailings_deliveryevent event
+    ON event.delivery_id = d.id AND event.run_id = %(run)s AND event.kind = %(state)s AND event.client_id = d.client_id
 """
 
 
@@ -47,13 +57,15 @@ class Row(NamedTuple):
     code: int | None
     """Of the last answer."""
     answer: str
+    came_back: list[str]
+    """Which kinds of events there were: EventKind."""
 
 
 def journal(run: Run, state: str = "", address: str = "", after: int | None = None, size: int = 50) -> Page:
     """Return a page of the run's letters, those after the key `after`.
 
-    Narrowed to a state, and to those whose address contains `address`. Letters are in the order of their clients;
-    queued ones in the order of the queue, so that each state is read by an index of its own.
+    Narrowed to a state (or an EventKind), and to those whose address contains `address`. Letters are in the order of
+    their clients; queued ones in the order of the queue, so that each state is read by an index of its own.
     """
     where, parameters = _narrowed(run, state, address)
     order = "d.client_id"
@@ -80,6 +92,14 @@ def last_attempts(delivery_ids: Collection[int]) -> dict[int, Attempt]:
     return {attempt.delivery_id: attempt for attempt in found}
 
 
+def came_back(run: Run, client_ids: Collection[int]) -> dict[int, list[DeliveryEvent]]:
+    """Return what came back of the run's letters to these clients, by the letter's id."""
+    found: dict[int, list[DeliveryEvent]] = {}
+    for event in DeliveryEvent.objects.filter(run_id=run.pk, kind__in=EventKind.values, client_id__in=client_ids):
+        found.setdefault(event.delivery_id, []).append(event)
+    return found
+
+
 def attempts(delivery: Delivery) -> list[Attempt]:
     """Return all attempts of a letter with their workers, in order."""
     return list(delivery.tries.select_related("worker").order_by("claim"))
@@ -89,7 +109,7 @@ def export(run: Run, state: str = "", address: str = "") -> Iterator[Row]:
     """Yield the run's letters, narrowed as in `journal`, in the order of their clients; CHUNK at once in memory."""
     where, parameters = _narrowed(run, state, address)
     with connection.chunked_cursor() as cursor:
-        cursor.execute(f"{EXPORT} {where} ORDER BY d.client_id", {**parameters, "owner": run.owner_id})
+        cursor.execute(f"{EXPORT} {where} ORDER BY d.client_id", {**parameters, "owner": run.owner_id, "day": run.day})
         while rows := cursor.fetchmany(CHUNK):
             yield from map(Row._make, rows)
 
@@ -97,7 +117,10 @@ def export(run: Run, state: str = "", address: str = "") -> Iterator[Row]:
 def _narrowed(run: Run, state: str, address: str) -> tuple[str, dict[str, Any]]:
     where = "WHERE d.run_id = %(run)s"
     parameters: dict[str, Any] = {"run": run.pk}
-    if state:
+    if state in EventKind.values:
+        where = f"{EVENTS} {where}"
+        parameters["state"] = state
+    elif state:
         where += " AND d.state = %(state)s"
         parameters["state"] = state
     forms = {f"form{place}": form for place, form in enumerate(addresses.sought(address)) if form}
