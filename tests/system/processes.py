@@ -92,6 +92,8 @@ class Dispatcher:
         if workers := WORKERS.get(part):
             log = self._log_of(part)
             wait_until(lambda: log.read_text().count("Worker process is ready for action") >= workers)
+        elif part == "bounces":
+            wait_until(lambda: "takes what comes back" in self._log_of(part).read_text())
 
     def _log_of(self, part: str) -> Path:
         return self._logs / f"{part}.log"

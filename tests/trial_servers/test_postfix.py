@@ -4,6 +4,7 @@ Whatever it thinks of us, nobody is lost, nobody is dead by a refusal of us, and
 """
 
 import re
+import smtplib
 import subprocess
 import time
 from collections import Counter
@@ -12,12 +13,14 @@ from email import message_from_bytes, policy
 import pytest
 
 from tests import needs
+from tests.scripted_servers import Say
 from tests.timing import in_time, wait_until
 from tests.trial_servers.policy import greylisting
 from tests.trial_servers.postfix import postfix
+from tests.trial_servers.processes import free_port
 from vestnik.clients.models import Suppression
 from vestnik.mailings import outages
-from vestnik.mailings.ledger.models import Attempt, Delivery, Run
+from vestnik.mailings.ledger.models import Attempt, Delivery, DeliveryEvent, Run
 from vestnik.testing.factories import make_list, make_mailing
 
 MANY = 2000
@@ -203,3 +206,53 @@ def test_whom_it_does_not_know_is_suppressed_after_the_run_and_a_full_mailbox_is
         assert states(mailing) == {"sent": 28, "failed": 2}
         wait_until(Suppression.objects.exists, 30)
     assert [(each.address, each.reason) for each in Suppression.objects.all()] == [(gone, "refused")]
+
+
+def test_what_it_cannot_deliver_comes_back_in_its_own_words_and_is_suppressed(alice, post, run_dispatcher):
+    """Bounces that no code of ours wrote, handed over by who wrote them."""
+    port, domain = free_port(), "bounces.example.org"
+    clients = make_list(alice, 30)
+    gone, full, spam = clients.clients.order_by("pk").values_list("email", flat=True)[:3]
+    post.always("rcpt", Say(550, f"5.1.1 <{gone}>: Recipient address rejected: User unknown"), recipient=gone)
+    post.always("rcpt", Say(552, "5.2.2 Mailbox full"), recipient=full)
+    post.always("rcpt", Say(554, "5.7.1 Refused as spam"), recipient=spam)
+    route = f"inline:{{{domain}=smtp:[127.0.0.1]:{port}}}"
+    with postfix(post.port, transport_maps=route) as server:
+        run_dispatcher(
+            *("control", "bulk", "bounces"), MAIL_SERVICE_URL=at(server), BOUNCE_DOMAIN=domain,
+            BOUNCE_LISTEN=f"127.0.0.1:{port}", **QUICK,
+        )  # fmt: skip
+        mailing = make_mailing(alice, lists=[clients])
+        wait_until(over(mailing), 60)
+        assert states(mailing) == {"sent": 30}, "it took all of them"
+        wait_until(lambda: DeliveryEvent.objects.count() == 3, 60)
+    events = {
+        Delivery.objects.get(pk=event.delivery_id).address: (event.bounce, event.status, event.answer)
+        for event in DeliveryEvent.objects.all()
+    }
+    assert {address: said[:2] for address, said in events.items()} == {
+        gone: ("hard", "5.1.1"), full: ("soft", "5.2.2"), spam: ("policy", "5.7.1"),
+    }  # fmt: skip
+    assert events[gone][2] == f"550 5.1.1 <{gone}>: Recipient address rejected: User unknown"
+    assert [(each.address, each.reason) for each in Suppression.objects.all()] == [(gone, "bounced")]
+
+
+def test_who_answers_the_address_to_unsubscribe_in_a_letter_that_it_relayed_is_written_to_no_more(
+    alice, post, run_dispatcher
+):
+    port, domain = free_port(), "bounces.example.org"
+    route = f"inline:{{{domain}=smtp:[127.0.0.1]:{port}}}"
+    with postfix(post.port, transport_maps=route) as server:
+        run_dispatcher(
+            *("control", "bulk", "bounces"), MAIL_SERVICE_URL=at(server), BOUNCE_DOMAIN=domain,
+            BOUNCE_LISTEN=f"127.0.0.1:{port}", **QUICK,
+        )  # fmt: skip
+        mailing = make_mailing(alice, 5)
+        wait_until(over(mailing), 60)
+        arrived_once(post, mailing)
+        header = message_from_bytes(post.letters[0].content, policy=policy.default)["List-Unsubscribe"]
+        to = re.search(r"<mailto:([^?>]+)\?subject=unsubscribe>", header)[1]
+        with smtplib.SMTP("127.0.0.1", server.port) as client:
+            client.sendmail("reader@example.org", [to], "From: reader@example.org\r\nSubject: unsubscribe\r\n\r\n")
+        wait_until(Suppression.objects.exists, 30)
+    assert Suppression.objects.get().address == post.letters[0].recipient
