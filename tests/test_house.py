@@ -37,7 +37,7 @@ FLOORS = {
         "sending settings",
         "account_mail",
         "runs",
-        "actors management",
+        "actors bounces management",
         "queue",
         "main",
     ),

@@ -54,7 +54,7 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def vestnik(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vestnik]:
     """A Vestnik with all its processes, empty at first: each test is somebody else."""
-    ports = {name: str(free_port()) for name in ("WEB_PORT", "INBOX_SMTP_PORT", "INBOX_PORT")}
+    ports = {name: str(free_port()) for name in ("WEB_PORT", "INBOX_SMTP_PORT", "INBOX_PORT", "BOUNCES_PORT")}
     environment = {name: value for name, value in os.environ.items() if name not in OWN} | ports
     log = tmp_path_factory.mktemp("run") / "log"
     with open_folder() as folder, log.open("wb") as file:

@@ -24,7 +24,7 @@ LETTERS = 294  # of the mailings, and one that tells the owner that a manager sw
 @pytest.fixture
 def environment() -> Iterator[dict[str, str]]:
     kept = {name: value for name, value in os.environ.items() if name not in SETTINGS}
-    ports = {name: str(free_port()) for name in ("WEB_PORT", "INBOX_SMTP_PORT", "INBOX_PORT")}
+    ports = {name: str(free_port()) for name in ("WEB_PORT", "INBOX_SMTP_PORT", "INBOX_PORT", "BOUNCES_PORT")}
     with open_folder() as folder:
         yield {**kept, **ports, "LOCAL_DATA": str(folder), "PYTHON_DOTENV_DISABLED": "1", "BULK_PROCESSES": "1"}
 

@@ -113,7 +113,7 @@ def test_who_is_told_of_a_file_has_it(written):
         mounted = {each["target"] for each in service.get("volumes", ()) if isinstance(each, dict)}
         assert paths <= mounted, name
     assert {name for name, service in written.items() if "/srv/trusted.pem" in str(service.get("volumes"))} == {
-        "dispatcher", "control", "scheduler",
+        "dispatcher", "control", "scheduler", "bounces",
     }  # fmt: skip
 
 

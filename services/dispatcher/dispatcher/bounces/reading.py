@@ -45,7 +45,7 @@ _MAIL_SERVER = re.compile(
     r"mailer[-_ ]?daemon|postmaster|mail delivery (?:sub)?system|mail ?system|mail administrator", re.I
 )
 _DELAY = re.compile(
-    r"\bdelay|\bwarning\b|(?:has )?not (?:yet )?been delivered (?:yet|after)"
+    r"\bdelay|\bwarning\b|not (?:yet )?been deliver\w+ (?:yet|after)"
     r"|will (?:be retried|continue|keep|try again)"
     r"|(?:still|keep) (?:be )?(?:trying|retried)|no action is required|do not need to re-?send"
     r"|задерж|повторн\w+ попыт",

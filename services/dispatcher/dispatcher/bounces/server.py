@@ -37,7 +37,7 @@ BY_MAIL = "mail"
 
 
 class Writers:
-    """Threads that write down what comes, each with a connection to the database, made anew where it broke."""
+    """Threads that write down what comes, each with a connection to the database, made again where it broke."""
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(WRITERS, thread_name_prefix="bounces")
