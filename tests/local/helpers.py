@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 
 @contextmanager
@@ -29,11 +30,12 @@ def free_port() -> int:
 
 
 def ask(
-    port: int, path: str, method: str = "GET", headers: dict[str, str] | None = None
+    port: int, path: str, method: str = "GET", headers: dict[str, str] | None = None, form: dict[str, str] | None = None
 ) -> tuple[http.client.HTTPResponse, str]:
-    """The answer of a page on this machine, and its text."""
+    """The answer of a page on this machine, to a form where there is one, and its text."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    connection.request(method, path, headers=headers or {})
+    of_forms = {"Content-Type": "application/x-www-form-urlencoded"} if form else {}
+    connection.request(method, path, urlencode(form) if form else None, of_forms | (headers or {}))
     response = connection.getresponse()
     text = response.read().decode()
     connection.close()

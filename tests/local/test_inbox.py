@@ -1,5 +1,6 @@
 import asyncio
 import http.client
+import queue
 import re
 import signal
 import smtplib
@@ -13,7 +14,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from aiosmtpd.controller import Controller
 
+from dispatcher.bounces.reading import Mail
 from local.inbox import receiving
 from local.inbox.letters import take_apart
 from local.inbox.receiving import LARGEST_LETTER, Inbox
@@ -21,6 +24,7 @@ from local.inbox.store import Received, Store
 from local.inbox.text import from_bytes, from_header
 from tests.local.helpers import ask, ask_json, free_port
 from tests.timing import wait_until
+from vestnik.mailings.ledger.models import BounceKind, EventKind
 
 
 @dataclass
@@ -33,10 +37,10 @@ class Running:
     process: subprocess.Popen[bytes]
 
     @classmethod
-    def start(cls, folder: Path) -> "Running":
+    def start(cls, folder: Path, *options: str) -> "Running":
         smtp_port, web_port = free_port(), free_port()
         ports = ["--smtp-port", str(smtp_port), "--web-port", str(web_port)]
-        argv = [sys.executable, "-m", "local.inbox", *ports, "--data", str(folder)]
+        argv = [sys.executable, "-m", "local.inbox", *ports, "--data", str(folder), *options]
         process = subprocess.Popen(argv, stderr=subprocess.DEVNULL)
         wait_until(lambda: _listens(smtp_port))
         return cls(folder, smtp_port, web_port, process)
@@ -336,3 +340,105 @@ def test_behind_a_proxy_it_is_shown_under_the_path_that_the_proxy_says(inbox: Ru
         assert ask(inbox.web_port, path, headers={"X-Forwarded-Prefix": '"><script>'})[1] == plain
     answer, _text = ask(inbox.web_port, "/clear", "POST", {"X-Forwarded-Prefix": "/inbox"})
     assert answer.headers["Location"] == "/inbox/"
+
+
+class Receiver:
+    """Takes what the inbox sends back, as the server of BOUNCE_DOMAIN does."""
+
+    def __init__(self) -> None:
+        self.taken: queue.SimpleQueue[tuple[str, list[str], bytes]] = queue.SimpleQueue()
+        self._controller = Controller(self, hostname="127.0.0.1", port=free_port())
+        self.refuses = ""
+
+    async def handle_RCPT(self, server, session, envelope, address, options):  # noqa: N802
+        if self.refuses:
+            return self.refuses
+        envelope.rcpt_tos.append(address)
+        return "250 Ok"
+
+    async def handle_DATA(self, server, session, envelope):  # noqa: N802
+        self.taken.put((envelope.mail_from, envelope.rcpt_tos, envelope.content))
+        return "250 Ok"
+
+    def __enter__(self) -> "Receiver":
+        self._controller.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._controller.stop()
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self._controller.port}"
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="module")
+def returning(receiver: Receiver, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """An inbox that sends back."""
+    running = Running.start(tmp_path_factory.mktemp("returning"), "--bounces", receiver.address)
+    yield running
+    assert running.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("domain", "kind", "status"),
+    [("bounced.example", BounceKind.HARD, "5.1.1"), ("full.example", BounceKind.SOFT, "5.2.2")],
+)
+def test_a_letter_to_these_domains_is_taken_and_bounces(returning, receiver, domain, kind, status) -> None:
+    assert returning.take(a_letter(), sender="return-abc@bounces.test", to=f"Ann@{domain}")
+    sender, recipients, source = receiver.taken.get(timeout=20)
+    assert (sender, recipients) == ("<>", ["return-abc@bounces.test"])
+    reading = Mail(source).read()
+    assert (reading.kind, reading.bounce, reading.status) == (EventKind.BOUNCED, kind, status)
+    assert f"Ann@{domain}" in reading.answer
+
+
+def test_the_person_at_complained_example_complains_to_the_address_for_it(returning, receiver) -> None:
+    returning.take(a_letter(), sender="return-abc@bounces.test", to="ann@complained.example")
+    _sender, recipients, source = receiver.taken.get(timeout=20)
+    assert recipients == ["complaints@bounces.test"]
+    mail = Mail(source)
+    assert mail.read().kind is EventKind.COMPLAINED
+    assert "return-abc@bounces.test" in set(mail.addresses())
+
+
+@pytest.mark.parametrize(
+    ("order", "to"), [("bounce", "return-x@bounces.test"), ("complaint", "complaints@bounces.test")]
+)
+def test_on_a_letters_page_it_happens_on_a_click(returning, receiver, order, to) -> None:
+    number = returning.take(a_letter(), sender="return-x@bounces.test", to="somebody@example.test")
+    page = ask(returning.web_port, f"/letters/{number}")[1]
+    assert f'value="{order}"' in page
+    answer, _ = ask(returning.web_port, f"/letters/{number}/return", "POST", form={"order": order})
+    assert answer.status == 303
+    assert receiver.taken.get(timeout=20)[1] == [to]
+    assert "Sent back" in ask(returning.web_port, answer.headers["Location"])[1]
+
+
+def test_who_refuses_what_comes_back_is_quoted(returning, receiver) -> None:
+    number = returning.take(a_letter(), sender="forged@bounces.test")
+    receiver.refuses = "550 5.1.1 not ours"
+    answer, said = ask(returning.web_port, f"/letters/{number}/return", "POST", form={"order": "bounce"})
+    receiver.refuses = ""
+    assert (answer.status, said) == (502, "It was not taken: 550 5.1.1 not ours\n")
+
+
+def test_only_its_own_page_may_send_back(returning) -> None:
+    number = returning.take(a_letter())
+    path = f"/letters/{number}/return"
+    foreign = {"Origin": "https://evil.example"}
+    assert ask(returning.web_port, path, "POST", foreign, {"order": "bounce"})[0].status == 403
+    assert ask(returning.web_port, path, "POST", form={"order": "everything"})[0].status == 400
+    assert ask(returning.web_port, "/letters/999999/return", "POST", form={"order": "bounce"})[0].status == 404
+
+
+def test_an_inbox_that_is_told_no_server_sends_nothing_back(inbox) -> None:
+    number = inbox.take(a_letter(), to="ann@bounced.example")
+    assert "Bounce" not in ask(inbox.web_port, f"/letters/{number}")[1]
+    assert ask(inbox.web_port, f"/letters/{number}/return", "POST", form={"order": "bounce"})[0].status == 400

@@ -108,7 +108,7 @@ def _user(account: Account) -> User:
 def _world(owner: User, manager: User) -> None:
     everybody = Client.objects.bulk_create(people.clients(owner))
     attributes.learn(owner.pk, ["city", "company"])
-    reached = len(everybody) - people.REFUSED - people.BUSY
+    reached = len(everybody) - people.UNSURE
     english = [client for number, client in enumerate(everybody[:reached]) if not people.is_russian(number)]
     russian = [client for number, client in enumerate(everybody[:reached]) if people.is_russian(number)]
     customers = _list(owner, "Customers", english)

@@ -7,6 +7,8 @@ from vestnik.clients.models import Client, name_key
 
 NUMBER = 300
 REFUSED, BUSY = 5, 4  # the last of them; the inbox takes nothing for their domains
+BOUNCED, COMPLAINED = 2, 1  # before those; the inbox takes their letters, and something comes back of them
+UNSURE = REFUSED + BUSY + BOUNCED + COMPLAINED
 
 MEN = (
     "Александр", "Алексей", "Андрей", "Антон", "Борис", "Виктор", "Глеб", "Дмитрий", "Евгений", "Иван", "Илья",
@@ -109,4 +111,8 @@ def _domain(number: int) -> str:
         return "busy.example"
     if number >= NUMBER - BUSY - REFUSED:
         return "refused.example"
+    if number >= NUMBER - BUSY - REFUSED - BOUNCED:
+        return "bounced.example"
+    if number >= NUMBER - BUSY - REFUSED - BOUNCED - COMPLAINED:
+        return "complained.example"
     return "example.com" if number % 3 == 0 else "example.org"
