@@ -57,6 +57,7 @@ def smoke(site: Installation) -> None:
     check("the dispatcher crashes", lambda: crashed(site))
     check("the dispatcher is told to stop", lambda: stopped(site))
     check("somebody unsubscribes", lambda: mailings.unsubscribe(site, "Stopped"))
+    check("a letter bounces", lambda: mailings.come_back(site, "Stopped"))
     check("the web is away", lambda: checks.staleness(site))
     check("three dispatchers, two webs", lambda: scaled(site))
     check("two webs, one of them gone", lambda: one_web_gone(site))

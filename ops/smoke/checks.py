@@ -54,7 +54,7 @@ def images(site: Installation) -> str:
 
 
 def containers(site: Installation) -> str:
-    """See that every container is confined, and nginx is the only door."""
+    """See that every container is confined, and nginx and the receiver of bounces are the only doors."""
     found = inspect(*site.all())
     for each in found:
         host, name = each["HostConfig"], each["Name"].strip("/")
@@ -64,7 +64,7 @@ def containers(site: Installation) -> str:
             raise OpsError(f"{name} may do more than it needs.")
         if host["LogConfig"]["Config"].get("max-size") is None:
             raise OpsError(f"{name}'s log grows without end.")
-        if host["PortBindings"] and "-nginx-" not in name:
+        if host["PortBindings"] and "-nginx-" not in name and "-bounces-" not in name:
             raise OpsError(f"{name} has a door of its own.")
         if host["PortBindings"] and any(bind["HostIp"] != "127.0.0.1" for [bind] in host["PortBindings"].values()):
             raise OpsError("A trial is open to the network.")

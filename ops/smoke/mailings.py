@@ -68,6 +68,25 @@ def unsubscribe(site: Installation, subject: str) -> str:
     return f"answered in {took:.2f} s with Redis away, and taken back"
 
 
+def come_back(site: Installation, subject: str) -> str:
+    """Have a letter bounce, as the inbox sends it to the receiver's container; let its owner lift the address again."""
+    letters, _count = site.inbox(f"letters?search={subject}&limit=1")
+    began = time.monotonic()
+    answer = Visitor(site.url).post(f"/inbox/letters/{letters[0]['id']}/return", {"order": "bounce"})
+    if "Sent back" not in answer.text:
+        raise OpsError(f"The inbox does not send a letter back ({answer.status}): {answer.text[:300]}")
+    known = "SELECT kind || ' ' || bounce || ' ' || status FROM mailings_deliveryevent"
+    standing = "SELECT address FROM clients_suppression WHERE lifted_at IS NULL AND reason = 'bounced'"
+    said, suppressed = site.compose.sql(known), site.compose.sql(standing)
+    took = time.monotonic() - began
+    if (said, suppressed) != ("bounced hard 5.1.1", letters[0]["recipient"]):
+        raise OpsError(
+            f"A letter to {letters[0]['recipient']} came back, and what is known is {said!r}, {suppressed!r}."
+        )
+    site.compose.sql("UPDATE clients_suppression SET lifted_at = now() WHERE reason = 'bounced'")
+    return f"known and suppressed {took:.2f} s later"
+
+
 def import_clients(site: Installation, alice: Visitor) -> str:
     """Import a file of clients through the web's form; return how many they are."""
     rows = [f"client{number}@example.net,Client {number}" for number in range(CLIENTS)]

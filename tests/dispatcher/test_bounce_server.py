@@ -147,7 +147,7 @@ def test_what_says_nothing_is_taken_and_is_a_line_in_the_log(port, letter, caplo
 @pytest.mark.parametrize(
     ("to", "code", "said"),
     [
-        (f"return-aaaa@{DOMAIN}", 550, "5.1.1"),
+        (f"return-{'ab' * 14}@{DOMAIN}", 550, "5.1.1"),
         (f"postmaster@{DOMAIN}", 550, "5.1.1"),
         ("ann@elsewhere.example", 550, "5.7.1"),
         (f"return-{'a' * 900}@{DOMAIN}", 500, "too long"),
@@ -162,7 +162,7 @@ def test_what_is_not_ours_is_refused_before_its_content(port, letter, to, code, 
 def test_a_forged_or_cut_address_is_refused(port, letter):
     local, _at, domain = addresses(letter).envelope_sender.partition("@")
     forged = f"{local[:-1]}{'a' if local[-1] != 'a' else 'b'}@{domain}"
-    assert [post(port, to, report())[0] for to in (forged, f"{local[:-3]}@{domain}")] == [550, 550]
+    assert [post(port, to, report())[0] for to in (forged, f"{local[:-4]}@{domain}")] == [550, 550]
     LinkKey.objects.all().delete()
     assert post(port, addresses(letter).envelope_sender, report())[0] == 250, "of the new key"
     assert post(port, f"{local}@{domain}", report())[0] == 550, "its key is gone"

@@ -1,12 +1,10 @@
 """The addresses that what comes back of letters comes to, all of them below BOUNCE_DOMAIN.
 
 Each letter has an envelope sender of its own (VERP), so that a bounce says which letter it is about, whatever else it
-says; and an address by which its reader unsubscribes (RFC 2369). Their tokens (letter_tokens.py) are in base32 and in
-small letters: not every mail server keeps the case of an address. Reports of complaints come to one address.
+says; and an address by which its reader unsubscribes (RFC 2369). Their tokens (letter_tokens.py) are in
+hexadecimal digits: not every mail server keeps the case of an address. Reports of complaints come to one address.
 """
 
-import binascii
-from base64 import b32decode, b32encode
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -32,7 +30,7 @@ def writer(domain: str) -> Callable[[int], Addresses]:
 
     def written(purpose: Purpose, delivery_id: int) -> str:
         octets = letter_tokens.made(purpose, version, key, delivery_id)
-        return f"{BEGINS[purpose]}{_written(octets)}@{domain}"
+        return f"{BEGINS[purpose]}{octets.hex()}@{domain}"
 
     def addresses(delivery_id: int) -> Addresses:
         return Addresses(written(Purpose.RETURN, delivery_id), written(Purpose.UNSUBSCRIBE, delivery_id))
@@ -52,13 +50,9 @@ def taken_apart(address: str, domain: str, purpose: Purpose) -> Token | None:
     begin = BEGINS[purpose]
     if its_domain != domain or not local.startswith(begin) or len(local) > MOST_CHARACTERS or not local.isascii():
         return None
-    text = local.removeprefix(begin).upper()
+    text = local.removeprefix(begin)
     try:
-        octets = b32decode(text + "=" * (-len(text) % 8))
-    except (binascii.Error, ValueError):
+        octets = bytes.fromhex(text)
+    except ValueError:
         return None
-    return letter_tokens.taken_apart(octets) if _written(octets) == text.lower() else None
-
-
-def _written(octets: bytes) -> str:
-    return b32encode(octets).decode().rstrip("=").lower()
+    return letter_tokens.taken_apart(octets) if octets.hex() == text else None
