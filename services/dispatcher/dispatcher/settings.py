@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from dispatcher.bounces.mailbox_url import Mailbox, WrongMailbox
 from dispatcher.pace.limits import rules
 from dispatcher.providers import url
 from vestnik import error_tracking, mode
@@ -54,6 +55,15 @@ BOUNCE_DOMAIN: str = domain("BOUNCE_DOMAIN", mode.INBOX_BOUNCE_DOMAIN if _BEFORE
 BOUNCE_LISTEN: str = read("str", "BOUNCE_LISTEN", "127.0.0.1:2526")
 if not re.fullmatch(r"[\w.:\[\]-]*:\d{1,5}", BOUNCE_LISTEN, re.ASCII) or int(BOUNCE_LISTEN.rpartition(":")[2]) > 65535:
     raise ImproperlyConfigured("BOUNCE_LISTEN: host:port is wanted, as 0.0.0.0:2525.")
+
+# Where they may be read by IMAP instead, by the same process: a mailbox for all of BOUNCE_DOMAIN's mail.
+_mailbox: str = read("str", "BOUNCE_MAILBOX", "")
+try:
+    BOUNCE_MAILBOX = Mailbox.parse(_mailbox) if _mailbox else None
+except WrongMailbox as error:
+    raise ImproperlyConfigured(f"BOUNCE_MAILBOX: {error}") from None
+if BOUNCE_MAILBOX and not BOUNCE_DOMAIN:
+    raise ImproperlyConfigured("BOUNCE_MAILBOX: BOUNCE_DOMAIN is wanted as well, the domain of what comes there.")
 
 # Lines that every letter of a mailing has beside its own, as a service wants them: {"X-PM-Message-Stream": "broadcast"}
 EXTRA_HEADERS: dict[str, str] = read("json", "EXTRA_HEADERS", {})

@@ -136,7 +136,7 @@ class Mail:
             return None
         answer = _quoted(words)
         found = _STATUS.search(answer) or _STATUS.search(words)
-        if found and found[1] == "2":  # it arrived
+        if not answer or (found and found[1] == "2"):  # it says nothing, or that the letter arrived
             return None
         return _failed(found[0] if found else "", answer)
 

@@ -13,14 +13,17 @@ import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from imaplib import IMAP4
 from typing import Any
 
 import django.db
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from django.conf import settings
 from django.db import close_old_connections, connections
+from imap_tools import ImapToolsError
 
-from dispatcher.bounces import receiving
+from dispatcher.bounces import mailbox, receiving
+from dispatcher.bounces.mailbox_url import Mailbox
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +37,27 @@ RECIPIENTS = 20
 """Of one mail."""
 LATER = "451 4.3.0 This cannot be written down now, try again later"
 BY_MAIL = "mail"
+COLLECTED_EVERY = 60.0
+"""Seconds between looks into a mailbox in which nothing was new."""
+
+
+class Trouble:
+    """Something that fails for a while: operators are told when it begins, and when it is over."""
+
+    def __init__(self, begun: str, over: str) -> None:
+        self._begun, self._over = begun, over
+        self._lasts = False
+
+    def begins(self, error: Exception) -> None:
+        """Note a failure."""
+        logger.log(logging.INFO if self._lasts else logging.ERROR, "%s: %s", self._begun, error)
+        self._lasts = True
+
+    def ends(self) -> None:
+        """Note that it works."""
+        if self._lasts:
+            logger.info("%s", self._over)
+        self._lasts = False
 
 
 class Writers:
@@ -41,19 +65,16 @@ class Writers:
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(WRITERS, thread_name_prefix="bounces")
-        self._fails = False
+        self._trouble = Trouble("what comes back is not written down", "what comes back is written down again")
 
     async def ask(self, work: Callable[[], Any]) -> Any:
         """Return what the work does. Raises django.db.Error; the first of a row is told to operators."""
         try:
-            answer = await asyncio.get_running_loop().run_in_executor(self._threads, self._alone, work)
+            answer = await asyncio.get_running_loop().run_in_executor(self._threads, self.alone, work)
         except django.db.Error as error:
-            logger.log(logging.INFO if self._fails else logging.ERROR, "what came back is not written down: %s", error)
-            self._fails = True
+            self._trouble.begins(error)
             raise
-        if self._fails:
-            logger.info("what comes back is written down again")
-            self._fails = False
+        self._trouble.ends()
         return answer
 
     def close(self) -> None:
@@ -63,7 +84,8 @@ class Writers:
         self._threads.shutdown()
 
     @staticmethod
-    def _alone(work: Callable[[], Any]) -> Any:
+    def alone(work: Callable[[], Any]) -> Any:
+        """Return what the work does, with a connection to the database that holds."""
         close_old_connections()
         try:
             return work()
@@ -179,6 +201,24 @@ async def _serve(domain: str, host: str, port: int) -> None:
     writers = Writers()
     server = await listen(domain, host, port, writers)
     logger.info("takes what comes back to %s, on %s:%d", domain, host, port)
+    collecting = asyncio.create_task(collect(settings.BOUNCE_MAILBOX, domain)) if settings.BOUNCE_MAILBOX else None
     await stop.wait()
     server.close()
+    if collecting:
+        collecting.cancel()
     writers.close()
+
+
+async def collect(where: Mailbox, domain: str, pause: float = COLLECTED_EVERY) -> None:
+    """Take what comes into the mailbox, without end."""
+    trouble = Trouble("the mailbox of what comes back cannot be read", "the mailbox of what comes back is read again")
+    while True:
+        try:
+            taken = await asyncio.to_thread(Writers.alone, partial(mailbox.collect, where, domain))
+        except (OSError, IMAP4.error, ImapToolsError, django.db.Error) as error:
+            trouble.begins(error)
+            taken = 0
+        else:
+            trouble.ends()
+        if not taken:
+            await asyncio.sleep(pause)
