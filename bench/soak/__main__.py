@@ -1,6 +1,7 @@
 """`make soak`, or `python -m bench.soak --kills 100 --seed N`: exit status 1 if a promise was not kept."""
 
 import argparse
+import os
 import random
 import signal
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from bench.soak import killing
+from bench.soak.bouncing import Bouncers
 from bench.soak.installation import make_run, set_django_up
 from bench.soak.leaving import Leavers
 from bench.soak.service import CountingServer
@@ -42,6 +44,7 @@ class Soak:
     def __init__(self, kills: int, data: Path, dice: random.Random, tick: float) -> None:
         self.in_hand: list[int] = []
         self.leavers = Leavers(random.Random(f"{kills} kills, and who leaves"))  # the kills stay those of the seed
+        self.bouncers = Bouncers(random.Random(f"{kills} kills, and what bounces"), _bounces_port())
         self._kills = kills
         self._data = data
         self._dice = dice
@@ -62,7 +65,7 @@ class Soak:
             time.sleep(LOOK)
         self._say("the last kill is done; waiting for the runs to be over")
         deadline = time.monotonic() + LAST
-        while insisting(_open_runs) and time.monotonic() < deadline:
+        while (insisting(_open_runs) or not self.bouncers.is_done) and time.monotonic() < deadline:
             self._look_after([])
             time.sleep(LOOK)
 
@@ -88,6 +91,7 @@ class Soak:
                 if owner.pk not in busy:
                     _start_run(owner, client_list)
             self.leavers.maybe_one()
+            self.bouncers.maybe_one()
         except Error:
             connections.close_all()
 
@@ -114,6 +118,11 @@ def insisting(ask: Callable[[], Answer]) -> Answer:
             if time.monotonic() > deadline:
                 raise
             time.sleep(LOOK)
+
+
+def _bounces_port() -> int:
+    """Return where the installation takes bounces, as its environment says."""
+    return int(os.environ["BOUNCE_LISTEN"].rpartition(":")[2])
 
 
 def _open_runs() -> set[int]:
@@ -161,7 +170,7 @@ def main() -> int:
 
         soak = Soak(asked.kills, data, dice, asked.tick)
         soak.run()
-        found = insisting(lambda: reckon(service.received, soak.in_hand, soak.leavers))
+        found = insisting(lambda: reckon(service.received, soak.in_hand, soak.leavers, soak.bouncers))
         print(found)
         faults = [*found.faults(), *service.violations]
         from django.db import connections

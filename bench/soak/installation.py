@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 90.0
 STOP_SECONDS = 60.0
 READY = "Ctrl-C stops it"
+BOUNCE_DOMAIN = "bounces.example.org"
 OWN = ("DATABASE_URL", "REDIS_URL", "CACHE_URL", "DJANGO_SETTINGS_MODULE")
 
 
@@ -37,6 +38,8 @@ def make_run(mail_service: str, log: Path | None = None) -> Iterator[Path]:
         environment = {name: value for name, value in os.environ.items() if name not in OWN} | {
             "LOCAL_DATA": str(data),
             "WEB_PORT": str(free_port()),
+            "BOUNCES_PORT": str(free_port()),
+            "BOUNCE_DOMAIN": BOUNCE_DOMAIN,
             "MAIL_SERVICE_URL": mail_service,
             "BULK_PROCESSES": "2",
             "PYTHON_DOTENV_DISABLED": "1",

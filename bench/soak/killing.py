@@ -19,12 +19,17 @@ KINDS = (
     "the master of bulk",
     "control and its worker",
     "the scheduler",
+    "the receiver of bounces",
     "Valkey",
     "PostgreSQL",
     "a process of PostgreSQL",
 )
 PARTS = dict(
-    zip(KINDS, ("bulk", "bulk", "bulk", "control", "scheduler", "valkey", "postgres", "postgres"), strict=True)
+    zip(
+        KINDS,
+        ("bulk", "bulk", "bulk", "control", "scheduler", "bounces", "valkey", "postgres", "postgres"),
+        strict=True,
+    )
 )
 BACK_SECONDS = 90.0
 
@@ -71,7 +76,7 @@ def _find(kind: str, data: Path, dice: random.Random) -> list[psutil.Process]:
         return []
     children = _workers(leader)
     match kind:
-        case "the scheduler" | "Valkey" | "PostgreSQL":
+        case "the scheduler" | "the receiver of bounces" | "Valkey" | "PostgreSQL":
             return [leader]
         case "the master of bulk":
             return [leader] if children else []

@@ -37,5 +37,12 @@ class Leavers:
         assert reader is not None
         unsubscribing.stop_all(reader)
         self.number += 1
-        theirs = Delivery.objects.filter(run__owner_id=reader.owner_id, client_id=chosen.client_id)
-        self.claims |= dict(theirs.values_list("pk", "claim"))
+        self.claims |= later_claims(reader.owner_id, chosen.client_id)
+
+
+def later_claims(owner_id: int, client_id: int) -> dict[int, int]:
+    """Return the owner's letters to this client, and how often each has been claimed: none may be claimed again."""
+    from vestnik.mailings.ledger.models import Delivery
+
+    theirs = Delivery.objects.filter(run__owner_id=owner_id, client_id=client_id)
+    return dict(theirs.values_list("pk", "claim"))

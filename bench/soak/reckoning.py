@@ -5,11 +5,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from django.db.models import Count, Q
+from django.db.models import Count, Q, Sum
 
+from bench.soak.bouncing import Bouncers
 from bench.soak.leaving import Leavers
 from vestnik.clients.models import Client, Suppression
-from vestnik.mailings.ledger.models import Attempt, Delivery, Run, message_id
+from vestnik.mailings.ledger.models import Attempt, Delivery, DeliveryEvent, EventKind, Run, Tally, message_id
 from vestnik.mailings.models import Mailing
 
 MAY_HAVE_GONE = (Attempt.Outcome.ACCEPTED, Attempt.Outcome.UNKNOWN)
@@ -27,7 +28,11 @@ class Reckoning:
     left: int
     """People who unsubscribed meanwhile."""
     stopped: int
-    """Letters that were cancelled for that."""
+    """Letters that were cancelled for that, or since their address had bounced."""
+    bounced: int
+    """Letters whose bounces were taken."""
+    unbounced: int
+    """Of these, such as the ledger does not know to have bounced; and what it knows or counts beyond."""
     disobeyed: int
     """Letters that were taken out for sending after their reader had the answer."""
     unended: int
@@ -65,7 +70,9 @@ class Reckoning:
         if self.strangers:
             yield f"{self.strangers} letters came that the ledger does not know."
         if self.disobeyed:
-            yield f"{self.disobeyed} letters went to people who had unsubscribed before."
+            yield f"{self.disobeyed} letters went to people who had unsubscribed, or whose address had bounced, before."
+        if self.unbounced:
+            yield f"{self.unbounced} bounces were forgotten, or counted more than once."
         ended_well = self.states.get("sent", 0) + self.states.get("unknown", 0) + self.stopped
         if refused := self.letters - self.unended - ended_well:
             yield f"{refused} letters ended unsent, though the service took everything."
@@ -82,14 +89,20 @@ class Reckoning:
                 f"doubled unnoticed:    {self.unnoticed}",
                 f"in hand at the kills: {self.in_hand}, at most {self.most_in_hand} at one",
                 f"unsubscribed:         {self.left} people meanwhile, {self.stopped} letters cancelled for it",
+                f"bounced:              {self.bounced} letters meanwhile, forgotten or counted twice {self.unbounced}",
                 f"disobeyed:            {self.disobeyed}",
             )
         )
 
 
-def reckon(received: Mapping[str, int], in_hand: list[int], leavers: Leavers | None = None) -> Reckoning:
+def reckon(
+    received: Mapping[str, int],
+    in_hand: list[int],
+    leavers: Leavers | None = None,
+    bouncers: Bouncers | None = None,
+) -> Reckoning:
     """Hold the whole ledger against what was received, by Message-ID; `in_hand`: so many letters were, at each kill."""
-    leavers = leavers or Leavers(random.Random())
+    leavers, bouncers = leavers or Leavers(random.Random()), bouncers or Bouncers(random.Random())
     ids = {
         message_id(pk, key, sender): (pk, state)
         for pk, key, sender, state in Delivery.objects.values_list("pk", "run__key", "run__sender", "state").iterator()
@@ -102,8 +115,10 @@ def reckon(received: Mapping[str, int], in_hand: list[int], leavers: Leavers | N
         states=dict(states),
         unwritten=_unwritten(),
         left=leavers.number,
-        stopped=Delivery.objects.filter(state="cancelled", reason="unsubscribed").count(),
-        disobeyed=_disobeyed(leavers.claims),
+        stopped=Delivery.objects.filter(state="cancelled", reason__in=("unsubscribed", "bounced")).count(),
+        bounced=len(bouncers.taken),
+        unbounced=_unbounced(bouncers.taken),
+        disobeyed=_disobeyed(leavers.claims) + _disobeyed(bouncers.claims),
         unended=states["queued"] + states["sending"],
         never_received=sum(state == "sent" and key not in received for key, (_, state) in ids.items()),
         strangers=sum(key not in ids for key in received),
@@ -128,6 +143,13 @@ def _unwritten() -> int:
         counted = sum(sum(run.left_out.values()) for run in Run.objects.filter(mailing=mailing))
         missing += max(sum(address not in gone for address in without), abs(len(without) - counted))
     return missing
+
+
+def _unbounced(taken: set[int]) -> int:
+    """Count the bounces that were taken and are not known, are known and were not taken, or are counted wrongly."""
+    known = set(DeliveryEvent.objects.filter(kind=EventKind.BOUNCED).values_list("delivery_id", flat=True))
+    counted = Tally.objects.aggregate(all=Sum("bounced"))["all"] or 0
+    return len(taken ^ known) + abs(len(known) - counted)
 
 
 def _disobeyed(claims: Mapping[int, int]) -> int:
