@@ -23,11 +23,13 @@ POLICY = Report(kind=EventKind.BOUNCED, bounce=BounceKind.POLICY, status="5.7.1"
 COMPLAINT = Report(kind=EventKind.COMPLAINED, answer="abuse", source="mail")
 
 
-def sent(alice, number=3, client_list=None):
+def sent(alice, number=3, client_list=None, days_ago=0):
     """A run of which every letter was accepted."""
     lists = [client_list or make_list(alice, number)]
     (run,) = launching.launch(make_mailing(alice, lists=lists).pk)
-    run.deliveries.update(state="sent", due_at=None, settled_at=timezone.now())
+    run.opened_at -= timedelta(days=days_ago)
+    run.save(update_fields=["opened_at"])
+    run.deliveries.update(state="sent", due_at=None, settled_at=run.opened_at)
     return run
 
 
@@ -90,23 +92,42 @@ def test_it_is_counted_in_the_quarter_in_which_its_letter_was_so_that_rates_are_
     assert not report.totals.bounced, "its run was opened after that period"
 
 
-def test_soft_bounces_of_three_runs_suppress_and_policies_never(alice):
+def test_soft_bounces_of_three_runs_over_three_days_suppress_and_policies_never(alice):
     client_list = make_list(alice, 2)
-    for number in range(3):
-        assert not suppressed(alice), number
-        full, spam = letters(sent(alice, client_list=client_list))
+    for days_ago in (3, 2, 0):
+        assert not suppressed(alice), days_ago
+        full, spam = letters(sent(alice, client_list=client_list, days_ago=days_ago))
         events.note(full.pk, SOFT)
         events.note(spam.pk, POLICY)
     assert suppressed(alice) == {full.address: "bounced"}
+
+
+@pytest.mark.parametrize("days", [(0, 0, 0, 0), (2, 1, 0)])
+def test_a_mailbox_that_was_full_for_a_day_or_two_is_written_to_again(alice, days):
+    client_list = make_list(alice, 1)
+    for days_ago in days:
+        events.note(letters(sent(alice, client_list=client_list, days_ago=days_ago))[0].pk, SOFT)
+    assert not suppressed(alice)
+
+
+def test_a_second_try_of_the_same_letters_is_no_run_of_its_own(alice):
+    client_list = make_list(alice, 1)
+    first = sent(alice, client_list=client_list, days_ago=9)
+    for days_ago in (5, 0):
+        again = sent(alice, client_list=client_list, days_ago=days_ago)
+        Run.objects.filter(pk=again.pk).update(again_of=first)
+        events.note(letters(again)[0].pk, SOFT)
+    events.note(letters(first)[0].pk, SOFT)
+    assert not suppressed(alice)
 
 
 def test_soft_bounces_of_another_owner_or_another_address_do_not_count(alice, bob):
     theirs = make_list(bob, 1)
     mine = make_list(alice, 1)
     theirs.clients.update(email=mine.clients.get().email)
-    for _ in range(2):
-        events.note(letters(sent(bob, client_list=theirs))[0].pk, SOFT)
-        events.note(letters(sent(alice, client_list=mine))[0].pk, SOFT)
+    for days_ago in (9, 5):
+        events.note(letters(sent(bob, client_list=theirs, days_ago=days_ago))[0].pk, SOFT)
+        events.note(letters(sent(alice, client_list=mine, days_ago=days_ago))[0].pk, SOFT)
     mine.clients.update(email="better@example.org")
     events.note(letters(sent(alice, client_list=mine))[0].pk, SOFT)
     assert not Suppression.objects.exists()
@@ -123,8 +144,9 @@ def test_what_the_owner_lifted_since_is_not_suppressed_by_an_older_letter(alice)
 
 def test_soft_bounces_begin_again_when_the_owner_lifted_the_address(alice):
     client_list = make_list(alice, 1)
-    for _ in range(3):
-        events.note(letters(sent(alice, client_list=client_list))[0].pk, SOFT)
+    for days_ago in (8, 4, 0):
+        events.note(letters(sent(alice, client_list=client_list, days_ago=days_ago))[0].pk, SOFT)
+    assert suppressed(alice)
     Suppression.objects.update(lifted_at=timezone.now())
     events.note(letters(sent(alice, client_list=client_list))[0].pk, SOFT)
     assert not suppressed(alice)
@@ -139,6 +161,70 @@ def test_what_is_queued_to_the_address_is_cancelled_with_that_reason(alice):
     assert states.pop(letter.address) == "cancelled"
     assert set(states.values()) == {"queued"}
     assert waiting.deliveries.get(address=letter.address).reason == "complained"
+
+
+@pytest.mark.parametrize("report", [HARD, COMPLAINT])
+def test_what_is_queued_to_a_better_address_of_the_same_client_goes_out(alice, report):
+    client_list = make_list(alice, 1)
+    (letter,) = letters(sent(alice, client_list=client_list))
+    client_list.clients.update(email="better@example.org")
+    (waiting,) = launching.launch(make_mailing(alice, lists=[client_list]).pk)
+    events.note(letter.pk, report)
+    assert waiting.deliveries.get().state == "queued"
+    assert set(suppressed(alice)) == {letter.address}
+
+
+def test_policies_and_soft_bounces_do_not_make_hard_ones_doubtful(alice):
+    run = sent(alice, 60)
+    for letter in letters(run)[:30]:
+        events.note(letter.pk, POLICY)
+    for letter in letters(run)[30:59]:
+        events.note(letter.pk, SOFT)
+    events.note(letters(run)[59].pk, HARD)
+    assert suppressed(alice) == {letters(run)[59].address: "bounced"}
+    assert Run.objects.get(pk=run.pk).refused_asked == 0
+
+
+def test_a_soft_bounce_that_turns_hard_counts_once_against_the_run(alice):
+    run = sent(alice, 40)
+    for letter in letters(run)[:20]:
+        events.note(letter.pk, SOFT)
+        events.note(letter.pk, HARD)
+    assert len(suppressed(alice)) == 20
+    assert events.dead_addresses(run.pk) == 20
+
+
+def test_who_believes_it_has_those_suppressed_whose_third_soft_bounce_it_was(alice):
+    client_list = make_list(alice, 30)
+    for days_ago in (8, 4, 0):
+        run = sent(alice, client_list=client_list, days_ago=days_ago)
+        for letter in letters(run):
+            events.note(letter.pk, SOFT)
+    run = Run.objects.get(pk=run.pk)
+    assert (len(suppressed(alice)), run.refused_asked) == (20, 30)
+    runs.believe_refusals(run, True)
+    Run.objects.filter(pk=run.pk).update(state="finished", finished_at=timezone.now())
+    refused.note(run.pk)
+    assert len(suppressed(alice)) == 30
+
+
+def test_an_answer_that_comes_while_refusals_are_looked_at_is_not_lost(alice, monkeypatch):
+    run = sent(alice, 40)
+    for letter in letters(run)[:25]:
+        events.note(letter.pk, HARD)
+    Run.objects.filter(pk=run.pk).update(state="finished", finished_at=timezone.now(), refusals_seen_at=None)
+    look = refused._dead
+
+    def slow(*asked):
+        runs.believe_refusals(Run.objects.get(pk=run.pk), True)
+        return look(*asked)
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(refused, "_dead", slow)
+        refused.note(run.pk)
+    assert run.pk in refused.to_do(), "the tick comes again"
+    refused.note(run.pk)
+    assert len(suppressed(alice)) == 25
 
 
 def test_more_than_a_tenth_that_bounce_are_asked_about_and_suppressed_when_their_owner_says_so(alice, caplog):

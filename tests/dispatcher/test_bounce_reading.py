@@ -1,10 +1,13 @@
 """What a mail that came back says, in the forms in which servers write it; and nothing where it says nothing."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dispatcher.bounces.reading import LOOKED_AT, Mail
+from tests.timing import in_time
 from vestnik.mailings.ledger.models import BounceKind, EventKind
 
 HARD, SOFT, POLICY = BounceKind.HARD, BounceKind.SOFT, BounceKind.POLICY
@@ -67,6 +70,16 @@ def complaint(kind="abuse", head=""):
         ("5.0.0", "smtp; 554 Service unavailable; Client host [192.0.2.1] blocked using dnsbl", POLICY, "5.0.0"),
         ("5.3.4", "smtp; 552 5.3.4 Message size exceeds fixed limit", POLICY, "5.3.4"),
         ("5.6.0", "smtp; 554 5.6.0 Message content rejected", POLICY, "5.6.0"),
+        ("5.2.3", "smtp; 552 5.2.3 Message length exceeds the mailbox's limit", POLICY, "5.2.3"),
+        ("5.0.0", "smtp; 550 spam message rejected. Please visit http://help.mail.ru/notspam-support", POLICY, "5.0.0"),
+        ("5.0.0", "smtp; 554 Message not allowed - [PH01] Email not accepted for policy reasons.", POLICY, "5.0.0"),
+        ("5.0.0", "smtp; 550 Administrative prohibition", POLICY, "5.0.0"),
+        ("5.0.0", "smtp; 550 Mail content denied", POLICY, "5.0.0"),
+        ("5.0.0", "smtp; 554 Virus detected in message", POLICY, "5.0.0"),
+        ("5.7.1", "smtp; 550 5.7.1 No such user!", HARD, "5.7.1"),
+        ("5.0.0", "smtp; 550 Message was not accepted -- invalid mailbox. Local mailbox ann@mail.ru", HARD, "5.0.0"),
+        ("5.0.0", "smtp; 554 delivery error: dd This user doesn't have a yahoo.com account", HARD, "5.0.0"),
+        ("5.7.1", "smtp; 550 5.7.1 Policy rejection on the target address", POLICY, "5.7.1"),
     ],
 )
 def test_a_report_means_what_the_last_server_answered(status, diagnostic, kind, code):
@@ -105,6 +118,37 @@ def test_servers_that_know_no_reports_are_understood_by_their_words(text, head, 
     assert (reading.bounce, reading.status) == (kind, code)
 
 
+@pytest.mark.parametrize(
+    ("source", "kind"),
+    [
+        (report(action="failed (see below)"), HARD),
+        (report(action="failure"), HARD),
+        (words("host delayed.example.org: 550 5.1.1 <ann@example.org>... User unknown"), HARD),
+        (words("451 greylisting, delayed for 300 seconds: retry timeout exceeded"), SOFT),
+        (words("Mail server Postfix 2.11.3\r\nann@example.org: 550 5.1.1 User unknown"), HARD),
+        (words("550 5.1.1 user unknown\r\n\r\n------ Исходное сообщение ------\r\n\r\nДоставим без задержек"), HARD),
+        (words("550 5.1.1 user unknown\r\n\r\nBelow is a copy of the original message:\r\n\r\nSubject: warning"), HARD),
+    ],
+)
+def test_a_word_or_a_number_beside_does_not_hide_a_bounce(source, kind):
+    assert Mail(source).read().bounce is kind
+
+
+@pytest.mark.parametrize("charset", ["koi8-r", "windows-1251", "utf-8"])
+def test_words_are_read_in_their_alphabet(charset):
+    def russian(text):
+        head = f"From: MAILER-DAEMON@mx.example.ru\r\nContent-Type: text/plain; charset={charset}\r\n\r\n"
+        return head.encode() + text.encode(charset)
+
+    assert Mail(russian("Доставка письма задерживается, будут повторные попытки.")).read() is None
+    assert Mail(russian("550 5.1.1 ящик не найден")).read().answer == "550 5.1.1 ящик не найден"
+
+
+def test_letters_of_another_alphabet_in_a_report_are_kept():
+    reading = Mail(report(diagnostic="smtp; 550 5.1.1 Пользователь не найден")).read()
+    assert (reading.bounce, reading.answer) == (HARD, "550 5.1.1 Пользователь не найден")
+
+
 def test_what_is_given_back_is_not_read_as_the_servers_words():
     text = "Unrouteable address\r\n\r\n------ This is a copy of the message ------\r\n\r\nOur code is 550 5.1.1!"
     assert Mail(words(text)).read().bounce is SOFT
@@ -118,6 +162,11 @@ def test_what_is_given_back_is_not_read_as_the_servers_words():
         words("Ваше письмо пока не доставлено, задержка.", subject="Задержка доставки"),
         words("I am on holiday until 5.1.1.", sender="ann@example.org", head="Auto-Submitted: auto-replied\r\n"),
         words("I am on holiday.", sender="ann@example.org", head="X-Autoreply: yes\r\n"),
+        words("I am away.", sender="postmaster@example.org", head="Auto-Submitted: auto-replied\r\n"),
+        words("Мы попробуем доставить письмо ещё раз.", subject="Письмо пока не доставлено"),
+        words("Ihre Nachricht wurde noch nicht zugestellt."),
+        words("Your message was successfully delivered to ann@example.org."),
+        report().replace(b"delivery-status", b"disposition-notification"),
         words("Thank you!", sender="ann@example.org", subject="Re: News"),
         complaint("auth-failure"),
         complaint("not-spam"),
@@ -138,9 +187,31 @@ def test_a_complaint_names_who_passed_it_on_and_the_letter_that_it_is_about(kind
     assert {"return-abc@bounces.example.org", "stop-def@bounces.example.org"} <= set(mail.addresses())
 
 
-def test_what_is_very_large_or_nested_is_read_at_its_beginning():
-    nested = b"".join(b'Content-Type: multipart/mixed; boundary="%d"\r\n\r\n--%d\r\n' % (n, n) for n in range(2_000))
-    assert Mail(nested).read() is None
+MIME = b"From: MAILER-DAEMON@x\nContent-Type: "
+HEAVY = {
+    "parts in parts": b"".join(b"Content-Type: multipart/mixed; boundary=%d\n\n--%d\n" % (n, n) for n in range(300)),
+    "letters in letters": b"Content-Type: message/rfc822\n\n" * 200 + b"\n" * LOOKED_AT,
+    "newlines": MIME + b"text/plain\n\n" + b"\n" * LOOKED_AT,
+    "newlines of a person": b"From: bob@x\n\n" + b" \n" * LOOKED_AT,
+    "many parts": MIME + b"multipart/mixed; boundary=b\n\n" + b"--b\n\n" * LOOKED_AT,
+    "many fields": MIME + b"message/delivery-status\n\n" + b"A: b\n\n" * LOOKED_AT,
+    "a long kind": MIME + b'text/plain; x="' + b";" * LOOKED_AT,
+    "a folded kind": MIME + b"text/plain;" + b"\n a=b;" * (LOOKED_AT // 6),
+    "codes": MIME + b"text/plain\n\n" + b"5.1.1 " * LOOKED_AT,
+    "addresses": b"Return-Path: " + b"a@b " * LOOKED_AT,
+}
+
+
+@pytest.mark.parametrize("name", HEAVY)
+def test_what_was_made_to_be_thought_about_is_not(name):
+    began = time.process_time()
+    mail = Mail(HEAVY[name])
+    mail.read()
+    list(mail.addresses())
+    in_time(time.process_time() - began, 3, name)
+
+
+def test_a_report_is_read_at_the_beginning_of_what_is_large():
     assert Mail(report() + b"x" * (4 * LOOKED_AT)).read().bounce is HARD
 
 

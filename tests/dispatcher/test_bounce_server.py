@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psutil
 import pytest
 from django.db import connection
 from django.utils import timezone
@@ -137,6 +138,22 @@ def test_a_program_that_answers_there_unsubscribes_nobody(port, letter, source):
     assert not suppressed()
 
 
+@pytest.mark.parametrize(
+    "sender", ["postmaster@firma.example", '"Postmaster Ivanov" <i@example.org>', "ivan@mailsystem.example"]
+)
+def test_whoever_it_is_that_writes_there_unsubscribes(port, letter, sender):
+    source = f"From: {sender}\r\nX-Auto-Response-Suppress: All\r\nSubject: unsubscribe\r\n\r\nunsubscribe\r\n"
+    post(port, addresses(letter).unsubscribe, source.encode(), "i@example.org")
+    assert suppressed() == {letter.address: "unsubscribed"}
+
+
+@pytest.mark.parametrize("kind", ["not-spam", "auth-failure", "dmarc", "other"])
+def test_what_is_reported_and_is_no_complaint_suppresses_nobody(port, letter, kind):
+    source = complaint(kind).replace(b"return-abc@bounces.example.org", addresses(letter).envelope_sender.encode())
+    assert post(port, f"complaints@{DOMAIN}", source)[0] == 250
+    assert not suppressed()
+
+
 def test_what_says_nothing_is_taken_and_is_a_line_in_the_log(port, letter, caplog):
     source = words("I am away.", sender="ann@example.org", head="Auto-Submitted: auto-replied\r\n")
     assert post(port, addresses(letter).envelope_sender, source)[0] == 250
@@ -148,7 +165,7 @@ def test_what_says_nothing_is_taken_and_is_a_line_in_the_log(port, letter, caplo
     ("to", "code", "said"),
     [
         (f"return-{'ab' * 14}@{DOMAIN}", 550, "5.1.1"),
-        (f"postmaster@{DOMAIN}", 550, "5.1.1"),
+        (f"somebody@{DOMAIN}", 550, "5.1.1"),
         ("ann@elsewhere.example", 550, "5.7.1"),
         (f"return-{'a' * 900}@{DOMAIN}", 500, "too long"),
     ],
@@ -198,17 +215,64 @@ def test_what_fails_between_recipient_and_content_is_asked_for_again_and_counted
     assert sum(letter.run.tallies.values_list("bounced", flat=True)) == 1
 
 
-def test_a_mail_of_megabytes_is_taken_and_a_larger_one_refused(port, letter):
+@pytest.mark.parametrize("role", ["postmaster", "Abuse"])
+def test_who_must_be_there_is_there_and_nobody_reads_it(port, letter, role, caplog):
+    assert post(port, f"{role}@{DOMAIN}", report())[0] == 250
+    assert "whose mail nobody reads" in caplog.text
+
+
+@pytest.mark.parametrize("line", [b"x" * 1_500, b"<p>" * 50_000, b".", b"", b"." * 70_000])
+def test_a_report_with_lines_of_any_length_is_taken(port, letter, line):
     to = addresses(letter).envelope_sender
-    line = b"x" * 998 + b"\r\n"
-    assert post(port, to, report() + line * 10_000)[0] == 250
+    assert post(port, to, report() + line + b"\r\n" + line + b"\r\nend\r\n") == (250, "2.0.0 Taken")
+    assert DeliveryEvent.objects.get().bounce == "hard"
+
+
+def test_a_dot_at_a_lines_beginning_is_as_it_was_written(port, letter):
+    source = report(diagnostic="smtp; 550 5.1.1\r\n .hidden")
+    post(port, addresses(letter).envelope_sender, source)
+    assert DeliveryEvent.objects.get().answer == "550 5.1.1 .hidden"
+
+
+def test_the_next_mail_of_a_connection_is_taken_though_the_one_before_met_a_fault_of_ours(
+    port, letter, monkeypatch, caplog
+):
+    to = addresses(letter).envelope_sender
+    with smtplib.SMTP("127.0.0.1", port, timeout=20) as client:
+        client.ehlo()
+        with monkeypatch.context() as broken:
+            broken.setattr("vestnik.mailings.ledger.events.note", lambda *_: 1 / 0)
+            with pytest.raises(smtplib.SMTPDataError, match="451"):
+                client.sendmail("", [to], report())
+        assert not client.sendmail("", [to], report())
+    assert DeliveryEvent.objects.count() == 1
+    assert "could not be taken" in caplog.text
+
+
+def test_commands_that_come_with_the_end_of_a_mail_are_answered_in_turn(port, letter):
+    to = addresses(letter).envelope_sender
+    with socket.create_connection(("127.0.0.1", port), 10) as client, client.makefile("rb") as answers:
+        answers.readline()
+        client.sendall(b"HELO mx\r\n")
+        answers.readline()
+        client.sendall(f"MAIL FROM:<>\r\nRCPT TO:<{to}>\r\nDATA\r\n".encode())
+        assert [answers.readline()[:3] for _ in range(3)] == [b"250", b"250", b"354"]
+        client.sendall(report() + b".\r\nMAIL FROM:<>\r\nQUIT\r\n")
+        assert [answers.readline()[:3] for _ in range(3)] == [b"250", b"250", b"221"]
+
+
+def test_a_mail_of_megabytes_is_taken_and_kept_in_part_alone(port, letter):
+    to = addresses(letter).envelope_sender
+    before = psutil.Process().memory_info().rss
+    assert post(port, to, report() + b"\r\n" * 6_000_000)[0] == 250
+    assert psutil.Process().memory_info().rss - before < 100 << 20
     with smtplib.SMTP("127.0.0.1", port, timeout=20) as client:
         client.ehlo()
         assert client.mail("", [f"SIZE={bounces.LARGEST_MAIL + 1}"])[0] == 552
 
 
 def test_too_many_connections_are_told_so_and_the_others_go_on(port, letter):
-    held = [socket.create_connection(("127.0.0.1", port), 10) for _ in range(bounces.CONNECTIONS)]
+    held = [socket.create_connection(("127.0.0.1", port), 10) for _ in range(bounces.CONNECTIONS_OF_ONE)]
     try:
         for client in held:
             assert client.recv(100).startswith(b"220 ")

@@ -15,7 +15,7 @@ from ops.compose import ROOT, Compose, environment
 from tests import needs
 
 MAKERS = {"database-secret", "secrets"}
-READERS = {"secrets", "migrate", "web", "dispatcher", "control", "scheduler"}
+READERS = {"secrets", "migrate", "web", "dispatcher", "control", "scheduler", "bounces"}
 BYTES = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
@@ -42,7 +42,7 @@ def test_what_strangers_talk_to_reaches_neither_the_data_nor_foreign_secrets(ser
 
 def test_the_mail_services_password_is_told_those_only_who_send(services):
     told = {name for name, service in services.items() if "MAIL_SERVICE_URL" in service.get("environment", {})}
-    assert told == {"dispatcher", "control", "scheduler"}
+    assert told == {"dispatcher", "control", "scheduler", "bounces"}
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_the_mail_services_password_is_told_those_only_who_send(services):
         ("POSTGRES_PASSWORD", READERS | {"database-secret"}),
         ("MODE", READERS | {"database-secret", "nginx"}),
         ("SECRET_KEY_FALLBACKS", READERS - {"secrets"}),
-        ("MAIL_SERVICE_URL", {"dispatcher", "control", "scheduler"}),
+        ("MAIL_SERVICE_URL", {"dispatcher", "control", "scheduler", "bounces"}),
     ],
 )
 def test_containers_are_replaced_when_a_secret_of_theirs_changes(services, tmp_path, changed, readers):
@@ -91,7 +91,15 @@ def dependants(services: dict[str, Any], name: str) -> set[str]:
 
 
 def test_a_secret_of_the_web_that_changes_leaves_postgresql_and_redis_alone(services):
-    assert dependants(services, "secrets") == {"migrate", "web", "dispatcher", "control", "scheduler", "nginx"}
+    assert dependants(services, "secrets") == {
+        "migrate",
+        "web",
+        "dispatcher",
+        "control",
+        "scheduler",
+        "bounces",
+        "nginx",
+    }
     assert "postgres" in dependants(services, "database-secret")
 
 

@@ -131,7 +131,7 @@ def test_who_is_asked_about_refused_addresses_answers_on_the_runs_page(
     run = make_run(alice, failed=30)
     Run.objects.filter(pk=run.pk).update(refused_asked=30)
     page, answer = (reverse(f"runs:{name}", args=[run.pk]) for name in ("detail", "refused"))
-    assert "30 addresses of 30 were refused as non-existent" in text(browser.get(page))
+    assert "30 addresses of 30 were refused, or their letters came back" in text(browser.get(page))
     stranger = Browser()
     stranger.force_login(bob)
     assert stranger.post(answer, {"believe": "yes"}).status_code == 404

@@ -279,7 +279,8 @@ def _try_again(
         count = retries.queue_again(run, states, ids, cause)
         run.state, run.finished_at = RunState.OPEN, None
         run.window_end = min(run.window_end, window_end)  # edits moved that of open runs only
-        run.refusals_seen_at, run.refused_asked = None, 0
+        run.refusals_seen_at = None
+        run.refused_asked = run.refused_asked if run.refused_asked == runs.LIMIT_LIFTED else 0
         run.save(update_fields=["state", "finished_at", "window_end", "refusals_seen_at", "refused_asked"])
     else:
         again = runs.open_run(mailing, window_end)

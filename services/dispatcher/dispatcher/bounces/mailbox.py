@@ -57,8 +57,7 @@ def _opened(mailbox: Mailbox) -> BaseMailBox:
 
 def _take(source: bytes, domain: str) -> None:
     ours = [address for address in dict.fromkeys(_recipients(source)) if receiving.is_ours(address, domain)]
-    for address in ours:
-        receiving.take(address, domain, source, BY_MAILBOX)
+    receiving.take(ours, domain, source, BY_MAILBOX)
     if not ours:
         logger.info("a mail of %d bytes in the mailbox is to no address of ours", len(source))
 

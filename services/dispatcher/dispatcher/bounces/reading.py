@@ -2,7 +2,7 @@
 
 It comes from anybody, may be broken in any way, and is not believed about which letter it means: that is for its
 address to say (receiving.py), or for an address of ours inside it. What is neither of the two says nothing: somebody's
-absence, a delay, thanks.
+absence, a delay, a receipt, thanks. What a server's words mean is meaning.py's to say.
 """
 
 from __future__ import annotations
@@ -14,53 +14,55 @@ import re
 from collections.abc import Iterator
 from email.header import decode_header, make_header
 from email.message import Message
-from itertools import chain
+from email.utils import parseaddr
+from itertools import chain, islice
 from typing import NamedTuple
 
 from flufl.bounce import all_failures
 
-from dispatcher.providers import refusals
-from dispatcher.providers.base import About
+from dispatcher.bounces import meaning
 from vestnik.mailings.ledger.models import BounceKind, EventKind
 
-LOOKED_AT = 512 * 1024
+LOOKED_AT = 128 * 1024
 """Bytes of a mail that are read: reports stand at its beginning, and what they are about behind them."""
 MOST_PARTS = 30
-"""Parts of one mail that are looked at."""
+"""Parts of one mail that are looked at, and so many may be nested: the parser takes a while for each."""
 MOST_TEXT = 20_000
-"""Characters of a text that is searched for a code."""
+"""Characters of a text that is read."""
+MOST_THOUGHT_ABOUT = 6_000
+"""Characters of it that are given to the library which knows unusual forms."""
+MOST_ADDRESSES = 20
+LONGEST_KIND = 2_000
+"""Bytes of a header in which a part says what it is."""
 
 logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL)  # lines for each form that it tries, and its own faults
 
-_STATUS = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?![\d.]*\d)")
-_REPLY = re.compile(r"(?<![\d.-])([45]\d\d)(?=[ -])")
-_TYPED = re.compile(r"\s*[\w-]{1,40}\s*;\s*", re.ASCII)
+_NESTS = re.compile(rb"boundary\s{0,9}=|message/rfc822", re.IGNORECASE)
+_KIND = re.compile(rb"^content-[a-z-]{1,30}:[^\n]*(?:\n[ \t][^\n]*)*", re.IGNORECASE | re.MULTILINE)
 _COMPLAINTS = frozenset({"abuse", "fraud"})
-_OURS = ("original-mail-from", "return-path", "list-unsubscribe", "x-original-mail-from", "errors-to")
-
+_REPORTS = frozenset({"message/feedback-report", "message/delivery-status", "message/disposition-notification"})
 _HEADERS = ("text/rfc822-headers", "message/feedback-report", "message/rfc822-headers")
+_OURS = ("original-mail-from", "return-path", "list-unsubscribe", "x-original-mail-from", "errors-to")
 _ADDRESS = re.compile(r"[\w.+=-]{1,64}@[\w.-]{1,253}", re.ASCII)
-
-_MAIL_SERVER = re.compile(
-    r"mailer[-_ ]?daemon|postmaster|mail delivery (?:sub)?system|mail ?system|mail administrator", re.I
-)
+_MAIL_SERVER = re.compile(r"mailer[-_ ]?daemon|mail ?delivery|mail ?system|mail ?administrator", re.IGNORECASE)
+_PERHAPS_A_PERSON = re.compile(r"postmaster", re.IGNORECASE)
 _DELAY = re.compile(
     r"\bdelay|\bwarning\b|not (?:yet )?been deliver\w+ (?:yet|after)"
-    r"|will (?:be retried|continue|keep|try again)"
-    r"|(?:still|keep) (?:be )?(?:trying|retried)|no action is required|do not need to re-?send"
-    r"|задерж|повторн\w+ попыт",
-    re.I,
+    r"|(?:will|to) (?:be retried|continue|keep|(?:re)?try|attempt)|attempt again"
+    r"|(?:still|keep) (?:be )?(?:trying|retried)"
+    r"|no action is required|do not need to re-?send|noch nicht|weitere zustellversuche"
+    r"|задерж|попробу\w+|попыт\w+ (?:будут|доставки прод)|повторн\w+ попыт",
+    re.IGNORECASE,
 )
+_ARRIVED = re.compile(r"success\w* (?:deliver|relay)\w+|was deliver\w+ (?:success|to)|успешно доставлен", re.IGNORECASE)
 _GIVEN_BACK = re.compile(
-    r"^[ >*-]*(?:this is a copy of|original message|message headers? follow|below this line is a copy|the text of the"
-    r" original|return-path:|received: from|message-id:|-----BEGIN|--- (?:the )?(?:original|message|header))",
-    re.I | re.M,
+    r"^[ >*-]*(?:(?:this|below|here) is a copy of|below this line is a copy"
+    r"|(?:the )?original message(?: follows|:|[ \t]*-|[ \t]*$)"
+    r"|message headers? follow|the text of the original|return-path:|received: from|message-id:|-----BEGIN"
+    r"|--- (?:the )?(?:original|message|header)|исходное сообщение|копия (?:вашего )?(?:письма|сообщения))",
+    re.IGNORECASE | re.MULTILINE,
 )
 """What stands before the letter that is given back."""
-
-_NOT_THE_MAILBOX = frozenset({"6", "7"})
-"""Subjects of status codes (RFC 3463, 3): the content, security and policy."""
-_TOO_LARGE = "3.4"
 
 
 class Reading(NamedTuple):
@@ -76,9 +78,13 @@ class Mail:
     """A mail that came back, taken apart once. Raises nothing, whatever is in it."""
 
     def __init__(self, source: bytes) -> None:
+        self._message, self._parts = Message(), list[Message]()
+        seen = source[:LOOKED_AT]
+        if _would_take_long(seen):
+            return
         try:
-            self._message = email.message_from_bytes(source[:LOOKED_AT], policy=email.policy.compat32)
-            self._parts = list(_parts(self._message))
+            self._message = email.message_from_bytes(seen, policy=email.policy.compat32)
+            self._parts = list(islice(self._message.walk(), MOST_PARTS))
         except Exception:  # noqa: BLE001  (the parser has many ways to give a hostile mail up)
             self._message, self._parts = Message(), []
 
@@ -90,12 +96,13 @@ class Mail:
             return None
 
     def addresses(self) -> Iterator[str]:
-        """Yield what may be addresses of ours in the letter that it encloses, and in the report on it."""
-        for part in self._parts:
-            for fields in (part, *(_blocks(part) if part.get_content_type() in _HEADERS else ())):
-                for name in _OURS:
-                    for value in fields.get_all(name, [])[:5]:
-                        yield from _ADDRESS.findall(str(value)[:2_000])[:10]
+        """Yield what may be addresses of ours in the letter that it encloses, and in the report on it; not many."""
+        return islice(dict.fromkeys(self._addresses()), MOST_ADDRESSES)
+
+    @property
+    def is_report(self) -> bool:
+        """Whether it is a report on a letter, whatever it says of it."""
+        return any(part.get_content_type() in _REPORTS for part in self._parts)
 
     @property
     def encloses_a_letter(self) -> bool:
@@ -105,48 +112,61 @@ class Mail:
     @property
     def answers_itself(self) -> bool:
         """Whether a program wrote it as an answer, as while somebody is away (RFC 3834)."""
-        said = _line(self._message.get("Auto-Submitted", "")).lower()
-        older = ("X-Autoreply", "X-Autorespond", "X-Auto-Response-Suppress")
-        precedence = _line(self._message.get("Precedence", "")).lower()
-        return said.startswith("auto-replied") or precedence == "auto_reply" or any(map(self._message.get, older))
+        said = _field(self._message, "auto-submitted").lower()
+        older = _field(self._message, "x-autoreply") or _field(self._message, "x-autorespond")
+        return said.startswith("auto-replied") or bool(older) or _field(self._message, "precedence") == "auto_reply"
+
+    def _addresses(self) -> Iterator[str]:
+        for part in self._parts:
+            for fields in (part, *(_blocks(part) if part.get_content_type() in _HEADERS else ())):
+                for name in _OURS:
+                    yield from _ADDRESS.findall(_field(fields, name)[:2_000])[:MOST_ADDRESSES]
 
     def _complaint(self) -> Reading | None:
-        for part in self._parts:
-            if part.get_content_type() != "message/feedback-report":
-                continue
-            for fields in _blocks(part):
-                kind = _line(fields.get("Feedback-Type", "")).lower()
-                if kind in _COMPLAINTS:
-                    by = _line(fields.get("User-Agent", "") or fields.get("Reporting-MTA", ""))
-                    return Reading(EventKind.COMPLAINED, None, "", f"{kind} ({by})" if by else kind)
+        reported = [part for part in self._parts if part.get_content_type() == "message/feedback-report"]
+        for fields in chain.from_iterable(map(_blocks, reported)):
+            kind = _field(fields, "feedback-type").lower()
+            if kind in _COMPLAINTS:
+                by = _field(fields, "user-agent") or _field(fields, "reporting-mta")
+                return Reading(EventKind.COMPLAINED, None, "", f"{kind} ({by})" if by else kind)
         return None
 
     def _bounce(self) -> Reading | None:
         reported = [part for part in self._parts if part.get_content_type() == "message/delivery-status"]
         for fields in chain.from_iterable(map(_blocks, reported)):
-            action, status = _line(fields.get("Action", "")).lower(), _line(fields.get("Status", ""))
-            if action == "failed" or (not action and status.startswith("5")):
-                return _failed(status, _line(fields.get("Diagnostic-Code", "")))
-        if reported:  # a delay, or that it was passed on
-            return None
-        if not self._is_of_a_mail_server() and (self.answers_itself or not any(all_failures(self._message))):
+            action, status = _field(fields, "action").lower(), _field(fields, "status")
+            if action.startswith("fail") or (not action and status.startswith("5")):
+                return _failed(status, _field(fields, "diagnostic-code"))
+        if self.is_report:  # a delay, a receipt, or that it was passed on
             return None
         words = self._words()
-        if _DELAY.search(f"{self._subject()} {words}"):
+        if not self._is_of_a_mail_server() and (self.answers_itself or not any(all_failures(self._shortened(words)))):
             return None
-        answer = _quoted(words)
-        found = _STATUS.search(answer) or _STATUS.search(words)
-        if not answer or (found and found[1] == "2"):  # it says nothing, or that the letter arrived
+        answer = meaning.quoted(words)
+        if not answer or _ARRIVED.search(words):
             return None
-        return _failed(found[0] if found else "", answer)
+        if not meaning.is_final(answer) and _DELAY.search(f"{self._subject()} {words}"):
+            return None
+        return _failed("", answer)
 
     def _is_of_a_mail_server(self) -> bool:
-        """Say whether it calls itself a bounce, without the form of one (Exim, Mail.ru, OpenSMTPD, qmail …)."""
-        sender = _line(self._message.get("From", ""))
-        return "X-Failed-Recipients" in self._message or bool(_MAIL_SERVER.search(sender))
+        """Say whether it calls itself a bounce, without the form of one: Exim, Mail.ru, OpenSMTPD, qmail …
+
+        Some call it an automatic answer; what does so and comes from a postmaster may be somebody's absence.
+        """
+        if _field(self._message, "x-failed-recipients") or self._message.get_param("report-type") == "delivery-status":
+            return True
+        name, address = parseaddr(_field(self._message, "from"))
+        said = f"{name} {address.partition('@')[0]}"
+        return bool(_MAIL_SERVER.search(said) or (_PERHAPS_A_PERSON.search(said) and not self.answers_itself))
+
+    def _shortened(self, words: str) -> Message:
+        """Return the same with its first words alone: of a long one the library would think for seconds."""
+        heads = "".join(f"{name}: {_field(self._message, name)}\n" for name in ("From", "To", "Subject"))
+        return email.message_from_string(f"{heads}\n{words[:MOST_THOUGHT_ABOUT]}", policy=email.policy.compat32)
 
     def _subject(self) -> str:
-        written = _line(self._message.get("Subject", ""))
+        written = _field(self._message, "subject")
         try:
             return f"{written} {make_header(decode_header(written))}"
         except (LookupError, ValueError):  # in an alphabet that is none
@@ -155,49 +175,20 @@ class Mail:
     def _words(self) -> str:
         """Return what it says itself, up to the letter that it gives back."""
         texts = [part for part in self._parts if part.get_content_type() == "text/plain"]
+        if not texts and isinstance(self._message.get_payload(), str):  # of parts that cannot be told apart, or HTML
+            texts = [self._message]
         return _GIVEN_BACK.split(_text(texts[0]), maxsplit=1)[0] if texts else ""
 
 
-def _quoted(words: str) -> str:
-    """Return the line in which a server answered, as far as can be told; the last lines where none has a code."""
-    lines = [line.strip() for line in words.splitlines() if line.strip()]
-    for place, line in enumerate(lines):
-        if _REPLY.search(line) or _STATUS.search(line):
-            return _line(" ".join(lines[place : place + 3]))
-    return _line(" ".join(lines[-3:]))
+def _would_take_long(source: bytes) -> bool:
+    """Say whether the parser would think for seconds: about parts in parts, or about what a part calls itself."""
+    nested = sum(1 for _ in islice(_NESTS.finditer(source), MOST_PARTS + 1))
+    return nested > MOST_PARTS or any(len(found[0]) > LONGEST_KIND for found in _KIND.finditer(source))
 
 
 def _failed(status: str, diagnostic: str) -> Reading:
-    """Return what a server's last word means: its own reply, where there is one, tells more than the report's code."""
-    answer = _TYPED.sub("", diagnostic, count=1) if _TYPED.match(diagnostic) else diagnostic
-    reply = _REPLY.search(answer[:300])
-    said = answer[reply.start() :] if reply else answer
-    found = _STATUS.search(said[:300]) or _STATUS.search(status)
-    code = found[0] if found else ""
-    return Reading(EventKind.BOUNCED, _kind(code, int(reply[1]) if reply else 0, said), code, answer)
-
-
-def _kind(status: str, reply: int, said: str) -> BounceKind:
-    """Return what a code and the words beside it say of the address. In doubt it is a soft bounce: three agree."""
-    if reply >= 500 or status.startswith("5"):
-        text = re.sub(r"^[45]\d\d[ -]+", "", said)
-        if status and not _STATUS.match(text):
-            text = f"{status} {text}"
-        if refusals.mailbox_is_gone(max(reply, 500) if reply else 550, text):
-            return BounceKind.HARD
-    subject, _dot, detail = status[2:].partition(".")
-    if subject in _NOT_THE_MAILBOX or f"{subject}.{detail}" == _TOO_LARGE:
-        return BounceKind.POLICY
-    if refusals.about("DATA", reply or 550, said) is About.US:
-        return BounceKind.POLICY
-    return BounceKind.SOFT
-
-
-def _parts(message: Message) -> Iterator[Message]:
-    for number, part in enumerate(message.walk()):
-        if number >= MOST_PARTS:
-            return
-        yield part
+    said = meaning.of(status, diagnostic)
+    return Reading(EventKind.BOUNCED, said.bounce, said.status, said.answer)
 
 
 def _blocks(part: Message) -> Iterator[Message]:
@@ -217,10 +208,16 @@ def _blocks(part: Message) -> Iterator[Message]:
 def _text(part: Message) -> str:
     payload = part.get_payload(decode=True)
     octets = payload if isinstance(payload, bytes) else b""
-    return octets[:MOST_TEXT].decode("utf-8", "replace")
+    try:
+        return octets[:MOST_TEXT].decode(part.get_content_charset() or "utf-8", "replace")
+    except LookupError:
+        return octets[:MOST_TEXT].decode("utf-8", "replace")
 
 
-def _line(value: object) -> str:
-    """Return a header's value on one line, printable."""
-    text = " ".join(str(value)[:4_000].split())
-    return "".join(each for each in text if each.isprintable())[:1_000]
+def _field(message: Message, name: str) -> str:
+    """Return a header on one line, printable; what is not ASCII in it is taken for UTF-8. Empty if there is none."""
+    for key, value in message.raw_items():
+        if key.lower() == name.lower():
+            raw = str(value)[:4_000].encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+            return "".join(each for each in " ".join(raw.split()) if each.isprintable())[:1_000]
+    return ""

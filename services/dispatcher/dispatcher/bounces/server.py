@@ -24,15 +24,22 @@ from imap_tools import ImapToolsError
 
 from dispatcher.bounces import mailbox, receiving
 from dispatcher.bounces.mailbox_url import Mailbox
+from dispatcher.bounces.reading import LOOKED_AT
 
 logger = logging.getLogger(__name__)
 
-LARGEST_MAIL = 12 * 1024 * 1024
-"""Bytes: a letter of ours and a report on it; some servers send all of it back."""
+LARGEST_MAIL = 100 * 1024 * 1024
+"""Bytes that are waited for: some servers send back all of a letter, and of several. LOOKED_AT of them are kept."""
+LONGEST_PIECE = 64 * 1024
+"""Bytes of a line that are in memory at once."""
 CONNECTIONS = 30
+CONNECTIONS_OF_ONE = 10
+"""Of one peer's address; behind a proxy that is everybody's."""
 WRITERS = 4
 SECONDS = 120.0
 """For which a connection may say nothing."""
+LIFETIME = 900.0
+"""Seconds after which a connection ends, whatever it says."""
 RECIPIENTS = 20
 """Of one mail."""
 LATER = "451 4.3.0 This cannot be written down now, try again later"
@@ -117,14 +124,14 @@ class Handler:
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 Recipient taken"
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
-        """Write down what a mail says, and answer whether it is."""
-        content = envelope.content or b""
-        source = content if isinstance(content, bytes) else content.encode("utf-8", "surrogateescape")
+    async def take(self, addresses: list[str], source: bytes) -> str:
+        """Write down what a mail says, and return the answer to it. Raises nothing: the mail would be refused."""
         try:
-            for address in envelope.rcpt_tos:
-                await self._writers.ask(partial(receiving.take, address, self._domain, source, BY_MAIL))
+            await self._writers.ask(partial(receiving.take, addresses, self._domain, source, BY_MAIL))
         except django.db.Error:
+            return LATER
+        except Exception:
+            logger.exception("a mail of %d bytes could not be taken", len(source))
             return LATER
         return "250 2.0.0 Taken"
 
@@ -137,7 +144,9 @@ class Handler:
 class Connection(SMTP):
     """One connection, or the refusal of one too many."""
 
-    def __init__(self, handler: Handler, domain: str, others: set[Connection]) -> None:
+    line_length_limit = LONGEST_PIECE
+
+    def __init__(self, handler: Handler, domain: str, others: dict[Connection, str]) -> None:
         super().__init__(
             handler,
             hostname=domain,
@@ -147,28 +156,75 @@ class Connection(SMTP):
             timeout=SECONDS,
             loop=asyncio.get_running_loop(),
         )
+        self._taker = handler
         self._others = others
+        self._end: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Greet, unless there are too many."""
-        if len(self._others) >= CONNECTIONS:
-            assert isinstance(transport, asyncio.Transport)
+        """Greet, unless there are too many, of all or of this peer."""
+        assert isinstance(transport, asyncio.Transport)
+        peer = str((transport.get_extra_info("peername") or ("",))[0])
+        if len(self._others) >= CONNECTIONS or list(self._others.values()).count(peer) >= CONNECTIONS_OF_ONE:
             transport.write(b"421 4.7.0 Too many connections\r\n")
             transport.close()
             return
-        self._others.add(self)
+        self._others[self] = peer
+        self._end = asyncio.get_running_loop().call_later(LIFETIME, transport.close)
         super().connection_made(transport)
 
     def connection_lost(self, error: Exception | None) -> None:
         """Make room for another."""
-        if self in self._others:
-            self._others.discard(self)
+        if self._end:
+            self._end.cancel()
+        if self._others.pop(self, None) is not None:
             super().connection_lost(error)
+
+    async def smtp_DATA(self, arg: str) -> None:  # noqa: N802
+        """Take a mail: of a long one what is read of it is kept, and its end waited for.
+
+        The library's own keeps every line, and refuses mail with long ones.
+        """
+        if await self.check_helo_needed():
+            return
+        if self.envelope is None or not self.envelope.rcpt_tos:
+            await self.push("503 5.5.1 RCPT comes first")
+            return
+        if arg:
+            await self.push("501 5.5.4 DATA has no argument")
+            return
+        await self.push("354 Go on, and end with a dot on a line by itself")
+        source = await self._content()
+        if source is None:
+            await self.push("552 5.3.4 The mail is too large")
+            if self.transport:
+                self.transport.close()
+            return
+        answer = await self._taker.take(self.envelope.rcpt_tos, source)
+        self._set_post_data_state()  # type: ignore[no-untyped-call]
+        await self.push(answer)
+
+    async def _content(self) -> bytes | None:
+        """Return the beginning of the content that comes now, when all of it has; None if there is no end of it."""
+        kept, size, begins = bytearray(), 0, True
+        while True:
+            try:
+                piece = await self._reader.readuntil(b"\r\n")
+            except asyncio.LimitOverrunError as more:  # a part of a long line
+                piece = await self._reader.read(more.consumed)
+            if begins and piece == b".\r\n":
+                return bytes(kept)
+            if size // LONGEST_PIECE != (size + len(piece)) // LONGEST_PIECE:
+                self._reset_timeout()
+            size += len(piece)
+            if size > LARGEST_MAIL:
+                return None
+            kept += (piece[1:] if begins and piece.startswith(b".") else piece)[: max(LOOKED_AT - len(kept), 0)]
+            begins = piece.endswith(b"\r\n")
 
 
 async def listen(domain: str, host: str, port: int, writers: Writers) -> asyncio.Server:
     """Start the server. Raises OSError if it cannot listen there."""
-    handler, others = Handler(domain, writers), set[Connection]()
+    handler, others = Handler(domain, writers), dict[Connection, str]()
     loop = asyncio.get_running_loop()
     return await loop.create_server(lambda: Connection(handler, domain, others), host, port)
 

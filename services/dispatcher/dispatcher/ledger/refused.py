@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models.functions import Greatest, Now
+from django.db.models.functions import Now
 
 from dispatcher.providers import refusals
 from vestnik.clients.suppressions import SuppressionReason, suppress
@@ -93,15 +93,14 @@ def note(run_id: int) -> None:
     enough = most is None or len(found) <= most
     with transaction.atomic():
         unseen = Run.objects.filter(pk=run_id, refusals_seen_at=None).exclude(state=RunState.OPEN)
-        if not unseen.update(refusals_seen_at=Now()):
-            return
-        if not enough:  # and what came back meanwhile is in question as well
-            Run.objects.filter(pk=run_id, refused_asked__gte=0).update(
-                refused_asked=Greatest("refused_asked", len(found))
-            )
+        if not unseen.filter(refused_asked=run.refused_asked).update(refusals_seen_at=Now()):
+            return  # or what its owner was asked has changed: the tick finds it again
+        in_question = events.dead_addresses(run_id) + (0 if enough else len(found))
+        if most is not None and in_question > most:
+            Run.objects.filter(pk=run_id, refused_asked__gte=0).update(refused_asked=in_question)
         new = suppress(run.owner_id, found, SuppressionReason.REFUSED) if enough and found else 0
         if run.refused_asked == LIMIT_LIFTED:
-            for came_back in events.gone(run_id):
+            for came_back in events.dead(run_id):
                 new += suppress(run.owner_id, came_back, SuppressionReason.BOUNCED)
     if new:
         logger.info("run %d: %d addresses that are dead are suppressed", run_id, new, extra={"run_id": run_id})

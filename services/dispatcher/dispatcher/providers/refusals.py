@@ -189,6 +189,12 @@ def mailbox_is_gone(code: int, text: str) -> bool | None:
     return None if enhanced in _PERHAPS_GONE and (enhanced or code in _OF_A_MAILBOX) else False
 
 
+def names_the_recipient(text: str) -> bool:
+    """Say whether the words are about the mailbox, and name nothing of ours beside."""
+    plain = _VARYING.sub(" ", text[:ANSWER_LIMIT].lower())
+    return _is_full("RCPT", plain) or bool(_RECIPIENT.search(plain) and not _NOT_THE_RECIPIENT.search(plain))
+
+
 def is_of_one_recipient(text: str) -> bool:
     """Say whether a service that forbids a letter (HTTP 403) forbids its recipient, and not our token."""
     return bool(_ONE_RECIPIENT_FORBIDDEN.search(text[:ANSWER_LIMIT].lower()))

@@ -13,19 +13,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Sum
+from django.db.models import QuerySet, Sum
 
 from vestnik import jobs
+from vestnik.clients.models import Client
 from vestnik.clients.suppressions import Suppression, SuppressionReason, suppress
 from vestnik.mailings.ledger import retries
-from vestnik.mailings.ledger.models import BounceKind, DeliveryEvent, EventKind, Run, Tally
+from vestnik.mailings.ledger.models import BounceKind, Delivery, DeliveryEvent, EventKind, Run, Tally
 from vestnik.mailings.ledger.runs import believed_at_most
 from vestnik.mailings.ledger.tallies import QUARTER
 
 logger = logging.getLogger(__name__)
 
 SOFT_RUNS = 3
-"""Runs of which a soft bounce came back, from which on their address counts as dead."""
+"""Runs of which a soft bounce came back, from which on their address counts as dead …"""
+SOFT_DAYS = 3
+"""… if so many days are between the first of these runs and the last: no mailbox is full for that long by chance."""
 EARLIER_RUNS = 50
 """Of the owner, that are looked at for that."""
 ANSWER_LIMIT = 1_000
@@ -50,20 +53,23 @@ NOTE = """
 
 # In the quarter in which the letter was counted; where its receipt is still on the way, in this one.
 COUNT = f"""
-    INSERT INTO mailings_tally AS tally (run_id, worker_id, hour, bounced, complained)
+    INSERT INTO mailings_tally AS tally (run_id, worker_id, hour, bounced, complained, dead)
     VALUES (%(run)s, 0, {QUARTER.format("coalesce(%(settled_at)s::timestamptz, statement_timestamp())")},
-            (%(kind)s = 'bounced')::int, (%(kind)s = 'complained')::int)
+            %(bounced)s, %(complained)s, %(dead)s)
     ON CONFLICT (run_id, worker_id, hour) DO UPDATE SET
-        bounced = tally.bounced + excluded.bounced, complained = tally.complained + excluded.complained
+        bounced = tally.bounced + excluded.bounced, complained = tally.complained + excluded.complained,
+        dead = tally.dead + excluded.dead
 """
 
-# Of the owner's latest runs those of which the letter to this client, at this address, came back with a soft bounce.
+# Of the owner's latest runs those of which the letter to this client, at this address, came back with a soft bounce;
+# a second try is no run of its own.
 SOFT = """
-    SELECT count(*) FROM unnest(ARRAY(
-        SELECT id FROM mailings_run WHERE owner_id = %(owner)s ORDER BY opened_at DESC LIMIT %(most)s
-    )) AS run (id)
+    SELECT count(DISTINCT coalesce(run.again_of_id, run.id)), coalesce(max(event.day) - min(event.day), 0)
+    FROM (
+        SELECT id, again_of_id FROM mailings_run WHERE owner_id = %(owner)s ORDER BY opened_at DESC LIMIT %(most)s
+    ) run
     CROSS JOIN LATERAL (
-        SELECT delivery_id, at FROM mailings_deliveryevent
+        SELECT delivery_id, at, day FROM mailings_deliveryevent
         WHERE run_id = run.id AND kind = 'bounced' AND client_id = %(client)s AND bounce = 'soft' LIMIT 1
     ) event
     CROSS JOIN LATERAL (SELECT address FROM mailings_delivery WHERE id = event.delivery_id LIMIT 1) d
@@ -75,10 +81,10 @@ SOFT = """
       )
 """
 
-GONE = """
+DEAD = """
     SELECT event.client_id, event.delivery_id, d.address FROM (
         SELECT client_id, delivery_id FROM mailings_deliveryevent
-        WHERE run_id = %(run)s AND kind = 'bounced' AND client_id > %(after)s AND bounce = 'hard'
+        WHERE run_id = %(run)s AND kind = 'bounced' AND client_id > %(after)s AND dead
         ORDER BY client_id LIMIT %(page)s
     ) event
     CROSS JOIN LATERAL (SELECT address FROM mailings_delivery WHERE id = event.delivery_id LIMIT 1) d
@@ -121,22 +127,32 @@ def note(delivery_id: int, report: Report) -> bool:
     letter = _letter(delivery_id)
     if letter is None:
         return False
-    reason: SuppressionReason | None = None
     with transaction.atomic():
         first = _write(letter, report)
         if first is None:
             return False
-        if letter.address and (reason := _reason(letter, report)):
+        reason = _reason(letter, report) if letter.address else None
+        newly_dead = reason is SuppressionReason.BOUNCED and _mark_dead(letter)
+        if reason and (reason is SuppressionReason.COMPLAINED or (newly_dead and _is_believed(letter))):
             suppress(letter.owner_id, {letter.address: delivery_id}, reason)
-        if first:
-            _count(letter, report.kind)
-    # Claims ask for suppressions: what is not cancelled here, since we die or Redis does, is at its turn.
-    runs = retries.cancel_to(letter.owner_id, [letter.client_id], reason.value) if reason else []
+        _count(letter, report.kind if first else None, newly_dead)
     said = (delivery_id, letter.run_id, report.kind, report.bounce or report.status, report.source)
     logger.info("letter %d of run %d: %s (%s), by %s", *said, extra={"run_id": letter.run_id})
-    for run_id in runs:
-        jobs.close(run_id)
+    if reason:
+        _cancel_what_is_stopped(letter)
+    if letter.address and not Delivery.objects.filter(pk=delivery_id).exclude(address="").exists():
+        _events(letter).update(answer="")  # its owner's account was erased meanwhile
     return True
+
+
+def _cancel_what_is_stopped(letter: _Letter) -> None:
+    """Cancel what is queued to the address and may not go there any more.
+
+    Claims ask for suppressions: what is not cancelled here, since we die or Redis does, is at its turn.
+    """
+    clients = Client.objects.filter(owner=letter.owner_id, email=letter.address).values_list("pk", flat=True)
+    for run_id in retries.cancel_stopped(letter.owner_id, list(clients)):
+        jobs.close(run_id)
 
 
 def of_letter(delivery_id: int, run: Run) -> list[DeliveryEvent]:
@@ -144,12 +160,12 @@ def of_letter(delivery_id: int, run: Run) -> list[DeliveryEvent]:
     return list(DeliveryEvent.objects.filter(day=run.day, delivery_id=delivery_id).order_by("at"))
 
 
-def gone(run_id: int) -> Iterator[dict[str, int]]:
-    """Yield the addresses that hard bounces of the run have shown to be dead, each with its letter, PAGE at once."""
+def dead(run_id: int) -> Iterator[dict[str, int]]:
+    """Yield the addresses that bounces of the run have shown to be dead, each with its letter, PAGE at once."""
     after: int | None = 0
     while after is not None:
         with connection.cursor() as cursor:
-            cursor.execute(GONE, {"run": run_id, "after": after, "page": PAGE})
+            cursor.execute(DEAD, {"run": run_id, "after": after, "page": PAGE})
             rows = cursor.fetchall()
         yield {address: delivery_id for _client, delivery_id, address in rows if address}
         after = rows[-1][0] if len(rows) == PAGE else None
@@ -183,20 +199,36 @@ def _write(letter: _Letter, report: Report) -> bool | None:
     return None if row is None else bool(row[0])
 
 
-def _count(letter: _Letter, kind: EventKind) -> None:
+def _count(letter: _Letter, kind: EventKind | None, dead: bool) -> None:
+    if kind is None and not dead:
+        return
+    values = {
+        "run": letter.run_id,
+        "settled_at": letter.settled_at,
+        "bounced": int(kind is EventKind.BOUNCED),
+        "complained": int(kind is EventKind.COMPLAINED),
+        "dead": int(dead),
+    }
     with connection.cursor() as cursor:
-        cursor.execute(COUNT, {"run": letter.run_id, "settled_at": letter.settled_at, "kind": kind.value})
+        cursor.execute(COUNT, values)
+
+
+def _mark_dead(letter: _Letter) -> bool:
+    """Note that the letter shows its address to be dead; return whether that was not noted before."""
+    return bool(_events(letter).filter(kind=EventKind.BOUNCED, dead=False).update(dead=True))
+
+
+def _events(letter: _Letter) -> QuerySet[DeliveryEvent]:
+    return DeliveryEvent.objects.filter(day=letter.day, delivery_id=letter.delivery_id)
 
 
 def _reason(letter: _Letter, report: Report) -> SuppressionReason | None:
-    """Return why the address is suppressed from now on, if it is."""
+    """Return what the report makes of the address, if anything: it complained, or is dead."""
     if report.kind is EventKind.COMPLAINED:
         return SuppressionReason.COMPLAINED
     if report.bounce is BounceKind.POLICY or _was_lifted_since(letter):
         return None
-    if report.bounce is BounceKind.SOFT and _soft_runs(letter) < SOFT_RUNS:
-        return None
-    return SuppressionReason.BOUNCED if _is_believed(letter) else None
+    return SuppressionReason.BOUNCED if report.bounce is BounceKind.HARD or _bounces_softly(letter) else None
 
 
 def _was_lifted_since(letter: _Letter) -> bool:
@@ -207,7 +239,8 @@ def _was_lifted_since(letter: _Letter) -> bool:
     return any(each.owner_id == letter.owner_id and each.client_list_id is None for each in lifted)
 
 
-def _soft_runs(letter: _Letter) -> int:
+def _bounces_softly(letter: _Letter) -> bool:
+    """Say whether so many runs over so many days agree that the address takes nothing."""
     asked: dict[str, Any] = {
         "owner": letter.owner_id,
         "most": EARLIER_RUNS,
@@ -216,25 +249,28 @@ def _soft_runs(letter: _Letter) -> int:
     }
     with connection.cursor() as cursor:
         cursor.execute(SOFT, asked)
-        return int(cursor.fetchone()[0])
+        runs, days = cursor.fetchone()
+    return bool(runs >= SOFT_RUNS and days >= SOFT_DAYS)
 
 
 def _is_believed(letter: _Letter) -> bool:
-    """Say whether bounces of the run are believed; where they are too many, ask its owner."""
+    """Say whether the run is believed in that addresses are dead; where these are too many, ask its owner."""
     run = Run.objects.only("total", "refused_asked").get(pk=letter.run_id)
     most = believed_at_most(run)
-    if most is None:
+    number = dead_addresses(run.pk) + 1  # and the one that is about to be counted
+    if most is None or number <= most:
         return True
-    before = Tally.objects.filter(run=run).aggregate(all=Sum("bounced"))["all"] or 0
-    bounced = before + 1
-    if bounced <= most:
-        return True
-    if Run.objects.filter(pk=run.pk, refused_asked=0).update(refused_asked=bounced):
+    if Run.objects.filter(pk=run.pk, refused_asked=0).update(refused_asked=number):
         logger.warning(
-            "run %d: letters to %d of %d addresses came back, too many to be believed; their owner is asked",
-            *(run.pk, bounced, run.total),
+            "run %d: letters to %d of %d addresses came back for good, too many to be believed; their owner is asked",
+            *(run.pk, number, run.total),
             extra={"run_id": run.pk},
         )
     else:
-        Run.objects.filter(pk=run.pk, refused_asked__gt=0).update(refused_asked=bounced)
+        Run.objects.filter(pk=run.pk, refused_asked__gt=0).update(refused_asked=number)
     return False
+
+
+def dead_addresses(run_id: int) -> int:
+    """Count the addresses that bounces of the run have shown to be dead."""
+    return Tally.objects.filter(run=run_id).aggregate(all=Sum("dead"))["all"] or 0

@@ -289,7 +289,8 @@ class DeliveryEvent(models.Model):
     client_id = models.BigIntegerField(_("client's number"))
     bounce = models.CharField(_("the bounce"), max_length=8, choices=BounceKind.choices, blank=True)
     status = models.CharField(_("status code"), max_length=12, blank=True)  # RFC 3463
-    answer = models.CharField(_("what it said"), max_length=1100, blank=True)  # without the recipient's address
+    answer = models.CharField(_("what it said"), max_length=1100, blank=True)  # it may quote the address
+    dead = models.BooleanField(_("the address is dead"), db_default=False)  # as this shows, with those before it
     source = models.CharField(_("reported by"), max_length=60)
     at = models.DateTimeField(_("reported at"), db_default=Now())
 
@@ -333,6 +334,7 @@ class Tally(models.Model):
     # Of the letters that ended in this quarter: what came back of them, whenever it did.
     bounced = models.IntegerField(pgettext_lazy("letters", "bounced"), db_default=0)
     complained = models.IntegerField(pgettext_lazy("letters", "complaints"), db_default=0)
+    dead = models.IntegerField(_("addresses that are dead"), db_default=0)  # as bounces show
     # How long after their run's letters were written the sent ones were: the sum of the seconds, and of how many it was
     # at most so long. Each of the counts includes the ones before it.
     seconds = models.FloatField(_("seconds"), db_default=0.0)

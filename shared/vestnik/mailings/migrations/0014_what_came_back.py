@@ -19,6 +19,11 @@ class Migration(migrations.Migration):
             name='complained',
             field=models.IntegerField(db_default=0, verbose_name='complaints'),
         ),
+        migrations.AddField(
+            model_name='tally',
+            name='dead',
+            field=models.IntegerField(db_default=0, verbose_name='addresses that are dead'),
+        ),
         migrations.CreateModel(
             name='DeliveryEvent',
             fields=[
@@ -31,6 +36,7 @@ class Migration(migrations.Migration):
                 ('bounce', models.CharField(blank=True, choices=[('hard', 'hard bounce: there is no such mailbox'), ('soft', 'soft bounce: the mailbox did not take it'), ('policy', 'refused for what the letter or its sender is')], max_length=8, verbose_name='the bounce')),
                 ('status', models.CharField(blank=True, max_length=12, verbose_name='status code')),
                 ('answer', models.CharField(blank=True, max_length=1100, verbose_name='what it said')),
+                ('dead', models.BooleanField(db_default=False, verbose_name='the address is dead')),
                 ('source', models.CharField(max_length=60, verbose_name='reported by')),
                 ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name='reported at')),
             ],
