@@ -42,6 +42,7 @@ FLOORS = {
         "main",
     ),
     "web": (
+        "webhooks",
         "admin_config form_renderer formats forms front gunicorn_config health management middleware onboarding paging"
         " request_metrics responses settings tables wsgi",
         "accounts admin_site blog pages",

@@ -61,22 +61,32 @@ def subscription(token: str) -> Subscription | None:
 
 def subscription_by(said: Token) -> Subscription | None:
     """Return what a token stands for, in whichever form it came; None if it stands for nothing."""
+    found, key = _subscription(said.delivery_id, said.version)
+    return found if key is not None and said.is_signed_by(key, Purpose.UNSUBSCRIBE) else None
+
+
+def subscription_of(delivery_id: int) -> Subscription | None:
+    """Return what a letter's reader gets, for whoever has seen that they ask; None if there is no such letter."""
+    return _subscription(delivery_id, 0)[0]
+
+
+def _subscription(delivery_id: int, version: int) -> tuple[Subscription | None, bytes | None]:
+    """Return it with the key of that version, if there is one."""
     with connection.cursor() as cursor:
-        cursor.execute(LETTER, {"version": said.version, "letter": said.delivery_id})
+        cursor.execute(LETTER, {"version": version, "letter": delivery_id})
         row = cursor.fetchone()
     if row is None:
-        return None
+        return None, None
     address, owner_id, mailing_id, sender_name, full_name, postal_address, key = row
-    if key is None or not said.is_signed_by(bytes(key), Purpose.UNSUBSCRIBE):
-        return None
-    return Subscription(
-        delivery_id=said.delivery_id,
+    found = Subscription(
+        delivery_id=delivery_id,
         owner_id=owner_id,
         address="" if full_name is None else address,
         sender=sender_name or full_name or "",
         postal_address=postal_address or "",
         mailing_id=mailing_id,
     )
+    return found, None if key is None else bytes(key)
 
 
 def stopped_because(reader: Subscription) -> str:

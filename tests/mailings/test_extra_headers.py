@@ -1,11 +1,16 @@
 """Header lines that an operator adds: what a service wants, and nothing by which a letter would say something else."""
 
+import json
+from datetime import UTC, datetime
+from email import message_from_bytes
+
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vestnik.mail import extra_headers
+from vestnik.mailings.rendering import CompiledMessage, Content
 
 
 def test_what_services_want_is_written_as_lines():
@@ -59,3 +64,25 @@ def test_a_wrong_variable_stops_the_start_with_a_sentence(monkeypatch):
     monkeypatch.setenv("EXTRA_HEADERS", "X-A: b")
     with pytest.raises(ImproperlyConfigured, match="EXTRA_HEADERS"):
         read("json", "EXTRA_HEADERS", {})
+
+
+def test_a_service_is_told_each_letters_message_id_where_a_value_names_it():
+    content = Content(
+        "News", "", "Hello", "a@example.org", "A", "",
+        headers=extra_headers.lines(
+            {"X-PM-Metadata-letter": "{letter}", "X-SMTPAPI": '{"unique_args": {"l": "{letter}"}}'}
+        ),
+    )  # fmt: skip
+    message = CompiledMessage(content)
+    for number in (1, 2):
+        key = f"{number}.{'a' * 16}@example.org"
+        letter = message.render(key=key, address="b@example.org", full_name="", attributes={}, date=datetime.now(UTC))
+        headers = message_from_bytes(letter)
+        assert headers["X-PM-Metadata-letter"] == key
+        assert json.loads(headers["X-SMTPAPI"]) == {"unique_args": {"l": key}}
+
+
+def test_a_value_that_would_be_too_long_with_a_message_id_is_refused():
+    assert extra_headers.lines({"X-A": "b" * 500 + "{letter}"})
+    with pytest.raises(ValueError, match="not too long"):
+        extra_headers.lines({"X-A": "b" * 800 + "{letter}"})

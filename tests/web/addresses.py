@@ -45,7 +45,13 @@ def address(route: str, ids: dict[str, int], run: Run) -> str:
             return str(ids[room])
         if name == "token":
             return unsubscribe_links.signer()(letter.pk).rpartition("/")[2]
-        names = {"delivery_pk": str(letter.pk), "key": "x", "uidb36": "1", "cause": "failed-permanent-550"}
+        names = {
+            "delivery_pk": str(letter.pk),
+            "key": "x",
+            "uidb36": "1",
+            "provider": "postmark",
+            "cause": "failed-permanent-550",
+        }
         blog = {"slug": "a-post", "picture": Picture.objects.get().key, "width": "480", "suffix": "jpg"}
         return (names | blog)[name]
 

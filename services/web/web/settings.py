@@ -9,6 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from vestnik import error_tracking, mode
 from vestnik.settings import *  # noqa: F403
 from vestnik.settings import ALLOWED_HOSTS, DATABASES, DEBUG, INSTALLED_APPS, LOCALE_PATHS, MODE, SITE_URL, read
+from web.webhooks import providers as webhooks
 
 # A page shows a few rows of what may be millions: it finds them by an index, and what belongs to them one by one. So it
 # is told to PostgreSQL, for by statistics from before a large import it would read, sort or hash whole tables for it.
@@ -121,6 +122,12 @@ SESSION_COOKIE_HTTPONLY = True
 OVER_HTTPS = SITE_URL.startswith("https://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = bool(read("bool", "COOKIES_OVER_HTTPS_ONLY", OVER_HTTPS))
 CSRF_TRUSTED_ORIGINS: list[str] = [SITE_URL, *read("list", "TRUSTED_ORIGINS", [])]
+# Mail services that post to /webhooks/ what became of letters; how each proves who it is: web/webhooks/providers.py.
+try:
+    WEBHOOKS: dict[str, dict[str, str]] = webhooks.checked(read("json", "WEBHOOKS", {}))
+except webhooks.WrongWebhooks as error:
+    raise ImproperlyConfigured(f"WEBHOOKS: {error}") from None
+
 # How long browsers come over HTTPS and no other way. By that this host is meant: what other names below it do is not
 # ours to say, nor what a list that browsers are shipped with should hold.
 HSTS_SECONDS: int = read("int", "HSTS_SECONDS", 31_536_000)

@@ -30,4 +30,5 @@ urlpatterns = [
     path("panel/", include("web.panel.urls")),
     path("admin/", admin.site.urls),
     path("u/", include("web.unsubscribe.urls")),
+    path("webhooks/", include("web.webhooks.urls")),
 ]

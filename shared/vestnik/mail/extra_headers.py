@@ -13,6 +13,9 @@ OURS = frozenset(
 )
 """What letters have anyway, or what would say something else of who writes to whom."""
 MOST = 20
+LETTER = "{letter}"
+"""In a value: the letter's Message-ID, by which a service can say of which letter it tells."""
+LONGEST_ID = "x" * 290
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,75}")
 _VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,900}[\x21-\x7e])?")
@@ -31,7 +34,8 @@ def lines(headers: object) -> str:
             raise ValueError(f"{name!r} is no name of a header.")
         if name.lower() in OURS:
             raise ValueError(f"{name} is a line that letters have already.")
-        if not isinstance(value, str) or not _VALUE.fullmatch(value) or len(name) + len(value) + 2 > MAX_LINE:
+        filled = value.replace(LETTER, LONGEST_ID) if isinstance(value, str) else ""
+        if not _VALUE.fullmatch(filled) or len(name) + len(filled) + 2 > MAX_LINE:
             raise ValueError(f"the value of {name} has to be one line of printable ASCII, and not too long.")
         written.append(f"{name}: {value}\r\n")
     return "".join(written)

@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 
 from vestnik import addresses
 from vestnik.clients import attributes as clients_attributes
+from vestnik.mail.extra_headers import LETTER
 from vestnik.mail.headers import date_line, mailbox, message_id, one_click, recipient, unstructured
 from vestnik.mail.texts import body_text, octets, one_line
 from vestnik.mailings.rendering.mime import Part
@@ -45,7 +46,7 @@ class Content:
     sender_name: str
     reply_to: str
     headers: str = ""
-    """Whole header lines beside, with their line ends: `list_headers`."""
+    """Whole header lines beside, with their line ends; LETTER in them becomes the letter's Message-ID."""
     one_click: bool = False
     """Whether the link to unsubscribe stands in the header, too (RFC 8058)."""
 
@@ -76,6 +77,7 @@ class CompiledMessage:
 
         self._from = mailbox("From", content.sender_name, content.sender)
         self._headers, self._one_click = content.headers, content.one_click
+        self._headers_name_it = LETTER in content.headers
         self._reply_to = mailbox("Reply-To", "", content.reply_to) if content.reply_to else ""
         fixed = "".join(self._subject.literals)
         self._fixed_subject = None if self._subject.names else unstructured("Subject", fixed)
@@ -114,11 +116,12 @@ class CompiledMessage:
         except TooLong as error:
             raise _too_large(error.octets, self._limit) from None
         to = mailbox("To", full_name, address) if address.isascii() else recipient(full_name, address)
+        extra = self._headers.replace(LETTER, key) if self._headers_name_it else self._headers
         stop = one_click(unsubscribe_url, unsubscribe_address) if self._one_click else ""
         head = (
             f"{self._from}{to}{self._reply_to}{subject}"
             f"{date_line(date.replace(microsecond=0))}{message_id(key)}"
-            f"{self._headers}{stop}MIME-Version: 1.0\r\n"
+            f"{extra}{stop}MIME-Version: 1.0\r\n"
         ).encode("ascii" if address.isascii() else "utf-8")
         letter = b"".join((head, self._opening, self._between.join(bodies), self._closing))
         if not letter.endswith(b"\r\n"):

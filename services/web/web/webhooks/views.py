@@ -1,0 +1,66 @@
+"""Where mail services post what became of letters they had accepted. Each proves who it is (providers.py)."""
+
+from __future__ import annotations
+
+import logging
+
+from anymail.exceptions import AnymailError, AnymailWebhookValidationFailure
+from anymail.signals import AnymailTrackingEvent, EventType
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
+
+from vestnik import unsubscribing
+from vestnik.mailings import letters_named
+from vestnik.mailings.ledger import events
+from web.webhooks import providers, reading
+
+logger = logging.getLogger(__name__)
+
+LONGEST = 5 << 20
+"""Bytes of a post."""
+MOST_EVENTS = 5_000
+"""In one post: services send a thousand at once."""
+
+
+@csrf_exempt  # who posts has no cookie, and proves who it is in another way
+def receive(request: HttpRequest, provider: str) -> HttpResponse:
+    """Write down what a service tells (POST), and answer when it is; to look is how some test the address."""
+    if provider not in settings.WEBHOOKS:
+        raise Http404
+    if request.method != "POST":
+        return _answer("Webhooks of this service are taken here.", 200)
+    if len(request.body) > LONGEST:
+        return _answer("The post is too long.", 413)
+    view = providers.view(provider, settings.WEBHOOKS[provider])
+    try:
+        view.run_validators(request)
+    except AnymailWebhookValidationFailure as error:
+        logger.warning("a post to the webhook of %s is not the service's: %s", provider, error)
+        return _answer("This does not come from the service.", 403)
+    try:
+        told = view.parse_events(request)
+    except (AnymailError, ValueError, KeyError, TypeError, AttributeError, IndexError, AssertionError) as error:
+        logger.warning("what %s told cannot be read: %s: %s", provider, type(error).__name__, error)
+        return _answer("This cannot be read.", 400)
+    for event in told[:MOST_EVENTS]:
+        _take(event, view.esp_name)
+    return _answer("Noted.", 200)
+
+
+def _take(event: AnymailTrackingEvent, name: str) -> None:
+    report = reading.report(event, name)
+    left = event.event_type == EventType.UNSUBSCRIBED
+    if report is None and not left:
+        return
+    delivery_id = letters_named.named_in(reading.as_text(event))
+    if delivery_id is None:
+        logger.info("%s tells of %s of no letter of ours", name, event.event_type)
+    elif report is not None:
+        events.note(delivery_id, report)
+    elif reader := unsubscribing.subscription_of(delivery_id):
+        unsubscribing.stop_all(reader)
+
+
+def _answer(words: str, status: int) -> HttpResponse:
+    return HttpResponse(f"{words}\n", content_type="text/plain; charset=utf-8", status=status)
