@@ -35,10 +35,13 @@ def known(letter):
     return message_id(letter.pk, letter.run.key, letter.run.sender)
 
 
+SECRETS = ("amazon_ses", "postmark", "brevo", "mailjet", "sparkpost", "sendgrid")
+
+
 @pytest.fixture(autouse=True)
 def told(settings):
     settings.WEBHOOKS = {
-        **{name: {"webhook_secret": SECRET} for name in ("postmark", "brevo", "mailjet", "sparkpost", "sendgrid")},
+        **{name: {"webhook_secret": SECRET} for name in SECRETS},
         "mailgun": {"webhook_signing_key": KEY},
         "unisender_go": {"api_key": KEY},
     }
@@ -121,6 +124,47 @@ def test_a_dead_address_is_suppressed_whichever_service_tells_of_it(letter, know
         assert DeliveryEvent.objects.count() == 1, name
 
 
+def amazon(known, kind="Bounce", **more):
+    mail = {
+        "messageId": "theirs",
+        "destination": ["a@example.org"],
+        "headers": [{"name": "Message-ID", "value": f"<{known}>"}],
+    }
+    said = {"eventType": kind, "mail": mail, **more}
+    return {"Type": "Notification", "MessageId": "m", "Message": json.dumps(said), "Timestamp": "2026-12-01T10:00:00Z"}
+
+
+AMAZON = {"HTTP_X_AMZ_SNS_MESSAGE_TYPE": "Notification", "HTTP_X_AMZ_SNS_MESSAGE_ID": "m"}
+
+
+@pytest.mark.parametrize(
+    ("bounce", "said", "kind"),
+    [
+        ({"bounceType": "Permanent", "bounceSubType": "General"}, "smtp; 550 5.1.1 user unknown", "hard"),
+        ({"bounceType": "Permanent", "bounceSubType": "NoEmail"}, None, "hard"),
+        ({"bounceType": "Permanent", "bounceSubType": "General"}, None, "hard"),
+        ({"bounceType": "Transient", "bounceSubType": "MailboxFull"}, "smtp; 552 5.2.2 full", "soft"),
+        ({"bounceType": "Transient", "bounceSubType": "General"}, None, "soft"),
+        ({"bounceType": "Permanent", "bounceSubType": "General"}, "smtp; 554 5.7.1 spam", "policy"),
+    ],
+)
+def test_amazons_notifications_are_read(letter, known, bounce, said, kind):
+    event = amazon(
+        known, bounce={**bounce, "bouncedRecipients": [{"emailAddress": "a@example.org", "diagnosticCode": said}]}
+    )
+    answer = post("amazon_ses", event, **AMAZON)
+    assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, 'Basic realm="webhooks"')
+    assert post("amazon_ses", event, **AMAZON, **BASIC).status_code == 200
+    assert DeliveryEvent.objects.get().bounce == kind
+
+
+def test_amazon_is_confirmed_by_an_operator_who_is_told_where(letter, caplog):
+    asked = {"Type": "SubscriptionConfirmation", "MessageId": "m", "SubscribeURL": "https://sns.example/confirm?x"}
+    heads = {**AMAZON, "HTTP_X_AMZ_SNS_MESSAGE_TYPE": "SubscriptionConfirmation"}
+    assert post("amazon_ses", asked, **heads, **BASIC).status_code == 200
+    assert "open https://sns.example/confirm?x" in caplog.text
+
+
 def test_complaints_and_letters_of_which_the_service_takes_no_more(letter, known):
     spam = {"RecordType": "SpamComplaint", "Type": "SpamComplaint", "Metadata": {"letter": known}, "ID": 1}
     post("postmark", spam, **BASIC)
@@ -182,7 +226,7 @@ def test_who_does_not_prove_to_be_the_service_changes_nothing(letter, known, pro
     if provider == "mailgun":
         said["signature"]["signature"] = "0" * 64
     answer = post(provider, said, **headers)
-    assert answer.status_code == 403
+    assert answer.status_code == (403 if headers else 401)
     assert not DeliveryEvent.objects.exists()
     assert "seven-smoking" not in caplog.text
 
@@ -216,14 +260,13 @@ def test_signatures_of_keys_are_proven(letter, known, settings):
 @pytest.mark.parametrize(
     "said", [b"", b"[", b"\xff\xfe", b"null", b"[]", b"{}", b"[1]", b'{"RecordType": {}}', b"[[[[[]]]]]"]
 )
-@pytest.mark.parametrize("provider", ["postmark", "brevo", "mailjet", "sparkpost", "sendgrid"])
+@pytest.mark.parametrize("provider", SECRETS)
 def test_whatever_a_service_posts_no_page_breaks(letter, provider, said):
     assert post(provider, said, **BASIC).status_code in (200, 400)
 
 
 def test_what_is_not_set_up_is_not_there_and_to_look_changes_nothing(letter, settings):
     assert post("mandrill", {}).status_code == 404
-    assert post("amazon_ses", {}).status_code == 404
     answer = Browser().get("/webhooks/postmark/")
     assert (answer.status_code, answer.content) == (200, b"Webhooks of this service are taken here.\n")
     assert post("postmark", b"x" * (6 << 20), **BASIC).status_code == 413

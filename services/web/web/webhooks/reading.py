@@ -15,8 +15,12 @@ _STATUS = re.compile(r"(?<![\d.])([45])\.(\d{1,3})\.(\d{1,3})(?![\d.]*\d)")
 _GONE = frozenset({"5.1.1", "5.1.3", "5.1.6", "5.1.10", "5.2.1"})
 _NOT_THE_MAILBOX = frozenset({"6", "7"})
 _HARD = frozenset(
-    {"hardbounce", "bademailaddress", "hard_bounce", "invalid_email", "err_user_unknown", "err_user_inactive"}
+    {
+        *("hardbounce", "bademailaddress", "hard_bounce", "invalid_email", "err_user_unknown", "err_user_inactive"),
+        *("noemail", "onaccountsuppressionlist"),
+    }
 )
+_AMAZONS_HARD = frozenset({"permanent", "general"})
 """Words by which services say, each in its own, that there is no such mailbox."""
 MOST_VALUES = 500
 
@@ -47,7 +51,8 @@ def _kind(status: str, reason: str | None, values: list[str]) -> BounceKind:
         return BounceKind.HARD
     if status[2:].partition(".")[0] in _NOT_THE_MAILBOX or reason in (RejectReason.SPAM, RejectReason.BLOCKED):
         return BounceKind.POLICY
-    said_hard = not _HARD.isdisjoint(value.lower() for value in values)
+    words = {value.lower() for value in values}
+    said_hard = not _HARD.isdisjoint(words) or words >= _AMAZONS_HARD
     return BounceKind.HARD if said_hard and not status.startswith(("4.", "5.2.")) else BounceKind.SOFT
 
 

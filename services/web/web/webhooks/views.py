@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 
 from anymail.exceptions import AnymailError, AnymailWebhookValidationFailure
@@ -32,20 +33,33 @@ def receive(request: HttpRequest, provider: str) -> HttpResponse:
         return _answer("Webhooks of this service are taken here.", 200)
     if len(request.body) > LONGEST:
         return _answer("The post is too long.", 413)
-    view = providers.view(provider, settings.WEBHOOKS[provider])
+    options = settings.WEBHOOKS[provider]
+    if options.get(providers.SECRET) and not request.headers.get("Authorization"):
+        answer = _answer("Who is it?", 401)  # Amazon's says it only if it is asked
+        answer["WWW-Authenticate"] = 'Basic realm="webhooks"'
+        return answer
+    view = providers.view(provider, options)
     try:
         view.run_validators(request)
+        told = view.parse_events(request)
     except AnymailWebhookValidationFailure as error:
         logger.warning("a post to the webhook of %s is not the service's: %s", provider, error)
         return _answer("This does not come from the service.", 403)
-    try:
-        told = view.parse_events(request)
     except (AnymailError, ValueError, KeyError, TypeError, AttributeError, IndexError, AssertionError) as error:
-        logger.warning("what %s told cannot be read: %s: %s", provider, type(error).__name__, error)
+        logger.warning("what %s told cannot be read: %s", provider, type(error).__name__)
         return _answer("This cannot be read.", 400)
+    if provider == providers.AMAZON:
+        _tell_of_a_subscription(request.body)
     for event in told[:MOST_EVENTS]:
         _take(event, view.esp_name)
     return _answer("Noted.", 200)
+
+
+def _tell_of_a_subscription(body: bytes) -> None:
+    """Tell operators where they confirm that Amazon may post here: whoever has the password has asked for it."""
+    said = json.loads(body)
+    if said.get("Type") == "SubscriptionConfirmation":
+        logger.warning("Amazon asks to be confirmed, once: open %s", str(said.get("SubscribeURL"))[:1_000])
 
 
 def _take(event: AnymailTrackingEvent, name: str) -> None:
