@@ -27,7 +27,8 @@ from vestnik.clients.models import Client
 from vestnik.clients.suppressions import SuppressionReason
 from vestnik.clients.uploads import ClientImport
 from vestnik.mailings import unsubscribe_links, verbs
-from vestnik.mailings.ledger.models import Delivery, Run
+from vestnik.mailings.ledger import events
+from vestnik.mailings.ledger.models import BounceKind, Delivery, EventKind, Run
 from vestnik.mailings.models import Message
 from vestnik.testing import factories
 
@@ -110,6 +111,11 @@ def make() -> World:
     assert message is not None
     Message.objects.filter(pk=message.pk).update(html="<h1>News</h1><p>Dear {{ full_name }},</p>")
     uploads = _imports(owner)
+    bounced, complained = runs[0].deliveries.filter(state="sent").order_by("-pk")[:2]
+    words = "550 5.1.1 there is no such mailbox"
+    hard = events.Report(kind=EventKind.BOUNCED, bounce=BounceKind.HARD, status="5.1.1", answer=words, source="mail")
+    events.note(bounced.pk, hard)
+    events.note(complained.pk, events.Report(kind=EventKind.COMPLAINED, answer="abuse", source="mail"))
     subscribed, unsubscribed = runs[0].deliveries.filter(state="sent").order_by("pk").values_list("pk", flat=True)[:2]
     unsubscribing.stop_all(_reader(unsubscribed))
     suppressions.suppress(owner.pk, ["somebody@example.org"], SuppressionReason.BY_HAND)
@@ -134,6 +140,7 @@ def make() -> World:
         "panel/dead-jobs": [dead_job(error="ValueError: no", traceback="Traceback\n  here").id],
         "cause": ["failed-permanent-550", "unknown-unknown", "no-such-cause"],
         "key": ["a-key-that-is-not-good"],
+        "provider": ["postmark"],
         "uidb36": ["1"],
         "slug": ["a-post-1", "a-post-2"],
         "picture": [Picture.objects.all()[0].key],
