@@ -162,7 +162,7 @@ def test_a_letter_to_who_had_unsubscribed_is_found(letters):
     leavers.claims = {first: 1, second: 0}
     found = reckon(Counter(letters.values()), [], leavers)
     assert (found.disobeyed, list(found.faults())) == (
-        1, ["1 letters went to people who had unsubscribed before."],
+        1, ["1 letters went to people who had unsubscribed, or whose address had bounced, before."],
     )  # fmt: skip
 
 
