@@ -13,6 +13,7 @@ from tests.timing import wait_until
 from tests.trial_servers.dovecot import dovecot
 from vestnik.clients.models import Suppression
 from vestnik.mailings import return_addresses
+from vestnik.mailings.ledger import events
 from vestnik.mailings.ledger.models import DeliveryEvent
 from vestnik.testing.factories import make_mailing
 
@@ -82,6 +83,25 @@ def test_what_cannot_be_written_down_stays_unseen(letters, certificate, trusted,
         assert server.unseen == 2
         assert collect(mailbox, DOMAIN) == 2
     assert DeliveryEvent.objects.count() == 2
+
+
+def test_a_mail_that_meets_a_fault_of_ours_is_flagged_and_the_next_ones_are_taken(
+    letters, certificate, trusted, monkeypatch
+):
+    first, second = letters[:2]
+    note = events.note
+
+    def faulty(delivery_id, report):
+        return 1 / 0 if delivery_id == first.pk else note(delivery_id, report)
+
+    with dovecot(certificate) as server:
+        server.put(to(first, report()))
+        server.put(to(second, report()))
+        monkeypatch.setattr("vestnik.mailings.ledger.events.note", faulty)
+        assert collect(Mailbox.parse(server.url), DOMAIN) == 2
+        assert server.unseen == 0
+        assert sum("F" in path.name.partition(":2,")[2] for path in server.place.glob("maildir/cur/*")) == 1
+    assert DeliveryEvent.objects.get().delivery_id == second.pk
 
 
 def test_a_certificate_that_nobody_vouches_for_is_not_believed(letters, certificate):

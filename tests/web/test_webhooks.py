@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import io
 import json
 import logging
 
@@ -263,6 +264,12 @@ def test_signatures_of_keys_are_proven(letter, known, settings):
 @pytest.mark.parametrize("provider", SECRETS)
 def test_whatever_a_service_posts_no_page_breaks(letter, provider, said):
     assert post(provider, said, **BASIC).status_code in (200, 400)
+
+
+@pytest.mark.parametrize("provider", SECRETS)
+def test_a_form_is_refused_and_breaks_nothing(letter, provider):
+    for form in ({"a": "b"}, {"a": io.BytesIO(b"file")}):
+        assert Browser().post(f"/webhooks/{provider}/", form, **BASIC).status_code == 400
 
 
 def test_what_is_not_set_up_is_not_there_and_to_look_changes_nothing(letter, settings):

@@ -12,6 +12,7 @@ import ssl
 from collections.abc import Iterator
 from email import message_from_bytes, policy
 
+import django.db
 from imap_tools import BaseMailBox, MailBox, MailBoxUnencrypted
 
 from dispatcher.bounces import receiving
@@ -38,7 +39,14 @@ def collect(mailbox: Mailbox, domain: str) -> int:
     number = 0
     with _opened(mailbox) as box:
         for uid in box.uids("UNSEEN")[:AT_ONCE]:
-            _take(_fetched(box, uid), domain)
+            source = _fetched(box, uid)
+            try:
+                _take(source, domain)
+            except django.db.Error:
+                raise  # it is looked at again
+            except Exception:  # a fault of ours: the mails behind it are not kept waiting, and somebody can find it
+                logger.exception("a mail in the mailbox could not be taken; it is flagged there")
+                box.flag(uid, "\\Flagged", True)
             box.flag(uid, "\\Seen", True)
             number += 1
     return number

@@ -274,6 +274,9 @@ async def collect(where: Mailbox, domain: str, pause: float = COLLECTED_EVERY) -
         except (OSError, IMAP4.error, ImapToolsError, django.db.Error) as error:
             trouble.begins(error)
             taken = 0
+        except Exception:
+            logger.exception("the mailbox of what comes back could not be read, for a fault of ours")
+            taken = 0
         else:
             trouble.ends()
         if not taken:

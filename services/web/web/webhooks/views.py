@@ -8,7 +8,7 @@ import logging
 from anymail.exceptions import AnymailError, AnymailWebhookValidationFailure
 from anymail.signals import AnymailTrackingEvent, EventType
 from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, RawPostDataException
 from django.views.decorators.csrf import csrf_exempt
 
 from vestnik import unsubscribing
@@ -31,7 +31,11 @@ def receive(request: HttpRequest, provider: str) -> HttpResponse:
         raise Http404
     if request.method != "POST":
         return _answer("Webhooks of this service are taken here.", 200)
-    if len(request.body) > LONGEST:
+    try:
+        body = request.body
+    except RawPostDataException:  # a form with parts, which was read as one
+        return _answer("This cannot be read.", 400)
+    if len(body) > LONGEST:
         return _answer("The post is too long.", 413)
     options = settings.WEBHOOKS[provider]
     if options.get(providers.SECRET) and not request.headers.get("Authorization"):
@@ -49,7 +53,7 @@ def receive(request: HttpRequest, provider: str) -> HttpResponse:
         logger.warning("what %s told cannot be read: %s", provider, type(error).__name__)
         return _answer("This cannot be read.", 400)
     if provider == providers.AMAZON:
-        _tell_of_a_subscription(request.body)
+        _tell_of_a_subscription(body)
     for event in told[:MOST_EVENTS]:
         _take(event, view.esp_name)
     return _answer("Noted.", 200)
