@@ -4,12 +4,14 @@ import os
 import pty
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.dead_jobs import dead_job, waiting
+from tests.timing import wait_until
 from vestnik import dead_jobs
 
 pytestmark = pytest.mark.usefixtures("valkey")
@@ -49,6 +51,7 @@ def run_on_a_terminal(*arguments: str) -> str:
 
 def test_the_dead_are_listed_in_lines_for_a_pipe() -> None:
     first = dead_job("launch", 7, error="ValueError: [no] way", traceback="Traceback …")
+    wait_until(lambda: time.time() > first.died_at.timestamp() + 0.001)  # they are told apart by milliseconds
     dead_job("send", 5, 0, "token", 0, queue="bulk")
     answer = run("list")
 
