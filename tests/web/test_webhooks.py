@@ -27,7 +27,10 @@ KEY = "key-of-the-service"
 
 @pytest.fixture
 def letter(alice):
-    return make_run(alice, sent=3).deliveries.order_by("client_id")[0]
+    found = make_run(alice, sent=3).deliveries.order_by("client_id")[0]
+    found.address = "a@example.org"
+    found.save(update_fields=["address"])
+    return found
 
 
 @pytest.fixture
@@ -36,7 +39,7 @@ def known(letter):
     return message_id(letter.pk, letter.run.key, letter.run.sender)
 
 
-SECRETS = ("amazon_ses", "postmark", "brevo", "mailjet", "sparkpost", "sendgrid")
+SECRETS = ("amazon_ses", "postmark", "brevo", "sendgrid")
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +71,7 @@ def signed_by_unisender(said):
 def postmark(known, kind="HardBounce", details="smtp;550 5.1.1 The account does not exist"):
     return {
         "RecordType": "Bounce", "ID": 42, "Type": kind, "MessageID": "883953f4-6105-42a2-a16a-77a8eac79483",
-        "Metadata": {"letter": known}, "Email": "ann@example.org", "BouncedAt": "2026-12-01T10:00:00Z",
+        "Metadata": {"letter": known}, "Email": "A@Example.org", "BouncedAt": "2026-12-01T10:00:00Z",
         "Details": details, "Description": "The server was unable to deliver your message",
     }  # fmt: skip
 
@@ -98,7 +101,7 @@ def unisender(known, status="hard_bounced", why="err_user_unknown"):
     data = {
         "job_id": "1", "status": status, "email": "a@example.org", "event_time": "2026-12-01 10:00:00",
         "metadata": {"letter": known}, "url": "",
-        "delivery_info": {"delivery_status": why, "destination_response": "550 Spam rejected"},
+        "delivery_info": {"delivery_status": why, "destination_response": "550 5.1.1 no such user"},
     }  # fmt: skip
     return {
         "events_by_user": [{"user_id": 1, "events": [{"event_name": "transactional_email_status", "event_data": data}]}]
@@ -159,6 +162,46 @@ def test_amazons_notifications_are_read(letter, known, bounce, said, kind):
     assert DeliveryEvent.objects.get().bounce == kind
 
 
+def test_what_another_server_says_names_no_letter_of_somebody_elses(letter, known):
+    other = letter.run.deliveries.order_by("client_id")[1]
+    theirs = message_id(other.pk, letter.run.key, letter.run.sender)
+    to = [{"emailAddress": "a@example.org", "diagnosticCode": f"550 5.1.1 no <{theirs}> here"}]
+    bounce = {"bounceType": "Permanent", "bounceSubType": "General", "bouncedRecipients": to}
+    event = amazon(known)
+    message = json.loads(event["Message"])
+    event["Message"] = json.dumps({"eventType": "Bounce", "bounce": bounce, "mail": message["mail"]})
+    post("amazon_ses", event, **AMAZON, **BASIC)
+    assert DeliveryEvent.objects.get().delivery_id == letter.pk
+
+
+def test_a_letters_subject_is_no_status(letter, known):
+    post("postmark", postmark(known, "SoftBounce", "452 mailbox full") | {"Subject": "Django 5.2.1 is out"}, **BASIC)
+    assert (DeliveryEvent.objects.get().bounce, DeliveryEvent.objects.get().status) == ("soft", "")
+
+
+@pytest.mark.parametrize("event", ["suppress-unsubscribe", "suppress-complaint"])
+def test_what_a_service_kept_back_is_no_bounce(letter, known, event):
+    post("mailgun", signed_by_mailgun(mailgun(known, reason=event)))
+    assert not DeliveryEvent.objects.exists()
+
+
+def test_a_fault_of_the_service_counts_against_no_address(letter, known):
+    post("brevo", brevo(known, "error"), **BASIC)
+    assert not DeliveryEvent.objects.exists()
+
+
+def test_half_a_character_is_written_down_as_well_as_can_be(letter, known):
+    post("postmark", postmark(known, details="smtp;550 5.1.1 \ud800 gone"), **BASIC)
+    assert DeliveryEvent.objects.get().answer == "smtp;550 5.1.1 ? gone"
+
+
+@pytest.mark.parametrize("provider", ["mailgun", "unisender_go", "amazon_ses", "postmark"])
+def test_what_is_nested_without_end_is_refused_in_a_short_line(letter, provider, caplog):
+    for body in (b"[" * 200_000, b'{"Type": "' + b"x" * 1_000_000 + b'"}'):
+        assert post(provider, body, **BASIC).status_code in (200, 400, 403)
+    assert max(map(len, caplog.messages)) < 1_000
+
+
 def test_amazon_is_confirmed_by_an_operator_who_is_told_where(letter, caplog):
     asked = {"Type": "SubscriptionConfirmation", "MessageId": "m", "SubscribeURL": "https://sns.example/confirm?x"}
     heads = {**AMAZON, "HTTP_X_AMZ_SNS_MESSAGE_TYPE": "SubscriptionConfirmation"}
@@ -167,7 +210,13 @@ def test_amazon_is_confirmed_by_an_operator_who_is_told_where(letter, caplog):
 
 
 def test_complaints_and_letters_of_which_the_service_takes_no_more(letter, known):
-    spam = {"RecordType": "SpamComplaint", "Type": "SpamComplaint", "Metadata": {"letter": known}, "ID": 1}
+    spam = {
+        "RecordType": "SpamComplaint",
+        "Type": "SpamComplaint",
+        "Metadata": {"letter": known},
+        "ID": 1,
+        "Email": "a@example.org",
+    }
     post("postmark", spam, **BASIC)
     assert DeliveryEvent.objects.get().kind == "complained"
     dropped = sendgrid(known, event="dropped", type="", reason="Bounced Address", status="")
@@ -184,6 +233,9 @@ def test_complaints_and_letters_of_which_the_service_takes_no_more(letter, known
         ("HardBounce", "smtp;552 5.2.2 over quota", "soft"),
         ("HardBounce", "smtp;550 5.7.1 Message rejected as spam", "policy"),
         ("HardBounce", "", "hard"),
+        ("HardBounce", "smtp;552 5.3.4 too large", "policy"),
+        ("HardBounce", "smtp;550 spam message rejected", "policy"),
+        ("SpamNotification", "The message was delivered, but was either blocked as spam", "policy"),
     ],
 )
 def test_what_the_last_server_said_counts_for_more_than_the_services_word(letter, known, kind, details, bounce):
@@ -215,7 +267,7 @@ def test_a_made_up_message_id_is_of_no_letter(letter, caplog):
     assert post("brevo", brevo(forged), **BASIC).status_code == 200
     assert "of no letter of ours" in caplog.text
     assert not DeliveryEvent.objects.exists()
-    assert letters_named.named_in(f"{'9' * 19}.{'0' * 16}@x {'1' * 400}.{'a' * 16}@x /u/AAAA") is None
+    assert letters_named.named_in(f"{'9' * 19}.{'0' * 16}@x {'1' * 400}.{'a' * 16}@x /u/AAAA", "a@example.org") is None
 
 
 @pytest.mark.parametrize(
@@ -288,7 +340,11 @@ def test_what_is_not_set_up_is_not_there_and_to_look_changes_nothing(letter, set
         ({"postmark": {"webhook_secret": "short:one"}}, "16 characters or more"),
         ({"postmark": {"webhook_secret": "without-a-colon-but-long"}}, "is user:password"),
         ({"postmark": {"webhook_secret": SECRET, "other": "x"}}, "'other' is not known"),
-        ({"mailgun": {}}, "webhook_signing_key, or webhook_secret"),
+        ({"mailgun": {}}, "webhook_signing_key is wanted"),
+        ({"mailgun": {"webhook_secret": SECRET}}, "webhook_signing_key is wanted"),
+        ({"unisender_go": {"api_key": "ключ"}}, "api_key is wanted"),
+        ({"brevo": {"": "a-long-word-without-use"}}, "is not known"),
+        ({"mailjet": {"webhook_secret": SECRET}}, "'mailjet' is not known"),
         ({"mailgun": {"webhook_signing_key": 5}}, "an object of texts"),
         ({"postal": {"webhook_key": "chimneys"}}, "is no public key"),
         ({"sendgrid": {"tracking_webhook_verification_key": "c2VjcmV0"}}, "is no public key"),

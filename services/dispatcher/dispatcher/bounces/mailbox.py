@@ -10,10 +10,13 @@ import logging
 import re
 import ssl
 from collections.abc import Iterator
-from email import message_from_bytes, policy
+from contextlib import suppress
+from email import policy
+from email.parser import BytesHeaderParser
+from imaplib import IMAP4
 
 import django.db
-from imap_tools import BaseMailBox, MailBox, MailBoxUnencrypted
+from imap_tools import BaseMailBox, ImapToolsError, MailBox, MailBoxUnencrypted
 
 from dispatcher.bounces import receiving
 from dispatcher.bounces.mailbox_url import Mailbox
@@ -46,7 +49,8 @@ def collect(mailbox: Mailbox, domain: str) -> int:
                 raise  # it is looked at again
             except Exception:  # a fault of ours: the mails behind it are not kept waiting, and somebody can find it
                 logger.exception("a mail in the mailbox could not be taken; it is flagged there")
-                box.flag(uid, "\\Flagged", True)
+                with suppress(ImapToolsError):
+                    box.flag(uid, "\\Flagged", True)
             box.flag(uid, "\\Seen", True)
             number += 1
     return number
@@ -72,7 +76,7 @@ def _take(source: bytes, domain: str) -> None:
 
 def _recipients(source: bytes) -> Iterator[str]:
     """Yield the addresses that a mail may have been for: its envelope is known by what servers noted of it."""
-    message = message_from_bytes(source, policy=policy.compat32)
+    message = BytesHeaderParser(policy=policy.compat32).parsebytes(source)
     for name in _TO:
         for value in message.get_all(name, [])[:5]:
             yield from _ADDRESS.findall(str(value)[:2_000])[:10]
@@ -81,5 +85,7 @@ def _recipients(source: bytes) -> Iterator[str]:
 def _fetched(box: BaseMailBox, uid: str) -> bytes:
     """Return the beginning of a mail, without marking it as seen."""
     status, data = box.client.uid("FETCH", uid, f"(BODY.PEEK[]<0.{LOOKED_AT}>)")
-    parts = [part[1] for part in data if isinstance(part, tuple)] if status == "OK" else []
-    return parts[0] if parts and isinstance(parts[0], bytes) else b""
+    parts = [part[1] for part in data if isinstance(part, tuple)]
+    if status != "OK" or not parts or not isinstance(parts[0], bytes):
+        raise IMAP4.error(f"mail {uid} is not given out: {status}")
+    return parts[0]

@@ -37,7 +37,7 @@ LONGEST_KIND = 2_000
 
 logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL)  # lines for each form that it tries, and its own faults
 
-_NESTS = re.compile(rb"boundary\s{0,9}=|message/rfc822", re.IGNORECASE)
+_NESTS = re.compile(rb"boundary[\s*\d]{0,9}=|message/rfc822", re.IGNORECASE)
 _KIND = re.compile(rb"^content-[a-z-]{1,30}:[^\n]*(?:\n[ \t][^\n]*)*", re.IGNORECASE | re.MULTILINE)
 _COMPLAINTS = frozenset({"abuse", "fraud"})
 _REPORTS = frozenset({"message/feedback-report", "message/delivery-status", "message/disposition-notification"})

@@ -44,8 +44,8 @@ RECIPIENTS = 20
 """Of one mail."""
 LATER = "451 4.3.0 This cannot be written down now, try again later"
 BY_MAIL = "mail"
-COLLECTED_EVERY = 60.0
-"""Seconds between looks into a mailbox in which nothing was new."""
+COLLECTED_EVERY, BETWEEN_FULL_ROUNDS = 60.0, 2.0
+"""Seconds between looks into a mailbox; and where there is more than one look takes."""
 
 
 class Trouble:
@@ -169,7 +169,7 @@ class Connection(SMTP):
             transport.close()
             return
         self._others[self] = peer
-        self._end = asyncio.get_running_loop().call_later(LIFETIME, transport.close)
+        self._end = asyncio.get_running_loop().call_later(LIFETIME, transport.abort)
         super().connection_made(transport)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -178,6 +178,11 @@ class Connection(SMTP):
             self._end.cancel()
         if self._others.pop(self, None) is not None:
             super().connection_lost(error)
+
+    def _timeout_cb(self) -> None:
+        """End a connection that says nothing, also one that does not read what is said to it."""
+        if isinstance(self.transport, asyncio.Transport):
+            self.transport.abort()
 
     async def smtp_DATA(self, arg: str) -> None:  # noqa: N802
         """Take a mail: of a long one what is read of it is kept, and its end waited for.
@@ -279,5 +284,4 @@ async def collect(where: Mailbox, domain: str, pause: float = COLLECTED_EVERY) -
             taken = 0
         else:
             trouble.ends()
-        if not taken:
-            await asyncio.sleep(pause)
+        await asyncio.sleep(pause if taken < mailbox.AT_ONCE else BETWEEN_FULL_ROUNDS)

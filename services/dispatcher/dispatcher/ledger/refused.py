@@ -100,7 +100,7 @@ def note(run_id: int) -> None:
             Run.objects.filter(pk=run_id, refused_asked__gte=0).update(refused_asked=in_question)
         new = suppress(run.owner_id, found, SuppressionReason.REFUSED) if enough and found else 0
         if run.refused_asked == LIMIT_LIFTED:
-            for came_back in events.dead(run_id):
+            for came_back in events.dead(run):
                 new += suppress(run.owner_id, came_back, SuppressionReason.BOUNCED)
     if new:
         logger.info("run %d: %d addresses that are dead are suppressed", run_id, new, extra={"run_id": run_id})

@@ -16,17 +16,15 @@ AMAZON = "amazon_ses"
 SIGNS: dict[str, tuple[str, str]] = {
     AMAZON: ("AmazonSESTrackingWebhookView", ""),
     "brevo": ("BrevoTrackingWebhookView", ""),
-    "mailersend": ("MailerSendTrackingWebhookView", "signing_secret"),
     "mailgun": ("MailgunTrackingWebhookView", "webhook_signing_key"),
-    "mailjet": ("MailjetTrackingWebhookView", ""),
-    "mailtrap": ("MailtrapTrackingWebhookView", ""),
     "postal": ("PostalTrackingWebhookView", "webhook_key"),
     "postmark": ("PostmarkTrackingWebhookView", ""),
     "sendgrid": ("SendGridTrackingWebhookView", "tracking_webhook_verification_key"),
-    "sparkpost": ("SparkPostTrackingWebhookView", ""),
     "unisender_go": ("UnisenderGoTrackingWebhookView", "api_key"),
 }
 """The library's name of each, and the key by which it signs what it sends, if it does."""
+EITHER = frozenset({"sendgrid"})
+"""Such as sign, or do not."""
 PUBLIC_KEYS = frozenset({"webhook_key", "tracking_webhook_verification_key"})
 SECRET = "webhook_secret"  # noqa: S105
 LEAST_SECRET = 16
@@ -47,11 +45,13 @@ def checked(chosen: Any) -> dict[str, dict[str, str]]:
         key = SIGNS[name][1]
         if not isinstance(options, dict) or not all(isinstance(value, str) for value in options.values()):
             raise WrongWebhooks(f"{name}: an object of texts is wanted.")
-        if unknown := options.keys() - {SECRET, key}:
+        if unknown := options.keys() - ({SECRET, key} - {""}):
             raise WrongWebhooks(f"{name}: {min(unknown)[:40]!r} is not known.")
-        if not options.get(key) and len(options.get(SECRET, "")) < LEAST_SECRET:
-            wanted = f"{key}, or {SECRET}" if key else SECRET
-            raise WrongWebhooks(f"{name}: {wanted} (user:password, {LEAST_SECRET} characters or more) is wanted.")
+        by_secret = not key or (name in EITHER and not options.get(key))
+        if not by_secret and not (options.get(key) and options[key].isascii()):
+            raise WrongWebhooks(f"{name}: {key} is wanted.")
+        if (by_secret or SECRET in options) and len(options.get(SECRET, "")) < LEAST_SECRET:
+            raise WrongWebhooks(f"{name}: {SECRET} (user:password, {LEAST_SECRET} characters or more) is wanted.")
         if key in PUBLIC_KEYS and options.get(key) and not _is_public_key(options[key]):
             raise WrongWebhooks(f"{name}: {key} is no public key, as the service shows it, in one line.")
         if SECRET in options and ":" not in options[SECRET]:

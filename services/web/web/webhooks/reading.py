@@ -8,6 +8,7 @@ from typing import Any
 
 from anymail.signals import AnymailTrackingEvent, EventType, RejectReason
 
+from vestnik import addresses
 from vestnik.mailings.ledger.events import Report
 from vestnik.mailings.ledger.models import BounceKind, EventKind
 
@@ -22,6 +23,15 @@ _HARD = frozenset(
 )
 _AMAZONS_HARD = frozenset({"permanent", "general"})
 """Words by which services say, each in its own, that there is no such mailbox."""
+_TOO_LARGE = frozenset({"2.3", "3.4"})
+_OF_THE_LETTER = re.compile(
+    r"spam|\bpolic(?:y|ies)\b|\bcontent\b|virus|prohibit|\bsecurity\b|\bbanned\b|block ?list|blacklist|reputation"
+    r"|\brelay|access denied",
+    re.IGNORECASE,
+)
+_NOT_SENT = frozenset({"suppress-unsubscribe", "suppress-complaint"})
+"""Mailgun's words for what it keeps back, since somebody said so before."""
+POSTAL = "Postal"
 MOST_VALUES = 500
 
 
@@ -31,29 +41,52 @@ def as_text(event: AnymailTrackingEvent) -> str:
     return f"{event.message_id} {json.dumps(event.metadata, default=str)} {said}"
 
 
+def recipient(event: AnymailTrackingEvent) -> str:
+    """Return whom the letter went to, as letters have it; empty if it is no address."""
+    try:
+        return addresses.normalise(str(event.recipient or ""))
+    except addresses.InvalidAddress:
+        return ""
+
+
 def report(event: AnymailTrackingEvent, provider: str) -> Report | None:
-    """Return what the event says of its letter; None if it is neither a bounce nor a complaint."""
+    """Return what the event says of its letter; None if it is neither a bounce nor a complaint.
+
+    A filter's word that a letter is spam is no complaint of its reader, and what the service did not send is no bounce.
+    """
     kind, reason = event.event_type, event.reject_reason
-    if kind == EventType.COMPLAINED or (kind == EventType.REJECTED and reason == RejectReason.SPAM):
+    words = {value.lower() for value in _values(event.esp_event)}
+    if kind == EventType.COMPLAINED and "spamnotification" not in words:
         return Report(kind=EventKind.COMPLAINED, source=provider, answer=_words(event))
+    failed = kind == EventType.FAILED and provider == POSTAL
     listed = kind == EventType.REJECTED and reason in (RejectReason.BOUNCED, RejectReason.INVALID)
-    if not listed and kind not in (EventType.BOUNCED, EventType.FAILED):
+    if not (kind in (EventType.BOUNCED, EventType.COMPLAINED) or failed or listed):
+        return None
+    if reason == RejectReason.UNSUBSCRIBED or not _NOT_SENT.isdisjoint(words):
         return None
     answer = _words(event)
-    found = _STATUS.search(answer) or _STATUS.search(" ".join(_values(event.esp_event)))
-    status = found[0] if found else ""
-    bounce = BounceKind.HARD if listed else _kind(status, reason, _values(event.esp_event))
+    found = _STATUS.search(answer)
+    status = found[0] if found else _own_status(event.esp_event)
+    bounce = BounceKind.POLICY if kind == EventType.COMPLAINED else _kind(status, reason, answer, words, listed)
     return Report(kind=EventKind.BOUNCED, bounce=bounce, status=status, answer=answer, source=provider)
 
 
-def _kind(status: str, reason: str | None, values: list[str]) -> BounceKind:
-    if status in _GONE or reason == RejectReason.INVALID:
+def _kind(status: str, reason: str | None, answer: str, words: set[str], listed: bool) -> BounceKind:
+    if status in _GONE:
         return BounceKind.HARD
-    if status[2:].partition(".")[0] in _NOT_THE_MAILBOX or reason in (RejectReason.SPAM, RejectReason.BLOCKED):
+    subject, _dot, detail = status[2:].partition(".")
+    if subject in _NOT_THE_MAILBOX or f"{subject}.{detail}" in _TOO_LARGE or _OF_THE_LETTER.search(answer):
         return BounceKind.POLICY
-    words = {value.lower() for value in values}
-    said_hard = not _HARD.isdisjoint(words) or words >= _AMAZONS_HARD
+    if reason in (RejectReason.SPAM, RejectReason.BLOCKED):
+        return BounceKind.POLICY
+    said_hard = listed or reason == RejectReason.INVALID or not _HARD.isdisjoint(words) or words >= _AMAZONS_HARD
     return BounceKind.HARD if said_hard and not status.startswith(("4.", "5.2.")) else BounceKind.SOFT
+
+
+def _own_status(said: Any) -> str:
+    """Return the code that a service gives beside the words, in a field that is for it."""
+    found = _STATUS.fullmatch(str(said.get("status", "")).strip()) if isinstance(said, dict) else None
+    return found[0] if found else ""
 
 
 def _words(event: AnymailTrackingEvent) -> str:

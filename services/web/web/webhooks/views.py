@@ -20,6 +20,11 @@ logger = logging.getLogger(__name__)
 
 LONGEST = 5 << 20
 """Bytes of a post."""
+UNREADABLE = (
+    *(AnymailError, ValueError, KeyError, TypeError, AttributeError, IndexError, AssertionError),
+    *(RecursionError, ArithmeticError),
+)
+"""What the library's views raise of a post that is none of the service's."""
 MOST_EVENTS = 5_000
 """In one post: services send a thousand at once."""
 
@@ -47,15 +52,20 @@ def receive(request: HttpRequest, provider: str) -> HttpResponse:
         view.run_validators(request)
         told = view.parse_events(request)
     except AnymailWebhookValidationFailure as error:
-        logger.warning("a post to the webhook of %s is not the service's: %s", provider, error)
+        logger.warning("a post to the webhook of %s is not the service's: %s", provider, str(error)[:200])
         return _answer("This does not come from the service.", 403)
-    except (AnymailError, ValueError, KeyError, TypeError, AttributeError, IndexError, AssertionError) as error:
+    except UNREADABLE as error:
         logger.warning("what %s told cannot be read: %s", provider, type(error).__name__)
         return _answer("This cannot be read.", 400)
     if provider == providers.AMAZON:
         _tell_of_a_subscription(body)
-    for event in told[:MOST_EVENTS]:
-        _take(event, view.esp_name)
+    if len(told) > MOST_EVENTS:
+        return _answer("There are too many events in one post.", 413)
+    for event in told:
+        try:
+            _take(event, view.esp_name)
+        except UNREADABLE:  # of one event: the others are taken
+            logger.exception("an event of %s could not be taken", provider)
     return _answer("Noted.", 200)
 
 
@@ -71,7 +81,7 @@ def _take(event: AnymailTrackingEvent, name: str) -> None:
     left = event.event_type == EventType.UNSUBSCRIBED
     if report is None and not left:
         return
-    delivery_id = letters_named.named_in(reading.as_text(event))
+    delivery_id = letters_named.named_in(reading.as_text(event), reading.recipient(event))
     if delivery_id is None:
         logger.info("%s tells of %s of no letter of ours", name, event.event_type)
     elif report is not None:

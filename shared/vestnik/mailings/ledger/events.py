@@ -87,8 +87,22 @@ DEAD = """
         WHERE run_id = %(run)s AND kind = 'bounced' AND client_id > %(after)s AND dead
         ORDER BY client_id LIMIT %(page)s
     ) event
-    CROSS JOIN LATERAL (SELECT address FROM mailings_delivery WHERE id = event.delivery_id LIMIT 1) d
+    CROSS JOIN LATERAL (SELECT address, settled_at FROM mailings_delivery WHERE id = event.delivery_id LIMIT 1) d
+    WHERE NOT EXISTS (
+        SELECT FROM (SELECT * FROM clients_suppression WHERE address = d.address OFFSET 0) AS known
+        WHERE known.owner_id = %(owner)s AND known.client_list_id IS NULL AND NOT known.by_person
+          AND known.lifted_at > d.settled_at OFFSET 0
+    )
     ORDER BY event.client_id
+"""
+
+# Where such a page ends, whatever of it counts.
+DEAD_UNTIL = """
+    SELECT max(client_id), count(*) FROM (
+        SELECT client_id FROM mailings_deliveryevent
+        WHERE run_id = %(run)s AND kind = 'bounced' AND client_id > %(after)s AND dead
+        ORDER BY client_id LIMIT %(page)s
+    ) event
 """
 
 
@@ -160,15 +174,20 @@ def of_letter(delivery_id: int, run: Run) -> list[DeliveryEvent]:
     return list(DeliveryEvent.objects.filter(day=run.day, delivery_id=delivery_id).order_by("at"))
 
 
-def dead(run_id: int) -> Iterator[dict[str, int]]:
-    """Yield the addresses that bounces of the run have shown to be dead, each with its letter, PAGE at once."""
-    after: int | None = 0
-    while after is not None:
+def dead(run: Run) -> Iterator[dict[str, int]]:
+    """Yield the addresses that bounces of the run have shown to be dead, each with its letter, PAGE at once.
+
+    What the owner has lifted since is not among them.
+    """
+    asked: dict[str, Any] = {"run": run.pk, "owner": run.owner_id, "after": 0, "page": PAGE}
+    while asked["after"] is not None:
         with connection.cursor() as cursor:
-            cursor.execute(DEAD, {"run": run_id, "after": after, "page": PAGE})
+            cursor.execute(DEAD, asked)
             rows = cursor.fetchall()
+            cursor.execute(DEAD_UNTIL, asked)
+            until, number = cursor.fetchone()
         yield {address: delivery_id for _client, delivery_id, address in rows if address}
-        after = rows[-1][0] if len(rows) == PAGE else None
+        asked["after"] = until if number == PAGE else None
 
 
 def _letter(delivery_id: int) -> _Letter | None:
@@ -188,15 +207,18 @@ def _write(letter: _Letter, report: Report) -> bool | None:
         "client": letter.client_id,
         "bounce": report.bounce.value if report.bounce else "",
         "status": report.status,
-        "answer": report.answer.replace("\x00", "")[:ANSWER_LIMIT]
-        if letter.address
-        else "",  # it may quote the address
+        "answer": _storable(report.answer) if letter.address else "",  # it may quote the address
         "source": report.source,
     }
     with connection.cursor() as cursor:
         cursor.execute(NOTE, values)
         row = cursor.fetchone()
     return None if row is None else bool(row[0])
+
+
+def _storable(text: str) -> str:
+    """Return the text without what no database keeps: NUL, and halves of characters."""
+    return text.replace("\x00", "").encode("utf-8", "replace").decode()[:ANSWER_LIMIT]
 
 
 def _count(letter: _Letter, kind: EventKind | None, dead: bool) -> None:
