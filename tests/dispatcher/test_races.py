@@ -129,7 +129,7 @@ def test_deleting_clients_counts_what_it_cancels(alice, engine, provider, monkey
 
     def given_back_meanwhile(*arguments):
         cancelled = cancel_to(*arguments)
-        elsewhere(lambda: statements.give_back([letter.key for letter in claimed]))
+        elsewhere(lambda: statements.give_back([letter.key for letter in claimed]), 30.0)
         return cancelled
 
     monkeypatch.setattr(retries, "cancel_to", given_back_meanwhile)
