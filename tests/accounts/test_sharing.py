@@ -7,7 +7,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from tests.dispatcher.test_races import elsewhere
+from tests.elsewhere import begin, elsewhere
 from tests.web.ledger import make_run
 from vestnik import access, account_deletion, confirmation, sharing
 from vestnik.accounts import audit
@@ -227,15 +227,15 @@ def test_sharing_and_confirming_at_once_lose_nothing(alice, carol, message, monk
         return grant(*args, **kwargs)
 
     monkeypatch.setattr(audit, "write", slow_write)
-    sharer = elsewhere(lambda: sharing.share(message, alice, carol.email, "view"), 0)
+    sharer = begin(lambda: sharing.share(message, alice, carol.email, "view"))
     began.wait(10)
     carol.confirmed_at = timezone.now()
     carol.save()
-    confirmer = elsewhere(lambda: sharing.receive(carol), 0.3)
-    assert confirmer.is_alive()
+    confirmer = elsewhere(lambda: sharing.receive(carol))
+    assert not confirmer.done()
     finish.set()
-    sharer.join(10)
-    confirmer.join(10)
+    sharer.result(30)
+    confirmer.result(30)
     assert rights(carol, message) == ["view"]
 
 
@@ -501,11 +501,11 @@ def test_who_saves_while_it_is_taken_back_waits_and_is_refused(alice, bob, kind,
 
     monkeypatch.setattr(audit, "write", slow_write)
     take = sharing.unshare if how == "taken back" else lambda *_: sharing.share(thing, alice, bob.email, "view")
-    owner = elsewhere(lambda: take(share, alice), 0)
+    owner = begin(lambda: take(share, alice))
     began.wait(10)
-    editor = elsewhere(save, 0.3)
-    assert editor.is_alive()
+    editor = elsewhere(save)
+    assert not editor.done()
     finish.set()
-    owner.join(10)
-    editor.join(10)
+    owner.result(30)
+    editor.result(30)
     assert said == ["You may not change this any longer."]

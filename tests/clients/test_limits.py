@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
-from tests.dispatcher.test_races import elsewhere
+from tests.elsewhere import elsewhere
 from vestnik import sharing
 from vestnik.accounts.models import Share
 from vestnik.clients import import_jobs, verbs
@@ -102,10 +102,10 @@ def test_two_at_once_are_counted_for_each_other_and_nobody_elses_wait(alice, bob
     said = []
     with transaction.atomic():
         make(alice, 2)
-        second = elsewhere(lambda: said.append(refused(lambda: make(alice, 3))), 0.3)
-        assert second.is_alive()
-        assert not elsewhere(lambda: make(bob, 4)).is_alive()
-    second.join(10)
+        second = elsewhere(lambda: said.append(refused(lambda: make(alice, 3))))
+        assert not second.done()
+        assert elsewhere(lambda: make(bob, 4)).done()
+    second.result(30)
     assert len(said) == 1
     assert model.objects.filter(owner=alice).count() == 2
     assert model.objects.filter(owner=bob).count() == 1

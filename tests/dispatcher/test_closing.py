@@ -11,8 +11,8 @@ from django.utils import timezone
 from dispatcher.ledger import closing, statements
 from dispatcher.runs import ticking
 from dispatcher.sending import slices
-from tests.dispatcher.test_races import elsewhere
 from tests.dispatcher.test_sending import launched, states
+from tests.elsewhere import elsewhere
 from vestnik.mailings import verbs
 from vestnik.mailings.ledger import runs
 from vestnik.mailings.ledger.models import Run
@@ -67,7 +67,7 @@ def test_a_run_is_closed_by_one_at_a_time_and_nobody_waits_for_it(alice, transac
     with transaction.atomic():
         assert statements.close_out(run.pk)  # and it is not committed yet
         others = [elsewhere(lambda: answers.append(closing.close(run.pk))), elsewhere(ticking.tick)]
-        assert not any(other.is_alive() for other in others)
+        assert all(other.done() for other in others)
         assert answers == [False]
     assert closing.close(run.pk)
     run.refresh_from_db()

@@ -16,8 +16,8 @@ from dispatcher import account_erasure
 from dispatcher.ledger import statements
 from dispatcher.providers import memory
 from dispatcher.runs import launching, ticking
-from tests.dispatcher.test_races import elsewhere
 from tests.dispatcher.test_sending import launched, slice_of
+from tests.elsewhere import elsewhere
 from vestnik import access, locks
 from vestnik import account_deletion as core
 from vestnik.accounts import idempotency
@@ -190,16 +190,16 @@ def test_what_was_launched_while_the_account_was_deleted_is_waited_for_and_cance
         core.delete_account(User.objects.get(pk=alice.pk))
         account_erasure.erase(alice.pk)
 
-    fill, threads = launching._fill, []
+    fill, others = launching._fill, []
 
     def fill_and_delete(mailing, run):
         filled = fill(mailing, run)
-        threads.append(elsewhere(delete, seconds=0.3))
+        others.append(elsewhere(delete))
         return filled
 
     monkeypatch.setattr(launching, "_fill", fill_and_delete)
     (run,) = launching.launch(mailing.pk)
-    threads[0].join()
+    others[0].result(30)
     run.refresh_from_db()
     assert (run.state, run.mailing, run.total) == (RunState.CANCELLED, None, 10)
     assert set(run.deliveries.values_list("state", "address")) == {("cancelled", "")}
@@ -250,9 +250,9 @@ def test_one_account_is_erased_at_a_time_and_the_next_is_hinted_at(alice, bob, v
     before = hints("control")
     with locks.held(locks.ERASURE) as alone:
         assert alone
-        elsewhere(lambda: account_erasure.erase(alice.pk)).join()
+        elsewhere(lambda: account_erasure.erase(alice.pk)).result(30)
         assert core.deleted_accounts() == [alice.pk, bob.pk]
-    elsewhere(lambda: account_erasure.erase(alice.pk)).join()
+    elsewhere(lambda: account_erasure.erase(alice.pk)).result(30)
     assert core.deleted_accounts() == [bob.pk]
     assert hints("control") == before + 1
 

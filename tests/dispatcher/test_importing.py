@@ -10,7 +10,7 @@ from django.db.models import F
 from dramatiq.middleware import Shutdown
 
 from dispatcher.runs import ticking
-from tests.dispatcher.test_races import elsewhere
+from tests.elsewhere import begin, elsewhere
 from vestnik import jobs
 from vestnik.accounts.models import User
 from vestnik.clients import attributes, import_files, import_jobs, importing, verbs
@@ -60,30 +60,30 @@ def at_work(monkeypatch, *works):
 
     with monkeypatch.context() as patch:
         patch.setattr(import_jobs, "import_file", slow_import_file)
-        threads = [elsewhere(lambda work=work: run_import(work.pk), seconds=0) for work in works]
+        others = [begin(lambda work=work: run_import(work.pk)) for work in works]
         assert all(begun.acquire(timeout=10) for _work in works)
     try:
         yield
     finally:
         go_on.set()
-        for thread in threads:
-            thread.join(20)
+        for other in others:
+            other.result(30)
 
 
 def in_the_middle_of(monkeypatch, work, function):
     """Do the import; while its rows are read, `function` is called elsewhere. Whether that had to wait."""
-    threads = []
+    others, waited = [], []
 
-    def progress(_import_id):
-        return lambda _rows: threads.append(elsewhere(function, seconds=2))
+    def meanwhile(_rows):
+        others.append(elsewhere(function))
+        waited.append(not others[0].done())
 
-    monkeypatch.setattr(import_jobs, "_progress", progress)
+    monkeypatch.setattr(import_jobs, "_progress", lambda _import_id: meanwhile)
     monkeypatch.setattr(importing, "PROGRESS_EVERY", 2)
     run_import(work.pk)
-    (thread,) = threads
-    waited = thread.is_alive()
-    thread.join()
-    return waited
+    (other,) = others
+    other.result(30)
+    return waited == [True]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -109,16 +109,16 @@ def test_an_import_onto_a_list_that_is_deleted_meanwhile_is_refused(alice, hints
 def test_a_list_is_not_deleted_while_clients_are_put_on_it(alice, hints, monkeypatch):
     friends = verbs.create_list(alice, "Friends")
     work = make_import(alice, [b"email\nann@example.org\n"], "clients.csv", client_list=friends)
-    find, threads = import_files._find_list, []
+    find, others = import_files._find_list, []
 
     def find_and_delete(*args):
         found = find(*args)
-        threads.append(elsewhere(lambda: verbs.delete_list(friends), seconds=0.3))
+        others.append(elsewhere(lambda: verbs.delete_list(friends)))
         return found
 
     monkeypatch.setattr(import_files, "_find_list", find_and_delete)
     run_import(work.pk)
-    threads[0].join()
+    others[0].result(30)
     assert (state(work), work.listed, work.client_list) == ("done", 1, None)
     assert not ClientList.objects.exists()
 
@@ -201,7 +201,7 @@ def test_after_a_failure_the_way_is_free(alice, hints, monkeypatch):
         patch.setattr(import_jobs, "import_file", lambda *args: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             run_import(work.pk)
-    elsewhere(lambda: run_import(work.pk)).join()
+    elsewhere(lambda: run_import(work.pk)).result(30)
     assert (state(work), work.tries) == ("done", 2)
 
 
@@ -246,7 +246,7 @@ def test_whoever_saves_a_client_with_a_new_attribute_does_not_wait_for_an_import
 
     def while_it_is_imported(new):
         save = partial(verbs.create_client, alice, "new@example.org", attributes={"CITY": "Rome", "size": "M"})
-        waited.append(elsewhere(save, 20).is_alive())
+        waited.append(not elsewhere(save).done())
         return make_list(new)
 
     monkeypatch.setattr(import_files, "_find_or_make_list", while_it_is_imported)
@@ -267,7 +267,7 @@ def test_an_import_and_a_form_with_one_new_attribute_do_not_lock_each_other_out(
     """Both want the name and the client: the form is in the middle of it when the import begins, and after."""
     monkeypatch.setattr(importing, "ROWS_FOR_NAMES", rows_for_names)
     ann = verbs.create_client(alice, "ann@example.org")
-    learn, threads, saved = attributes.learn, [], threading.Event()
+    learn, others, saved = attributes.learn, [], threading.Event()
 
     def save():
         client = Client.objects.get(pk=ann.pk)
@@ -277,14 +277,14 @@ def test_an_import_and_a_form_with_one_new_attribute_do_not_lock_each_other_out(
 
     def learn_and_let_others_go_on(owner_id, names, **options):
         known = learn(owner_id, names, **options)
-        if names and not options and not threads:  # the import has learnt the name; now it goes on to the client
-            threads.append(elsewhere(save, 1))
+        if names and not options and not others:  # the import has learnt the name; now it goes on to the client
+            others.append(elsewhere(save))
         return known
 
     monkeypatch.setattr(attributes, "learn", learn_and_let_others_go_on)
     work = make_import(alice, [b"email,city\nann@example.org,Oslo\n"], "x.csv")
     run_import(work.pk)
-    threads[0].join(20)
+    others[0].result(30)
     assert state(work) == "done"
     assert saved.is_set()
     assert Client.objects.get(pk=ann.pk).attributes["city"] in ("Rome", "Oslo")

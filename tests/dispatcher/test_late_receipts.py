@@ -14,9 +14,9 @@ from dispatcher.ledger.rows import Settlement
 from dispatcher.providers.base import Outcome
 from dispatcher.runs import ticking
 from tests.dispatcher.test_ledger import settle, worker
-from tests.dispatcher.test_races import elsewhere
 from tests.dispatcher.test_sending import launched, slice_of, states
 from tests.dispatcher.test_try_again import run_with_failures, window_over
+from tests.elsewhere import elsewhere
 from vestnik import account_deletion as core
 from vestnik.mailings import verbs
 from vestnik.mailings.ledger import runs
@@ -67,9 +67,9 @@ def test_a_receipt_waits_for_whoever_queues_its_letter_again(alice, engine, prov
     with transaction.atomic():
         meanwhile(run, holder)
         assert states(run) == ["queued"]
-        writing = elsewhere(lambda: settle(letter, holder, Outcome.ACCEPTED), seconds=0.3)
-        assert writing.is_alive()
-    writing.join()
+        writing = elsewhere(lambda: settle(letter, holder, Outcome.ACCEPTED))
+        assert not writing.done()
+    writing.result(30)
     slice_of(engine, alice)
     assert provider.letters == []
     assert states(run) == ["sent"]
@@ -102,11 +102,11 @@ def test_receipts_and_a_recovery_do_not_lock_each_other_out(alice, transactional
     letters, holder = in_hand(run, 2)
     believed_dead(holder)
     with stopped_before_writing(letters[1]):
-        writing = elsewhere(lambda: settle_all(letters, holder, Outcome.ACCEPTED), seconds=0.3)
-        assert writing.is_alive()
-        recovering = elsewhere(statements.rescue, seconds=0.3)
-    for thread in (writing, recovering):
-        thread.join()
+        writing = elsewhere(lambda: settle_all(letters, holder, Outcome.ACCEPTED))
+        assert not writing.done()
+        recovering = elsewhere(statements.rescue)
+    for other in (writing, recovering):
+        other.result(30)
     assert states(run) == ["sent", "sent"]
     assert counted(run) == {"total": 2, "sent": 2, "attempts": 2}
 

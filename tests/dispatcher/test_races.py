@@ -1,18 +1,17 @@
 """What happens between two statements of somebody else."""
 
-import threading
 import time
 from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import connections
 from django.utils import timezone
 
 from dispatcher.ledger import closing, statements
 from dispatcher.runs import launching, ticking
 from tests.dispatcher.test_sending import lane, launched, slice_of, states
+from tests.elsewhere import elsewhere
 from vestnik import client_deletion
 from vestnik.clients.models import Client
 from vestnik.mailings import verbs
@@ -24,32 +23,19 @@ from vestnik.testing.factories import make_mailing
 DAY = timedelta(days=1)
 
 
-def elsewhere(function, seconds=5.0):
-    """Call it in another thread, with a connection of its own, and wait at most that long; the thread."""
-
-    def work():
-        function()
-        connections.close_all()
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join(seconds)
-    return thread
-
-
 @contextmanager
-def while_letters_are_written(monkeypatch, function, seconds=5.0):
+def while_letters_are_written(monkeypatch, function):
     """Have it called elsewhere in the middle of the next launch."""
-    fill, threads = launching._fill, []
+    fill, others = launching._fill, []
 
     def slow_fill(mailing, run):
         monkeypatch.setattr(launching, "_fill", fill)
-        threads.append(elsewhere(function, seconds))
+        others.append(elsewhere(function))
         return fill(mailing, run)
 
     monkeypatch.setattr(launching, "_fill", slow_fill)
     yield
-    threads[0].join()
+    others[0].result(30)
 
 
 def test_a_run_that_was_asked_for_and_never_filled_is_missed_when_its_window_closes(alice):
@@ -94,14 +80,14 @@ def test_a_run_that_ends_while_its_mailing_is_edited_waits_for_that(alice, engin
     move_window, closers = runs.move_window, []
 
     def ended_meanwhile(*arguments):
-        closers.append(elsewhere(lambda: closing.finish(run.pk), 0.3))
+        closers.append(elsewhere(lambda: closing.finish(run.pk)))
         move_window(*arguments)
 
     monkeypatch.setattr(runs, "move_window", ended_meanwhile)
     mailing.end += DAY
     verbs.save_mailing(mailing)
     (closer,) = closers
-    closer.join(10)
+    closer.result(30)
     run.refresh_from_db()
     assert (run.state, run.window_end) == ("finished", mailing.end)
 
@@ -125,15 +111,16 @@ def test_deleting_clients_counts_what_it_cancels(alice, engine, provider, monkey
     run = launched(make_mailing(alice, 3))
     first, second, _ = run.deliveries.order_by("pk")
     claimed = statements.claim(run.pk, engine.lease.worker_id, 1, None)
-    cancel_to = retries.cancel_to
+    cancel_to, others = retries.cancel_to, []
 
     def given_back_meanwhile(*arguments):
         cancelled = cancel_to(*arguments)
-        elsewhere(lambda: statements.give_back([letter.key for letter in claimed]), 30.0)
+        others.append(elsewhere(lambda: statements.give_back([letter.key for letter in claimed])))
         return cancelled
 
     monkeypatch.setattr(retries, "cancel_to", given_back_meanwhile)
     client_deletion.delete_clients(alice, list(Client.objects.filter(pk__in=[first.client_id, second.client_id])))
+    others[0].result(30)
     first.refresh_from_db()
     assert first.state == "queued"
     slice_of(engine, alice)
@@ -181,7 +168,7 @@ def test_a_mailing_is_not_deleted_while_its_letters_are_written(alice, engine, m
             verbs.delete_mailing(Mailing.objects.get(pk=mailing.pk))
         refused.append(refusal.value.messages)
 
-    with while_letters_are_written(monkeypatch, delete, seconds=0.5):
+    with while_letters_are_written(monkeypatch, delete):
         run = launched(mailing)
     assert refused == [["A run of this mailing is not over; cancel it first."]]
     assert run.mailing_id == mailing.pk
@@ -196,7 +183,7 @@ def test_send_now_beside_a_launch_is_refused_and_the_launch_goes_on(alice, engin
             verbs.send_now(mailing)
         refused.append(refusal.value.messages)
 
-    with while_letters_are_written(monkeypatch, ask, seconds=0.5):
+    with while_letters_are_written(monkeypatch, ask):
         run = launched(mailing)
     assert refused == [["A run of this mailing is not over yet."]]
     assert (run.total, mailing.runs.count()) == (5, 1)

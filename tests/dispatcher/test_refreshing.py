@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from dispatcher import page_refresh
 from dispatcher.runs import ticking
-from tests.dispatcher.test_races import elsewhere
+from tests.elsewhere import begin
 from tests.timing import in_time, wait_until
 from vestnik import jobs
 from vestnik.front import invalidation, page_cache
@@ -266,7 +266,7 @@ def test_a_page_that_changes_while_it_is_fetched_is_fetched_once_more(transactio
     async def change_once(request):
         if not changed:
             changed.append(True)
-            await asyncio.to_thread(elsewhere, lambda: mark("/en/"))
+            await asyncio.wrap_future(begin(lambda: mark("/en/")))
         return web.Response(headers=PASSED_BY)
 
     front.answers["/en/"] = change_once
@@ -302,23 +302,19 @@ def test_what_people_look_at_first_comes_before_the_depths_of_the_lists(db, fron
 def test_what_is_marked_while_much_is_fetched_does_not_wait_for_all_of_it(transactional_db, front):
     front.seconds = 0.005
     mark(*(f"/en/blog/?page={page}" for page in range(2, 400)))
-    thread = threading.Thread(target=lambda: elsewhere(page_refresh.refresh, seconds=30))
-    thread.start()
+    other = begin(page_refresh.refresh)
     wait_until(lambda: len(front.paths) >= 20)
     mark("/en/")
     page_refresh.refresh()  # its own job: another is at it
-    thread.join()
+    other.result(30)
     assert front.paths.index("/en/") <= 2 * page_refresh.CHUNK
 
 
 def test_two_jobs_at_once_fetch_each_page_once(transactional_db, front):
     front.seconds = 0.01
     mark(*(f"/en/blog/?page={page}" for page in range(2, 42)))
-    threads = [threading.Thread(target=lambda: elsewhere(page_refresh.refresh, seconds=20)) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    for other in [begin(page_refresh.refresh) for _ in range(4)]:
+        other.result(30)
     assert set(Counter(front.paths).values()) == {1}
     assert not StalePage.objects.filter(fetched_at=None).exists()
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from dispatcher.ledger import closing, statements
 from dispatcher.runs import launching, ticking
-from tests.dispatcher.test_races import elsewhere
+from tests.elsewhere import elsewhere
 from vestnik import jobs, locks, supervision
 from vestnik.accounts.models import User
 from vestnik.mailings import mailing_status, verbs

@@ -1,6 +1,5 @@
 """“Try the failed again”: inside the window, after it, beside everything else."""
 
-import threading
 import uuid
 from datetime import timedelta
 
@@ -14,8 +13,8 @@ from dispatcher.providers import memory
 from dispatcher.providers.base import Outcome
 from dispatcher.runs import launching, ticking
 from tests.dispatcher.test_ledger import settle
-from tests.dispatcher.test_races import elsewhere
 from tests.dispatcher.test_sending import lane, launched, slice_of, states
+from tests.elsewhere import begin, elsewhere
 from tests.quarters import quarter
 from tests.timing import wait_until
 from vestnik import client_deletion
@@ -265,17 +264,8 @@ def test_a_double_click_does_it_once(failed, alice, engine, provider, after):
 def test_two_clicks_at_once_make_one_run(failed):
     window_over(failed)
     click = uuid.uuid4()
-    made = []
-    threads = [
-        threading.Thread(target=elsewhere, args=(lambda: made.append(verbs.try_again(failed, request_id=click).pk),))
-        for _ in range(4)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(made) == 4
-    assert len(set(made)) == 1
+    clicks = [begin(lambda: verbs.try_again(failed, request_id=click).pk) for _ in range(4)]
+    assert len({other.result(30) for other in clicks}) == 1
     assert mailing_runs(failed) == 2
 
 
@@ -291,9 +281,9 @@ def nearly_over(alice, engine):
 def test_a_run_is_not_finished_over_letters_that_are_being_tried_again(nearly_over):
     with transaction.atomic():
         verbs.try_again(nearly_over)
-        finishing = elsewhere(lambda: closing.finish(nearly_over.pk), seconds=0.3)
-        assert finishing.is_alive()
-    finishing.join()
+        finishing = elsewhere(lambda: closing.finish(nearly_over.pk))
+        assert not finishing.done()
+    finishing.result(30)
     nearly_over.refresh_from_db()
     assert (nearly_over.state, states(nearly_over)) == ("open", ["queued"])
 
@@ -301,9 +291,9 @@ def test_a_run_is_not_finished_over_letters_that_are_being_tried_again(nearly_ov
 def test_a_run_that_is_being_finished_is_open_again(nearly_over):
     with transaction.atomic():
         assert closing.finish(nearly_over.pk)
-        trying = elsewhere(lambda: verbs.try_again(nearly_over), seconds=0.3)
-        assert trying.is_alive()
-    trying.join()
+        trying = elsewhere(lambda: verbs.try_again(nearly_over))
+        assert not trying.done()
+    trying.result(30)
     nearly_over.refresh_from_db()
     assert (nearly_over.state, states(nearly_over)) == ("open", ["queued"])
 

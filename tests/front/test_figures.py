@@ -15,7 +15,7 @@ from django.utils import timezone
 from dispatcher import account_erasure
 from dispatcher.ledger import closing
 from dispatcher.runs import launching, ticking
-from tests.dispatcher.test_races import elsewhere
+from tests.elsewhere import begin, elsewhere
 from vestnik import account_deletion as accounts
 from vestnik import client_deletion, homepage_hint, supervision
 from vestnik.clients import import_jobs
@@ -280,7 +280,7 @@ def test_never_are_two_counts_under_way(transactional_db, valkey, settings, monk
 
     with monkeypatch.context() as patch:
         patch.setattr(Mailing.objects, "active", slowly, raising=False)
-        thread = elsewhere(homepage_stats.count, seconds=0)
+        other = begin(homepage_stats.count)
         assert begun.wait(10)
     try:
         homepage_stats.count()
@@ -288,7 +288,7 @@ def test_never_are_two_counts_under_way(transactional_db, valkey, settings, monk
         assert waiting(settings) == [1]
     finally:
         go_on.set()
-        thread.join()
+        other.result(30)
     assert Figures.objects.exists()
 
 
