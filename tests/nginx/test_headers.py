@@ -124,6 +124,7 @@ REFUSED: list[tuple[str, str, dict[str, str], int]] = [
     ("POST", "/", {"Content-Length": str(30 << 20)}, 413),
     ("POST", "/overview/", {"Content-Length": str(30 << 20)}, 413),
     ("POST", "/u/AQECAwQFBgcICQoLDA0O", {"Content-Length": str(10 << 20)}, 413),
+    ("POST", "/webhooks/postmark/", {"Content-Length": str(10 << 20)}, 413),
 ]
 
 

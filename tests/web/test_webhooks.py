@@ -6,6 +6,7 @@ import hmac
 import io
 import json
 import logging
+import time
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
@@ -57,8 +58,8 @@ def post(provider, said, **headers):
     return Browser().post(f"/webhooks/{provider}/", body, content_type="application/json", **headers)
 
 
-def signed_by_mailgun(event):
-    stamp, token = "1529006854", "a8ce0edb2dd8301dee6c2405235584e45aa91d1e9f979f3de0"
+def signed_by_mailgun(event, ago=0):
+    stamp, token = str(int(time.time()) - ago), "a8ce0edb2dd8301dee6c2405235584e45aa91d1e9f979f3de0"
     signature = hmac.new(KEY.encode(), f"{stamp}{token}".encode(), "sha256").hexdigest()
     return {"signature": {"timestamp": stamp, "token": token, "signature": signature}, "event-data": event}
 
@@ -183,6 +184,13 @@ def test_a_letters_subject_is_no_status(letter, known):
 def test_what_a_service_kept_back_is_no_bounce(letter, known, event):
     post("mailgun", signed_by_mailgun(mailgun(known, reason=event)))
     assert not DeliveryEvent.objects.exists()
+
+
+def test_a_copy_of_an_old_post_of_mailguns_which_signs_no_content_is_refused(letter, known):
+    assert post("mailgun", signed_by_mailgun(mailgun(known), ago=25 * 3600)).status_code == 403
+    assert not DeliveryEvent.objects.exists()
+    assert post("mailgun", signed_by_mailgun(mailgun(known), ago=8 * 3600)).status_code == 200
+    assert DeliveryEvent.objects.exists()
 
 
 def test_a_fault_of_the_service_counts_against_no_address(letter, known):

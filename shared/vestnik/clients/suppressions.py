@@ -106,6 +106,15 @@ def of_address(owner_id: int, address: str) -> list[Suppression]:
     return sorted(standing, key=lambda each: (each.client_list_id is not None, each.by_person, each.pk))
 
 
+def lifted_since_sql(address: str, owner: str, since: str) -> str:
+    """Return a condition: whether the owner has said since then that the address is to be written to. All are SQL."""
+    return f"""EXISTS (
+        SELECT FROM (SELECT * FROM clients_suppression WHERE address = {address} OFFSET 0) AS known
+        WHERE known.owner_id = {owner} AND known.client_list_id IS NULL AND NOT known.by_person
+          AND known.lifted_at > {since} OFFSET 0
+    )"""
+
+
 # What the person did, and what others did, are rows of their own: neither takes the other's place. What stands already
 # stays as it is; one that was lifted stands again.
 SUPPRESS = """

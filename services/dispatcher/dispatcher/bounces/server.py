@@ -262,7 +262,8 @@ async def _serve(domain: str, host: str, port: int) -> None:
     writers = Writers()
     server = await listen(domain, host, port, writers)
     logger.info("takes what comes back to %s, on %s:%d", domain, host, port)
-    collecting = asyncio.create_task(collect(settings.BOUNCE_MAILBOX, domain)) if settings.BOUNCE_MAILBOX else None
+    where = settings.BOUNCE_MAILBOX
+    collecting = asyncio.create_task(keep_collecting(where, domain)) if where else None
     await stop.wait()
     server.close()
     if collecting:
@@ -270,7 +271,7 @@ async def _serve(domain: str, host: str, port: int) -> None:
     writers.close()
 
 
-async def collect(where: Mailbox, domain: str, pause: float = COLLECTED_EVERY) -> None:
+async def keep_collecting(where: Mailbox, domain: str, pause: float = COLLECTED_EVERY) -> None:
     """Take what comes into the mailbox, without end."""
     trouble = Trouble("the mailbox of what comes back cannot be read", "the mailbox of what comes back is read again")
     while True:

@@ -15,7 +15,7 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from dispatcher.providers import refusals
-from vestnik.clients.suppressions import SuppressionReason, suppress
+from vestnik.clients.suppressions import SuppressionReason, lifted_since_sql, suppress
 from vestnik.mailings.ledger import events
 from vestnik.mailings.ledger.models import Run, RunState
 from vestnik.mailings.ledger.runs import LIMIT_LIFTED, believed_at_most
@@ -29,7 +29,7 @@ AT_ONCE = 100
 """Runs that one tick hints at."""
 
 # By the index of what ended unsent, from client to client. What the owner has lifted since then is not asked again.
-REFUSED = """
+REFUSED = f"""
     SELECT d.client_id, d.id, d.address, last.code, last.answer
     FROM (
         SELECT id, client_id, address, claim, settled_at FROM mailings_delivery
@@ -39,11 +39,7 @@ REFUSED = """
         SELECT code, answer, outcome FROM mailings_attempt WHERE delivery_id = d.id AND claim = d.claim LIMIT 1
     ) last
     WHERE last.outcome = 'permanent' AND last.code >= 500 AND d.address <> ''
-      AND NOT EXISTS (
-          SELECT FROM (SELECT * FROM clients_suppression WHERE address = d.address OFFSET 0) AS known
-          WHERE known.owner_id = %(owner)s AND known.client_list_id IS NULL AND NOT known.by_person
-            AND known.lifted_at > d.settled_at OFFSET 0
-      )
+      AND NOT {lifted_since_sql("d.address", "%(owner)s", "d.settled_at")}
     ORDER BY d.client_id
 """
 

@@ -9,6 +9,7 @@ network.
 import re
 
 from dispatcher.providers.base import ANSWER_LIMIT, About, Letter, Receipt, in_ascii
+from vestnik.mail import status_codes
 
 HTTP = "HTTP"
 """The step of a service that has only one."""
@@ -36,8 +37,6 @@ _OF_ONE = frozenset({*_ADDRESS, "2.2", "2.3", "2.4", "3.4", "6.7"})
 _BEFORE_A_RECIPIENT = frozenset({"2.3", "3.4", "6.7"})
 """Codes about the letter that can be known at MAIL."""
 _ON_THE_WAY = frozenset(f"4.{detail}" for detail in range(1, 8))
-_GONE = frozenset({"1.1", "1.3", "1.6", "1.10", "2.1"})
-"""No such mailbox, no such syntax there, moved, a domain that takes no mail (RFC 7505), disabled."""
 _PERHAPS_GONE = frozenset({"", "1.0", "1.2"})
 """No code at all, any address status, no such domain: a name server in trouble says so, too."""
 _OF_A_MAILBOX = frozenset({550, 551, 553})
@@ -184,7 +183,7 @@ def mailbox_is_gone(code: int, text: str) -> bool | None:
         return False
     if code < 500 or about("RCPT", code, text) is not About.LETTER:
         return False
-    if enhanced in _GONE:
+    if enhanced in status_codes.GONE:
         return True
     return None if enhanced in _PERHAPS_GONE and (enhanced or code in _OF_A_MAILBOX) else False
 

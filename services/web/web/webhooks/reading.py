@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 from anymail.signals import AnymailTrackingEvent, EventType, RejectReason
 
 from vestnik import addresses
+from vestnik.mail import status_codes
+from vestnik.mail.status_codes import CODE
 from vestnik.mailings.ledger.events import Report
 from vestnik.mailings.ledger.models import BounceKind, EventKind
 
-_STATUS = re.compile(r"(?<![\d.])([45])\.(\d{1,3})\.(\d{1,3})(?![\d.]*\d)")
-_GONE = frozenset({"5.1.1", "5.1.3", "5.1.6", "5.1.10", "5.2.1"})
-_NOT_THE_MAILBOX = frozenset({"6", "7"})
 _HARD = frozenset(
     {
         *("hardbounce", "bademailaddress", "hard_bounce", "invalid_email", "err_user_unknown", "err_user_inactive"),
         *("noemail", "onaccountsuppressionlist"),
     }
 )
+"""Words by which services say, each in its own, that there is no such mailbox …"""
 _AMAZONS_HARD = frozenset({"permanent", "general"})
-"""Words by which services say, each in its own, that there is no such mailbox."""
-_TOO_LARGE = frozenset({"2.3", "3.4"})
-_OF_THE_LETTER = re.compile(
-    r"spam|\bpolic(?:y|ies)\b|\bcontent\b|virus|prohibit|\bsecurity\b|\bbanned\b|block ?list|blacklist|reputation"
-    r"|\brelay|access denied",
-    re.IGNORECASE,
-)
+"""… and those that say it together."""
 _NOT_SENT = frozenset({"suppress-unsubscribe", "suppress-complaint"})
 """Mailgun's words for what it keeps back, since somebody said so before."""
 POSTAL = "Postal"
@@ -65,17 +58,16 @@ def report(event: AnymailTrackingEvent, provider: str) -> Report | None:
     if reason == RejectReason.UNSUBSCRIBED or not _NOT_SENT.isdisjoint(words):
         return None
     answer = _words(event)
-    found = _STATUS.search(answer)
+    found = CODE.search(answer)
     status = found[0] if found else _own_status(event.esp_event)
     bounce = BounceKind.POLICY if kind == EventType.COMPLAINED else _kind(status, reason, answer, words, listed)
     return Report(kind=EventKind.BOUNCED, bounce=bounce, status=status, answer=answer, source=provider)
 
 
 def _kind(status: str, reason: str | None, answer: str, words: set[str], listed: bool) -> BounceKind:
-    if status in _GONE:
+    if status.startswith("5") and status_codes.without_class(status) in status_codes.GONE:
         return BounceKind.HARD
-    subject, _dot, detail = status[2:].partition(".")
-    if subject in _NOT_THE_MAILBOX or f"{subject}.{detail}" in _TOO_LARGE or _OF_THE_LETTER.search(answer):
+    if status_codes.is_about_the_letter(status, answer):
         return BounceKind.POLICY
     if reason in (RejectReason.SPAM, RejectReason.BLOCKED):
         return BounceKind.POLICY
@@ -85,7 +77,7 @@ def _kind(status: str, reason: str | None, answer: str, words: set[str], listed:
 
 def _own_status(said: Any) -> str:
     """Return the code that a service gives beside the words, in a field that is for it."""
-    found = _STATUS.fullmatch(str(said.get("status", "")).strip()) if isinstance(said, dict) else None
+    found = CODE.fullmatch(str(said.get("status", "")).strip()) if isinstance(said, dict) else None
     return found[0] if found else ""
 
 

@@ -50,6 +50,8 @@ def receive(request: HttpRequest, provider: str) -> HttpResponse:
     view = providers.view(provider, options)
     try:
         view.run_validators(request)
+        if providers.is_old(provider, body):
+            return _answer("This is too old.", 403)
         told = view.parse_events(request)
     except AnymailWebhookValidationFailure as error:
         logger.warning("a post to the webhook of %s is not the service's: %s", provider, str(error)[:200])

@@ -17,7 +17,7 @@ from django.db.models import QuerySet, Sum
 
 from vestnik import jobs
 from vestnik.clients.models import Client
-from vestnik.clients.suppressions import Suppression, SuppressionReason, suppress
+from vestnik.clients.suppressions import SuppressionReason, lifted_since_sql, suppress
 from vestnik.mailings.ledger import retries
 from vestnik.mailings.ledger.models import BounceKind, Delivery, DeliveryEvent, EventKind, Run, Tally
 from vestnik.mailings.ledger.runs import believed_at_most
@@ -34,8 +34,9 @@ EARLIER_RUNS = 50
 ANSWER_LIMIT = 1_000
 PAGE = 2_000
 
-LETTER = """
-    SELECT d.run_id, d.client_id, d.address, d.settled_at, (run.opened_at AT TIME ZONE 'UTC')::date, run.owner_id
+LETTER = f"""
+    SELECT d.run_id, d.client_id, d.address, d.settled_at, (run.opened_at AT TIME ZONE 'UTC')::date, run.owner_id,
+           {lifted_since_sql("d.address", "run.owner_id", "d.settled_at")}
     FROM mailings_delivery d JOIN mailings_run run ON run.id = d.run_id WHERE d.id = %(letter)s
 """
 
@@ -63,7 +64,7 @@ COUNT = f"""
 
 # Of the owner's latest runs those of which the letter to this client, at this address, came back with a soft bounce;
 # a second try is no run of its own.
-SOFT = """
+SOFT = f"""
     SELECT count(DISTINCT coalesce(run.again_of_id, run.id)), coalesce(max(event.day) - min(event.day), 0)
     FROM (
         SELECT id, again_of_id FROM mailings_run WHERE owner_id = %(owner)s ORDER BY opened_at DESC LIMIT %(most)s
@@ -74,35 +75,19 @@ SOFT = """
     ) event
     CROSS JOIN LATERAL (SELECT address FROM mailings_delivery WHERE id = event.delivery_id LIMIT 1) d
     WHERE d.address = %(address)s
-      AND NOT EXISTS (
-          SELECT FROM (SELECT * FROM clients_suppression WHERE address = %(address)s OFFSET 0) AS known
-          WHERE known.owner_id = %(owner)s AND known.client_list_id IS NULL AND NOT known.by_person
-            AND known.lifted_at > event.at OFFSET 0
-      )
+      AND NOT {lifted_since_sql("%(address)s", "%(owner)s", "event.at")}
 """
 
-DEAD = """
-    SELECT event.client_id, event.delivery_id, d.address FROM (
+# And whether the owner has lifted the address since.
+DEAD = f"""
+    SELECT event.client_id, event.delivery_id, d.address, {lifted_since_sql("d.address", "%(owner)s", "d.settled_at")}
+    FROM (
         SELECT client_id, delivery_id FROM mailings_deliveryevent
         WHERE run_id = %(run)s AND kind = 'bounced' AND client_id > %(after)s AND dead
         ORDER BY client_id LIMIT %(page)s
     ) event
     CROSS JOIN LATERAL (SELECT address, settled_at FROM mailings_delivery WHERE id = event.delivery_id LIMIT 1) d
-    WHERE NOT EXISTS (
-        SELECT FROM (SELECT * FROM clients_suppression WHERE address = d.address OFFSET 0) AS known
-        WHERE known.owner_id = %(owner)s AND known.client_list_id IS NULL AND NOT known.by_person
-          AND known.lifted_at > d.settled_at OFFSET 0
-    )
     ORDER BY event.client_id
-"""
-
-# Where such a page ends, whatever of it counts.
-DEAD_UNTIL = """
-    SELECT max(client_id), count(*) FROM (
-        SELECT client_id FROM mailings_deliveryevent
-        WHERE run_id = %(run)s AND kind = 'bounced' AND client_id > %(after)s AND dead
-        ORDER BY client_id LIMIT %(page)s
-    ) event
 """
 
 
@@ -130,6 +115,8 @@ class _Letter:
     settled_at: Any
     day: Any
     owner_id: int
+    lifted: bool
+    """Whether the owner has said since then that the address is to be written to."""
 
 
 def note(delivery_id: int, report: Report) -> bool:
@@ -179,15 +166,13 @@ def dead(run: Run) -> Iterator[dict[str, int]]:
 
     What the owner has lifted since is not among them.
     """
-    asked: dict[str, Any] = {"run": run.pk, "owner": run.owner_id, "after": 0, "page": PAGE}
-    while asked["after"] is not None:
+    after: int | None = 0
+    while after is not None:
         with connection.cursor() as cursor:
-            cursor.execute(DEAD, asked)
+            cursor.execute(DEAD, {"run": run.pk, "owner": run.owner_id, "after": after, "page": PAGE})
             rows = cursor.fetchall()
-            cursor.execute(DEAD_UNTIL, asked)
-            until, number = cursor.fetchone()
-        yield {address: delivery_id for _client, delivery_id, address in rows if address}
-        asked["after"] = until if number == PAGE else None
+        yield {address: delivery_id for _client, delivery_id, address, lifted in rows if address and not lifted}
+        after = rows[-1][0] if len(rows) == PAGE else None
 
 
 def _letter(delivery_id: int) -> _Letter | None:
@@ -248,17 +233,9 @@ def _reason(letter: _Letter, report: Report) -> SuppressionReason | None:
     """Return what the report makes of the address, if anything: it complained, or is dead."""
     if report.kind is EventKind.COMPLAINED:
         return SuppressionReason.COMPLAINED
-    if report.bounce is BounceKind.POLICY or _was_lifted_since(letter):
+    if report.bounce is BounceKind.POLICY or letter.lifted:
         return None
     return SuppressionReason.BOUNCED if report.bounce is BounceKind.HARD or _bounces_softly(letter) else None
-
-
-def _was_lifted_since(letter: _Letter) -> bool:
-    """Say whether the owner has said since this letter that the address is to be written to."""
-    if letter.settled_at is None:
-        return False
-    lifted = Suppression.objects.filter(address=letter.address, lifted_at__gt=letter.settled_at, by_person=False)
-    return any(each.owner_id == letter.owner_id and each.client_list_id is None for each in lifted)
 
 
 def _bounces_softly(letter: _Letter) -> bool:
