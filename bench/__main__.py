@@ -4,7 +4,7 @@ import argparse
 import multiprocessing
 from collections.abc import Callable
 
-from bench import cost, front, mailing, million, provider, starts, stops
+from bench import bounces, cost, front, mailing, million, provider, starts, stops
 
 BENCHES: dict[str, Callable[[], None]] = {
     "mailing": mailing.run,
@@ -17,6 +17,7 @@ BENCHES: dict[str, Callable[[], None]] = {
 LONG: dict[str, tuple[Callable[[], None], ...]] = {
     "million": (million.first, million.run),
     "stops": (stops.launches, stops.clicks),
+    "bounces": (bounces.run,),
 }
 """Only if they are asked for: they take minutes."""
 

@@ -33,10 +33,10 @@ def launches(clients: int = MILLION, suppressed: int = MILLION, rounds: int = RO
         servers(MAIL_SERVICE_URL="smtp://127.0.0.1:9") as directory,
         Dispatcher(dict(os.environ), directory, "control"),
     ):
-        owner = _make_owner(clients)
-        before = [_launch(owner) for _ in range(rounds)]
+        owner = make_owner(clients)
+        before = [launch(owner) for _ in range(rounds)]
         _suppress(owner, clients, suppressed)
-        after = [_launch(owner) for _ in range(rounds)]
+        after = [launch(owner) for _ in range(rounds)]
     ratio = statistics.median(after) / statistics.median(before)
     print(f"launches of {clients:,}: {_told(before)}; beside {suppressed:,} suppressed addresses: {_told(after)}")
     print(f"stops: {ratio:.2f} of the time of a launch without any (sound up to 1.30)")
@@ -48,8 +48,8 @@ def clicks(number: int = CLICKS) -> None:
         servers(MAIL_SERVICE_URL="smtp://127.0.0.1:9", ALLOWED_HOSTS="127.0.0.1") as directory,
         Dispatcher(dict(os.environ), directory, "control"),
     ):
-        owner = _make_owner(number)
-        _launch(owner, cancel=False)
+        owner = make_owner(number)
+        launch(owner, cancel=False)
         paths = _paths(owner)
         port = free_port()
         with gunicorn(port, directory / "web.log"):
@@ -72,7 +72,8 @@ def _told(seconds: list[float]) -> str:
     return ", ".join(f"{each:.1f} s" for each in seconds)
 
 
-def _make_owner(number: int) -> "User":
+def make_owner(number: int) -> "User":
+    """Make an owner with a list of so many clients, imported from a file as people do it."""
     from vestnik.accounts.models import User
     from vestnik.clients.import_files import Rejected, import_file
 
@@ -100,7 +101,7 @@ def _suppress(owner: "User", clients: int, number: int) -> None:
         cursor.execute("ANALYZE clients_suppression")
 
 
-def _launch(owner: "User", cancel: bool = True) -> float:
+def launch(owner: "User", cancel: bool = True) -> float:
     """Launch a mailing to everybody; return how many seconds its letters took to be written."""
     from vestnik.clients.models import ClientList
     from vestnik.mailings import verbs
