@@ -64,7 +64,8 @@ def _make_run(number: int, directory: Path) -> "Run":
             [run.pk],
         )
         cursor.execute(
-            "INSERT INTO mailings_attempt (delivery_id, worker_id, claim, outcome, charged, code, answer, began_at, duration)"
+            "INSERT INTO mailings_attempt"
+            " (delivery_id, worker_id, claim, outcome, charged, code, answer, began_at, duration)"
             " SELECT id, %s, 1, 'accepted', true, 250, '250 2.0.0 Ok: queued', now(), 0.1 FROM mailings_delivery",
             [worker.pk],
         )
