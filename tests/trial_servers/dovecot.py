@@ -1,7 +1,6 @@
 """A Dovecot with a configuration of our own, in a folder of its own, on a port of loopback: one mailbox, over TLS."""
 
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from urllib.parse import quote
 
 from tests.scripted_servers.certificate import Certificate
 from tests.timing import wait_until
-from tests.trial_servers.processes import PATH, as_root, folder, found, free_port, missing
+from tests.trial_servers.processes import PATH, as_root, folder, found, free_port, listens, missing
 
 USER, PASSWORD = "bounces@example.org", "pass/word@ü"
 CONFIGURATION = """\
@@ -84,11 +83,7 @@ class Dovecot:
         self._process = subprocess.Popen(
             command, env={"PATH": PATH}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        wait_until(self._listens, 20)
-
-    def _listens(self) -> bool:
-        with socket.socket() as client:
-            return client.connect_ex(("127.0.0.1", self.port)) == 0
+        wait_until(lambda: listens(self.port), 20)
 
 
 @contextmanager

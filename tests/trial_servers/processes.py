@@ -43,6 +43,12 @@ def free_port() -> int:
         return port
 
 
+def listens(port: int) -> bool:
+    """Say whether somebody takes connections there."""
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
 @contextmanager
 def folder(name: str) -> Iterator[Path]:
     """A folder that other users, too, can go through; it is gone in the end."""
