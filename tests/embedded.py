@@ -19,7 +19,7 @@ SERVERS: list[PostgresServer | ValkeyServer] = []
 
 OURS = (
     *("MAIL_", "TICK_", "RETRY_", "LANES_", "UNKNOWN_", "MAX_ATTEMPTS", "SLICE_", "PROBE_BACKOFF", "BULK_", "DEBUG"),
-    *("LOGIN_", "EHLO_", "INBOX_", "BOUNCE", "EXTRA_HEADERS", "WEBHOOKS"),
+    *("LOGIN_", "EHLO_", "INBOX_", "BOUNCE", "EXTRA_HEADERS", "WEBHOOKS", "DNS_"),
     *("IMPORT_", "TRUSTED_", "SENTRY_", "RATE_", "OWNER_RATE", "DOMAIN_RATE", "BREAKER_"),
     *("LOG_", "METRICS_", "SITE_", "FRONT_", "MEDIA_", "STATIC_", "ALLOWED_", "COOKIES_", "HSTS_"),
 )

@@ -8,6 +8,7 @@ one that holds ``SECRET_KEY``.
 import os
 import re
 from datetime import timedelta
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,6 +24,9 @@ from vestnik.addresses import InvalidAddress, normalise
 
 env = FileAwareEnv(strip_whitespace=True)
 
+NAMESERVER = re.compile(
+    r"(?:(?P<v4>[\d.]+)|\[(?P<v6>[^\[\]]+)\])(?::(?P<port>\d{1,5}))?|(?P<bare>[^\[\]]*:[^\[\]]*)", re.ASCII
+)
 FRONT_SECRETS = re.compile(r"[-\w]{16,200}", re.ASCII)  # it stands between quotes in nginx's configuration
 
 
@@ -136,6 +140,27 @@ def sentry_dsn(name: str) -> str:
     return dsn
 
 
+def nameservers(name: str) -> list[tuple[str, int]]:
+    """Return the DNS servers in the variable `name`, several by commas: IP address and port; none where it is empty.
+
+    Raises ImproperlyConfigured.
+    """
+    return [_nameserver(name, written.strip()) for written in read("list", name, []) if written.strip()]
+
+
+def _nameserver(name: str, written: str) -> tuple[str, int]:
+    parts = NAMESERVER.fullmatch(written)
+    try:
+        if parts is None or not 0 < (port := int(parts["port"] or 53)) <= 65535:
+            raise ValueError
+        host = IPv4Address(parts["v4"]) if parts["v4"] else IPv6Address(parts["v6"] or parts["bare"])
+    except ValueError:
+        raise ImproperlyConfigured(
+            f"{name}: IP addresses are wanted, as 192.0.2.1 or 192.0.2.1:53 or [2001:db8::1]:53, not {written!r}."
+        ) from None
+    return str(host), port
+
+
 def positive(kind: str, name: str, default: float) -> Any:
     """Return the number above zero in the variable `name`. Raises ImproperlyConfigured."""
     number = read(kind, name, default)
@@ -205,6 +230,9 @@ MAIL_FROM = address("MAIL_FROM", mode.NOBODYS_ADDRESS)
 
 # The name beside it in letters that the installation itself writes; empty is Vestnik, in the reader's language.
 MAIL_FROM_NAME: str = read("str", "MAIL_FROM_NAME", "")
+
+# Who is asked what the DNS says of domains (vestnik.senders.dns); none: whom this machine asks.
+DNS_RESOLVER = nameservers("DNS_RESOLVER")
 
 # Of one letter, whatever its message and a client's values make of it. Most mail services take 10 to 35 MB.
 MAX_LETTER_BYTES: int = positive("int", "MAX_LETTER_BYTES", 10_000_000)
