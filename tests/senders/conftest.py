@@ -4,7 +4,7 @@ import pytest
 
 from tests.scripted_servers.dns import DnsServer
 from vestnik.senders import dns
-from vestnik.senders.answers import Answer, Ask, Kind
+from vestnik.senders.answers import Answer, Ask, Kind, Trouble
 
 HASTY = dns.Patience(query=0.3, tries=2, name=1.0, together=2.0)
 """For servers that do not answer. A busy machine answers from loopback in that time."""
@@ -28,7 +28,6 @@ def ask(server: DnsServer) -> Ask:
 
 def known(zones: dict[str, dict[str, list[str]]], away: tuple[str, ...] = ()) -> Callable[[str, Kind], Answer]:
     """Answer out of a table, as the DNS would; names that are `away` cannot be asked for."""
-    from vestnik.senders.answers import Trouble
 
     def asked(name: str, kind: Kind) -> Answer:
         if name in away:

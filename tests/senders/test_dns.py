@@ -242,6 +242,7 @@ def test_a_check_asks_once_and_a_new_one_again(server: DnsServer) -> None:
     assert dns.Check(servers=[server.address], patience=PATIENT).ask(*question).values == ("now",)
     over = dns.Check(servers=[server.address], patience=dns.Patience(together=0))
     assert over.ask(*question) == SILENT
+    assert len(server.asked) == 3
 
 
 def test_the_servers_of_the_settings_are_asked(server: DnsServer, settings) -> None:
