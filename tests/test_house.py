@@ -24,7 +24,7 @@ FLOORS = {
         "fields installation settings",
         "accounts error_tracking redis_client",
         "access dead_jobs homepage_hint sharing_letters",
-        "clients command_line",
+        "clients command_line senders",
         "mailings",
         "client_deletion front metrics sharing testing",
         "account_deletion blog confirmation supervision unsubscribing",
