@@ -41,6 +41,7 @@ RSA_PUBLIC = public(PRIVATE[Algorithm.RSA])
 FILLED_IN = {
     "rsa": RSA_PUBLIC,
     "halves": f"{RSA_PUBLIC[:100]} \t{RSA_PUBLIC[100:]}",
+    "quoted": f'{RSA_PUBLIC[:100]}" "{RSA_PUBLIC[100:]}',
     "cut": RSA_PUBLIC[:-2],
     "ed25519": public(PRIVATE[Algorithm.ED25519]),
     "other": public(new_private_key(Algorithm.RSA)),
@@ -87,9 +88,8 @@ MERSENNE = {bits: 2**bits - 1 for bits in (127, 521, 607, 2203, 2281)}
         lambda: ed25519.Ed25519PrivateKey.generate().public_key().public_bytes(
             Encoding.DER, PublicFormat.SubjectPublicKeyInfo
         ),
-        lambda: rsa_of(MERSENNE[2203], MERSENNE[2281]),
     ],
-    ids=["nothing", "a text", "cut", "elliptic", "not for signing", "locked", "public", "4484 bits"],
+    ids=["nothing", "a text", "cut", "elliptic", "not for signing", "locked", "public"],
 )  # fmt: skip
 def test_what_is_no_key_for_letters_is_refused(made):
     refused = made()
@@ -100,6 +100,11 @@ def test_what_is_no_key_for_letters_is_refused(made):
     ):
         with pytest.raises(ValueError):  # noqa: PT011 (each has its sentence)
             use()
+
+
+def test_a_key_that_would_be_checked_for_seconds_is_not_looked_at():
+    with pytest.raises(ValueError, match="too large"):
+        load_key(DOMAIN, "s", rsa_of(MERSENNE[2203], MERSENNE[2281]))
 
 
 def test_an_rsa_key_of_1024_bits_is_taken_and_a_shorter_one_is_not():
@@ -157,6 +162,7 @@ RECORDS = [
     (R, "p={rsa}; v=DKIM1", "unreadable"),
     (R, "v=DKIM1; p={rsa}; p={rsa}", "unreadable"),
     (R, "v=DKIM1; p={cut}", "unreadable"),
+    (R, "v=DKIM1; p={quoted}", "unreadable"),
     (R, "v=DKIM1 p={rsa}", "unreadable"),
     (R, '"v=DKIM1; p={rsa}"', "unreadable"),
     (R, "v=DKIM1; k=rsa; {rsa}", "unreadable"),
