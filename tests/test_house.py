@@ -19,7 +19,7 @@ ROOMS = {
 }
 FLOORS = {
     "vestnik": (
-        "addresses bounded_calls cache clock first_start heartbeats jobs locks logs mail mode names"
+        "addresses bounded_calls cache clock encryption first_start heartbeats jobs locks logs mail mode names"
         " planner spreadsheets versions zones",
         "fields installation settings",
         "accounts error_tracking redis_client",
@@ -31,7 +31,7 @@ FLOORS = {
         "demo",
     ),
     "dispatcher": (
-        "health link_trial page_refresh providers",
+        "domain_checks health link_trial page_refresh providers",
         "bounces ledger metrics",
         "account_erasure pace",
         "sending settings",
@@ -46,7 +46,7 @@ FLOORS = {
         "admin_config form_renderer formats forms front gunicorn_config health management middleware onboarding paging"
         " request_metrics responses settings tables wsgi",
         "accounts admin_site blog pages",
-        "admin clients dead_letters home messages profile sharing suppressions unsubscribe",
+        "admin clients dead_letters home messages profile senders sharing suppressions unsubscribe",
         "lists runs urls",
         "mailings overview templatetags",
         "panel",
@@ -141,7 +141,16 @@ def test_the_models_have_their_migrations(db):
     from django.core.management import call_command
 
     call_command(
-        "makemigrations", "--check", "--dry-run", "accounts", "blog", "clients", "front", "installation", "mailings"
+        "makemigrations",
+        "--check",
+        "--dry-run",
+        "accounts",
+        "blog",
+        "clients",
+        "front",
+        "installation",
+        "mailings",
+        "senders",
     )
 
 

@@ -35,6 +35,7 @@ from vestnik.mailings.models import (
     MessageGroupObjectPermission,
     MessageUserObjectPermission,
 )
+from vestnik.senders.models import DkimKey, Domain, Sender
 
 Belongings = tuple[tuple[type[models.Model], str], ...]
 """Tables, each with the way from a row to the user it belongs to; what refers comes before what is referred to."""
@@ -58,6 +59,9 @@ OF_ACCOUNT: Belongings = (
     (ClientList, "owner"),
     (Client, "owner"),
     (AttributeName, "owner"),
+    (DkimKey, "domain__owner"),
+    (Domain, "owner"),
+    (Sender, "owner"),
     (MailingUserObjectPermission, "user"),
     (MessageUserObjectPermission, "user"),
     (ClientListUserObjectPermission, "user"),

@@ -58,6 +58,7 @@ COUNT_FIGURES = Job("count_figures", CONTROL)
 FLUSH_VIEWS = Job("flush_views", CONTROL)
 NOTE_REFUSED = Job("note_refused", CONTROL)
 TRY_LINK = Job("try_link", CONTROL)
+CHECK_DOMAIN = Job("check_domain", CONTROL)
 SEND = Job("send", BULK)
 
 
@@ -104,6 +105,11 @@ def note_refused(run_id: int) -> None:
 def try_link() -> None:
     """Try the link by which people unsubscribe with one click."""
     transaction.on_commit(TRY_LINK.enqueue)
+
+
+def check_domain(domain_id: int) -> None:
+    """Ask the DNS what it says of a domain that letters come from."""
+    transaction.on_commit(partial(CHECK_DOMAIN.enqueue, domain_id))
 
 
 def import_clients(import_id: int) -> None:

@@ -197,6 +197,7 @@ INSTALLED_APPS = [
     "django_dramatiq",
     "vestnik.accounts",
     "vestnik.clients",
+    "vestnik.senders",
     "vestnik.mailings",
     "vestnik.blog",
     "vestnik.installation",
@@ -285,8 +286,10 @@ IMPORT_LIMIT_BYTES: int = positive("int", "IMPORT_LIMIT_MB", 100) << 20
 IMPORTS_AT_ONCE: int = positive("int", "IMPORTS_AT_ONCE", 10)
 IMPORTS_PER_DAY: int = positive("int", "IMPORTS_PER_DAY", 200)
 
-# How many lists of clients and how many shares an owner may have; how often something may be shared within a day.
+# How many lists of clients, senders (and domains of them) and shares an owner may have; how often something may be
+# shared within a day.
 LISTS_PER_OWNER: int = positive("int", "LISTS_PER_OWNER", 1000)
+SENDERS_PER_OWNER: int = positive("int", "SENDERS_PER_OWNER", 50)
 SHARES_PER_OWNER: int = positive("int", "SHARES_PER_OWNER", 1000)
 SHARES_PER_DAY: int = positive("int", "SHARES_PER_DAY", 50)
 # Who something is shared with is told by a letter, whoever they are; not if that many letters of Vestnik's own have

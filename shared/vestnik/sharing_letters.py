@@ -29,14 +29,14 @@ def invite(share: Share, by: User, obj: Any) -> None:
 
     Not if the address got INVITATIONS_PER_ADDRESS letters of ours within a day.
     """
-    if _had_enough(share.address):
+    if had_enough(share.address):
         return
     reader = share.user or by  # nobody but who reads it sees in which language it is
     with translation.override(reader.language):
         subject, what = _said(obj._meta.model_name, share.level == ShareLevel.EDIT)
-        who = _harmless(by.full_name)
+        who = harmless(by.full_name)
         lines = [what % {"who": f"{who} ({by.email})" if who else by.email, "site": settings.SITE_URL}]
-        if name := _harmless(str(obj)):
+        if name := harmless(str(obj)):
             lines.append(_("It is called “%(name)s”.") % {"name": name})
         lines += [
             "",
@@ -54,7 +54,7 @@ def tell_of_choice(owner: User, editor: User, mailing: str, subject: str) -> Non
 
     Nothing is written if the owner has had many letters today, for an editor can choose all day.
     """
-    if _had_enough(owner.email):
+    if had_enough(owner.email):
         return
     _write(
         owner,
@@ -86,20 +86,21 @@ def spent(moments: Any, limit: int) -> bool:
     return oldest is not None and oldest > clock.now() - COUNTED
 
 
-def _had_enough(address: str) -> bool:
+def had_enough(address: str) -> bool:
+    """Say whether this address has had as many letters of ours within a day as it may (INVITATIONS_PER_ADDRESS)."""
     letters = AccountLetter.objects.filter(recipient_key=recipient_key(address)).order_by("-pk")
     return spent(letters.values_list("created_at", flat=True), settings.INVITATIONS_PER_ADDRESS)
+
+
+def harmless(name: str) -> str:
+    """Return the name, cut short; empty where it reads like a link or an address."""
+    return "" if LINK.search(name) else name[:LONGEST_NAME].strip()
 
 
 def _write(person: User, texts: Callable[[], tuple[str, ...]]) -> None:
     with translation.override(person.language):
         subject, *lines = texts()
         send_mail(subject, "\n".join([*lines, ""]), None, [person.email])
-
-
-def _harmless(name: str) -> str:
-    """Return the name, cut short; empty where it reads like a link or an address."""
-    return "" if LINK.search(name) else name[:LONGEST_NAME].strip()
 
 
 def _said(kind: str, may_change: bool) -> tuple[str, str]:

@@ -77,11 +77,11 @@ def test_no_name_is_a_placeholder_or_a_tag_in_the_foot(name):
 
 def test_service_letters_have_no_foot(alice):
     mailing = make_mailing(permits.of_service_letters(alice), kind=MailingKind.SERVICE)
-    assert foot.texts_of(mailing, foot.kind_of(mailing)) == (mailing.message.html, mailing.message.text)
+    assert foot.texts_of(mailing, foot.kind_of(mailing), "Alice") == (mailing.message.html, mailing.message.text)
     alice.user_permissions.clear()
     mailing.owner = User.objects.get(pk=alice.pk)
     assert foot.kind_of(mailing) == MailingKind.MAILING, "the right was taken back"
-    assert "unsubscribe_url" in foot.texts_of(mailing, foot.kind_of(mailing))[1]
+    assert "unsubscribe_url" in foot.texts_of(mailing, foot.kind_of(mailing), "Alice")[1]
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ from vestnik.clients import import_jobs, suppressions
 from vestnik.clients.models import Suppression
 from vestnik.clients.suppressions import SuppressionReason
 from vestnik.mailings.ledger.models import Run
+from vestnik.senders import verbs as senders
+from vestnik.senders.models import Domain, Sender
 from vestnik.testing.factories import make_import
 
 
@@ -68,6 +70,7 @@ def ids(alice: User, run: Run) -> dict[str, int]:
     import_jobs.run_import(upload.pk)
     suppressions.suppress(alice.pk, ["nobody@example.org"], SuppressionReason.BY_HAND)
     make_post(slug="a-post", picture=make_picture())
+    senders.save_sender(Sender(owner=alice, address="news@shop.example"))
     return {
         "clients/imports": upload.pk,
         "suppressions": Suppression.objects.get().pk,
@@ -81,4 +84,6 @@ def ids(alice: User, run: Run) -> dict[str, int]:
         "sharing/list": client_list.pk,
         "panel/mailings": mailing.pk,
         "panel/users": alice.pk,
+        "senders/domains": Domain.objects.get().pk,
+        "senders": Sender.objects.get().pk,
     }

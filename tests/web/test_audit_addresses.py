@@ -15,6 +15,7 @@ from vestnik.accounts.audit import AuditAction
 from vestnik.accounts.models import AuditEntry, User
 from vestnik.mailings import verbs
 from vestnik.mailings.models import Mailing
+from vestnik.senders import verbs as senders
 from vestnik.testing import factories
 
 pytestmark = pytest.mark.usefixtures("valkey")
@@ -43,6 +44,7 @@ def actions(alice: User, bob: User, maria: User, root: User, mailing: Mailing) -
     thing = ["mailing", mailing.pk]
     panel: Any = signed_in(maria).post
     queue: Any = signed_in(root).post
+    domain = senders.add_domain(alice, "shop.example")
 
     def choose() -> Any:
         theirs = factories.make_message(bob, subject="Bob's")
@@ -80,6 +82,8 @@ def actions(alice: User, bob: User, maria: User, root: User, mailing: Mailing) -
         "switched on": lambda: panel(reverse("panel:switch-on", args=[mailing.pk])),
         "blocked": lambda: panel(reverse("panel:block", args=[bob.pk]), {"reason": "Spam"}),
         "unblocked": lambda: panel(reverse("panel:unblock", args=[bob.pk])),
+        "allowed": lambda: queue(reverse("senders:allow", args=[domain.pk])),
+        "disallowed": lambda: queue(reverse("senders:disallow", args=[domain.pk])),
         "requeued": lambda: queue(reverse("panel:requeue", args=[dead_job().id])),
         "discarded": lambda: queue(reverse("panel:discard", args=[dead_job().id])),
     }

@@ -8,7 +8,7 @@ from typing import Any
 import dramatiq
 from dramatiq.middleware import Shutdown
 
-from dispatcher import account_erasure, link_trial, page_refresh
+from dispatcher import account_erasure, domain_checks, link_trial, page_refresh
 from dispatcher.account_mail import job as account_mail
 from dispatcher.ledger import closing, refused
 from dispatcher.runs import launching, ticking
@@ -42,6 +42,7 @@ launch = bind(jobs.LAUNCH, launching.launch_and_wake, "mailing_id", max_retries=
 close = bind(jobs.CLOSE, closing.close_in_time, "run_id", max_retries=3, time_limit=60 * MINUTE)
 note_refused = bind(jobs.NOTE_REFUSED, refused.note, "run_id", max_retries=3, time_limit=10 * MINUTE)
 try_link = bind(jobs.TRY_LINK, link_trial.try_link, max_retries=0, time_limit=MINUTE)
+check_domain = bind(jobs.CHECK_DOMAIN, domain_checks.check, "domain_id", max_retries=0, time_limit=5 * MINUTE)
 wake = bind(jobs.WAKE, lanes.wake, "owner_id", max_retries=1)
 tick = bind(jobs.TICK, ticking.tick, max_retries=0, time_limit=60 * MINUTE)
 

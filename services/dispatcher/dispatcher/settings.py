@@ -51,6 +51,10 @@ if EHLO_NAME and not url.EHLO.fullmatch(EHLO_NAME):
 _BEFORE_THE_INBOX = MODE != mode.PRODUCTION and urlsplit(MAIL_SERVICE_URL).hostname == mode.INBOX
 BOUNCE_DOMAIN: str = domain("BOUNCE_DOMAIN", mode.INBOX_BOUNCE_DOMAIN if _BEFORE_THE_INBOX else "")
 
+# The domain whose SPF record names the servers of the mail service: amazonses.com. With an own server, whose name is
+# EHLO_NAME, none is needed.
+SPF_INCLUDE: str = domain("SPF_INCLUDE", "")
+
 # Where `dispatcher bounces` takes them: SMTP, host:port. Port 25 of BOUNCE_DOMAIN's mail server has to lead there.
 BOUNCE_LISTEN: str = read("str", "BOUNCE_LISTEN", "127.0.0.1:2526")
 if not re.fullmatch(r"[\w.:\[\]-]*:\d{1,5}", BOUNCE_LISTEN, re.ASCII) or int(BOUNCE_LISTEN.rpartition(":")[2]) > 65535:

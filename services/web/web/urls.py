@@ -22,6 +22,7 @@ urlpatterns = [
     path("clients/", include("web.clients.urls")),
     path("suppressions/", include("web.suppressions.urls")),
     path("lists/", include("web.lists.urls")),
+    path("senders/", include("web.senders.urls")),
     path("messages/", include("web.messages.urls")),
     path("mailings/", include("web.mailings.urls")),
     path("runs/", include("web.runs.urls")),

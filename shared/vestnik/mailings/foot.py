@@ -33,12 +33,12 @@ def kind_of(mailing: Mailing) -> str:
     return mailing.kind
 
 
-def texts_of(mailing: Mailing, kind: str) -> tuple[str, str]:
-    """Return the mailing's HTML and plain text as a run of this kind sends them, placeholders and all."""
+def texts_of(mailing: Mailing, kind: str, name: str) -> tuple[str, str]:
+    """Return the mailing's HTML and plain text as a run of this kind sends them in this name, placeholders and all."""
     message = mailing.message
     if kind == MailingKind.SERVICE:
         return message.html, message.text
-    return texts(message, mailing.sender_name or mailing.owner.full_name, mailing.owner.postal_address)
+    return texts(message, name, mailing.owner.postal_address)
 
 
 def texts(message: Message, name: str, postal_address: str) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from django.db import models
 from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 from guardian.models import GroupObjectPermissionBase, UserObjectPermissionBase
 
 from vestnik import access, fields
@@ -21,6 +22,8 @@ from vestnik.clients import attributes
 from vestnik.clients.models import Client, ClientList
 from vestnik.mailings import calendar, rendering
 from vestnik.mailings.ledger.models import Attempt, Delivery, LinkKey, MailingKind, Run, Tally, Worker
+from vestnik.senders import standing
+from vestnik.senders.models import Sender
 
 __all__ = ["Attempt", "Delivery", "LinkKey", "Mailing", "Message", "Run", "Tally", "Worker"]
 
@@ -172,6 +175,14 @@ class Mailing(models.Model):
     message = models.ForeignKey(Message, models.RESTRICT, related_name="mailings", verbose_name=_("message"))
     lists = models.ManyToManyField(ClientList, related_name="mailings", blank=True, verbose_name=_("lists"))
     clients = models.ManyToManyField(Client, related_name="mailings", blank=True, verbose_name=_("single clients"))
+    sender = models.ForeignKey(
+        Sender,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="mailings",
+        verbose_name=pgettext_lazy("sender", "From"),
+    )
     sender_name = fields.one_line(
         _("sender's name"), 200, blank=True, help_text=_("Your own name where this is left empty.")
     )
@@ -225,6 +236,11 @@ class Mailing(models.Model):
 
     def __str__(self) -> str:
         return str(self.name)
+
+    @property
+    def written(self) -> standing.From:
+        """In whose name its letters would go out now."""
+        return standing.written(self.owner, self.sender, self.sender_name)
 
     def clean(self) -> None:
         for name in ("start", "end"):

@@ -1,8 +1,9 @@
-"""The addresses that what comes back of letters comes to, all of them below BOUNCE_DOMAIN.
+"""The addresses that what comes back of letters comes to: at BOUNCE_DOMAIN, or at a domain that leads there.
 
 Each letter has an envelope sender of its own (VERP), so that a bounce says which letter it is about, whatever else it
-says; and an address by which its reader unsubscribes (RFC 2369). Their tokens (letter_tokens.py) are in
-hexadecimal digits: not every mail server keeps the case of an address. Reports of complaints come to one address.
+says; and an address by which its reader unsubscribes (RFC 2369). What is before the @ proves itself, whatever comes
+after: a token (letter_tokens.py), in hexadecimal digits, for not every mail server keeps the case of an address.
+Reports of complaints come to one address.
 """
 
 from collections.abc import Callable
@@ -38,17 +39,17 @@ def writer(domain: str) -> Callable[[int], Addresses]:
     return addresses
 
 
-def read(address: str, domain: str, purpose: Purpose) -> int | None:
+def read(address: str, purpose: Purpose) -> int | None:
     """Return the number of the letter whose address this is; None if it is none of ours, or for something else."""
-    said = taken_apart(address, domain, purpose)
+    said = taken_apart(address, purpose)
     return said.delivery_id if said is not None and letter_tokens.is_right(said, purpose) else None
 
 
-def taken_apart(address: str, domain: str, purpose: Purpose) -> Token | None:
+def taken_apart(address: str, purpose: Purpose) -> Token | None:
     """Return what the address says; None if it cannot be one for this. Its signature is yet to be looked at."""
-    local, _at, its_domain = address.lower().rpartition("@")
+    local, at, _domain = address.lower().rpartition("@")
     begin = BEGINS[purpose]
-    if its_domain != domain or not local.startswith(begin) or len(local) > MOST_CHARACTERS or not local.isascii():
+    if not at or not local.startswith(begin) or len(local) > MOST_CHARACTERS or not local.isascii():
         return None
     text = local.removeprefix(begin)
     try:

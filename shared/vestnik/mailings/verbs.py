@@ -115,6 +115,7 @@ def save_mailing(
     if by and chooses and not access.may_choose_audience(by, mailing):
         raise ValidationError(_("Only its owner says who gets this mailing."))
     _check_audience(mailing.owner, lists, clients)
+    _check_sender(mailing, before, by)
     if replan:
         planned = None
         if before is not None:
@@ -357,6 +358,15 @@ def _refuse_who_may_not(by: User | None, locked: Message | Mailing | None) -> No
 def _check_message(mailing: Mailing, by: User) -> None:
     if not all(access.may(person, "view", mailing.message) for person in (mailing.owner, by)):
         raise ValidationError({"message": _("Only a message of one's own, or a shared one, can be chosen.")})
+
+
+def _check_sender(mailing: Mailing, before: Mailing | None, by: User | None) -> None:
+    """Refuse a sender of somebody else's; and whoever else but the owner says in whose name letters come."""
+    if mailing.sender is not None and mailing.sender.owner_id != mailing.owner_id:
+        raise ValidationError({"sender": _("Only the mailing owner's own senders can be chosen.")})
+    changed = mailing.sender_id != (before.sender_id if before else None)
+    if by and changed and not access.may_choose_audience(by, mailing):
+        raise ValidationError({"sender": _("Only its owner says in whose name this mailing comes.")})
 
 
 def _check_audience(owner: User, lists: Iterable[ClientList] | None, clients: Iterable[Client] | None) -> None:

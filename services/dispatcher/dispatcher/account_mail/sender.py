@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.db import Error
@@ -25,6 +25,7 @@ from dispatcher.sending import backoff, doubts
 from dispatcher.sending.doubts import Doubts
 from vestnik import addresses, jobs, locks
 from vestnik.accounts.letters import GIVE_UP_AFTER
+from vestnik.senders import signing
 
 logger = logging.getLogger(__name__)
 
@@ -158,6 +159,7 @@ class AccountMailSender:
 
     def _letters(self, claimed: set[int]) -> Iterator[Letter | None]:
         self._held = None
+        sign = signing.signer_of(None, settings.MAIL_FROM)
         while not self._halted and self._pace.breaker.passes:
             if self._pace.breaker.trying:
                 yield None
@@ -174,6 +176,8 @@ class AccountMailSender:
             claimed.add(letter_id)
             self._in_hand.add(letter_id)
             self._pace.handed_over(None, (letter_id, claim))
+            if sign is not None:
+                content = sign(bytes(content), datetime.now(UTC))
             yield Letter(letter_id, claim, key, settings.MAIL_FROM, recipient, bytes(content))
 
 

@@ -32,7 +32,7 @@ def is_ours(address: str, domain: str) -> bool:
     """Say whether mail to this address is taken: a letter's own, complaints', a role's. Raises django.db.Error."""
     if address.lower() in {f"{name}@{domain}" for name in (return_addresses.COMPLAINTS, *ROLES)}:
         return True
-    return any(return_addresses.read(address, domain, purpose) is not None for purpose in Purpose)
+    return any(return_addresses.read(address, purpose) is not None for purpose in Purpose)
 
 
 def take(addresses: Iterable[str], domain: str, source: bytes, way: str) -> None:
@@ -48,18 +48,18 @@ def take(addresses: Iterable[str], domain: str, source: bytes, way: str) -> None
 
 
 def _take(address: str, domain: str, mail: Mail, way: str) -> Taken:
-    token = return_addresses.taken_apart(address, domain, Purpose.UNSUBSCRIBE)
+    token = return_addresses.taken_apart(address, Purpose.UNSUBSCRIBE)
     if token is not None:
         return _unsubscribe(token, mail)
     if address.partition("@")[0] in ROLES:
         return Taken.OF_NOBODY
-    delivery_id = return_addresses.read(address, domain, Purpose.RETURN)
+    delivery_id = return_addresses.read(address, Purpose.RETURN)
     reading = mail.read()
     if delivery_id is None and address == f"{return_addresses.COMPLAINTS}@{domain}":
         if reading is None and mail.encloses_a_letter and not (mail.is_report or mail.answers_itself):
             reading = Reading(EventKind.COMPLAINED, None, "", "")  # as services send them that know no RFC 5965
         if reading is not None and reading.kind is EventKind.COMPLAINED:
-            delivery_id = _enclosed(mail, domain)
+            delivery_id = _enclosed(mail)
     if reading is None:
         return Taken.SAYS_NOTHING
     if delivery_id is None or delivery_id == OF_NO_LETTER:
@@ -70,11 +70,11 @@ def _take(address: str, domain: str, mail: Mail, way: str) -> Taken:
     return Taken.NOTED if events.note(delivery_id, report) else Taken.KNOWN
 
 
-def _enclosed(mail: Mail, domain: str) -> int | None:
+def _enclosed(mail: Mail) -> int | None:
     """Return the number of the letter that a complaint encloses, by an address of ours in it."""
     for address in mail.addresses():
         for purpose in Purpose:
-            if (delivery_id := return_addresses.read(address, domain, purpose)) is not None:
+            if (delivery_id := return_addresses.read(address, purpose)) is not None:
                 return delivery_id
     return None
 

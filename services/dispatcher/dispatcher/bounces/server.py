@@ -25,6 +25,8 @@ from imap_tools import ImapToolsError
 from dispatcher.bounces import mailbox, receiving
 from dispatcher.bounces.mailbox_url import Mailbox
 from dispatcher.bounces.reading import LOOKED_AT
+from vestnik.mailings import return_addresses
+from vestnik.mailings.letter_tokens import Purpose
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +113,8 @@ class Handler:
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         """Take a recipient that is ours."""
-        if address.lower().rpartition("@")[2] != self._domain:
+        of_a_letter = any(return_addresses.taken_apart(address, purpose) for purpose in Purpose)
+        if address.lower().rpartition("@")[2] != self._domain and not of_a_letter:
             return "550 5.7.1 Mail for others is not taken here"
         if len(envelope.rcpt_tos) >= RECIPIENTS:
             return "452 4.5.3 Too many recipients"

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 from dramatiq.middleware import CurrentMessage
 
-from dispatcher import page_refresh
+from dispatcher import domain_checks, page_refresh
 from dispatcher.account_mail import settling as account_mail
 from dispatcher.ledger import closing, due, refused, statements
 from dispatcher.runs import launching
@@ -59,6 +59,7 @@ def do_what_is_due() -> None:
     for run_id in refused.to_do():
         jobs.NOTE_REFUSED.enqueue(run_id)
     imports()
+    domain_checks.enqueue_due()
     account_mail.expire()
     for user_id in account_deletion.deleted_accounts():
         jobs.ERASE.enqueue(user_id)

@@ -12,6 +12,7 @@ from dispatcher.providers.base import Letter
 from vestnik.mail.headers import of_a_list
 from vestnik.mailings import rendering, return_addresses, unsubscribe_links
 from vestnik.mailings.ledger.models import MailingKind, message_id
+from vestnik.senders import signing
 
 
 def letter_writer(turn: NextRun, spellings: Mapping[str, str] | None = None) -> Callable[[Claimed], Letter]:
@@ -33,20 +34,25 @@ def letter_writer(turn: NextRun, spellings: Mapping[str, str] | None = None) -> 
         spellings,
     )
     link = unsubscribe_links.signer()
-    come_back_to = return_addresses.writer(settings.BOUNCE_DOMAIN) if settings.BOUNCE_DOMAIN else None
+    return_path = signing.return_path_of(turn.owner_id, turn.sender, settings.BOUNCE_DOMAIN)
+    come_back_to = return_addresses.writer(return_path) if return_path else None
+    sign = signing.signer_of(turn.owner_id, turn.sender)
 
     def write(claimed: Claimed) -> Letter:
         key = message_id(claimed.delivery_id, turn.key, turn.sender)
-        sender, by_mail = come_back_to(claimed.delivery_id) if come_back_to else (turn.sender, "")
+        sender, by_mail = come_back_to(claimed.delivery_id) if come_back_to else (settings.MAIL_FROM, "")
+        now = datetime.now(UTC)
         content = message.render(
             key=key,
             address=claimed.address,
             full_name=claimed.full_name,
             attributes=json.loads(claimed.attributes),
-            date=datetime.now(UTC),
+            date=now,
             unsubscribe_url=link(claimed.delivery_id),
             unsubscribe_address=by_mail,
         )
+        if sign is not None:
+            content = sign(content, now)
         return Letter(claimed.delivery_id, claimed.claim, key, sender, claimed.address, content)
 
     return write

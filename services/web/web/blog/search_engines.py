@@ -16,7 +16,7 @@ MOST = 50_000
 
 CLOSED = (
     *("admin", "overview", "profile", "clients", "lists", "messages", "mailings", "runs", "dead-letters"),
-    *("sharing", "panel", "suppressions", "u", "webhooks"),
+    *("sharing", "panel", "senders", "suppressions", "u", "webhooks"),
 )
 
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
@@ -17,6 +18,8 @@ from vestnik.clients.models import Client, ClientList
 from vestnik.mailings import calendar, verbs
 from vestnik.mailings.ledger.models import MailingKind
 from vestnik.mailings.models import Mailing, Message
+from vestnik.senders import standing
+from vestnik.senders.models import Sender
 from web.forms import ObjectForm, addresses_in
 
 CLOCK = "%Y-%m-%dT%H:%M"
@@ -63,6 +66,12 @@ def _normalised(word: str) -> str:
         raise ValidationError(refusal, params={"word": word[:100], "reason": error.reason}) from None
 
 
+def _as_it_goes_out(sender: Sender) -> str:
+    if standing.may_come_from(sender):
+        return str(sender)
+    return _("%(sender)s: not yet, until then as above") % {"sender": sender}
+
+
 class MailingForm(ObjectForm):
     start = WallClockField(label=_("Start"))
     end = WallClockField(label=_("End"), help_text=_("What was not sent by then is not sent late."))
@@ -73,7 +82,7 @@ class MailingForm(ObjectForm):
 
     class Meta:
         model = Mailing
-        fields = ("name", "message", "lists", "sender_name", "periodicity", "kind")
+        fields = ("name", "message", "lists", "sender", "sender_name", "periodicity", "kind")
         widgets = {"lists": forms.CheckboxSelectMultiple, "periodicity": forms.Select, "kind": forms.RadioSelect}
 
     def __init__(self, *args: Any, owner: User, **kwargs: Any) -> None:
@@ -86,8 +95,10 @@ class MailingForm(ObjectForm):
         self.fields["single"].owner = self.owner  # type: ignore[attr-defined]
         self.fields["time_zone"].choices = zones.choices(mailing.time_zone if mailing.pk else owner.time_zone)  # type: ignore[attr-defined]
         self.fields["sender_name"].widget.attrs["placeholder"] = self.owner.get_full_name()
-        if not access.may_choose_audience(owner, mailing):
-            del self.fields["lists"], self.fields["single"]
+        if access.may_choose_audience(owner, mailing):
+            self._offer_senders()
+        else:
+            del self.fields["lists"], self.fields["single"], self.fields["sender"]
         if not (mailing.kind == MailingKind.SERVICE or access.may_write_service_letters(owner)):
             del self.fields["kind"]  # of service letters anybody makes a mailing again
         if mailing.pk is None:
@@ -96,6 +107,12 @@ class MailingForm(ObjectForm):
             self.initial = {**defaults, **self.initial}
         else:
             self.initial = {**self.initial, **self._written(mailing)}
+
+    def _offer_senders(self) -> None:
+        field: Any = self.fields["sender"]
+        field.queryset = Sender.objects.filter(owner=self.owner).order_by("address")
+        field.empty_label = addresses.shown(settings.MAIL_FROM)
+        field.label_from_instance = _as_it_goes_out
 
     def _messages(self, editor: User) -> QuerySet[Message]:
         """Return what both the mailing's owner and who fills the form in may choose, and what was chosen before."""

@@ -73,7 +73,7 @@ class MailingPage(InItsZone, DetailPage):
     template_name = "mailings/detail.html"
 
     def get_queryset(self) -> Any:
-        return super().get_queryset().with_status().select_related("owner", "message", "switched_off_by")
+        return super().get_queryset().with_status().select_related("owner", "message", "sender", "switched_off_by")
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         mailing, person = self.object, cast(User, self.request.user)
@@ -120,6 +120,7 @@ class NewMailing(CreatePage):
                 "message": original.message_id,
                 "lists": [found.pk for found in original.lists.all() if found.owner == person],
                 "single": "\n".join(map(addresses.shown, singles)),
+                "sender": original.sender_id if original.owner == person else None,
                 "sender_name": original.sender_name,
                 "periodicity": original.periodicity,
                 "time_zone": original.time_zone,

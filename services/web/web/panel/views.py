@@ -146,7 +146,7 @@ class MailingPage(InItsZone, DetailPage, Mailings):
     template_name = "panel/mailing.html"
 
     def get_queryset(self) -> Any:
-        return super().get_queryset().select_related("message", "switched_off_by")
+        return super().get_queryset().select_related("message", "sender", "switched_off_by")
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         mailing = self.object

@@ -8,7 +8,6 @@ import uuid
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
 from django.db.models.functions import Now
@@ -39,7 +38,8 @@ def open_run(
     Raises IntegrityError beside another open run of the mailing, and for an occurrence or request that has its run.
     """
     kind = foot.kind_of(mailing)
-    html, text = foot.texts_of(mailing, kind)
+    written = mailing.written
+    html, text = foot.texts_of(mailing, kind, written.name)
     return Run.objects.create(
         mailing=mailing,
         kind=kind,
@@ -50,9 +50,9 @@ def open_run(
         state=RunState.OPEN,
         window_end=window_end,
         key=secrets.token_hex(8),
-        sender=settings.MAIL_FROM,
-        sender_name=mailing.sender_name or mailing.owner.full_name,
-        reply_to=mailing.owner.email,
+        sender=written.address,
+        sender_name=written.name,
+        reply_to=written.reply_to,
         subject=mailing.message.subject,
         html=html,
         text=text,

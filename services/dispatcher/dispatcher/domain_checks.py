@@ -1,0 +1,122 @@
+"""Asks the DNS what it says of a domain that letters come from, keeps it, and tells who has to know what broke."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+from django.conf import settings
+
+from vestnik import addresses, clock, encryption, jobs
+from vestnik.accounts.models import User
+from vestnik.mail import dkim_keys
+from vestnik.mail.dkim_keys import Published
+from vestnik.senders import checked, dmarc, dns, judging, keys, letters, records, reverse_dns, signing
+from vestnik.senders.answers import Ask, Kind
+from vestnik.senders.checked import Checked
+from vestnik.senders.findings import Finding, State
+from vestnik.senders.models import DkimKey, Domain, covering
+from vestnik.senders.records import Purpose, Record, Setup
+
+logger = logging.getLogger(__name__)
+
+AT_ONCE = 20
+"""Domains that one tick has checked."""
+MOST_TOLD = 10
+"""Administrators who are told of the installation's domains."""
+
+
+def check(domain_id: int) -> None:
+    """Ask the DNS of a domain, and keep what it says. Idempotent; who is broken is told once."""
+    domain = Domain.objects.select_related("owner").filter(pk=domain_id).first()
+    if domain is None:
+        return
+    keys.encrypt_again(domain)
+    began, look = clock.now(), dns.Check()
+    broken = checked.keep(domain, began, list(_findings(domain, look)))
+    if broken:
+        logger.log(
+            logging.WARNING if domain.owner else logging.ERROR,
+            "the DNS records of %s (domain %d) were right, and are not any more: %s",
+            *(domain.name, domain.pk, ", ".join(broken)),
+        )
+        for person in _concerned(domain):
+            letters.tell_of_broken(domain, broken, person)
+
+
+def enqueue_due() -> None:
+    """Have those domains checked of which the DNS is to be asked again."""
+    for domain_id in checked.due().values_list("pk", flat=True)[:AT_ONCE]:
+        jobs.CHECK_DOMAIN.enqueue(domain_id)
+
+
+def _concerned(domain: Domain) -> list[User]:
+    if domain.owner is not None:
+        return [domain.owner] if domain.owner.is_active else []
+    return list(User.objects.filter(is_superuser=True, is_active=True, deleted_at=None).order_by("pk")[:MOST_TOLD])
+
+
+def _findings(domain: Domain, look: dns.Check) -> Iterator[Checked]:
+    own = domain.owner_id is None and domain.name in covering(addresses.domain(settings.MAIL_FROM))
+    setup = Setup(
+        domain=domain.name,
+        token=domain.token if domain.owner_id else "",
+        dkim=checked.records_of_keys(domain),
+        return_path="" if own else signing.RETURN_HOST,
+        bounce_domain=settings.BOUNCE_DOMAIN,
+        bounce_host=urlsplit(settings.SITE_URL).hostname or "" if own else "",
+        spf_include=settings.SPF_INCLUDE if own else "",
+        addresses=_own_addresses(look.ask) if own and not settings.SPF_INCLUDE else (),
+        is_installations=own,
+    )
+    to_set = records.wanted(setup)
+    look.ask_all(records.questions(to_set))
+    private = {key.selector: bytes(key.private) for key in DkimKey.objects.filter(domain=domain)}
+    leads_back = False
+    for record in to_set:
+        finding = judging.judge(record, look.ask, _judge_of(record, private))
+        leads_back = leads_back or (record.kind is Purpose.RETURN_PATH and finding.state is State.RIGHT)
+        yield Checked.of(
+            record.kind, record.name, finding, type=record.type, value=record.value, required=record.required
+        )
+    for named in reverse_dns.judge_ptr(setup.addresses, look.ask):
+        finding = Finding(named.state, named.why, named.names)
+        yield Checked.of("ptr", named.address, finding, type=Kind.PTR, value=settings.EHLO_NAME)
+    yield _alignment(domain, look.ask, signing.return_host(domain.name) if leads_back else "")
+
+
+def _own_addresses(ask: Ask) -> tuple[str, ...]:
+    """Return the IP addresses of the server that says EHLO_NAME of itself, which is then an own one."""
+    if not settings.EHLO_NAME or settings.EHLO_NAME.startswith("["):
+        return ()
+    return tuple(value for kind in (Kind.A, Kind.AAAA) for value in ask(settings.EHLO_NAME, kind).values)
+
+
+def _judge_of(record: Record, private: dict[str, bytes]) -> Callable[[str], tuple[State, StrEnum | None]] | None:
+    """Return what judges the record of a key, by the key itself; None for others, and where it cannot be read."""
+    sealed = private.get(record.name.partition(".")[0]) if record.kind is Purpose.DKIM else None
+    if sealed is None:
+        return None
+    try:
+        key = encryption.decrypted(sealed, signing.PURPOSE)
+    except encryption.Unreadable:
+        return None
+
+    def judge(txt: str) -> tuple[State, StrEnum | None]:
+        said = dkim_keys.judge(txt, key)
+        return (State.RIGHT, None) if said in (Published.RIGHT, Published.TESTING) else (State.WRONG, said)
+
+    return judge
+
+
+def _alignment(domain: Domain, ask: Ask, return_host: str) -> Checked:
+    """Return what DMARC says of letters from this domain, by what Vestnik knows."""
+    policy = dmarc.find(domain.name, ask).policy
+    signs = signing.signer_of(domain.owner_id, f"x@{domain.name}") is not None
+    envelope = return_host or settings.BOUNCE_DOMAIN or addresses.domain(settings.MAIL_FROM)
+    by = dmarc.alignment(domain.name, [domain.name] if signs else [], envelope, policy)
+    why = "both" if by.dkim and by.spf else "dkim" if by.dkim else "spf" if by.spf else "none"
+    state = State.RIGHT if by.passes else State.UNKNOWN
+    return Checked(kind="alignment", name=domain.name, state=state, why=why)
