@@ -71,8 +71,8 @@ ALIGNED = {
         "Letters pass by the return path. A signature would keep that true when they are forwarded."
     ),
     "none": gettext_lazy(
-        "Neither the signature nor the return path is of this domain: receivers that ask DMARC see letters from somebody"
-        " else. Have letters signed, here or by your mail service."
+        "Neither the signature nor the return path is of this domain: receivers that ask DMARC see letters from"
+        " somebody else. Have letters signed, here or by your mail service."
     ),
 }
 
