@@ -23,7 +23,10 @@ from ops.projects import MADE, Kept, Place
 WANTED = ("SITE_URL", "MAIL_SERVICE_URL")
 ROTATED = ("SECRET_KEY", "SECRET_KEY_FALLBACKS", "FRONT_SECRET")
 KEYS_BEFORE = 2  # that stay good
-MAIL_SCHEMES = ("smtp", "smtps", "smtp+starttls", "https", "http")
+MAIL_SCHEMES = (
+    *("smtp", "smtps", "smtp+starttls", "https", "http"),
+    *("mailgun", "postal", "sendgrid", "postmark", "brevo", "unisendergo"),
+)
 HEADING = "Written by `make up`. It writes nothing a second time: change it here, and run `make up` again."
 USAGE = (
     "For real use {missing} wanted, once:\n\n"
@@ -66,7 +69,8 @@ def completed(there: Mapping[str, str], given: Mapping[str, str]) -> dict[str, s
     host = _host(known["SITE_URL"])
     if urlsplit(known["MAIL_SERVICE_URL"]).scheme not in MAIL_SCHEMES:
         raise OpsError(
-            "MAIL_SERVICE_URL: smtp://, smtps://, smtp+starttls:// or https:// is wanted (docs/on_your_machine.md)."
+            "MAIL_SERVICE_URL: smtp://, smtps://, smtp+starttls://, https:// or a service's own (docs/providers.md) is"
+            " wanted."
         )
     defaults = {
         "COMPOSE_PROJECT_NAME": f"{projects.of_folder()}-production",

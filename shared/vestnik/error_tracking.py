@@ -171,8 +171,10 @@ def _secrets() -> list[str]:
     parts = [urlsplit(url) for url in urls]
     found = [part.password for part in parts]
     for part in parts:
+        if not part.password:  # mailgun://key@host/domain
+            found.append(part.username)
         if part.scheme in ("http", "https"):  # https://token@host/path, and the path may hold a key
-            found += [part.username, part.path]
+            found.append(part.path)
     plain = [unquote(text) for text in found if text]
     plain += [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS, settings.FRONT_SECRET]
     plain.append(settings.DATABASES["default"].get("PASSWORD") or "")

@@ -16,7 +16,7 @@ import pytest
 from dispatcher.providers import registry, url
 from dispatcher.providers.base import Outcome, Provider
 from dispatcher.providers.errors import Misconfigured
-from dispatcher.providers.http import answers
+from dispatcher.providers.http.dialects import own
 from dispatcher.providers.registry import provider_from
 from local.probes import listens
 from tests.providers.conftest import letter
@@ -36,7 +36,7 @@ def outcomes(provider: Provider, *recipients: str) -> list[tuple[Outcome, int | 
 
 def test_the_schema_of_the_document_is_the_one_that_answers_are_checked_by() -> None:
     (schema,) = blocks("http_api.md", "json")
-    assert json.loads(schema) == json.loads(Path(answers.__file__).with_name("answer.schema.json").read_text())
+    assert json.loads(schema) == json.loads(Path(own.__file__).with_name("answer.schema.json").read_text())
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@
     smtps://…                 TLS from the first byte (RFC 8314)
     smtp+starttls://…         TLS by STARTTLS, demanded (RFC 3207)
     https://token@host/path   the HTTP API of docs/http_api.md; http:// without TLS
+    mailgun://key@host/domain postal://key@host, sendgrid://… and so on: the HTTPS API of that service (SERVICES)
 
 User, password and token are percent-encoded. A new kind of address is one more entry in `PARSERS`.
 """
@@ -22,6 +23,7 @@ TOTAL = range(1, 10_001)
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?|\[[0-9A-Fa-f:.]+(%25[A-Za-z0-9_.-]+)?\]")
 EHLO = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})+|\[(IPv6:[0-9A-Fa-f:.]+|[0-9.]+)\]")
 _PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_DOMAIN = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?")
 _PATH = re.compile(r"(/[A-Za-z0-9._~!$&'()*+,;=:@%-]*)+")
 
 
@@ -79,16 +81,18 @@ class HttpConfig(ConnectionOptions):
     port: int
     path: str
     token: str = field(repr=False)
+    dialect: str = ""
+    """Which service's API it is, one of `SERVICES`; empty: our own (docs/http_api.md)."""
 
     @property
     def name(self) -> str:
         """The address without the token, and without the path, which may hold a key."""
-        return f"{self.scheme}://{_bracketed(self.host)}:{self.port}"
+        return f"{self.dialect or self.scheme}://{_bracketed(self.host)}:{self.port}"
 
     @property
     def url(self) -> str:
         """The address to which letters are posted."""
-        return f"{self.name}{self.path}"
+        return f"{self.scheme}://{_bracketed(self.host)}:{self.port}{self.path}"
 
 
 Config = SmtpConfig | HttpConfig
@@ -129,26 +133,54 @@ def _parse_smtp(scheme: str, rest: str) -> SmtpConfig:
 
 
 def _parse_http(scheme: str, rest: str) -> HttpConfig:
-    address, _, query = rest.partition("?")
-    authority, slash, path = address.partition("/")
-    credentials, at, place = authority.rpartition("@")
-    if not at or not credentials:
-        raise WrongUrl("the token is missing: write https://token@host/path (a / in it is %2F)")
-    if ":" in credentials:
-        raise WrongUrl("there is a : in the token: percent-encode it as %3A; there is no user and password")
-    token = _decoded(credentials)
-    if not token.isascii() or " " in token:
-        raise WrongUrl("the token holds a space or something that is not ASCII")
-    host, port = _place(place, PORTS[scheme])
-    path = slash + path or "/"
+    token, host, port, path, query = _with_token(rest, "https://token@host/path", PORTS[scheme])
+    path = path or "/"
     if not _PATH.fullmatch(path) or _PERCENT.search(path):
         raise WrongUrl("the path is not percent-encoded")
     return HttpConfig(scheme, host, port, path, token, **options(query))
 
 
+def _parse_service(service: str, rest: str) -> HttpConfig:
+    example, posted = SERVICES[service]
+    token, host, port, path, query = _with_token(rest, f"{service}://KEY@{example}", PORTS["https"])
+    domain = path.strip("/")
+    if "{domain}" in posted and not _DOMAIN.fullmatch(domain):
+        raise WrongUrl(f"the domain that letters are sent from is missing: write {service}://KEY@{example}")
+    if "{domain}" not in posted and domain:
+        raise WrongUrl(f"there is a path: write {service}://KEY@{example}")
+    return HttpConfig("https", host, port, posted.format(domain=domain), token, service, **options(query))
+
+
+def _with_token(rest: str, example: str, default_port: int) -> tuple[str, str, int, str, str]:
+    """Return token, host, port, path and options of `token@host:port/path?options`."""
+    address, _, query = rest.partition("?")
+    authority, slash, path = address.partition("/")
+    credentials, at, place = authority.rpartition("@")
+    if not at or not credentials:
+        raise WrongUrl(f"the token is missing: write {example} (a / in it is %2F)")
+    if ":" in credentials:
+        raise WrongUrl("there is a : in the token: percent-encode it as %3A; there is no user and password")
+    token = _decoded(credentials)
+    if not token.isascii() or " " in token:
+        raise WrongUrl("the token holds a space or something that is not ASCII")
+    return token, *_place(place, default_port), slash + path, query
+
+
+SERVICES = {
+    "mailgun": ("api.mailgun.net/example.org", "/v3/{domain}/messages.mime"),
+    "postal": ("postal.example.org", "/api/v1/send/raw"),
+    "sendgrid": ("api.sendgrid.com", "/v3/mail/send"),
+    "postmark": ("api.postmarkapp.com", "/email"),
+    "brevo": ("api.brevo.com", "/v3/smtp/email"),
+    "unisendergo": ("go1.unisender.ru", "/ru/transactional/api/v1/email/send.json"),
+}
+"""Of each mail service whose HTTPS API is spoken (http/dialects/): what follows the @ in its address, and the path that
+letters are posted to."""
+
 PARSERS: dict[str, Callable[[str, str], Config]] = {
     **dict.fromkeys((str(each) for each in Security), _parse_smtp),
     **dict.fromkeys(("https", "http"), _parse_http),
+    **dict.fromkeys(SERVICES, _parse_service),
 }
 """Of each scheme: what reads scheme and rest of an address, and raises WrongUrl."""
 

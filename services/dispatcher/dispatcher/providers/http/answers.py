@@ -1,19 +1,20 @@
-"""What a service's answer means for a letter (docs/http_api.md). No network here."""
+"""What a service's answer means for a letter: by the codes of its dialect, or by its status (docs/http_api.md).
+
+No network here.
+"""
 
 import json
-import re
 import time
 import zlib
 from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from pathlib import Path
-from typing import Any
-
-import fastjsonschema
 
 from dispatcher.providers import refusals
 from dispatcher.providers.base import About, Outcome
+from dispatcher.providers.errors import LoginRefused, Misconfigured, ProviderError
+from dispatcher.providers.http.dialects import OWN, Answer, Dialect, Meaning, Unreadable
+from dispatcher.providers.http.dialects.base import on_one_line
 from dispatcher.providers.task_connection import Verdict
 
 ANSWER_SIZE = 64 * 1024
@@ -30,40 +31,91 @@ FORBIDDEN = 403
 WAITING = frozenset({429, 503})
 """Statuses with which Retry-After is obeyed."""
 
-_fitting = fastjsonschema.compile(json.loads(Path(__file__).with_name("answer.schema.json").read_text()))
 
-
-class Unreadable(ValueError):
-    """The body cannot be read; `str(error)` says why, as the end of "… was answered, but"."""
-
-
-def judged(status: int, reason: str, headers: Mapping[str, str], body: bytes, trouble: str = "") -> Verdict:
+def judged(
+    status: int, reason: str, headers: Mapping[str, str], body: bytes, trouble: str = "", dialect: Dialect = OWN
+) -> Verdict:
     """Judge a letter by the service's answer. `trouble` says why the body is not whole, if it is not.
 
-    The verdict's text is neither cut nor made visible: secrets have to be hidden in it first.
+    The verdict's text is neither cut nor made visible: secrets have to be hidden in it first. Beside RETURNED its
+    refusal is what the service does ("refuses the token"), as the end of a sentence that names it.
     """
+    if not 200 <= status < 600:
+        return Verdict(Outcome.UNKNOWN, None, f"{status} was answered, which is no final status")
+    answer = _read(status, headers, body, trouble)
+    try:
+        meaning = dialect.meaning(answer)
+    except Unreadable as error:
+        return Verdict(Outcome.UNKNOWN, None, f"{status} was answered, but {error}")
+    said = dialect.words(answer) or reason or "no words"
+    return _by_status(dialect, answer, said) if meaning is None else _by_meaning(dialect, meaning, answer, said)
+
+
+def _by_meaning(dialect: Dialect, meaning: Meaning, answer: Answer, said: str) -> Verdict:
+    match meaning:
+        case Meaning.TAKEN:
+            return Verdict(Outcome.ACCEPTED, answer.status, _words_of_acceptance(dialect, answer))
+        case Meaning.RECIPIENT:
+            return Verdict(Outcome.PERMANENT, answer.status, said, about=About.LETTER)
+        case Meaning.LATER:
+            return Verdict(Outcome.TEMPORARY, answer.status, said, about=About.LETTER)
+        case Meaning.SENDER:
+            return Verdict(Outcome.PERMANENT, answer.status, said, about=About.US)
+        case Meaning.TOKEN:
+            return _returned(answer, said, LoginRefused("refuses the token"))
+        case Meaning.ACCOUNT:
+            return _returned(answer, said, Misconfigured("takes no letters of this account"))
+        case Meaning.UNCLEAR:
+            return _refused(answer, said)
+
+
+def _by_status(dialect: Dialect, answer: Answer, said: str) -> Verdict:
+    status = answer.status
+    if status < 300:
+        return Verdict(Outcome.UNKNOWN, None, f"{status} was answered, by which no letter is taken: {said}")
+    if status < 400:
+        place = answer.headers.get("Location", "")
+        elsewhere = Misconfigured("says that letters go to another address")
+        return _returned(answer, f"{said}: {place}" if place else said, elsewhere)
+    if status in TOKEN_REFUSED and not (status == FORBIDDEN and refusals.is_of_one_recipient(said)):
+        return _returned(answer, said, LoginRefused("refuses the token"))
+    if status < 500 and status not in TEMPORARY:
+        return _refused(answer, said)
+    wait = None
+    if status in WAITING:
+        wait = retry_after({"Retry-After": dialect.wait(answer), "Date": answer.headers.get("Date", "")})
+    return Verdict(Outcome.TEMPORARY, status, said, wait, About.PACE if status == TOO_MANY else About.UNCLEAR)
+
+
+def _refused(answer: Answer, said: str) -> Verdict:
+    about = refusals.about(refusals.HTTP, answer.status, said)
+    return Verdict(Outcome.PERMANENT, answer.status, said, about=about)
+
+
+def _returned(answer: Answer, said: str, refusal: ProviderError) -> Verdict:
+    return Verdict(Outcome.RETURNED, answer.status, said, refusal=refusal)
+
+
+def _words_of_acceptance(dialect: Dialect, answer: Answer) -> str:
+    message, name = answer.fields.get("message"), dialect.name(answer)
+    told = [message if isinstance(message, str) else "", f"id {name}" if name else ""]
+    return " / ".join(filter(None, told)) or "accepted"
+
+
+def _read(status: int, headers: Mapping[str, str], body: bytes, trouble: str) -> Answer:
     try:
         if trouble:
             raise Unreadable(trouble)
         text = decoded(body, headers)
-        if 200 <= status < 300:
-            return Verdict(Outcome.ACCEPTED, status, _words_of_acceptance(_accepted(text)))
     except Unreadable as error:
-        if not 300 <= status < 600:
-            return Verdict(Outcome.UNKNOWN, None, f"{status} was answered, but {error}")
         text = "" if headers.get("Content-Encoding") else body.decode("utf-8", "backslashreplace")
-    said = _words_of_refusal(text) or reason or "no words"
-    of_us = status in TOKEN_REFUSED and not (status == FORBIDDEN and refusals.is_of_one_recipient(said))
-    if of_us or 300 <= status < 400:
-        place = headers.get("Location", "")
-        return Verdict(Outcome.RETURNED, status, f"{said}: {place}" if place and status < 400 else said)
-    if 400 <= status < 500 and status not in TEMPORARY:
-        return Verdict(Outcome.PERMANENT, status, said, about=refusals.about(refusals.HTTP, status, said))
-    if 400 <= status < 600:
-        wait = retry_after(headers) if status in WAITING else None
-        about = About.PACE if status == TOO_MANY else About.UNCLEAR
-        return Verdict(Outcome.TEMPORARY, status, said, wait, about)
-    return Verdict(Outcome.UNKNOWN, None, f"{status} was answered, which is no final status")
+        return Answer(status, headers, text, trouble=str(error))
+    try:
+        return Answer(status, headers, text, json.loads(text))
+    except ValueError:
+        return Answer(status, headers, text, trouble=f"not with JSON: {on_one_line(text) or 'nothing'}")
+    except RecursionError:
+        return Answer(status, headers, text, trouble="with JSON nested too deeply")
 
 
 def decoded(body: bytes, headers: Mapping[str, str]) -> str:
@@ -111,42 +163,3 @@ def _unpacked(body: bytes) -> bytes:
         return zlib.decompressobj(wbits=zlib.MAX_WBITS | 32).decompress(body, ANSWER_SIZE + 1)
     except zlib.error:
         raise Unreadable("not compressed as it says") from None
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        raise Unreadable(f"not with JSON: {_on_one_line(text) or 'nothing'}") from None
-    except RecursionError:
-        raise Unreadable("with JSON nested too deeply") from None
-
-
-def _accepted(text: str) -> dict[str, Any]:
-    answer = _parsed(text)
-    try:
-        _fitting(answer)
-    except fastjsonschema.JsonSchemaValueException as error:
-        raise Unreadable(f"not as the schema demands ({error.message}): {_on_one_line(text)}") from None
-    assert isinstance(answer, dict)
-    return answer
-
-
-def _words_of_acceptance(answer: dict[str, Any]) -> str:
-    name = f"id {answer['id']}" if answer.get("id") else ""
-    return " / ".join(filter(None, (answer.get("message"), name))) or "accepted"
-
-
-def _words_of_refusal(text: str) -> str:
-    """Return `{"error": {"message": …}}`, `{"error": …}` or `{"message": …}`; of anything else all."""
-    try:
-        answer = _parsed(text)
-    except Unreadable:
-        return _on_one_line(text)
-    error = answer.get("error", answer) if isinstance(answer, dict) else None
-    said = error.get("message") if isinstance(error, dict) else error
-    return said if isinstance(said, str) else _on_one_line(text)
-
-
-def _on_one_line(text: str) -> str:
-    return re.sub(r"\s+", " ", text).strip()

@@ -10,7 +10,7 @@ from dispatcher.providers.url import HttpConfig
 
 
 class HttpProvider(LoopProvider):
-    """Hands letters over to one service that speaks the HTTP API of docs/http_api.md."""
+    """Hands letters over to one service that speaks the HTTP API of docs/http_api.md, or another dialect."""
 
     def __init__(self, config: HttpConfig, tls: ssl.SSLContext | None = None, slots: Slots | None = None) -> None:
         """Use `tls` instead of the default context, which trusts what the system trusts and checks the host's name."""

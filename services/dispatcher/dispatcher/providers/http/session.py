@@ -1,4 +1,4 @@
-"""One connection that hands letters over, one after another: a POST each (docs/http_api.md).
+"""One connection that hands letters over, one after another: a POST each, in the dialect of its service.
 
 What a broken connection means for the letter depends on whether any of its content was written: before that it was
 certainly not accepted. aiohttp sends a POST once (it repeats only idempotent requests), and so do we: a service that
@@ -7,8 +7,6 @@ never opened again: the pool dials another, which is watched before a letter goe
 """
 
 import asyncio
-import base64
-import json
 import ssl
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,10 +17,11 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
-from dispatcher.providers.base import Letter, Outcome, in_ascii, visible
-from dispatcher.providers.errors import LoginRefused, Misconfigured, Unavailable
-from dispatcher.providers.http.answers import ANSWER_SIZE, TOKEN_REFUSED, judged
+from dispatcher.providers.base import About, Letter, Outcome, visible
+from dispatcher.providers.errors import Unavailable
+from dispatcher.providers.http.answers import ANSWER_SIZE, judged
 from dispatcher.providers.http.connection import CLOSED, OneConnection
+from dispatcher.providers.http.dialects import DIALECTS, Request, Unfit
 from dispatcher.providers.http.faults import FOREIGN, refusal, told
 from dispatcher.providers.pool import STEPS, Pool
 from dispatcher.providers.redaction import redactor
@@ -34,6 +33,8 @@ PORTION = 16 * 1024
 SETTLING = 0.02
 """Seconds for which a new connection is watched: a proxy before a service that is away accepts it and closes it at
 once, and a service that is not HTTP speaks first. No letter is risked on such a connection."""
+NOT_SENT = 422
+"""The code of a letter that is not posted since the service could not take it: as if it had said so."""
 KEY = 12
 """Characters from which on a part of the path may be a key. The whole path is hidden in any case."""
 
@@ -55,29 +56,27 @@ async def connect(config: HttpConfig, tls: ssl.SSLContext | None, pool: Pool) ->
 
 
 class Body(aiohttp.Payload):
-    """The JSON of one letter; it reports when its first bytes are written."""
+    """What is posted for one letter; it reports when its first bytes are written."""
 
-    def __init__(self, letter: Letter, timeout: float, begun: Callable[[], None]) -> None:
-        fields = {"id": letter.key, "sender": in_ascii(letter.sender), "recipient": in_ascii(letter.recipient)}
-        message = base64.b64encode(letter.content).decode()
-        self._json = json.dumps({**fields, "message": message}, ensure_ascii=False).encode()
-        super().__init__(self._json, content_type="application/json")
-        self._size = len(self._json)
+    def __init__(self, request: Request, timeout: float, begun: Callable[[], None]) -> None:
+        self._bytes = request.body
+        super().__init__(self._bytes, content_type=request.content_type)
+        self._size = len(self._bytes)
         self._timeout = timeout
         self._begun = begun
         self.whole = False
         """Whether all of it is written."""
 
     async def write(self, writer: AbstractStreamWriter) -> None:
-        for start in range(0, len(self._json), PORTION):
+        for start in range(0, len(self._bytes), PORTION):
             async with asyncio.timeout(self._timeout):
-                await writer.write(self._json[start : start + PORTION])  # the first is written whole, or raises
+                await writer.write(self._bytes[start : start + PORTION])  # the first is written whole, or raises
                 self._begun()
                 await writer.drain()
         self.whole = True
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        return self._json.decode(encoding, errors)
+        return self._bytes.decode(encoding, errors)
 
 
 class Session(TaskConnection):
@@ -92,7 +91,9 @@ class Session(TaskConnection):
         self._connector = OneConnection(tls)
         self._transport: asyncio.Transport | None = None
         self._protocol: ResponseHandler | None = None
-        self._hidden = redactor(config.token, *_secret_in(config.path))
+        self._dialect = DIALECTS[config.dialect]
+        credentials = self._dialect.credentials(config.token)
+        self._hidden = redactor(config.token, credentials.rpartition(" ")[2], *_secret_in(config))
         self._steps = aiohttp.ClientTimeout(total=None, sock_connect=config.timeout, sock_read=config.timeout)
         self._session = aiohttp.ClientSession(
             connector=self._connector,
@@ -101,7 +102,7 @@ class Session(TaskConnection):
             auto_decompress=False,
             trust_env=False,
             headers={
-                "Authorization": f"Bearer {config.token}",
+                self._dialect.token_header: credentials,
                 "User-Agent": "Vestnik",
                 "Accept": "application/json",
                 "Accept-Encoding": "identity",
@@ -134,16 +135,21 @@ class Session(TaskConnection):
         if not self._usable:
             raise Broken(CLOSED)
         ends = self._loop.time() + STEPS * self._config.timeout
-        body = Body(letter, self._config.timeout, self._note_begun)
+        try:
+            request = self._dialect.request(letter)
+        except Unfit as error:
+            return Verdict(Outcome.PERMANENT, NOT_SENT, str(error), about=About.LETTER)
+        body = Body(request, self._config.timeout, self._note_begun)
         try:
             async with asyncio.timeout_at(ends):
-                headers = {"Idempotency-Key": letter.key}
+                headers = dict(request.headers)
                 response = await self._session.post(self._url, data=body, headers=headers, allow_redirects=False)
             async with response:
                 answer, trouble = await _read(response, ends)
         except FOREIGN as error:
             raise Broken(self._hidden(told(error))) from error
-        verdict = judged(response.status, response.reason or "", response.headers, answer, trouble)
+        reason = response.reason or ""
+        verdict = judged(response.status, reason, response.headers, answer, trouble, self._dialect)
         return self._for_us(replace(verdict, usable=not trouble and body.whole and self._usable))
 
     @property
@@ -163,16 +169,17 @@ class Session(TaskConnection):
     def _for_us(self, verdict: Verdict) -> Verdict:
         """Return the verdict without our secrets in it, and with what it says about our settings."""
         answer = self._hidden(verdict.answer)
-        if verdict.outcome is not Outcome.RETURNED:
+        if verdict.refusal is None:
             return replace(verdict, answer=answer)
-        what = "refuses the token" if verdict.code in TOKEN_REFUSED else "says that letters go to another address"
-        kind = LoginRefused if verdict.code in TOKEN_REFUSED else Misconfigured
-        error = kind(f"{self._config.name} {what}: {verdict.code} {visible(answer)}")
-        return replace(verdict, answer=answer, refusal=error, usable=False)
+        told = f"{self._config.name} {verdict.refusal}: {verdict.code} {visible(answer)}"
+        return replace(verdict, answer=answer, refusal=type(verdict.refusal)(told), usable=False)
 
 
-def _secret_in(path: str) -> list[str]:
-    parts = [path, *(part for part in path.split("/") if len(part) >= KEY)]
+def _secret_in(config: HttpConfig) -> list[str]:
+    """Return what of the path may be a key: nothing, where the path is that of a service everybody knows."""
+    if config.dialect:
+        return []
+    parts = [config.path, *(part for part in config.path.split("/") if len(part) >= KEY)]
     return [*parts, *map(unquote, parts)]
 
 

@@ -1,0 +1,97 @@
+"""UniSender Go: the service composes the letter. A letter is taken by "success", unless its recipient failed.
+
+https://godocs.unisender.ru/web-api-ref#email-send (UniOne is the same service: https://docs.unione.io/en/api-errors)
+"""
+
+import hashlib
+import json
+from typing import Any
+
+from dispatcher.providers.base import Letter
+from dispatcher.providers.http.dialects.base import Answer, Dialect, Meaning, Request
+from dispatcher.providers.http.dialects.parts import taken_apart
+
+LONGEST_KEY = 64
+LONGEST_NAME = 78
+OPTIONS = "X-UNISENDER-GO"
+"""The header by which letters over SMTP have options: an object of the message's further fields."""
+FAILED = {
+    "temporary_unavailable": Meaning.LATER,
+    "duplicate": Meaning.TAKEN,
+}
+"""Of a recipient that failed; all others are refused for good."""
+NOBODY_LEFT = 204
+"""The code of an answer where every recipient failed."""
+MEANINGS = {
+    **dict.fromkeys((101, 102, 114), Meaning.TOKEN),
+    **dict.fromkeys((105, 106, 215, 229, 230, 901, 902, 904, 905, 1575, 1587, 1588, 1599), Meaning.ACCOUNT),
+    **dict.fromkeys((205, 206, 903, 1574, 1598), Meaning.SENDER),
+    NOBODY_LEFT: Meaning.RECIPIENT,
+    1573: Meaning.TAKEN,  # the same idempotence key, a minute ago at most
+}
+
+
+class UnisenderGo(Dialect):
+    """The sender of the envelope and the Message-ID are the service's own; of other headers only X-… stay."""
+
+    token_header = "X-API-KEY"  # noqa: S105
+
+    def request(self, letter: Letter) -> Request:
+        parts = taken_apart(letter)
+        options = _options(parts.taken(OPTIONS))
+        bodies = {"html": parts.html, "plaintext": parts.text}
+        message: dict[str, Any] = {
+            "template_engine": "none",
+            **options,
+            "recipients": [
+                {
+                    "email": parts.recipient.address,
+                    "substitutions": {"to_name": parts.recipient.name[:LONGEST_NAME]} if parts.recipient.name else {},
+                    "metadata": {"letter": letter.key},
+                }
+            ],
+            "subject": parts.subject,
+            "from_email": parts.sender.address,
+            "from_name": parts.sender.name,
+            "body": {name: text for name, text in bodies.items() if text},
+            "headers": parts.headers,
+            "idempotence_key": _key(letter),
+        }
+        if parts.reply_to:
+            message |= {"reply_to": parts.reply_to[0].address, "reply_to_name": parts.reply_to[0].name}
+        return Request(json.dumps({"message": message}).encode())
+
+    def meaning(self, answer: Answer) -> Meaning | None:
+        if answer.status == 429 or answer.status >= 500:
+            return None
+        failed = answer.fields.get("failed_emails")
+        if isinstance(failed, dict) and failed and not answer.fields.get("emails"):
+            return FAILED.get(str(next(iter(failed.values()))), Meaning.RECIPIENT)
+        if answer.succeeded and answer.demanded("status")["status"] == "success":
+            return Meaning.TAKEN
+        code = answer.fields.get("code")
+        known = MEANINGS.get(code) if isinstance(code, int) else None
+        return known or (Meaning.UNCLEAR if answer.succeeded else None)
+
+    def words(self, answer: Answer) -> str:
+        code, said = answer.fields.get("code"), answer.fields.get("message")
+        failed = answer.fields.get("failed_emails")
+        told = f"{code}: {said}" if isinstance(said, str) and code is not None else ""
+        if isinstance(failed, dict) and failed:
+            told = " / ".join(filter(None, (told, *map(str, failed.values()))))
+        return told or super().words(answer)
+
+    def name(self, answer: Answer) -> str:
+        return str(answer.fields.get("job_id") or "")
+
+
+def _key(letter: Letter) -> str:
+    return letter.key if len(letter.key) <= LONGEST_KEY else hashlib.sha256(letter.key.encode()).hexdigest()
+
+
+def _options(text: str) -> dict[str, Any]:
+    try:
+        options = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return options if isinstance(options, dict) else {}
