@@ -311,6 +311,13 @@ def test_a_wrong_dsn_stops_the_start_with_one_sentence(service: str, dsn: str) -
     assert len(answer.stderr.strip().splitlines()) == 1
 
 
+def test_the_key_of_a_mail_service_is_one_of_our_secrets(settings):
+    settings.MAIL_SERVICE_URL = "mailgun://k3y%2Fof-ours@api.mailgun.net/example.org"
+    known = error_tracking._secrets.__wrapped__()
+    assert {"k3y/of-ours", "k3y%2Fof-ours"} <= set(known)
+    assert "/example.org" not in known
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

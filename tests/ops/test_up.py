@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from dotenv import dotenv_values
 
+from dispatcher.providers import url
 from local.configuration import Configuration
 from ops import OpsError, compose, env_file, projects, up
 from tests import needs
@@ -103,6 +104,12 @@ def test_what_is_there_stays_and_the_rest_is_added(tmp_path):
 def test_what_is_missing_is_said_and_how_to_try_it_without(missing):
     with pytest.raises(OpsError, match=rf"{missing} is wanted(.|\n)*docker compose up$"):
         up.completed({}, {name: value for name, value in ASKED.items() if name != missing})
+
+
+def test_every_kind_of_mail_service_that_the_dispatcher_knows_is_taken():
+    assert set(up.MAIL_SCHEMES) == url.PARSERS.keys()
+    kept = up.completed({}, {**ASKED, "MAIL_SERVICE_URL": "mailgun://key@api.mailgun.net/example.org"})
+    assert kept["MAIL_SERVICE_URL"] == "mailgun://key@api.mailgun.net/example.org"
 
 
 @pytest.mark.parametrize(

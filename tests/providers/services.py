@@ -16,11 +16,12 @@ from dispatcher.providers.http import HttpProvider
 from dispatcher.providers.loop_provider import LoopProvider
 from dispatcher.providers.smtp import SmtpProvider
 from dispatcher.providers.url import HttpConfig, SmtpConfig
-from tests.scripted_servers import Answer, HttpServer, Say, ScriptedServer, SmtpServer
+from tests.scripted_servers import APIS, Answer, HttpServer, Say, ScriptedServer, SmtpServer
 
 CONNECTIONS = 4
 SMTP_CODES = {Outcome.ACCEPTED: 250, Outcome.TEMPORARY: 450, Outcome.PERMANENT: 550}
 HTTP_CODES = {Outcome.ACCEPTED: 200, Outcome.TEMPORARY: 429, Outcome.PERMANENT: 422}
+SENDGRID_CODES = {**HTTP_CODES, Outcome.ACCEPTED: 202}
 
 
 class Service(Protocol):
@@ -129,17 +130,19 @@ class Pipelined(Scripted):
 
 
 class OverHttp(Scripted):
-    codes = HTTP_CODES
+    """Our own API, or a mail service's: one that takes whole letters, and one that composes them."""
 
-    def __init__(self, server: HttpServer) -> None:
+    def __init__(self, server: HttpServer, dialect: str = "") -> None:
         super().__init__(server)
-        config = HttpConfig(
-            "http", "127.0.0.1", server.port, server.path, server.token or "", connections=CONNECTIONS, timeout=5
-        )
-        self.provider = HttpProvider(config)
+        self.codes = SENDGRID_CODES if dialect == "sendgrid" else HTTP_CODES
+        self.refusal: dict[str, Any] = {"message": "refused"}
+        if dialect == "sendgrid":
+            self.refusal = {"errors": [{"message": "refused", "field": None, "help": None}]}
+        where = ("http", "127.0.0.1", server.port, server.path, server.token or "", dialect)
+        self.provider = HttpProvider(HttpConfig(*where, connections=CONNECTIONS, timeout=5))
 
     def refuse(self, recipient: str, outcome: Outcome) -> None:
-        self.server.always("answer", Answer(self.codes[outcome], {"error": {"message": "refused"}}), recipient)
+        self.server.always("answer", Answer(self.codes[outcome], self.refusal), recipient)
 
 
 class _Handler:
@@ -226,6 +229,8 @@ def service(kind: str) -> Iterator[Service]:
                 made = Pipelined(stack.enter_context(SmtpServer()))
             case "http":
                 made = OverHttp(stack.enter_context(HttpServer(token="a token of ours")))
+            case "mailgun" | "sendgrid":
+                made = OverHttp(stack.enter_context(HttpServer(token="a token of ours", api=APIS[kind])), kind)
             case _:
                 made = without = WithoutPipelining()
                 stack.callback(without.leave)
@@ -233,4 +238,4 @@ def service(kind: str) -> Iterator[Service]:
         yield made
 
 
-KINDS = ("memory", "smtp, pipelined", "smtp, not pipelined", "http")
+KINDS = ("memory", "smtp, pipelined", "smtp, not pipelined", "http", "mailgun", "sendgrid")

@@ -21,9 +21,10 @@ from dispatcher.providers.base import Outcome, Provider, Receipt
 from dispatcher.providers.errors import Misconfigured, ProviderError, Unavailable
 from dispatcher.providers.http import HttpProvider, faults
 from dispatcher.providers.smtp import SmtpProvider
-from dispatcher.providers.url import HttpConfig, Security, SmtpConfig
+from dispatcher.providers.url import SERVICES, HttpConfig, Security, SmtpConfig
 from tests.providers.conftest import dialled_in_time, drain, letter
 from tests.scripted_servers import (
+    APIS,
     Answer,
     Certificate,
     Drip,
@@ -466,6 +467,30 @@ def test_whatever_an_http_service_does(case: Case) -> None:
             "http", "127.0.0.1", server.port, server.path, "a-token", connections=1, timeout=case.timeout
         )
         check(HttpProvider(config), case)
+        assert server.requests <= 1, "posted twice"
+
+
+IN_ANY_DIALECT = [
+    *(Case("connect", action, None, raised=Unavailable) for action in (Drop(), Reset())),
+    *(Case("head", action, U, size=5_000_000) for action in (Drop(), Reset(), Hang(deaf=True))),
+    *(Case("answer", action, U) for action in (Drop(), Hang(deaf=True), Raw(b"gibberish\r\n\r\n", close=True))),
+    *(Case("answer", Keep(action), U) for action in (Drop(), Reset())),
+    *(Case("answer", Answer(status, b""), T, status) for status in (408, 500, 502, 503)),
+    *(Case("answer", Answer(status, b""), R, status, Misconfigured) for status in (301, 308, 401)),
+    Case("answer", Answer(200, b"<html>It works!</html>"), U),
+    Case("answer", Answer(204, b""), U),
+    Case("answer", Endless(b"x", first=b"HTTP/1.1 503 No\r\n\r\n"), T, 503),
+]
+"""What has nothing to do with a service's own codes."""
+
+
+@pytest.mark.parametrize("dialect", SERVICES)
+@pytest.mark.parametrize("case", IN_ANY_DIALECT, ids=str)
+def test_whatever_breaks_means_the_same_in_every_dialect(case: Case, dialect: str) -> None:
+    with HttpServer(api=APIS[dialect]) as server:
+        server.always(case.step, case.action)
+        where = ("http", "127.0.0.1", server.port, server.path, "a-token", dialect)
+        check(HttpProvider(HttpConfig(*where, connections=1, timeout=case.timeout)), case)
         assert server.requests <= 1, "posted twice"
 
 

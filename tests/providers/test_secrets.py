@@ -15,9 +15,9 @@ from dispatcher.providers.errors import Misconfigured, ProviderError
 from dispatcher.providers.http import HttpProvider
 from dispatcher.providers.redaction import redactor
 from dispatcher.providers.smtp import SmtpProvider
-from dispatcher.providers.url import HttpConfig, SmtpConfig
+from dispatcher.providers.url import SERVICES, HttpConfig, SmtpConfig
 from tests.providers.conftest import drain, letter
-from tests.scripted_servers import Answer, HttpServer, Raw
+from tests.scripted_servers import APIS, Answer, HttpServer, Raw
 
 SECRET = "s3cr3t/\\t0ken+of&our's <é>"
 
@@ -146,3 +146,36 @@ def test_a_key_in_the_path_is_not_told_where_what_comes_is_no_http() -> None:
 def test_what_looks_like_the_token_in_an_acceptance_leaves_it_one() -> None:
     ((receipt,), _error) = http_words(Answer(200, {"status": "accepted", "id": "x"}), token="accepted")
     assert receipt.outcome is Outcome.ACCEPTED
+
+
+@pytest.mark.parametrize("dialect", SERVICES)
+@pytest.mark.parametrize("status", [200, 202, 400, 401, 403, 500])
+def test_whatever_a_mail_service_repeats_of_the_key_is_told_nowhere(dialect: str, status: int) -> None:
+    with HttpServer(api=APIS[dialect]) as server:
+        config = HttpConfig("http", "127.0.0.1", server.port, server.path, TOKEN, dialect, connections=1, timeout=10)
+        provider = HttpProvider(config)
+        credentials = [TOKEN, in_base64(f"api:{TOKEN}" if dialect == "mailgun" else TOKEN)]
+        words = f"bad key {' and '.join(credentials)}"
+        data = {"code": "InvalidServerAPIKey", "message": words, "token": TOKEN, "message_id": TOKEN}
+        body = {"status": "error", "message": words, "Message": words, "ErrorCode": 10, "id": TOKEN, "data": data}
+        server.always("answer", Answer(status, body, {"X-Message-Id": TOKEN}))
+        receipts: list[Receipt] = []
+        told = provider.name + repr(config)
+        try:
+            drain(provider.deliver([letter(1)]), receipts)
+        except ProviderError as error:
+            told += str(error)
+        provider.close()
+    told += receipts[0].answer
+    assert not [secret for secret in credentials if secret in told], told
+    assert "***" in told
+
+
+def test_the_domain_that_mailgun_does_not_know_is_told() -> None:
+    with HttpServer(api=APIS["mailgun"]) as server:
+        server.always("answer", Answer(404, {"message": "Domain not found: mg.our.example"}))
+        config = HttpConfig("http", "127.0.0.1", server.port, server.path, TOKEN, "mailgun", connections=1, timeout=10)
+        provider = HttpProvider(config)
+        with pytest.raises(Misconfigured, match=r"Domain not found: mg\.our\.example"):
+            list(provider.deliver([letter(1)]))
+        provider.close()

@@ -41,6 +41,28 @@ from tests.providers.conftest import letter
             "https://t@[::1]:8443/x?connections=5&timeout=7&total=9",
             HttpConfig("https", "::1", 8443, "/x", "t", connections=5, timeout=7, total=9),
         ),
+        (
+            "mailgun://key@api.eu.mailgun.net/mg.example.org?connections=5",
+            HttpConfig(
+                "https", "api.eu.mailgun.net", 443, "/v3/mg.example.org/messages.mime", "key", "mailgun", connections=5
+            ),
+        ),
+        ("postal://k@post:8443/", HttpConfig("https", "post", 8443, "/api/v1/send/raw", "k", "postal")),
+        (
+            "SendGrid://SG.a%2Fb@api.sendgrid.com?total=9&timeout=7",
+            HttpConfig("https", "api.sendgrid.com", 443, "/v3/mail/send", "SG.a/b", "sendgrid", total=9, timeout=7),
+        ),
+        (
+            "postmark://t@api.postmarkapp.com",
+            HttpConfig("https", "api.postmarkapp.com", 443, "/email", "t", "postmark"),
+        ),
+        ("brevo://k@api.brevo.com", HttpConfig("https", "api.brevo.com", 443, "/v3/smtp/email", "k", "brevo")),
+        (
+            "unisendergo://k@go2.unisender.ru",
+            HttpConfig(
+                "https", "go2.unisender.ru", 443, "/ru/transactional/api/v1/email/send.json", "k", "unisendergo"
+            ),
+        ),
     ],
 )
 def test_a_right_address_is_read(url: str, config: Config) -> None:
@@ -114,6 +136,15 @@ def test_a_right_address_is_read(url: str, config: Config) -> None:
         ("https://t@host/path?total=0", "the option total"),
         ("https://t@host/path#part", "write|percent-encode it as %23"),
         ("http+unix://t@host/", "begin with"),
+        ("sendgrid://SG.key", "the token is missing: write sendgrid://KEY@api.sendgrid.com"),
+        ("sendgrid://SG.key@", "the host is missing"),
+        ("sendgrid://SG.key@api.sendgrid.com/v3/mail/send", "there is a path: write sendgrid://KEY@api.sendgrid.com"),
+        ("mailgun://key@api.mailgun.net", "write mailgun://KEY@api.mailgun.net/example.org"),
+        ("mailgun://key@api.mailgun.net/a/b", "the domain that letters are sent from"),
+        ("mailgun://key@api.mailgun.net/..%2Fx", "the domain that letters are sent from"),
+        ("mailgun://api:key@api.mailgun.net/example.org", "a : in the token"),
+        ("brevo://k@api.brevo.com?key=x", "an option that is not one of connections, timeout, total"),
+        ("unisender_go://k@go1.unisender.ru", "begin with"),
     ],
 )
 def test_a_wrong_address_gets_one_sentence(url: str, complaint: str) -> None:
@@ -128,7 +159,7 @@ SECRETS = st.text(st.characters(min_codepoint=33, exclude_categories=["Cs", "Cc"
     st.text()
     | st.builds("smtp://{}".format, st.text())
     | st.builds("https://t@{}".format, st.text())
-    | st.from_regex(r"(smtps?|https?)://[ -~]*")
+    | st.from_regex(r"(smtps?|https?|mailgun|brevo)://[ -~]*")
 )
 @example("smtp://[::1")
 @example("smtp://a:b@[")
@@ -145,7 +176,7 @@ def test_any_user_and_password_survive_percent_encoding(user: str, password: str
 
 @given(
     secret=st.from_regex(r"[A-Za-z0-9%@/:?#&=\[\] ]{0,10}Zq7[A-Za-z0-9%@/:?#&=\[\] ]{0,10}", fullmatch=True),
-    before=st.sampled_from(["smtp://user:", "https://"]),
+    before=st.sampled_from(["smtp://user:", "https://", "mailgun://", "postmark://"]),
     rest=st.sampled_from(["mail", "mail:25", "mail:x", "", "mail?timeout=x", "mail?no=1", "mail/x"]),
 )
 def test_password_and_token_are_never_told(secret: str, before: str, rest: str) -> None:
@@ -160,6 +191,7 @@ def test_password_and_token_are_never_told(secret: str, before: str, rest: str) 
 def test_the_name_is_the_address_without_the_login() -> None:
     assert parse("smtp+starttls://u:p@[::1]?timeout=5").name == "smtp+starttls://[::1]:587"
     assert parse("https://t@[::1]/a-path-with-a-key").name == "https://[::1]:443"
+    assert parse("mailgun://t@api.mailgun.net/example.org").name == "mailgun://api.mailgun.net:443"
 
 
 def test_the_address_makes_a_provider_that_is_not_yet_connected() -> None:
@@ -173,6 +205,14 @@ def test_an_http_address_makes_an_http_provider_with_no_more_connections_than_as
     provider = provider_from("https://t@mail.invalid/letters?connections=7&total=3", connections=2)
     assert isinstance(provider, HttpProvider)
     assert (provider.name, provider.connections) == ("https://mail.invalid:443", 2)
+    provider.close()
+
+
+@pytest.mark.parametrize("address", ["mailgun://key@mail.invalid/example.org", "postmark://key@mail.invalid"])
+def test_the_address_of_a_mail_service_makes_an_http_provider(address: str) -> None:
+    provider = provider_from(f"{address}?connections=7", connections=2)
+    assert isinstance(provider, HttpProvider)
+    assert (provider.name, provider.connections) == (f"{address.partition(':')[0]}://mail.invalid:443", 2)
     provider.close()
 
 

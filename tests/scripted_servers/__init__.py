@@ -6,18 +6,21 @@ with SmtpServer() as server:
     letters = server.wait_for(3)
 assert server.violations == []
 
-`HttpServer` takes letters as docs/http_api.md describes it. A further protocol is a `Conversation` of its own, a
-`ScriptedServer` that begins it, and a `Reply` in its words.
+`HttpServer` takes letters as docs/http_api.md describes it, or as a mail service's page does (`APIS`). A further
+protocol is a `Conversation` of its own, a `ScriptedServer` that begins it, and a `Reply` in its words.
 """
 
 from tests.scripted_servers.certificate import Certificate
-from tests.scripted_servers.http import Answer, HttpServer
+from tests.scripted_servers.http import Answer, Api, HttpServer
+from tests.scripted_servers.mail_apis import APIS
 from tests.scripted_servers.script import Drip, Drop, Endless, Hang, Keep, Late, Raw, Reset
 from tests.scripted_servers.server import ScriptedServer
 from tests.scripted_servers.smtp import Say, SmtpLetter, SmtpServer
 
 __all__ = [
+    "APIS",
     "Answer",
+    "Api",
     "Certificate",
     "Drip",
     "Drop",

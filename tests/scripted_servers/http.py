@@ -1,10 +1,12 @@
-"""A server that takes letters over HTTP as docs/http_api.md describes it, and checks every request."""
+"""A server that takes letters over HTTP as docs/http_api.md or a mail service has it, and checks every request."""
 
 import asyncio
 import base64
 import binascii
 import json
 import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -46,6 +48,65 @@ class HttpLetter(Received):
 
     headers: dict[str, str]
     """Names in lower case."""
+    fields: dict[str, Any]
+    """What was posted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """What a post says, as the service reads it."""
+
+    sender: str
+    recipient: str
+    message_id: str
+    content: bytes
+    """The whole letter; empty where the service composes it."""
+    fields: dict[str, Any]
+
+
+class Api(ABC):
+    """How a service wants letters posted, and how it answers if all is well."""
+
+    path: ClassVar[str]
+    content_type: ClassVar[str] = "application/json"
+
+    @abstractmethod
+    def token(self, headers: Mapping[str, str]) -> str:
+        """The token; raises KeyError or ValueError if there is none."""
+
+    @abstractmethod
+    def read(self, headers: Mapping[str, str], body: bytes) -> Posted:
+        """What is posted; raises ValueError, KeyError or TypeError for what the service does not describe."""
+
+    @abstractmethod
+    def taken(self, posted: Posted) -> Answer:
+        """The answer to a letter that is taken."""
+
+    def refused(self) -> Answer:
+        """The answer to a wrong token."""
+        return Answer(401, {"message": "who are you?"})
+
+
+class OwnApi(Api):
+    """docs/http_api.md."""
+
+    path = "/letters"
+
+    def token(self, headers: Mapping[str, str]) -> str:
+        kind, _, token = headers["authorization"].partition(" ")
+        if kind != "Bearer":
+            raise ValueError("no Bearer")
+        return token
+
+    def read(self, headers: Mapping[str, str], body: bytes) -> Posted:
+        fields = json.loads(body)
+        content = base64.b64decode(fields["message"], validate=True)
+        if fields.keys() != FIELDS or fields["id"] != headers.get("idempotency-key"):
+            raise ValueError(f"fields {sorted(fields)}, key {headers.get('idempotency-key')}")
+        return Posted(fields["sender"], fields["recipient"], fields["id"], content, fields)
+
+    def taken(self, posted: Posted) -> Answer:
+        return Answer(body={"status": "accepted", "id": posted.message_id})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,12 +117,17 @@ class HttpServer(ScriptedServer[HttpLetter]):
     """Connected; the head of a request read; some of its body; all of it."""
     answer_step: ClassVar[str] = "answer"
 
-    path: str = "/letters"
+    api: Api = field(default_factory=OwnApi)
+    path: str = ""
+    """Empty: that of the API."""
     token: str | None = None
     """The only one that is let in; None lets in every one."""
 
     requests: int = field(init=False, default=0)
     """Heads read."""
+
+    def __post_init__(self) -> None:
+        self.path = self.path or self.api.path
 
     def conversation(self, loop: asyncio.AbstractEventLoop) -> Conversation:
         return HttpConversation(self, loop)
@@ -103,8 +169,8 @@ class HttpConversation(Conversation):
         self.server.requests += 1
         if lines[0] != f"POST {self.server.path} HTTP/1.1":
             self.violation(f"asked for {lines[0]}")
-        for name, value in {"content-type": "application/json", "accept": "application/json"}.items():
-            if self.headers.get(name) != value:
+        for name, value in {"content-type": self.server.api.content_type, "accept": "application/json"}.items():
+            if self.headers.get(name, "").partition(";")[0] != value:
                 self.violation(f"{name}: {self.headers.get(name)}")
         if {"cookie", "transfer-encoding", "expect"} & self.headers.keys():
             self.violation(f"headers that nobody needs: {sorted(self.headers)}")
@@ -133,24 +199,37 @@ class HttpConversation(Conversation):
     def taken(self, body: bytes) -> None:
         assert self.headers is not None
         arrived = time.monotonic()
+        api, headers = self.server.api, self.headers
         try:
-            fields = json.loads(body)
-            content = base64.b64decode(fields["message"], validate=True)
-        except (ValueError, KeyError, binascii.Error) as error:
-            self.violation(f"no letter: {error}")
+            posted = api.read(headers, body)
+        except (ValueError, KeyError, TypeError, binascii.Error) as error:
+            self.violation(f"no letter: {error!r}")
             self.respond(Answer(400, {"message": "no letter"}).written())
             return
-        if fields.keys() != FIELDS or fields["id"] != self.headers.get("idempotency-key"):
-            self.violation(f"fields {sorted(fields)}, key {self.headers.get('idempotency-key')}")
-        self.addressed = fields["recipient"]
-        letter = HttpLetter(fields["sender"], self.recipient, fields["id"], content, arrived, self.number, self.headers)
+        self.addressed = posted.recipient
+        letter = HttpLetter(
+            posted.sender,
+            self.recipient,
+            posted.message_id,
+            posted.content,
+            arrived,
+            self.number,
+            headers,
+            posted.fields,
+        )
 
         def usual() -> None:
             token = self.server.token
-            if token is not None and letter.headers.get("authorization") != f"Bearer {token}":
-                self.respond(Answer(401, {"message": "who are you?"}).written())
+            if token is not None and self.said_token(headers) != token:
+                self.respond(api.refused().written())
                 return
             self.server.record(letter)
-            self.respond(Answer(body={"status": "accepted", "id": letter.message_id}).written())
+            self.respond(api.taken(posted).written())
 
         self.answer(usual)
+
+    def said_token(self, headers: Mapping[str, str]) -> str | None:
+        try:
+            return self.server.api.token(headers)
+        except (ValueError, KeyError):
+            return None
