@@ -20,6 +20,7 @@ from dispatcher.providers.http.dialects import own
 from dispatcher.providers.registry import provider_from
 from local.probes import listens
 from tests.providers.conftest import letter
+from vestnik.mail import extra_headers
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -126,3 +127,23 @@ def test_the_documented_provider_is_misconfigured_without_its_command(third: Any
     with pytest.raises(Misconfigured, match="cannot be run"):
         outcomes(provider, "a@example.org")
     provider.close()
+
+
+ADDRESSES = re.findall(r"^ +MAIL_SERVICE_URL='(.*?)'", (DOCS / "providers.md").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_every_address_on_the_page_of_mail_services_is_one(address: str) -> None:
+    config = url.parse(address.replace("…", "x"))
+    assert not url.in_the_clear(address.replace("…", "x")), config
+
+
+def test_every_mail_service_that_has_a_dialect_is_on_the_page() -> None:
+    assert url.SERVICES.keys() <= {address.partition("://")[0] for address in ADDRESSES}
+
+
+def test_every_setting_on_the_page_of_mail_services_is_json_that_letters_can_have() -> None:
+    found = re.findall(r"EXTRA_HEADERS='(.*?)'", (DOCS / "providers.md").read_text())
+    assert len(found) >= 4
+    for text in found:
+        extra_headers.lines(json.loads(text))
