@@ -67,9 +67,7 @@ WHYS = {
 ALIGNED = {
     "both": gettext_lazy("Letters pass by their signature, and by the return path."),
     "dkim": gettext_lazy("Letters pass by their signature."),
-    "spf": gettext_lazy(
-        "Letters pass by the return path. A signature would keep that true when they are forwarded."
-    ),
+    "spf": gettext_lazy("Letters pass by the return path. A signature would keep that true when they are forwarded."),
     "none": gettext_lazy(
         "Neither the signature nor the return path is of this domain: receivers that ask DMARC see letters from"
         " somebody else. Have letters signed, here or by your mail service."
