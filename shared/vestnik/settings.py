@@ -238,6 +238,12 @@ DNS_RESOLVER = nameservers("DNS_RESOLVER")
 # Of one letter, whatever its message and a client's values make of it. Most mail services take 10 to 35 MB.
 MAX_LETTER_BYTES: int = positive("int", "MAX_LETTER_BYTES", 10_000_000)
 
+# Which domains letters may come from beside MAIL_FROM's: those that their owners have proven, or only those that an
+# administrator allows. A mail service that takes letters of the senders alone that it knows itself wants the second.
+SENDER_DOMAINS: str = read("str", "SENDER_DOMAINS", "proven")
+if SENDER_DOMAINS not in ("proven", "allowed"):
+    raise ImproperlyConfigured("SENDER_DOMAINS: proven or allowed is wanted.")
+
 # What Django itself writes is stored, and handed over by the dispatcher: no page waits for the external service.
 EMAIL_BACKEND = "vestnik.accounts.mail.EmailBackend"
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = MAIL_FROM

@@ -140,6 +140,14 @@ def test_what_one_owner_has_proven_is_not_anothers(alice, bob):
     assert standing.written(bob, sender_of(bob, proven=False)).address == HERALD
 
 
+def test_where_the_mail_service_knows_its_senders_only_administrators_open_a_domain(alice, maria, settings):
+    settings.SENDER_DOMAINS = "allowed"
+    sender = sender_of(alice)
+    assert not standing.may_come_from(sender)
+    verbs.allow(Domain.objects.get(), maria)
+    assert standing.may_come_from(sender)
+
+
 @pytest.mark.parametrize(
     ("name", "open_to_alice"),
     [("shop.example", True), ("news.shop.example", True), ("a.b.shop.example", True), ("othershop.example", False),

@@ -148,7 +148,7 @@ def speaking_for(owner_id: int | None, name: str) -> models.QuerySet[Domain]:
 
 def is_open(owner_id: int, name: str) -> bool:
     """Say whether letters of the owner's may come from this domain: they have proven it, or an administrator allows
-    it, be it to them or to everybody.
+    it, be it to them or to everybody. A proof does where SENDER_DOMAINS says so.
     """
-    proven_or_allowed = Q(owner=owner_id) & (Q(proven_at__isnull=False) | Q(allowed_at__isnull=False))
-    return speaking_for(owner_id, name).filter(proven_or_allowed | Q(owner=None, allowed_at__isnull=False)).exists()
+    proven = Q(owner=owner_id, proven_at__isnull=False) if settings.SENDER_DOMAINS == "proven" else Q(pk__in=[])
+    return speaking_for(owner_id, name).filter(proven | Q(allowed_at__isnull=False)).exists()
