@@ -17,6 +17,7 @@ import dns.message
 import dns.name
 import dns.query
 import dns.rcode
+import dns.rdataclass
 import dns.rdatatype
 import dns.resolver
 from django.conf import settings
@@ -152,7 +153,8 @@ def _followed(
 
 def _records(answer: dns.message.Message, name: dns.name.Name, rdtype: dns.rdatatype.RdataType) -> list[Any]:
     """Return what the answer has of this name and type, each once."""
-    matching = (each for each in answer.answer if each.name == name and each.rdtype == rdtype)
+    wanted = (name, dns.rdataclass.IN, rdtype)
+    matching = (each for each in answer.answer if (each.name, each.rdclass, each.rdtype) == wanted)
     return list(dict.fromkeys(rdata for rrset in matching for rdata in rrset))
 
 
@@ -224,7 +226,8 @@ def _require_knowledge(query: dns.message.Message, answer: dns.message.Message) 
     if answer.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
         raise _Failed(Trouble.UNREACHABLE)
     (question,) = query.question
-    if answer.answer and not any(rrset.name == question.name for rrset in answer.answer):
+    sought = (question.rdtype, dns.rdatatype.CNAME)
+    if answer.answer and not any(_records(answer, question.name, rdtype) for rdtype in sought):
         raise _Failed(Trouble.BROKEN)
     types = {rrset.rdtype for rrset in answer.authority}
     if not answer.answer and dns.rdatatype.NS in types and dns.rdatatype.SOA not in types:
