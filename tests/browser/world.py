@@ -30,6 +30,13 @@ from vestnik.mailings import unsubscribe_links, verbs
 from vestnik.mailings.ledger import events
 from vestnik.mailings.ledger.models import BounceKind, Delivery, EventKind, Run
 from vestnik.mailings.models import Message
+from vestnik.senders import checked, keys
+from vestnik.senders import letters as sender_letters
+from vestnik.senders import verbs as sender_verbs
+from vestnik.senders.checked import Checked
+from vestnik.senders.findings import Finding, State, Why
+from vestnik.senders.models import Domain, Sender
+from vestnik.senders.records import Purpose
 from vestnik.testing import factories
 
 LONG = "Newsletter_of_the_association_" * 6
@@ -79,6 +86,8 @@ class World:
             yield re.sub(r"[\^$]", "", route)
             return
         name = place[1] or place[2]
+        if name == "token" and route.startswith("/senders/"):
+            name = "token of senders"
         room = next(
             (room for room in self.ids if name in ("pk", "delivery_pk") and route.startswith(f"/{room}/")), name
         )
@@ -123,11 +132,16 @@ def make() -> World:
         make_post(
             slug=f"a-post-{number}", picture=make_picture() if number else None, language=("en", "ru")[number % 2]
         )
+    domains = _domains(owner)
+    senders = list(owner.senders.order_by("pk"))
     ids: dict[str, list[Any]] = {
         "clients/imports": [upload.pk for upload in uploads],
         "clients": list(Client.objects.filter(owner=owner).order_by("pk").values_list("pk", flat=True)[:2]),
         "suppressions": [],
         "token": [unsubscribe_links.signer()(letter).rpartition("/")[2] for letter in (subscribed, unsubscribed)],
+        "token of senders": [sender_letters.token_of(sender) for sender in senders[:2]] + ["of.nobody"],
+        "senders/domains": [domain.pk for domain in domains],
+        "senders": [senders[0].pk],
         "lists": list(owner.client_lists.order_by("pk").values_list("pk", flat=True)[:2]),
         "messages": [message.pk],
         "mailings": [mailing.pk for mailing in (runs[0].mailing, paused, off, later)],
@@ -163,6 +177,34 @@ def _person(name: str) -> User:
     return User.objects.create_user(
         f"{name}@example.org", "a long password", full_name=f"{name.title()} Archer", last_seen_at=timezone.now()
     )
+
+
+def _domains(owner: User) -> list[Domain]:
+    """One of which nothing is known yet, and one with a record in every state there is, right and wrong."""
+    for address in (
+        "news@shop.example",
+        owner.email,
+        f"{'a-very-long-local-part' * 2}@{'department.' * 12}example.net",
+    ):
+        sender_verbs.save_sender(Sender(owner=owner, address=address, name=LONG[:150]))
+    sender_verbs.confirm(owner.senders.get(address="news@shop.example"))
+    checked_one, new = owner.sending_domains.get(name="shop.example"), owner.sending_domains.latest("pk")
+    keys.make(checked_one)
+    for key in checked_one.keys.all():
+        keys.seen(key)
+    keys.make(checked_one)
+    keys.seen(checked_one.keys.latest("pk"))
+    found = [
+        Checked.of(kind, f"{kind}.shop.example", Finding(state, why, (LONG, "v=spf1 -all")), type="TXT", value=LONG * 2)
+        for kind, (state, why) in zip(
+            (*Purpose, "ptr"),
+            ((state, why) for state in State for why in (None, Why.NAME_TWICE)),
+            strict=False,
+        )
+    ]
+    found.append(Checked(kind="alignment", name="shop.example", state="unknown", why="none"))
+    checked.keep(checked_one, timezone.now() + timedelta(minutes=1), found)
+    return [checked_one, new]
 
 
 def _imports(owner: User) -> list[ClientImport]:

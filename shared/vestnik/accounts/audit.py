@@ -29,8 +29,8 @@ class AuditAction(models.TextChoices):
     COPIED = "copied", pgettext_lazy("action", "copied for a mailing")
     SERVICE = "service letters", pgettext_lazy("action", "made service letters")
     NOT_SERVICE = "mailing again", pgettext_lazy("action", "made a mailing again")
-    ALLOWED = "allowed", pgettext_lazy("action", "allowed to send from")
-    DISALLOWED = "disallowed", pgettext_lazy("action", "no longer allowed to send from")
+    ALLOWED = "allowed", pgettext_lazy("action", "allowed")
+    DISALLOWED = "disallowed", pgettext_lazy("action", "no longer allowed")
     REQUEUED = "requeued", pgettext_lazy("action", "tried again")
     DISCARDED = "discarded", pgettext_lazy("action", "discarded")
 

@@ -33,7 +33,7 @@ def ask_to_confirm(sender: Sender) -> bool:
         return False
     owner = sender.owner
     who = harmless(owner.full_name)
-    link = f"{settings.SITE_URL}{CONFIRM}{signing.dumps(sender.pk, salt=_SALT)}/"
+    link = f"{settings.SITE_URL}{CONFIRM}{token_of(sender)}/"
     with translation.override(owner.language):  # nobody but who reads it sees in which language it is
         lines = [
             _("%(who)s wants to write letters from this address, %(address)s, at %(site)s.")
@@ -52,6 +52,11 @@ def ask_to_confirm(sender: Sender) -> bool:
         ]  # fmt: skip
         send_mail(_("May letters come from your address?"), "\n".join(lines), None, [sender.address])
     return True
+
+
+def token_of(sender: Sender) -> str:
+    """Return what stands in the link for three days."""
+    return signing.dumps(sender.pk, salt=_SALT)
 
 
 def asked(token: str) -> Sender | None:

@@ -20,11 +20,11 @@ TITLES = {
     "alignment": gettext_lazy("What receivers will say (DMARC)"),
 }
 STATES = {
-    "right": (gettext_lazy("right"), "bg-green-lt"),
-    "missing": (gettext_lazy("not there yet"), "bg-yellow-lt"),
-    "wrong": (gettext_lazy("wrong"), "bg-red-lt"),
-    "unknown": (gettext_lazy("could not be asked"), "bg-secondary-lt"),
-    "": (gettext_lazy("not asked yet"), "bg-secondary-lt"),
+    "right": (gettext_lazy("right"), "status-green"),
+    "missing": (gettext_lazy("not there yet"), "status-yellow"),
+    "wrong": (gettext_lazy("wrong"), "status-red"),
+    "unknown": (gettext_lazy("could not be asked"), "status-secondary"),
+    "": (gettext_lazy("not asked yet"), "status-secondary"),
 }
 WHYS = {
     "unreachable": gettext_lazy("No server of this domain's DNS answers. Nothing is known; try again in some minutes."),

@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='auditentry',
             name='action',
-            field=models.CharField(choices=[('switched off', 'switched off'), ('switched on', 'switched on'), ('blocked', 'blocked'), ('unblocked', 'unblocked'), ('shared', 'shared'), ('unshared', 'no longer shared'), ('copied', 'copied for a mailing'), ('service letters', 'made service letters'), ('mailing again', 'made a mailing again'), ('allowed', 'allowed to send from'), ('disallowed', 'no longer allowed to send from'), ('requeued', 'tried again'), ('discarded', 'discarded')], max_length=16, verbose_name='action'),
+            field=models.CharField(choices=[('switched off', 'switched off'), ('switched on', 'switched on'), ('blocked', 'blocked'), ('unblocked', 'unblocked'), ('shared', 'shared'), ('unshared', 'no longer shared'), ('copied', 'copied for a mailing'), ('service letters', 'made service letters'), ('mailing again', 'made a mailing again'), ('allowed', 'allowed'), ('disallowed', 'no longer allowed'), ('requeued', 'tried again'), ('discarded', 'discarded')], max_length=16, verbose_name='action'),
         ),
         migrations.AlterField(
             model_name='auditentry',
