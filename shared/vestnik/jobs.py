@@ -58,7 +58,7 @@ COUNT_FIGURES = Job("count_figures", CONTROL)
 FLUSH_VIEWS = Job("flush_views", CONTROL)
 NOTE_REFUSED = Job("note_refused", CONTROL)
 TRY_LINK = Job("try_link", CONTROL)
-CHECK_DOMAIN = Job("check_domain", CONTROL)
+CHECK_DOMAINS = Job("check_domains", CONTROL)
 SEND = Job("send", BULK)
 
 
@@ -107,9 +107,9 @@ def try_link() -> None:
     transaction.on_commit(TRY_LINK.enqueue)
 
 
-def check_domain(domain_id: int) -> None:
-    """Ask the DNS what it says of a domain that letters come from."""
-    transaction.on_commit(partial(CHECK_DOMAIN.enqueue, domain_id))
+def check_domains() -> None:
+    """Ask the DNS what it says of domains that letters come from: where somebody waits for that, or it is time."""
+    transaction.on_commit(CHECK_DOMAINS.enqueue)
 
 
 def import_clients(import_id: int) -> None:

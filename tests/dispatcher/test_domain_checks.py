@@ -7,7 +7,9 @@ import pytest
 from django.utils import timezone
 
 from dispatcher import domain_checks
+from tests.elsewhere import elsewhere
 from tests.scripted_servers.dns import DnsServer, How
+from vestnik import jobs, locks
 from vestnik.accounts.letters import AccountLetter
 from vestnik.accounts.models import User
 from vestnik.senders import checked, keys, signing, standing, verbs
@@ -229,9 +231,8 @@ def test_domains_are_asked_for_daily_and_every_ten_minutes_while_somebody_waits(
 
 def test_who_asks_again_while_it_is_asked_gets_a_later_answer(domain, server):
     server.know(proof(domain))
-    began = timezone.now()
-    verbs.check(domain)
-    checked.keep(domain, began, [])
+    Domain.objects.update(asked_at=timezone.now())
+    checked.keep(domain, timezone.now() - timedelta(seconds=5), [])
     domain.refresh_from_db()
     assert not domain.is_checked
     assert domain in checked.due()
@@ -243,6 +244,80 @@ def test_what_lies_in_the_dns_is_kept_within_bounds(domain, server):
     server.know({f"_dmarc.{SHOP}": {"TXT": ["v=DMARC1; p=" + "x" * 3000] * 40}})
     looked(domain)
     assert sum(len(value) for each in domain.findings for value in each["found"]) < 20_000
+
+
+def test_one_job_checks_what_is_due_and_owners_take_turns(alice, bob, server, monkeypatch):
+    order = []
+    monkeypatch.setattr(domain_checks, "_check", lambda domain, began: order.append(domain.owner.email) or keep(domain))
+
+    def keep(domain):
+        Domain.objects.filter(pk=domain.pk).update(checked_at=timezone.now())
+
+    for owner, number in ((alice, 6), (bob, 2)):
+        for each in range(number):
+            verbs.add_domain(owner, f"{owner.pk}-{each}.example")
+    domain_checks.check_due()
+    assert len(order) == 8
+    assert order[:4].count(bob.email) == 2
+    assert not checked.due().exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_second_job_beside_the_first_does_nothing(alice, server):
+    domain = verbs.add_domain(alice, SHOP)
+    with locks.held(locks.DOMAIN_CHECKS) as alone:
+        assert alone
+        elsewhere(domain_checks.check_due).result(30)
+    domain.refresh_from_db()
+    assert domain.checked_at is None
+
+
+def test_whatever_goes_wrong_with_one_domain_the_others_are_checked(alice, server, monkeypatch, caplog):
+    bad, good = verbs.add_domain(alice, "bad.example"), verbs.add_domain(alice, "good.example")
+    findings = domain_checks._findings
+
+    def broken(domain, look):
+        if domain == bad:
+            raise RuntimeError("what nobody thought of")
+        return findings(domain, look)
+
+    monkeypatch.setattr(domain_checks, "_findings", broken)
+    domain_checks.check_due()
+    good.refresh_from_db()
+    assert good.findings
+    assert not checked.due().exists()
+    assert f"the domain {bad.pk} could not be checked" in caplog.text
+
+
+def test_who_presses_again_and_again_has_the_dns_asked_once(domain, monkeypatch, django_capture_on_commit_callbacks):
+    enqueued = []
+    monkeypatch.setattr(jobs.Job, "enqueue", lambda job, *args, delay=None: enqueued.append(job.name))
+    Domain.objects.update(asked_at=timezone.now() - timedelta(hours=2), checked_at=timezone.now() - timedelta(hours=1))
+    with django_capture_on_commit_callbacks(execute=True):
+        for _press in range(50):
+            verbs.check(domain)
+    assert enqueued == ["check_domains"]
+
+
+def test_a_proof_that_cannot_be_asked_for_lasts_a_month_and_no_longer(alice, domain, server):
+    server.know(proof(domain))
+    looked(domain)
+    server.misbehave(f"_vestnik.{SHOP}", How.SERVFAIL)
+    Domain.objects.update(proof_seen_at=timezone.now() - checked.UNKNOWN_LASTS + timedelta(minutes=1))
+    looked(domain)
+    assert domain.proven_at
+    Domain.objects.update(proof_seen_at=timezone.now() - checked.UNKNOWN_LASTS)
+    looked(domain)
+    assert domain.proven_at is None
+    assert told() == [(alice.email, f"The DNS records of {SHOP} are broken")]
+
+
+def test_a_key_that_cannot_be_read_is_not_right_whatever_the_dns_says(domain, server, settings):
+    keys.make(domain)
+    server.know(published(domain))
+    looked(domain)
+    settings.SECRET_KEY = "another secret key, and nobody kept the old one" * 2
+    assert states(domain)["dkim"] == ("wrong", "secret_unreadable")
 
 
 def test_a_domain_that_is_deleted_meanwhile_is_left_alone(domain, server):

@@ -1,7 +1,6 @@
 """Refusals that may be of us: whose letters pay, when sending halts, and how it goes on."""
 
 import logging
-import secrets
 import threading
 import time
 
@@ -11,15 +10,13 @@ from dispatcher.pace.breaker import Breaker, CircuitOpen
 from dispatcher.providers.base import About, Letter, Outcome, Receipt
 from dispatcher.providers.memory import ACCEPTED, PERMANENT, Answer, MemoryProvider
 from dispatcher.runs import foreground
-from dispatcher.sending import doubts, lanes, slices
-from dispatcher.sending import engine as engines
+from dispatcher.sending import doubts, slices
 from dispatcher.sending.doubts import Doubts
 from dispatcher.sending.engine import Engine
 from tests.dispatcher.test_sending import launched, states
 from tests.timing import wait_until
 from vestnik.mailings import outages
 from vestnik.mailings.ledger.models import Attempt, Delivery
-from vestnik.redis_client import impatient_redis
 from vestnik.testing.factories import make_mailing
 
 RELAY = Answer(Outcome.PERMANENT, 554, "5.7.1 Relay access denied")
@@ -42,27 +39,6 @@ NOT_NOW = [
     Answer(Outcome.TEMPORARY, 451, "4.7.1 hourly limit exceeded"),
     Answer(Outcome.TEMPORARY, 450, "later"),
 ]
-
-
-@pytest.fixture
-def quick(settings, monkeypatch):
-    """All waiting is short, but what other processes have time for."""
-    settings.PROBE_BACKOFF = [0.1, 0.2]
-    settings.RETRY_BASE_SECONDS = 0.2
-    monkeypatch.setattr(doubts, "LEAST_WAIT", 1.5)
-    monkeypatch.setattr(doubts, "QUIET", 0.5)
-
-
-@pytest.fixture
-def lane(engine, monkeypatch, quick):
-    """Works for an owner in the background, slice after slice, as workers do."""
-    monkeypatch.setattr(engines, "_engine", engine)
-
-    def run_slice(owner):
-        lanes.run_slice(owner.pk, 0, secrets.token_hex(8))
-        impatient_redis().delete(lanes._slot(owner.pk, 0))
-
-    return run_slice
 
 
 def work(lane, *owners, until, seconds=15):
@@ -243,7 +219,7 @@ def test_what_a_process_that_died_had_in_doubt_is_tried_again(alice, engine, pro
     provider.always(POLICY)
     lane(alice)
     assert len(provider.letters) == 3
-    engine.doubts._refusals.clear()  # all that died with it
+    engine.doubts._ours._refusals.clear()  # all that died with it
     provider.always(ACCEPTED)
     work(lane, alice, until=lambda: states(run) == ["sent"] * 3)
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.utils import timezone
 
 from tests.elsewhere import elsewhere
@@ -76,7 +77,9 @@ def test_nobody_can_have_us_write_to_a_stranger_again_and_again(alice, settings)
     with pytest.raises(ValidationError, match="often today"):
         verbs.ask_again(sender)
     verbs.delete_sender(sender)
-    sender_of(alice, confirmed=False)
+    with pytest.raises(ValidationError, match="often today"):
+        sender_of(alice, confirmed=False)
+    assert not Sender.objects.exists()
     assert AccountLetter.objects.count() == 3
 
 
@@ -203,8 +206,6 @@ def test_what_is_no_domain_is_refused(alice, written):
 @pytest.mark.django_db(transaction=True)
 def test_there_are_no_more_than_one_may_have_however_many_are_made_at_once(alice, settings):
     settings.SENDERS_PER_OWNER = 1
-    from django.db import transaction
-
     with transaction.atomic():
         verbs.save_sender(Sender(owner=alice, address="a@shop.example"))
         second = elsewhere(lambda: verbs.save_sender(Sender(owner=alice, address="b@shop.example")))
@@ -248,3 +249,62 @@ def test_a_mailing_whose_sender_is_deleted_goes_on_in_the_installations_name(ali
 
 def test_senders_domains_and_keys_go_with_the_account(alice):
     assert {Sender, Domain} <= {model for model, _way in account_deletion.OF_ACCOUNT}
+
+
+def test_whoever_adds_and_deletes_senders_all_day_writes_to_no_more_strangers_than_one_may(alice, settings):
+    settings.SENDERS_PER_OWNER = 3
+    for number in range(3):
+        verbs.delete_sender(sender_of(alice, f"a@shop{number}.example", confirmed=False, proven=False))
+    with pytest.raises(ValidationError, match="3 times within a day"):
+        sender_of(alice, "a@shop9.example", confirmed=False, proven=False)
+    assert not Domain.objects.exists()  # a domain goes with its last sender, if nothing is known of it
+    assert AccountLetter.objects.count() == 3
+    assert {entry.label for entry in AuditEntry.objects.all()} == {f"a@shop{number}.example" for number in range(3)}
+
+
+def test_a_domain_stays_for_another_sender_and_where_something_is_known_of_it(alice):
+    first, second = sender_of(alice, proven=False), sender_of(alice, "b@shop.example", proven=False)
+    verbs.delete_sender(first)
+    assert Domain.objects.exists()
+    Domain.objects.update(proven_at=timezone.now())
+    verbs.delete_sender(second)
+    assert Domain.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_who_add_one_domain_at_once_get_the_same(alice):
+    with transaction.atomic():
+        first = verbs.add_domain(alice, "shop.example")
+        second = elsewhere(lambda: verbs.add_domain(alice, "shop.example"))
+    assert second.result(30) == first
+
+
+def test_whose_sender_is_gone_writes_on_in_the_installations_name(alice):
+    sender = sender_of(alice, name="Shop")
+    frozen = standing.written(alice, sender)
+    assert standing.still(alice.pk, frozen) == frozen
+    Domain.objects.update(proven_at=None)
+    fallen_back = standing.From(HERALD, "Shop", alice.email)
+    assert standing.still(alice.pk, frozen) == fallen_back
+    Domain.objects.update(proven_at=timezone.now())
+    verbs.delete_sender(sender)
+    assert standing.still(alice.pk, frozen) == fallen_back
+
+
+def test_a_domain_that_the_mail_service_refuses_is_told_of_once_and_tried_again_when_its_owner_says_so(alice):
+    sender = sender_of(alice)
+    before = AccountLetter.objects.count()
+    for _time in range(2):
+        verbs.refuse(alice.pk, "shop.example", "550 5.7.60 not allowed to send as this sender")
+    assert not standing.may_come_from(sender)
+    assert AccountLetter.objects.count() == before + 1
+    assert AccountLetter.objects.latest("pk").subject == "Letters no longer come from shop.example"
+    verbs.try_again(Domain.objects.get())
+    assert standing.may_come_from(sender)
+
+
+def test_however_many_senders_there_are_one_query_says_which_are_ready(alice, django_assert_num_queries):
+    for number in range(10):
+        sender_of(alice, f"a{number}@shop.example", confirmed=number % 2 == 0)
+    with django_assert_num_queries(2):
+        assert sum(standing.ready(alice).values()) == 5

@@ -116,7 +116,7 @@ def test_a_domains_page_has_the_record_to_set_and_asks_the_dns_when_told(
     hints.clear()
     with django_capture_on_commit_callbacks(execute=True):
         browser.post(reverse("senders:check", args=[domain.pk]))
-    assert hints == [("check_domain", domain.pk)]
+    assert hints == [("check_domains",)]
     assert "HX-Refresh" not in browser.get(state)
 
 
@@ -202,3 +202,45 @@ def test_no_owner_allows_a_domain(browser: Browser, alice: User) -> None:
     assert browser.get(reverse("senders:all-domains")).status_code == 404
     domain.refresh_from_db()
     assert domain.allowed_at is None
+
+
+def test_administrators_leave_what_is_others_as_it_is(alice: User) -> None:
+    root = User.objects.create_superuser("root@example.org", "a long password")
+    domain, sender = (
+        verbs.add_domain(alice, "shop.example"),
+        verbs.save_sender(Sender(owner=alice, address=alice.email)),
+    )
+    browser = signed_in(root)
+    page = text(browser.get(reverse("senders:domain", args=[domain.pk])))
+    for name in ("sign", "stop-signing", "delete-domain"):
+        address = reverse(f"senders:{name}", args=[domain.pk])
+        assert address not in page
+        assert browser.post(address).status_code == 404
+    for name in ("change", "delete", "ask-again"):
+        assert browser.post(reverse(f"senders:{name}", args=[sender.pk])).status_code == 404
+    own = verbs.domain_of_installation("vestnik.example")
+    assert browser.post(reverse("senders:sign", args=[own.pk])).status_code == 302
+    assert own.keys.count() == 2
+
+
+def test_a_domain_that_the_mail_service_refuses_says_so_and_is_tried_again(browser: Browser, alice: User) -> None:
+    domain = verbs.add_domain(alice, "shop.example")
+    Domain.objects.update(proven_at=timezone.now())
+    verbs.refuse(alice.pk, "shop.example", "550 5.7.60 not allowed")
+    page = reverse("senders:domain", args=[domain.pk])
+    said = text(browser.get(page))
+    assert "The mail service does not take letters from this domain" in said
+    assert "5.7.60" not in said  # the service's words are the operator's
+    assert "5.7.60" in text(signed_in(User.objects.create_superuser("root@example.org", "a long password")).get(page))
+    assert "refused by the mail service" in text(browser.get(LIST))
+    browser.post(reverse("senders:try-again", args=[domain.pk]))
+    assert "refused" not in text(browser.get(LIST))
+
+
+def test_pages_ask_no_more_the_more_senders_there_are(
+    browser: Browser, alice: User, django_assert_max_num_queries
+) -> None:
+    for number in range(12):
+        verbs.save_sender(Sender(owner=alice, address=f"a{number}@shop.example"))
+    with django_assert_max_num_queries(12):
+        browser.get(LIST)

@@ -33,7 +33,7 @@ AGAIN = timedelta(seconds=10)
 # While a run still has its content, its letters may still have addresses: the run is emptied last.
 RUNS_TO_EMPTY = """
     SELECT id FROM mailings_run
-    WHERE owner_id = %(owner)s AND (subject, html, text, sender_name, reply_to) <> ('', '', '', '', '')
+    WHERE owner_id = %(owner)s AND (subject, html, text, sender, sender_name, reply_to) <> ('', '', '', '', '', '')
 """
 
 # By the unique index on (run, client): where a chunk ends the next begins. An answer may quote the address.
@@ -125,7 +125,7 @@ def _empty_ledger(user_id: int) -> None:
             while after is not None:
                 cursor.execute(EMPTY_LETTERS, {"run": run_id, "after": after, "chunk": CHUNK})
                 (after,) = cursor.fetchone()
-            Run.objects.filter(pk=run_id).update(subject="", html="", text="", sender_name="", reply_to="")
+            Run.objects.filter(pk=run_id).update(subject="", html="", text="", sender="", sender_name="", reply_to="")
 
 
 def _delete_belongings(user_id: int, belongings: account_deletion.Belongings) -> None:

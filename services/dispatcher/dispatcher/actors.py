@@ -42,7 +42,7 @@ launch = bind(jobs.LAUNCH, launching.launch_and_wake, "mailing_id", max_retries=
 close = bind(jobs.CLOSE, closing.close_in_time, "run_id", max_retries=3, time_limit=60 * MINUTE)
 note_refused = bind(jobs.NOTE_REFUSED, refused.note, "run_id", max_retries=3, time_limit=10 * MINUTE)
 try_link = bind(jobs.TRY_LINK, link_trial.try_link, max_retries=0, time_limit=MINUTE)
-check_domain = bind(jobs.CHECK_DOMAIN, domain_checks.check, "domain_id", max_retries=0, time_limit=5 * MINUTE)
+check_domains = bind(jobs.CHECK_DOMAINS, domain_checks.check_due, max_retries=0, time_limit=10 * MINUTE)
 wake = bind(jobs.WAKE, lanes.wake, "owner_id", max_retries=1)
 tick = bind(jobs.TICK, ticking.tick, max_retries=0, time_limit=60 * MINUTE)
 

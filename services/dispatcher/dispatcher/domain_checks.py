@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from enum import StrEnum
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.db import transaction
 
-from vestnik import addresses, clock, encryption, jobs
+from vestnik import addresses, clock, encryption, jobs, locks
 from vestnik.accounts.models import User
 from vestnik.mail import dkim_keys
 from vestnik.mail.dkim_keys import Published
@@ -22,34 +26,72 @@ from vestnik.senders.records import Purpose, Record, Setup
 
 logger = logging.getLogger(__name__)
 
-AT_ONCE = 20
-"""Domains that one tick has checked."""
+PATIENCE = dns.Patience(together=10.0)
+"""For one domain: others wait."""
+SHIFT = 240.0
+"""Seconds that one job goes on; the tick finds what is left."""
+LOOKED_THROUGH = 200
+"""Domains that are due, among which the next is chosen."""
 MOST_TOLD = 10
 """Administrators who are told of the installation's domains."""
 
 
+class Secret(StrEnum):
+    """What may be the matter with our half of a key."""
+
+    UNREADABLE = "secret_unreadable"
+
+
+def check_due() -> None:
+    """Check the domains that are due, one after the other, in one job at a time: a DNS that is slow keeps no other job
+    from its work. Owners take turns; those come first of whose domains somebody waits to hear.
+    """
+    with locks.held(locks.DOMAIN_CHECKS) as alone:
+        until, served = time.monotonic() + SHIFT, Counter[int | None]()
+        while alone and time.monotonic() < until:
+            due = list(checked.due()[:LOOKED_THROUGH])
+            if not due:
+                return
+            domain = min(due, key=lambda each: (served[each.owner_id], each.is_checked))
+            served[domain.owner_id] += 1
+            check(domain.pk)
+
+
 def check(domain_id: int) -> None:
-    """Ask the DNS of a domain, and keep what it says. Idempotent; who is broken is told once."""
+    """Ask the DNS of a domain, and keep what it says. Idempotent; what is broken is told once.
+
+    Whatever goes wrong with one domain, it is not due again before the others.
+    """
     domain = Domain.objects.select_related("owner").filter(pk=domain_id).first()
     if domain is None:
         return
+    began = clock.now()
+    try:
+        _check(domain, began)
+    except Exception:
+        logger.exception("the domain %d could not be checked", domain_id)
+        Domain.objects.filter(pk=domain_id).update(checked_at=began)
+
+
+def _check(domain: Domain, began: datetime) -> None:
     keys.encrypt_again(domain)
-    began, look = clock.now(), dns.Check()
-    broken = checked.keep(domain, began, list(_findings(domain, look)))
+    found = list(_findings(domain, dns.Check(patience=PATIENCE)))
+    with transaction.atomic():
+        broken = checked.keep(domain, began, found)
+        for person in _concerned(domain) if broken else []:
+            letters.tell_of_broken(domain, broken, person)
     if broken:
         logger.log(
             logging.WARNING if domain.owner else logging.ERROR,
             "the DNS records of %s (domain %d) were right, and are not any more: %s",
             *(domain.name, domain.pk, ", ".join(broken)),
         )
-        for person in _concerned(domain):
-            letters.tell_of_broken(domain, broken, person)
 
 
 def enqueue_due() -> None:
-    """Have those domains checked of which the DNS is to be asked again."""
-    for domain_id in checked.due().values_list("pk", flat=True)[:AT_ONCE]:
-        jobs.CHECK_DOMAIN.enqueue(domain_id)
+    """Have the domains checked of which the DNS is to be asked again, if there are such."""
+    if checked.due().exists():
+        jobs.CHECK_DOMAINS.enqueue()
 
 
 def _concerned(domain: Domain) -> list[User]:
@@ -95,14 +137,17 @@ def _own_addresses(ask: Ask) -> tuple[str, ...]:
 
 
 def _judge_of(record: Record, private: dict[str, bytes]) -> Callable[[str], tuple[State, StrEnum | None]] | None:
-    """Return what judges the record of a key, by the key itself; None for others, and where it cannot be read."""
+    """Return what judges the record of a key, by the key itself; None for other records.
+
+    A key that cannot be read signs nothing, whatever the DNS says.
+    """
     sealed = private.get(record.name.partition(".")[0]) if record.kind is Purpose.DKIM else None
     if sealed is None:
         return None
     try:
         key = encryption.decrypted(sealed, signing.PURPOSE)
     except encryption.Unreadable:
-        return None
+        return lambda _txt: (State.WRONG, Secret.UNREADABLE)
 
     def judge(txt: str) -> tuple[State, StrEnum | None]:
         said = dkim_keys.judge(txt, key)

@@ -31,6 +31,7 @@ class AuditAction(models.TextChoices):
     NOT_SERVICE = "mailing again", pgettext_lazy("action", "made a mailing again")
     ALLOWED = "allowed", pgettext_lazy("action", "allowed")
     DISALLOWED = "disallowed", pgettext_lazy("action", "no longer allowed")
+    SENDER = "sender added", pgettext_lazy("action", "added as a sender")
     REQUEUED = "requeued", pgettext_lazy("action", "tried again")
     DISCARDED = "discarded", pgettext_lazy("action", "discarded")
 
@@ -43,6 +44,7 @@ class AuditKind(models.TextChoices):
     MESSAGE = "message", _("message")
     CLIENT_LIST = "clientlist", _("client list")
     DOMAIN = "domain", _("domain")
+    SENDER = "sender", _("sender")
     JOB = "job", _("job")
 
 

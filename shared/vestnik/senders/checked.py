@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 
 from vestnik import clock
 from vestnik.senders import keys
@@ -19,6 +19,8 @@ from vestnik.senders.records import Purpose, Setup, wanted
 
 PROOF_LASTS = timedelta(days=3)
 """How long a domain stays proven whose record is gone: somebody moves it to other name servers, say."""
+UNKNOWN_LASTS = timedelta(days=30)
+"""How long it stays so if the DNS cannot be asked."""
 EVERY = timedelta(days=1)
 WHILE_WAITING = timedelta(minutes=10)
 WAITS = timedelta(days=3)
@@ -74,7 +76,7 @@ def records_of_keys(domain: Domain) -> tuple[tuple[str, str], ...]:
 @transaction.atomic
 def keep(domain: Domain, began: datetime, findings: Iterable[Checked]) -> list[str]:
     """Keep what the DNS said, asked from `began` on, and do what follows; return the names that are broken now: what
-    was right there, and certainly is not any more.
+    was right there, and certainly is not any more, or could not be asked for too long.
     """
     found = list(findings)
     stored = Domain.objects.select_for_update(no_key=True).filter(pk=domain.pk).first()
@@ -90,6 +92,9 @@ def keep(domain: Domain, began: datetime, findings: Iterable[Checked]) -> list[s
             changed |= _of_proof(stored, each)
         elif each.kind == Purpose.RETURN_PATH:
             changed |= _of_return_path(stored, each)
+        lapsed = each.kind == Purpose.OWNERSHIP and changed.get("proven_at", ...) is None
+        if lapsed and each.state not in CERTAINLY_NOT:
+            broken.append(each.name)
     Domain.objects.filter(pk=stored.pk).update(**changed)
     return broken
 
@@ -103,7 +108,7 @@ def due() -> QuerySet[Domain]:
         | Q(checked_at__lt=Now() - EVERY)
         | Q(asked_at__gt=F("checked_at"))
         | Q(checked_at__lt=Now() - WHILE_WAITING) & (unproven | Exists(waiting))
-    ).order_by(F("checked_at").asc(nulls_first=True))
+    ).order_by(Coalesce("checked_at", "asked_at"))
 
 
 def _follow_keys(domain: Domain, by_name: Mapping[str, Checked]) -> None:
@@ -117,9 +122,12 @@ def _follow_keys(domain: Domain, by_name: Mapping[str, Checked]) -> None:
 
 def _of_proof(domain: Domain, said: Checked) -> dict[str, Any]:
     if said.state == State.RIGHT:
-        return {"proven_at": domain.proven_at or Now(), "unproven_since": None}
-    if said.state not in CERTAINLY_NOT or domain.proven_at is None:
+        return {"proven_at": domain.proven_at or Now(), "proof_seen_at": Now(), "unproven_since": None}
+    if domain.proven_at is None:
         return {}
+    if said.state not in CERTAINLY_NOT:
+        seen = domain.proof_seen_at or domain.proven_at
+        return {"proven_at": None} if seen + UNKNOWN_LASTS <= clock.now() else {}
     if domain.unproven_since is None:
         return {"unproven_since": Now()}
     if domain.unproven_since + PROOF_LASTS <= clock.now():

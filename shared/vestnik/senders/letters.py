@@ -69,7 +69,11 @@ def asked(token: str) -> Sender | None:
 
 
 def tell_of_broken(domain: Domain, names: Sequence[str], to: User) -> None:
-    """Tell somebody that the DNS does not say any more what it said of a domain, at these names."""
+    """Tell somebody that the DNS does not say any more what it said of a domain, at these names; not if they had many
+    letters of ours today, for a record may come and go.
+    """
+    if had_enough(to.email):
+        return
     with translation.override(to.language):
         lines = [
             _("The DNS records of %(domain)s were right, and are not any more:") % {"domain": domain},
@@ -84,3 +88,20 @@ def tell_of_broken(domain: Domain, names: Sequence[str], to: User) -> None:
         send_mail(
             _("The DNS records of %(domain)s are broken") % {"domain": domain}, "\n".join(lines), None, [to.email]
         )
+
+
+def tell_of_refusal(domain: Domain) -> None:
+    """Tell a domain's owner that the mail service takes no letters from it; of the installation's the log tells."""
+    if domain.owner is None or not domain.owner.is_active or had_enough(domain.owner.email):
+        return
+    with translation.override(domain.owner.language):
+        lines = [
+            _("The mail service does not take letters from addresses at %(domain)s.") % {"domain": domain},
+            "",
+            _("Nobody is left out: your letters come from the installation's address now, and answers go to you. Ask"
+              " the administrator whether the mail service can take this domain; then have it tried again here:"),
+            f"{settings.SITE_URL}/senders/domains/{domain.pk}/",
+            "",
+        ]  # fmt: skip
+        subject = _("Letters no longer come from %(domain)s") % {"domain": domain}
+        send_mail(subject, "\n".join(lines), None, [domain.owner.email])

@@ -31,8 +31,12 @@ class Domain(models.Model):
     name = models.CharField(_("domain"), max_length=DOMAIN_LENGTH, db_collation="C")
     token = models.CharField(max_length=64, editable=False)
     proven_at = models.DateTimeField(_("proven at"), null=True, editable=False)
-    # Since when the record that proves it is certainly not there any more.
+    proof_seen_at = models.DateTimeField(null=True, editable=False)  # when the record was last there
+    # Since when it is certainly not there any more.
     unproven_since = models.DateTimeField(null=True, editable=False)
+    # Since when the mail service takes no letters from it, and what it says: nothing comes from it until that is over.
+    refused_at = models.DateTimeField(_("refused at"), null=True, editable=False)
+    refusal = models.CharField(max_length=1000, blank=True, db_default="", editable=False)
     # Proven by the word of an administrator: its owner's, or if it is the installation's, everybody's.
     allowed_at = models.DateTimeField(_("allowed at"), null=True, editable=False)
     return_path_at = models.DateTimeField(null=True, editable=False)  # since when bounces may come by way of it
@@ -146,9 +150,15 @@ def speaking_for(owner_id: int | None, name: str) -> models.QuerySet[Domain]:
     return Domain.objects.filter(whose, name__in=covering(name))
 
 
-def is_open(owner_id: int, name: str) -> bool:
-    """Say whether letters of the owner's may come from this domain: they have proven it, or an administrator allows
-    it, be it to them or to everybody. A proof does where SENDER_DOMAINS says so.
+def open_to(owner_id: int) -> models.QuerySet[Domain]:
+    """Return the domains that the owner's letters may come from: what they have proven, or an administrator allows, be
+    it to them or to everybody; and the mail service takes. A proof does where SENDER_DOMAINS says so.
     """
     proven = Q(owner=owner_id, proven_at__isnull=False) if settings.SENDER_DOMAINS == "proven" else Q(pk__in=[])
-    return speaking_for(owner_id, name).filter(proven | Q(allowed_at__isnull=False)).exists()
+    allowed = Q(owner=owner_id, allowed_at__isnull=False) | Q(owner=None, allowed_at__isnull=False)
+    return Domain.objects.filter(proven | allowed, refused_at=None)
+
+
+def is_open(owner_id: int, name: str) -> bool:
+    """Say whether the owner's letters may come from this domain."""
+    return open_to(owner_id).filter(name__in=covering(name)).exists()

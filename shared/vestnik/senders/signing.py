@@ -5,6 +5,8 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
 
+from django.core.cache import cache
+
 from vestnik import addresses, encryption
 from vestnik.mail import dkim, dkim_keys
 from vestnik.senders.models import SIGNING, DkimKey, speaking_for
@@ -13,6 +15,8 @@ logger = logging.getLogger(__name__)
 
 PURPOSE = "dkim"
 """What private keys are encrypted for."""
+TOLD_AGAIN = 3600
+"""Seconds for which operators are not told again of a key that cannot be read."""
 RETURN_HOST = "bounce"
 """The label before an owner's domain at which bounces may come back."""
 
@@ -54,7 +58,8 @@ def _loaded(key: DkimKey) -> dkim_keys.SigningKey | None:
     try:
         return _opened(key.domain.name, key.selector, bytes(key.private))
     except ValueError as error:
-        logger.error("the key %s (%d) signs nothing: %s", key.host, key.pk, error)
+        if cache.add(f"vestnik:dkim:told:{key.pk}", True, TOLD_AGAIN):
+            logger.error("the key %s (%d) signs nothing: %s", key.host, key.pk, error)
         return None
 
 

@@ -199,7 +199,8 @@ class Breaker:
             self._proved_at = time.monotonic()
             self._reset_silence()
             if receipt.outcome is Outcome.ACCEPTED:
-                self._accepted_at = max(self._accepted_at, receipt.began)
+                if receipt.letter.of_sender is None:  # by others it is not known whether ours is taken
+                    self._accepted_at = max(self._accepted_at, receipt.began)
                 self._took = self._took or self._open
             self._works = self._works or self._open or self._failures > 0
 

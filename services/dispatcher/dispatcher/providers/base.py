@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import idna
 
@@ -15,6 +15,13 @@ THROTTLING = frozenset({421, 450, 451, 452, 454, 429})
 
 _ADDRESS = re.compile(r"[!-;=?-~]+")
 _BRACKETS = frozenset("<>")
+
+
+class OfSender(NamedTuple):
+    """Whose sender a letter comes from, and the domain of its address."""
+
+    owner_id: int
+    domain: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +39,8 @@ class Letter:
     """Envelope recipient: a normalised address. One not in ASCII before the @ needs SMTPUTF8 (RFC 6531)."""
     content: bytes
     """The message (RFC 5322): lines end in CRLF, nothing is dot-stuffed."""
+    of_sender: OfSender | None = None
+    """Whose sender it comes from; None if it comes from the installation's own address."""
 
     def __post_init__(self) -> None:
         if not _ADDRESS.fullmatch(self.key):

@@ -46,6 +46,7 @@ class MemoryProvider:
         self._lock = threading.Condition()
         self._scripts: dict[str, deque[Answer]] = defaultdict(deque)
         self._usual = ACCEPTED
+        self._by_content: dict[bytes, Answer] = {}
         self._after_next: ProviderError | None = None
         self._trouble: ProviderError | None = None
         self._holding = False
@@ -65,6 +66,11 @@ class MemoryProvider:
         """Give this answer to every letter that has no other."""
         with self._lock:
             self._usual = answer
+
+    def whenever(self, content: bytes, answer: Answer) -> None:
+        """Give this answer to every letter that has no other, and in which these bytes stand."""
+        with self._lock:
+            self._by_content[content] = answer
 
     def then_fail(self, error: ProviderError) -> None:
         """Raise this in its lane after the next letter's receipt, as when a service refuses the token."""
@@ -141,7 +147,8 @@ class MemoryProvider:
         if self._after_next is not None:
             held.lane.trouble, self._after_next = self._after_next, None
         script = self._scripts.get(held.letter.recipient)
-        answer = script.popleft() if script else self._usual
+        by_content = (answer for content, answer in self._by_content.items() if content in held.letter.content)
+        answer = script.popleft() if script else next(by_content, self._usual)
         duration = time.monotonic() - held.began
         self._lanes.answer(
             held.lane,

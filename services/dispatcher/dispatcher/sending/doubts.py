@@ -19,9 +19,9 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from dispatcher.pace.breaker import TOLD_FOR, Breaker
+from dispatcher.pace.breaker import TOLD_FOR
 from dispatcher.providers import refusals
 from dispatcher.providers.base import About, Outcome, Receipt
 from vestnik import addresses
@@ -49,6 +49,23 @@ KINDS = 100
 """Kinds of refusals that are remembered as told to operators."""
 
 
+class Circuit(Protocol):
+    """What is opened where the service refuses us: the breaker, or what stands for it (doubts_of_senders.py)."""
+
+    deciding: bool
+
+    @property
+    def refuses(self) -> bool: ...
+
+    @property
+    def taken_at(self) -> float: ...
+
+    def refused(self, receipt: Receipt) -> object: ...
+
+    @property
+    def is_news(self) -> Callable[[str], bool]: ...
+
+
 class _Refusal(NamedTuple):
     receipt: Receipt
     stands: Callable[[Outcome], None]
@@ -60,7 +77,7 @@ class Doubts:
 
     def __init__(
         self,
-        breaker: Breaker,
+        breaker: Circuit,
         part: Callable[[], None],
         nothing_comes: Callable[[], bool] = lambda: True,
         few: int = FEW,

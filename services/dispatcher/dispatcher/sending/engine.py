@@ -17,7 +17,7 @@ from dispatcher.pace.pace import Pace
 from dispatcher.providers import registry
 from dispatcher.providers.base import Provider
 from dispatcher.sending import gate, in_flight, leases, settling
-from dispatcher.sending.doubts import Doubts
+from dispatcher.sending.doubts_of_senders import DoubtsBySender
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class Engine:
         self.in_flight = in_flight.InFlight(2 * self.provider.connections)
         self.pace = Pace(self.provider.name, self.provider.connections)
         self.settler = settling.Settler(self.in_flight, self._after_late)
-        self.doubts = Doubts(self.pace.breaker, self.provider.part, self._nothing_comes)
+        self.doubts = DoubtsBySender(self.pace.breaker, self.provider.part, self._nothing_comes)
         self.lease = leases.Lease(self.provider.name, on_beat=self._beat, in_any_case=self._renew)
         self.halted = threading.Event()
         self._on_beat = on_beat

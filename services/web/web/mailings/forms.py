@@ -66,12 +66,6 @@ def _normalised(word: str) -> str:
         raise ValidationError(refusal, params={"word": word[:100], "reason": error.reason}) from None
 
 
-def _as_it_goes_out(sender: Sender) -> str:
-    if standing.may_come_from(sender):
-        return str(sender)
-    return _("%(sender)s: not yet, until then as above") % {"sender": sender}
-
-
 class MailingForm(ObjectForm):
     start = WallClockField(label=_("Start"))
     end = WallClockField(label=_("End"), help_text=_("What was not sent by then is not sent late."))
@@ -112,7 +106,9 @@ class MailingForm(ObjectForm):
         field: Any = self.fields["sender"]
         field.queryset = Sender.objects.filter(owner=self.owner).order_by("address")
         field.empty_label = addresses.shown(settings.MAIL_FROM)
-        field.label_from_instance = _as_it_goes_out
+        ready = standing.ready(self.owner)
+        not_yet = _("%(sender)s: not yet, until then as above")
+        field.label_from_instance = lambda sender: str(sender) if ready.get(sender) else not_yet % {"sender": sender}
 
     def _messages(self, editor: User) -> QuerySet[Message]:
         """Return what both the mailing's owner and who fills the form in may choose, and what was chosen before."""

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_safe
 from vestnik import addresses
 from vestnik.senders import keys, verbs
 from vestnik.senders.models import DkimKey, Domain
-from web.pages import ActionPage, CreatePage, DeletePage, DetailPage, TablePage, asked_by
+from web.pages import ActionPage, CreatePage, DeletePage, DetailPage, TablePage, Visible, asked_by
 from web.senders import findings
 from web.senders.forms import DomainForm, InstallationsDomainForm
 
@@ -91,6 +91,7 @@ class DomainPage(DetailPage):
             old=[key for key in signing if key.retired_at],
             records_stay=keys.RECORDS_STAY.days,
             mail_from=settings.MAIL_FROM,
+            is_own=domain.owner_id in (None, self.request.user.pk),
             **kwargs,
         )
 
@@ -105,6 +106,17 @@ def state(request: HttpRequest, pk: int) -> HttpResponse:
     if domain.is_checked:
         response["HX-Refresh"] = "true"
     return response
+
+
+class Own(Visible):
+    """Of the domains that one sees those that are one's own, be it as an administrator the installation's."""
+
+    def get_object(self, queryset: Any = None) -> Any:
+        domain = super().get_object(queryset)
+        user: Any = self.request.user
+        if domain.owner_id != (None if domain.owner_id is None and user.is_superuser else user.pk):
+            raise Http404
+        return domain
 
 
 class DomainAction(ActionPage):
@@ -124,7 +136,7 @@ class Check(DomainAction):
         return _("The DNS is being asked.")
 
 
-class Sign(DomainAction):
+class Sign(Own, DomainAction):
     """Make keys that sign letters from the domain, or new ones."""
 
     def act(self, obj: Domain) -> str:
@@ -132,12 +144,20 @@ class Sign(DomainAction):
         return _("There are two new keys. Set their records: they sign as soon as the DNS has them.")
 
 
-class StopSigning(DomainAction):
+class StopSigning(Own, DomainAction):
     """Sign no letters any more."""
 
     def act(self, obj: Domain) -> str:
         keys.stop(obj)
         return _("Vestnik does not sign letters from this domain any more. You can remove the records of its keys.")
+
+
+class TryAgain(DomainAction):
+    """Let letters come from the domain again that the mail service refused."""
+
+    def act(self, obj: Domain) -> str:
+        verbs.try_again(obj)
+        return _("Letters come from this domain again; we see what the mail service says of them.")
 
 
 class AdministratorsAction(DomainAction):
@@ -167,7 +187,7 @@ class Disallow(AdministratorsAction):
         return _("Letters come from this domain only if its owner has proven it.")
 
 
-class DeleteDomain(DeletePage):
+class DeleteDomain(Own, DeletePage):
     """Delete a domain."""
 
     model = Domain

@@ -42,6 +42,10 @@ WHYS = {
     "cut": gettext_lazy("Only the beginning of the value is there: the panel has cut it, or it was not copied whole."),
     "another_value": gettext_lazy("There is such a record with another value."),
     "another_key": gettext_lazy("There is another key at this name."),
+    "secret_unreadable": gettext_lazy(
+        "The record is there, but Vestnik cannot read its own half of this key any more (SECRET_KEY was changed): make"
+        " new keys."
+    ),
     "testing": gettext_lazy("The record says that it is only a test (t=y): receivers may pass over the signature."),
     "revoked": gettext_lazy("The record has no key (p= is empty): that means it is withdrawn."),
     "unreadable": gettext_lazy("What stands there is no record of a key."),

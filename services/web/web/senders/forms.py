@@ -34,7 +34,7 @@ class SenderForm(ObjectForm):
         self.fields["name"].widget.attrs["placeholder"] = sender.owner.get_full_name()
 
     def by_verb(self) -> Sender:
-        return verbs.save_sender(self.instance, self.cleaned_data.get("seen"))
+        return verbs.save_sender(self.instance, self.cleaned_data.get("seen"), self.from_address)
 
 
 class DomainForm(VerbForm):

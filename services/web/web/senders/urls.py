@@ -18,6 +18,7 @@ urlpatterns = [
     path("domains/<int:pk>/check/", domains.Check.as_view(), name="check"),
     path("domains/<int:pk>/sign/", domains.Sign.as_view(), name="sign"),
     path("domains/<int:pk>/stop-signing/", domains.StopSigning.as_view(), name="stop-signing"),
+    path("domains/<int:pk>/try-again/", domains.TryAgain.as_view(), name="try-again"),
     path("domains/<int:pk>/allow/", domains.Allow.as_view(), name="allow"),
     path("domains/<int:pk>/disallow/", domains.Disallow.as_view(), name="disallow"),
     path("domains/<int:pk>/delete/", domains.DeleteDomain.as_view(), name="delete-domain"),

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from vestnik import access
 from vestnik.senders import letters, standing, verbs
 from vestnik.senders.models import Domain, Sender
-from web.pages import ActionPage, ChangePage, CreatePage, DeletePage
+from web.pages import ActionPage, ChangePage, CreatePage, DeletePage, Visible
 from web.senders.forms import SenderForm
 
 
@@ -24,12 +24,11 @@ from web.senders.forms import SenderForm
 def senders(request: HttpRequest) -> HttpResponse:
     """Show one's senders and domains; to administrators the installation's domains as well."""
     user: Any = request.user
-    own = Sender.objects.filter(owner=user).order_by("address")
     return render(
         request,
         "senders/list.html",
         {
-            "senders": [(sender, standing.may_come_from(sender)) for sender in own],
+            "senders": standing.ready(user).items(),
             "domains": Domain.objects.filter(owner=user).order_by("name"),
             "of_installation": Domain.objects.filter(owner=None).order_by("name") if user.is_superuser else None,
             "mail_from": settings.MAIL_FROM,
@@ -53,7 +52,15 @@ class NewSender(CreatePage):
         return _("We have written to %(address)s: open the link in that letter.") % {"address": obj.address}
 
 
-class ChangeSender(ChangePage):
+class Own(Visible):
+    """One's own senders alone: what others say in whose name is theirs to say, whoever may see it."""
+
+    def get_queryset(self) -> Any:
+        user: Any = self.request.user
+        return Sender.objects.filter(owner=user)
+
+
+class ChangeSender(Own, ChangePage):
     """Change a sender's name, and where answers go."""
 
     model = Sender
@@ -71,7 +78,7 @@ class ChangeSender(ChangePage):
         return _("The sender is saved.")
 
 
-class AskAgain(ActionPage):
+class AskAgain(Own, ActionPage):
     """Write the letter once more that asks whether the address agrees."""
 
     model = Sender
@@ -85,7 +92,7 @@ class AskAgain(ActionPage):
         return _("We have written to %(address)s again.") % {"address": obj.address}
 
 
-class DeleteSender(DeletePage):
+class DeleteSender(Own, DeletePage):
     """Delete a sender."""
 
     model = Sender

@@ -13,11 +13,11 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='auditentry',
             name='action',
-            field=models.CharField(choices=[('switched off', 'switched off'), ('switched on', 'switched on'), ('blocked', 'blocked'), ('unblocked', 'unblocked'), ('shared', 'shared'), ('unshared', 'no longer shared'), ('copied', 'copied for a mailing'), ('service letters', 'made service letters'), ('mailing again', 'made a mailing again'), ('allowed', 'allowed'), ('disallowed', 'no longer allowed'), ('requeued', 'tried again'), ('discarded', 'discarded')], max_length=16, verbose_name='action'),
+            field=models.CharField(choices=[('switched off', 'switched off'), ('switched on', 'switched on'), ('blocked', 'blocked'), ('unblocked', 'unblocked'), ('shared', 'shared'), ('unshared', 'no longer shared'), ('copied', 'copied for a mailing'), ('service letters', 'made service letters'), ('mailing again', 'made a mailing again'), ('allowed', 'allowed'), ('disallowed', 'no longer allowed'), ('sender added', 'added as a sender'), ('requeued', 'tried again'), ('discarded', 'discarded')], max_length=16, verbose_name='action'),
         ),
         migrations.AlterField(
             model_name='auditentry',
             name='kind',
-            field=models.CharField(choices=[('user', 'user'), ('mailing', 'mailing'), ('message', 'message'), ('clientlist', 'client list'), ('domain', 'domain'), ('job', 'job')], max_length=16, verbose_name='kind'),
+            field=models.CharField(choices=[('user', 'user'), ('mailing', 'mailing'), ('message', 'message'), ('clientlist', 'client list'), ('domain', 'domain'), ('sender', 'sender'), ('job', 'job')], max_length=16, verbose_name='kind'),
         ),
     ]
