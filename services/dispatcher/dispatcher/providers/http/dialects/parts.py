@@ -6,8 +6,10 @@ What they send is another letter with the same texts: with a Date, boundaries an
 import re
 from dataclasses import dataclass
 from email import message_from_bytes, policy
-from email.headerregistry import Address
+from email.errors import HeaderParseError
+from email.header import decode_header
 from email.message import EmailMessage
+from email.utils import getaddresses
 from typing import Any
 
 from dispatcher.providers.base import Letter, in_ascii
@@ -24,6 +26,8 @@ NOT_IN_ASCII = "5.6.7 the mail service does not take addresses with letters outs
 
 _FOLD = re.compile(r"\r?\n(?=[ \t])")
 _SPECIAL = re.compile(r'(["\\])')
+_ENCODED_WORD = r"=\?[^?\s]+\?[bq]\?[^?\s]*\?="
+_ENCODED_WORDS = re.compile(rf"{_ENCODED_WORD}(?:\s+{_ENCODED_WORD})*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,25 @@ def _text(message: EmailMessage, subtype: str) -> str:
 
 
 def _mailboxes(message: EmailMessage, header: str) -> list[Mailbox]:
-    found = message.get(header)
-    addresses: tuple[Address, ...] = getattr(found, "addresses", ())
-    return [Mailbox(each.display_name, in_ascii(each.addr_spec)) for each in addresses]
+    people = getaddresses([_as_written(message, header)])
+    return [Mailbox(_decoded(name), in_ascii(address)) for name, address in people if "@" in address]
+
+
+def _as_written(message: EmailMessage, header: str) -> str:
+    """Return a header in one line, before anything is decoded in it; empty if there is none."""
+    found = (str(value) for name, value in message.raw_items() if name.lower() == header.lower())
+    octets = next(found, "").encode("utf-8", "surrogateescape")
+    return _FOLD.sub("", octets.decode("utf-8", "replace")).strip()
+
+
+def _decoded(text: str) -> str:
+    """Decode encoded words, without the white space between them (RFC 2047, 6.2; `email.policy` keeps it in names)."""
+    return _ENCODED_WORDS.sub(lambda found: _of_words(found[0]), text)
+
+
+def _of_words(words: str) -> str:
+    try:
+        octets = [(each, str(charset).partition("*")[0]) for each, charset in decode_header(words)]
+        return "".join(each.decode(charset, "replace") for each, charset in octets)
+    except (HeaderParseError, LookupError, ValueError):
+        return words
