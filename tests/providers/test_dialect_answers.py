@@ -124,7 +124,9 @@ CASES = {
         ),
         Case(429, {"message": "too many requests"}, T, PACE, wait=7, headers={"Retry-After": "7"}),
         Case(500, {"message": "Internal Server Error"}, T),
-        Case(502, b"<html><h1>502 Bad Gateway</h1></html>", T),
+        Case(500, {"error": "down"}, U),
+        Case(504, {"message": "Endpoint request timed out"}, U),  # as a gateway says it
+        Case(503, {"message": "Service Unavailable"}, T),
     ],
     "postal": [
         Case(
@@ -150,7 +152,9 @@ CASES = {
         Case(200, {"data": {}}, U),
         Case(413, b"<h1>413 Request Entity Too Large</h1>", P, L),
         Case(404, b"", P),
-        Case(500, b"We're sorry, but something went wrong.", T),
+        Case(500, b"We're sorry, but something went wrong.", U),
+        Case(500, {"status": 500, "error": "Internal Server Error"}, U),
+        Case(500, postal("ServerError", message="…"), T),
         Case(503, b"", T, wait=30, headers={"Retry-After": "30"}),
     ],
     "sendgrid": [
@@ -183,6 +187,8 @@ CASES = {
             headers={"X-RateLimit-Reset": "1640032401", "X-RateLimit-Remaining": "0", **IN_A_MINUTE},
         ),
         Case(500, sendgrid("Internal server error"), T),
+        Case(500, {"message": "Internal server error"}, U),
+        Case(500, {"errors": [{"message": None}]}, U),
         Case(503, b"", T),
     ],
     "postmark": [
@@ -224,6 +230,8 @@ CASES = {
         Case(413, b"", P, L),
         Case(429, b"", T, PACE),
         Case(500, postmark(101, "You encountered an error that shouldn't have occurred."), T),
+        Case(500, postmark(0, "OK"), U),
+        Case(500, {"ErrorCode": 101}, U),
         Case(503, postmark(100, "The Postmark API is offline for maintenance."), T),
     ],
     "brevo": [
@@ -349,6 +357,29 @@ def test_each_service_has_a_dialect_a_page_of_answers_and_an_api_to_be_tried_wit
 def test_every_dialect_is_told_of_all_that_can_happen_to_a_letter(dialect: str) -> None:
     assert {A, T, P, U, R} == {case.outcome for case in CASES[dialect]}
     assert {L, US} <= {case.about for case in CASES[dialect]}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("body", [b"", b"<h1>Bad Gateway</h1>", b'{"message": "Internal server error"', b"[]"])
+@pytest.mark.parametrize("status", [408, 500, 501, 502, 504, 520, 599])
+def test_a_fault_on_the_way_is_tried_again_only_where_a_second_post_is_no_second_letter(
+    status: int, body: bytes, dialect: str
+) -> None:
+    verdict = judged(status, "Reason", {}, body, dialect=DIALECTS[dialect])
+    once = dialect in ("", "brevo", "unisendergo")
+    assert (verdict.outcome, verdict.code) == ((T, status) if once else (U, None))
+    if not once:
+        assert verdict.answer.startswith(f"{status} was answered, after which the letter may have been taken: ")
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("status", [425, 429, 503])
+def test_what_says_later_before_any_letter_is_read_is_tried_again_everywhere(status: int, dialect: str) -> None:
+    assert judged(status, "Reason", {}, b"", dialect=DIALECTS[dialect]).outcome is T
+
+
+def test_the_dialects_that_count_on_a_key_are_those_that_give_one() -> None:
+    assert {name for name, dialect in DIALECTS.items() if dialect.idempotent} == {"", "brevo", "unisendergo"}
 
 
 @pytest.mark.parametrize("dialect", SERVICES)

@@ -23,13 +23,16 @@ LONGEST_WAIT = 86_400.0
 """Seconds that a longer Retry-After is cut to."""
 
 TEMPORARY = frozenset({408, 425, 429})
-"""4xx that mean "later" (RFC 9110, 15.5.9; RFC 8470, 5.2; RFC 6585, 4); so does every 5xx."""
+"""4xx that mean "later" (RFC 9110, 15.5.9; RFC 8470, 5.2; RFC 6585, 4); so does every 5xx, but see `_perhaps_taken`."""
 TOO_MANY = 429
 TOKEN_REFUSED = frozenset({401, 403, 407})
 FORBIDDEN = 403
 """Forbids the token, or letters to others than the account's own address (a trial, a domain that is not verified)."""
 WAITING = frozenset({429, 503})
 """Statuses with which Retry-After is obeyed."""
+ON_THE_WAY = frozenset({408, 502, 504})
+"""Of a gateway, as often as not: what the service behind it did with the letter, it does not know."""
+UNAVAILABLE = 503
 
 
 def judged(
@@ -81,10 +84,20 @@ def _by_status(dialect: Dialect, answer: Answer, said: str) -> Verdict:
         return _returned(answer, said, LoginRefused("refuses the token"))
     if status < 500 and status not in TEMPORARY:
         return _refused(answer, said)
+    if not dialect.idempotent and _perhaps_taken(dialect, answer):
+        return Verdict(
+            Outcome.UNKNOWN, None, f"{status} was answered, after which the letter may have been taken: {said}"
+        )
     wait = None
     if status in WAITING:
         wait = retry_after({"Retry-After": dialect.wait(answer), "Date": answer.headers.get("Date", "")})
     return Verdict(Outcome.TEMPORARY, status, said, wait, About.PACE if status == TOO_MANY else About.UNCLEAR)
+
+
+def _perhaps_taken(dialect: Dialect, answer: Answer) -> bool:
+    """Say whether a failure leaves open what became of the letter."""
+    failed = answer.status >= 500 and answer.status != UNAVAILABLE
+    return answer.status in ON_THE_WAY or (failed and not dialect.explains(answer))
 
 
 def _refused(answer: Answer, said: str) -> Verdict:

@@ -87,6 +87,8 @@ class Dialect(ABC):
 
     token_header = "Authorization"  # noqa: S105
     """The header that holds the token."""
+    idempotent = False
+    """Whether the service is given the letter's key, so that a second post of it is no second letter."""
 
     def credentials(self, token: str) -> str:
         """Return what stands in that header."""
@@ -102,6 +104,13 @@ class Dialect(ABC):
 
         Raises Unreadable if the letter may have been taken and the answer does not say it.
         """
+
+    def explains(self, answer: Answer) -> bool:
+        """Say whether a failure is told in the service's own form, and not a gateway's: the letter was not taken.
+
+        Asked only where a second post would be a second letter.
+        """
+        return False
 
     def words(self, answer: Answer) -> str:
         """Return the words of a refusal: `{"error": {"message": …}}`, `{"error": …}`, `{"message": …}`, or all."""

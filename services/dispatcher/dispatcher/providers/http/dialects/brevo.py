@@ -29,6 +29,7 @@ class Brevo(Dialect):
     """The sender of the envelope and the Message-ID are Brevo's own; its page promises to keep no standard headers."""
 
     token_header = "api-key"  # noqa: S105
+    idempotent = True
 
     def request(self, letter: Letter) -> Request:
         parts = taken_apart(letter, only_ascii=False)

@@ -49,6 +49,9 @@ class Mailgun(Dialect):
             return Meaning.SENDER
         return Meaning.RECIPIENT if "to parameter is not a valid address" in said.replace("'", "") else None
 
+    def explains(self, answer: Answer) -> bool:
+        return isinstance(answer.fields.get("message"), str)
+
     def wait(self, answer: Answer) -> str:
         """Return the date in its words: `request limit exceeded, try again after Mon, 20 Dec 2021 20:33:21 UTC`."""
         found = _AGAIN_AFTER.search(self.words(answer))

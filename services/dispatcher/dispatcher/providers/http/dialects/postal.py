@@ -9,6 +9,7 @@ import json
 from dispatcher.providers.base import Letter, in_ascii
 from dispatcher.providers.http.dialects.base import Answer, Dialect, Meaning, Request
 
+REFUSED = ("error", "parameter-error")
 MEANINGS = {
     "AccessDenied": Meaning.TOKEN,
     "InvalidServerAPIKey": Meaning.TOKEN,
@@ -37,6 +38,9 @@ class Postal(Dialect):
         if answer.demanded("status")["status"] == "success":
             return Meaning.TAKEN
         return MEANINGS.get(str(_data(answer).get("code")), Meaning.UNCLEAR)
+
+    def explains(self, answer: Answer) -> bool:
+        return answer.fields.get("status") in REFUSED
 
     def words(self, answer: Answer) -> str:
         told = [_data(answer).get(name) for name in ("code", "message")]

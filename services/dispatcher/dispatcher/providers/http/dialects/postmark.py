@@ -70,12 +70,20 @@ class Postmark(Dialect):
             return _of_the_field(self.words(answer))
         return MEANINGS.get(code, Meaning.UNCLEAR) if isinstance(code, int) else _unknown(answer)
 
+    def explains(self, answer: Answer) -> bool:
+        return bool(_code(answer)) and isinstance(answer.fields.get("Message"), str)
+
     def words(self, answer: Answer) -> str:
         code, said = answer.fields.get("ErrorCode"), answer.fields.get("Message")
         return f"{code}: {said}" if isinstance(said, str) and code is not None else super().words(answer)
 
     def name(self, answer: Answer) -> str:
         return str(answer.fields.get("MessageID") or "")
+
+
+def _code(answer: Answer) -> int | None:
+    code = answer.fields.get("ErrorCode")
+    return code if type(code) is int else None
 
 
 def _metadata(letter: Letter, parts: Parts) -> dict[str, str]:

@@ -68,6 +68,9 @@ class SendGrid(Dialect):
             return Meaning.RECIPIENT
         return None
 
+    def explains(self, answer: Answer) -> bool:
+        return any(isinstance(error.get("message"), str) for error in _errors(answer))
+
     def words(self, answer: Answer) -> str:
         told = [str(error["message"]) for error in _errors(answer) if error.get("message")]
         return " / ".join(told) or super().words(answer)

@@ -35,6 +35,7 @@ class UnisenderGo(Dialect):
     """The sender of the envelope and the Message-ID are the service's own; of other headers only X-… stay."""
 
     token_header = "X-API-KEY"  # noqa: S105
+    idempotent = True
 
     def request(self, letter: Letter) -> Request:
         parts = taken_apart(letter)
