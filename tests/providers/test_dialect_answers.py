@@ -90,6 +90,7 @@ CASES = {
         Case(200, {"message": "Queued. Thank you.", "id": "1@letters.example"}, A),
         Case(200, b"Mailgun Magnificent API", U),
         Case(200, {"message": "Queued. Thank you."}, U),
+        *(Case(200, {"id": name, "message": "Queued. Thank you."}, U) for name in ("", None, 0, 7, [], ["x"], {})),
         login(401, b"Forbidden"),
         login(401, {"message": "Invalid private key"}),
         account(404, {"message": "Domain not found: mg.our.example"}),
@@ -150,6 +151,11 @@ CASES = {
         Case(200, {"status": "parameter-error", "data": {"message": "`data` parameter is required but is missing"}}, P),
         Case(200, b"<html>Postal</html>", U),
         Case(200, {"data": {}}, U),
+        *(
+            Case(200, {"status": status, "data": {"message_id": "x"}}, U)
+            for status in (None, "", "ok", "Success", True)
+        ),
+        *(Case(200, {"status": "success", **data}, U) for data in ({}, {"data": None}, {"data": {"messages": {}}})),
         Case(413, b"<h1>413 Request Entity Too Large</h1>", P, L),
         Case(404, b"", P),
         Case(500, b"We're sorry, but something went wrong.", U),
@@ -205,6 +211,13 @@ CASES = {
         ),
         Case(200, postmark(406, INACTIVE), P, L),
         Case(200, {"Message": "OK"}, U),
+        *(
+            Case(200, {"ErrorCode": code, "Message": "OK", "MessageID": "x"}, U)
+            for code in ("0", None, 0.0, False, "", [], "406", 300.0)
+        ),
+        Case(200, postmark(701, "This is not in the list."), P),
+        Case(422, postmark(0, "OK"), P),
+        login(401, postmark(0, "OK")),
         Case(200, b"", U),
         login(401, postmark(10, "Bad or missing API token")),
         login(401, b""),
@@ -241,6 +254,8 @@ CASES = {
         Case(400, brevo("duplicate_request", "Email already sent with this idempotency key"), A),
         Case(201, b"", U),
         Case(201, {"message": "ok"}, U),
+        *(Case(201, {"messageId": name}, U) for name in ("", None, 0, 7, [], {})),
+        *(Case(201, {"messageIds": names}, U) for names in ([], [""], [None], "x", {"x": 1})),
         login(401, brevo("unauthorized", "Key not found")),
         login(401, brevo("unauthorized", "We have detected you are using an unrecognised IP address 192.0.2.1.")),
         account(403, brevo("permission_denied", "Unable to send email. Your SMTP account is not yet activated.")),
@@ -282,6 +297,21 @@ CASES = {
         Case(400, unisender(204, "…", failed_emails={"client1@example.org": "temporary_unavailable"}), T, L),
         Case(400, unisender(204, "Нет ни одного получателя"), P, L),
         Case(200, {"job_id": "x"}, U),
+        Case(200, {"status": "success", "job_id": "x"}, A),
+        Case(200, {**failed(""), "failed_emails": ["client1@example.org"]}, P, L),
+        Case(400, unisender(204, "…", failed_emails=["client1@example.org"]), P, L),
+        *(
+            Case(200, {**failed(""), "failed_emails": odd}, U)
+            for odd in ("client1@example.org", 1, True, [7], [""], [None], {"client1@example.org": None}, [], {}, None)
+        ),
+        *(
+            Case(200, {"status": "success", "emails": ["client1@example.org"], "failed_emails": odd}, A)
+            for odd in ("", 1, [], {}, None, [None])
+        ),
+        *(Case(200, {"status": "success", "emails": odd}, U) for odd in (None, [], [None], "x", {"x": 1}, 1)),
+        *(Case(200, {"status": "success", "job_id": odd}, U) for odd in (None, "", 1, [], True)),
+        *(Case(200, {"status": status, "code": 204, "job_id": "x"}, U) for status in (None, "", "ok", True)),
+        Case(200, unisender(204, "No valid recipients"), P, L),
         Case(200, b"", U),
         login(401, unisender(102, "Can not decode key")),
         login(401, unisender(114, "User with id 1 not found")),

@@ -54,13 +54,10 @@ class Answer:
         """The body, where it is a JSON object; else an empty one."""
         return self.value if isinstance(self.value, dict) else {}
 
-    def demanded(self, *names: str) -> dict[str, Any]:
-        """Return the body, which has to be a JSON object with one of these names. Raises Unreadable."""
-        if self.trouble:
-            raise Unreadable(self.trouble)
-        if not any(name in self.fields for name in names):
-            raise Unreadable(f"without {' or '.join(names)}: {on_one_line(self.text)}")
-        return self.fields
+    @property
+    def unreadable(self) -> Unreadable:
+        """What is to be raised where the body does not say what became of the letter."""
+        return Unreadable(self.trouble or f"not as its page has it: {on_one_line(self.text)}")
 
 
 class Meaning(Enum):
@@ -125,6 +122,16 @@ class Dialect(ABC):
     def wait(self, answer: Answer) -> str:
         """Return when to come again as Retry-After has it: seconds or a date (RFC 9110, 10.2.3); empty if unsaid."""
         return answer.headers.get("Retry-After", "")
+
+
+def is_name(value: object) -> bool:
+    """Say whether the value can be what a service calls a letter or a recipient: a text that is not empty."""
+    return isinstance(value, str) and value != ""
+
+
+def are_names(value: object) -> bool:
+    """Say whether the value is a list of such texts, and not empty."""
+    return isinstance(value, list) and value != [] and all(map(is_name, value))
 
 
 def on_one_line(text: str) -> str:

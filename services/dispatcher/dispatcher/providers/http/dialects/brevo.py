@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 from dispatcher.providers.base import Letter
-from dispatcher.providers.http.dialects.base import Answer, Dialect, Meaning, Request
+from dispatcher.providers.http.dialects.base import Answer, Dialect, Meaning, Request, are_names, is_name
 from dispatcher.providers.http.dialects.parts import taken_apart
 
 LONGEST_NAME = 70
@@ -47,7 +47,8 @@ class Brevo(Dialect):
 
     def meaning(self, answer: Answer) -> Meaning | None:
         if answer.succeeded:
-            answer.demanded("messageId", "messageIds")
+            if not (is_name(answer.fields.get("messageId")) or are_names(answer.fields.get("messageIds"))):
+                raise answer.unreadable
             return Meaning.TAKEN
         if answer.status == 429 or answer.status >= 500:
             return None

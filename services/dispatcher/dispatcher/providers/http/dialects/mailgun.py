@@ -9,7 +9,7 @@ import hashlib
 import re
 
 from dispatcher.providers.base import Letter, in_ascii
-from dispatcher.providers.http.dialects.base import Answer, Dialect, Meaning, Request
+from dispatcher.providers.http.dialects.base import Answer, Dialect, Meaning, Request, is_name
 
 USER = "api"
 
@@ -36,7 +36,8 @@ class Mailgun(Dialect):
 
     def meaning(self, answer: Answer) -> Meaning | None:
         if answer.succeeded:
-            answer.demanded("id")
+            if not is_name(answer.fields.get("id")):
+                raise answer.unreadable
             return Meaning.TAKEN
         said = self.words(answer).lower()
         if answer.status == 429 or answer.status >= 500:

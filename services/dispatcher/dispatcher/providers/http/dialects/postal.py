@@ -9,6 +9,7 @@ import json
 from dispatcher.providers.base import Letter, in_ascii
 from dispatcher.providers.http.dialects.base import Answer, Dialect, Meaning, Request
 
+TAKEN = "success"
 REFUSED = ("error", "parameter-error")
 MEANINGS = {
     "AccessDenied": Meaning.TOKEN,
@@ -35,9 +36,12 @@ class Postal(Dialect):
     def meaning(self, answer: Answer) -> Meaning | None:
         if not answer.succeeded:
             return None
-        if answer.demanded("status")["status"] == "success":
+        data = _data(answer)
+        if answer.fields.get("status") == TAKEN and (data.get("message_id") or data.get("messages")):
             return Meaning.TAKEN
-        return MEANINGS.get(str(_data(answer).get("code")), Meaning.UNCLEAR)
+        if answer.fields.get("status") not in REFUSED:
+            raise answer.unreadable
+        return MEANINGS.get(str(data.get("code")), Meaning.UNCLEAR)
 
     def explains(self, answer: Answer) -> bool:
         return answer.fields.get("status") in REFUSED

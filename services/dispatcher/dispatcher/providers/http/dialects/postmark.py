@@ -1,4 +1,4 @@
-"""Postmark: the service composes the letter. A letter is taken by ErrorCode 0 in the body, whatever the status.
+"""Postmark: the service composes the letter. A letter is taken by 200 with ErrorCode 0 in the body.
 
 https://postmarkapp.com/developer/api/email-api
 https://postmarkapp.com/developer/api/overview (statuses and error codes)
@@ -14,7 +14,6 @@ from dispatcher.providers.http.dialects.parts import Parts, taken_apart
 LONGEST_METADATA = 80
 """Characters of a value that is told with events."""
 MEANINGS = {
-    0: Meaning.TAKEN,
     10: Meaning.TOKEN,
     400: Meaning.SENDER,  # no such sender signature; 401: not confirmed
     401: Meaning.SENDER,
@@ -27,6 +26,7 @@ MEANINGS = {
     1236: Meaning.ACCOUNT,
     1480: Meaning.ACCOUNT,  # not from this IP address
 }
+TAKEN = 0
 INVALID = 300
 """Something in the letter; the words name the field in quotation marks."""
 STREAM, TAG, METADATA = "X-PM-Message-Stream", "X-PM-Tag", "X-PM-Metadata-"
@@ -61,14 +61,15 @@ class Postmark(Dialect):
         return Request(json.dumps(fields).encode())
 
     def meaning(self, answer: Answer) -> Meaning | None:
+        code = _code(answer)
         if answer.succeeded:
-            answer.demanded("ErrorCode")
-        elif answer.status not in (401, 422):
+            if code is None:
+                raise answer.unreadable
+            if code == TAKEN:
+                return Meaning.TAKEN
+        elif not code or answer.status not in (401, 422):
             return None
-        code = answer.fields.get("ErrorCode")
-        if code == INVALID:
-            return _of_the_field(self.words(answer))
-        return MEANINGS.get(code, Meaning.UNCLEAR) if isinstance(code, int) else _unknown(answer)
+        return _of_the_field(self.words(answer)) if code == INVALID else MEANINGS.get(code, Meaning.UNCLEAR)
 
     def explains(self, answer: Answer) -> bool:
         return bool(_code(answer)) and isinstance(answer.fields.get("Message"), str)
@@ -82,6 +83,7 @@ class Postmark(Dialect):
 
 
 def _code(answer: Answer) -> int | None:
+    """Return the whole number that its page promises; None for any other value, such as "0" or 0.0."""
     code = answer.fields.get("ErrorCode")
     return code if type(code) is int else None
 
@@ -97,7 +99,3 @@ def _of_the_field(said: str) -> Meaning:
     if "'To'" in said:
         return Meaning.RECIPIENT
     return Meaning.SENDER if "'From'" in said else Meaning.UNCLEAR
-
-
-def _unknown(answer: Answer) -> Meaning | None:
-    return Meaning.UNCLEAR if answer.succeeded else None

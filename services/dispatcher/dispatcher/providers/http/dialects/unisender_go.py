@@ -8,13 +8,14 @@ import json
 from typing import Any
 
 from dispatcher.providers.base import Letter
-from dispatcher.providers.http.dialects.base import Answer, Dialect, Meaning, Request
+from dispatcher.providers.http.dialects.base import Answer, Dialect, Meaning, Request, are_names, is_name
 from dispatcher.providers.http.dialects.parts import taken_apart
 
 LONGEST_KEY = 64
 LONGEST_NAME = 78
 OPTIONS = "X-UNISENDER-GO"
 """The header by which letters over SMTP have options: an object of the message's further fields."""
+TAKEN, REFUSED = "success", "error"
 FAILED = {
     "temporary_unavailable": Meaning.LATER,
     "duplicate": Meaning.TAKEN,
@@ -65,25 +66,40 @@ class UnisenderGo(Dialect):
     def meaning(self, answer: Answer) -> Meaning | None:
         if answer.status == 429 or answer.status >= 500:
             return None
-        failed = answer.fields.get("failed_emails")
-        if isinstance(failed, dict) and failed and not answer.fields.get("emails"):
-            return FAILED.get(str(next(iter(failed.values()))), Meaning.RECIPIENT)
-        if answer.succeeded and answer.demanded("status")["status"] == "success":
-            return Meaning.TAKEN
+        if answer.succeeded and answer.fields.get("status") not in (TAKEN, REFUSED):
+            raise answer.unreadable
+        if not answer.fields.get("emails") and (reasons := _reasons(answer)):
+            return FAILED.get(reasons[0], Meaning.RECIPIENT)
+        if answer.succeeded and answer.fields["status"] == TAKEN:
+            if _is_taken(answer):
+                return Meaning.TAKEN
+            raise answer.unreadable
         code = answer.fields.get("code")
-        known = MEANINGS.get(code) if isinstance(code, int) else None
+        known = MEANINGS.get(code) if type(code) is int else None
         return known or (Meaning.UNCLEAR if answer.succeeded else None)
 
     def words(self, answer: Answer) -> str:
         code, said = answer.fields.get("code"), answer.fields.get("message")
-        failed = answer.fields.get("failed_emails")
         told = f"{code}: {said}" if isinstance(said, str) and code is not None else ""
-        if isinstance(failed, dict) and failed:
-            told = " / ".join(filter(None, (told, *map(str, failed.values()))))
-        return told or super().words(answer)
+        return " / ".join(filter(None, (told, *_reasons(answer)))) or super().words(answer)
 
     def name(self, answer: Answer) -> str:
         return str(answer.fields.get("job_id") or "")
+
+
+def _is_taken(answer: Answer) -> bool:
+    """Say whether a success names the recipient among those who are written to, or a job and nobody who failed."""
+    alone = not answer.fields.keys() & {"emails", "failed_emails"}
+    return are_names(answer.fields.get("emails")) or (alone and is_name(answer.fields.get("job_id")))
+
+
+def _reasons(answer: Answer) -> list[str]:
+    """Return why recipients failed: an empty text where only their addresses are told."""
+    failed = answer.fields.get("failed_emails")
+    if isinstance(failed, list) and are_names(failed):
+        return [""] * len(failed)
+    reasons = list(failed.values()) if isinstance(failed, dict) else []
+    return reasons if are_names(reasons) else []
 
 
 def _key(letter: Letter) -> str:
