@@ -5,9 +5,7 @@ services themselves.
 """
 
 import json
-import time
 from dataclasses import dataclass, field
-from email.utils import formatdate
 from typing import Any
 
 import pytest
@@ -433,7 +431,7 @@ def test_a_letter_taken_by_202_is_taken_though_the_connection_breaks_in_its_empt
     assert [(receipt.outcome, receipt.code) for receipt in receipts] == [(A, 202)]
 
 
-@pytest.mark.parametrize("dialect", set(SERVICES) - {"sendgrid"})
+@pytest.mark.parametrize("dialect", [each for each in SERVICES if each != "sendgrid"])
 def test_a_success_that_breaks_off_in_its_body_is_unknown(dialect: str) -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{"
     receipts, _, _ = handed_over(dialect, Raw(head, close=True))
@@ -445,7 +443,7 @@ def test_the_name_that_a_service_gives_a_letter_is_kept() -> None:
     assert receipts[0].answer == "id 9lEKfIWVQFmuBZFbnRCXrw"
 
 
-@pytest.mark.parametrize("wait", ["soon", "-1", "9" * 400, "٣", "1e9", formatdate(time.time() - 60)])
+@pytest.mark.parametrize("wait", ["soon", "-1", "9" * 400, "٣", "1e9", "Tue, 01 Dec 2020 12:00:00 -0000"])
 @pytest.mark.parametrize(
     ("dialect", "header"), [("sendgrid", "X-RateLimit-Reset"), ("brevo", "x-sib-ratelimit-reset"), ("mailgun", "")]
 )
