@@ -29,7 +29,6 @@ class Brevo(Dialect):
     """The sender of the envelope and the Message-ID are Brevo's own; its page promises to keep no standard headers."""
 
     token_header = "api-key"  # noqa: S105
-    idempotent = True
 
     def request(self, letter: Letter) -> Request:
         parts = taken_apart(letter, only_ascii=False)
@@ -58,6 +57,9 @@ class Brevo(Dialect):
         if code in ("invalid_parameter", "missing_parameter") and "sender" in said:
             return Meaning.SENDER
         return MEANINGS.get(code) if isinstance(code, str) else None
+
+    def explains(self, answer: Answer) -> bool:
+        return all(isinstance(answer.fields.get(name), str) for name in ("code", "message"))
 
     def words(self, answer: Answer) -> str:
         code, said = answer.fields.get("code"), answer.fields.get("message")

@@ -36,7 +36,6 @@ class UnisenderGo(Dialect):
     """The sender of the envelope and the Message-ID are the service's own; of other headers only X-… stay."""
 
     token_header = "X-API-KEY"  # noqa: S105
-    idempotent = True
 
     def request(self, letter: Letter) -> Request:
         parts = taken_apart(letter)
@@ -77,6 +76,9 @@ class UnisenderGo(Dialect):
         code = answer.fields.get("code")
         known = MEANINGS.get(code) if type(code) is int else None
         return known or (Meaning.UNCLEAR if answer.succeeded else None)
+
+    def explains(self, answer: Answer) -> bool:
+        return answer.fields.get("status") == "error" and isinstance(answer.fields.get("code"), int)
 
     def words(self, answer: Answer) -> str:
         code, said = answer.fields.get("code"), answer.fields.get("message")
