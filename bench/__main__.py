@@ -18,6 +18,7 @@ LONG: dict[str, tuple[Callable[[], None], ...]] = {
     "million": (million.first, million.run),
     "stops": (stops.launches, stops.clicks),
     "bounces": (bounces.run,),
+    "signed": (mailing.signed,),
 }
 """Only if they are asked for: they take minutes."""
 

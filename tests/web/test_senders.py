@@ -14,6 +14,7 @@ from django.utils import timezone
 from vestnik import jobs
 from vestnik.accounts.letters import AccountLetter
 from vestnik.accounts.models import User
+from vestnik.mailings.ledger import runs
 from vestnik.senders import keys, verbs
 from vestnik.senders.models import Domain, Sender
 from vestnik.testing.factories import make_list, make_mailing, make_message
@@ -244,3 +245,14 @@ def test_pages_ask_no_more_the_more_senders_there_are(
         verbs.save_sender(Sender(owner=alice, address=f"a{number}@shop.example"))
     with django_assert_max_num_queries(12):
         browser.get(LIST)
+
+
+def test_a_runs_page_says_when_its_letters_no_longer_come_from_its_sender(browser: Browser, alice: User) -> None:
+    sender = verbs.save_sender(Sender(owner=alice, address=alice.email))
+    Domain.objects.update(proven_at=timezone.now())
+    mailing = make_mailing(alice, 1, sender=sender)
+    run = runs.open_run(mailing, mailing.end)
+    page = reverse("runs:detail", args=[run.pk])
+    assert "no longer" not in text(browser.get(page))
+    verbs.refuse(alice.pk, "example.org", "550 not allowed")
+    assert f"no longer: from {HERALD} now" in text(browser.get(page))

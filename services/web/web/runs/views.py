@@ -3,6 +3,7 @@
 import uuid
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
@@ -19,6 +20,7 @@ from vestnik.mailings import mailing_status, unsubscribe_links, verbs
 from vestnik.mailings.ledger import events, runs, statistics
 from vestnik.mailings.ledger.models import Delivery, DeliveryState, EventKind, Run, RunState, message_id
 from vestnik.mailings.rendering import CompiledMessage, Content, LetterTooLarge, Preview, TemplateError
+from vestnik.senders import standing
 from web.messages import letters as letter_pages
 from web.pages import ActionPage
 from web.responses import wants_fragment
@@ -42,6 +44,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     run = seen(request, pk)
     context = _live(run)
     totals = context["progress"]
+    frozen = standing.From(run.sender, run.sender_name, run.reply_to)
     again = _may_change(request, run) and run.state in (RunState.OPEN, RunState.FINISHED)
     return render(
         request,
@@ -52,6 +55,8 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
             "may_change": _may_change(request, run),
             "standing": mailing_status.of(run.mailing) if run.mailing and run.state == RunState.OPEN else None,
             "again": [(state, getattr(totals, state)) for state in AGAIN if again and _has_dead(run, state)],
+            "falls_back": run.state == RunState.OPEN and standing.still(run.owner_id, frozen) != frozen,
+            "mail_from": settings.MAIL_FROM,
             "reasons": statistics.reasons(run) if totals.failed else [],
             "request_id": uuid.uuid4(),
         },
