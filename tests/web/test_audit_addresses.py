@@ -84,6 +84,7 @@ def actions(alice: User, bob: User, maria: User, root: User, mailing: Mailing) -
         "unblocked": lambda: panel(reverse("panel:unblock", args=[bob.pk])),
         "allowed": lambda: queue(reverse("senders:allow", args=[domain.pk])),
         "disallowed": lambda: queue(reverse("senders:disallow", args=[domain.pk])),
+        "sender added": lambda: signed_in(alice).post(reverse("senders:new"), {"address": "news@shop.example"}),
         "requeued": lambda: queue(reverse("panel:requeue", args=[dead_job().id])),
         "discarded": lambda: queue(reverse("panel:discard", args=[dead_job().id])),
     }
