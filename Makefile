@@ -128,7 +128,7 @@ $(STAMP): requirements/local.txt $(PACKAGES)
 		"(or `$(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'`)"; exit 1; }
 	@echo "Setting up $(VENV) …"
 	@$(PIP) --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
-	@$(PIP) install --require-hashes -r requirements/local.txt
+	@$(PIP) install --require-hashes --use-pep517 -r requirements/local.txt
 	@$(PIP) install --no-build-isolation --no-deps -e shared -e services/web -e services/dispatcher
 	@touch $@
 

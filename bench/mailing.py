@@ -64,9 +64,10 @@ def _make_keys() -> None:
 
 def _check_keys() -> None:
     """Refuse a figure of letters that were not all signed."""
+    from vestnik.mail.dkim_keys import Algorithm
     from vestnik.senders.models import SIGNING, DkimKey
 
-    if DkimKey.objects.filter(SIGNING).count() != len(DkimKey.Algorithm):
+    if DkimKey.objects.filter(SIGNING).count() != len(Algorithm):
         raise SystemExit("the keys were not in use to the end")
 
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Generator
@@ -19,7 +20,7 @@ SERVERS: list[PostgresServer | ValkeyServer] = []
 
 OURS = (
     *("MAIL_", "TICK_", "RETRY_", "LANES_", "UNKNOWN_", "MAX_ATTEMPTS", "SLICE_", "PROBE_BACKOFF", "BULK_", "DEBUG"),
-    *("LOGIN_", "EHLO_", "INBOX_", "BOUNCE", "EXTRA_HEADERS", "WEBHOOKS", "DNS_"),
+    *("LOGIN_", "EHLO_", "INBOX_", "BOUNCE", "EXTRA_HEADERS", "WEBHOOKS", "DNS_", "SENDER", "SPF_"),
     *("IMPORT_", "TRUSTED_", "SENTRY_", "RATE_", "OWNER_RATE", "DOMAIN_RATE", "BREAKER_"),
     *("LOG_", "METRICS_", "SITE_", "FRONT_", "MEDIA_", "STATIC_", "ALLOWED_", "COOKIES_", "HSTS_"),
 )
@@ -28,6 +29,8 @@ OURS = (
 @pytest.hookimpl(wrapper=True)
 def pytest_load_initial_conftests() -> Generator[None]:
     global _directory
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as of what a shell has in the background: tests interrupt
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     _directory = Path(tempfile.mkdtemp(prefix="vestnik-tests-"))
     postgres = PostgresServer(_directory / "postgres", durable=False)
     valkey = ValkeyServer(_directory / "valkey", durable=False)

@@ -1,13 +1,11 @@
 import threading
-import time
 import uuid
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from django.db import connection
 from django.db.models import F
 
+from tests.elsewhere import begin, elsewhere
 from vestnik.accounts import idempotency
 from vestnik.accounts.models import Submission
 from vestnik.clients.models import ClientList
@@ -21,12 +19,6 @@ def makes_a_list(owner, name="News", before=lambda: None):
         return f"/lists/{ClientList.objects.create(owner=owner, name=name).pk}/"
 
     return do
-
-
-def waits_for_a_lock():
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock')")
-        return cursor.fetchone()[0]
 
 
 def test_a_form_that_is_sent_twice_makes_its_thing_once(alice):
@@ -73,23 +65,19 @@ def test_the_second_of_two_at_once_waits_for_what_becomes_of_the_first(alice, fi
             return idempotency.run_once(alice, KEY, makes_a_list(alice, name, before))
         except ValueError:
             return None
-        finally:
-            connection.close()
 
-    with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(send, "first", is_slow)
-        assert at_work.wait(10)
-        second = pool.submit(send, "second", lambda: None)
-        deadline = time.monotonic() + 10
-        while not waits_for_a_lock():
-            assert time.monotonic() < deadline, "the second does not wait"
-        go_on.set()
+    first = begin(lambda: send("first", is_slow))
+    assert at_work.wait(10)
+    second = elsewhere(lambda: send("second", lambda: None))
+    assert not second.done()
+    go_on.set()
+    results = first.result(30), second.result(30)
     (made,) = ClientList.objects.all()
     address = f"/lists/{made.pk}/"
     if first_fails:
-        assert (made.name, first.result(), second.result()) == ("second", None, (address, True))
+        assert (made.name, *results) == ("second", None, (address, True))
     else:
-        assert (made.name, first.result(), second.result()) == ("first", (address, True), (address, False))
+        assert (made.name, *results) == ("first", (address, True), (address, False))
 
 
 def test_old_submissions_are_forgotten(alice):

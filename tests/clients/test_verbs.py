@@ -1,37 +1,14 @@
 """Clients and the lists they are on: what is given is what holds afterwards, whoever else is at it."""
 
-import time
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import connection, transaction
+from django.db import transaction
 
+from tests.elsewhere import elsewhere
 from vestnik import client_deletion
 from vestnik.clients import verbs
 from vestnik.clients.models import Client, ClientList, Membership
 from vestnik.testing import factories
-
-
-def meanwhile(function):
-    """Do it elsewhere, behind what this transaction holds; a future, once it waits for a lock."""
-
-    def work():
-        try:
-            return function()
-        finally:
-            connection.close()
-
-    pool = ThreadPoolExecutor(1)
-    future = pool.submit(work)
-    pool.shutdown(wait=False)
-    deadline = time.monotonic() + 10
-    while True:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
-            if cursor.fetchone()[0]:
-                return future
-        assert time.monotonic() < deadline, "nobody waits"
 
 
 def test_a_client_is_on_the_lists_that_are_given_and_on_no_others(alice, bob):
@@ -77,7 +54,7 @@ def test_a_list_that_is_deleted_leaves_clients_and_other_lists(alice):
 def test_the_second_of_two_who_add_an_address_at_once_is_told_that_it_is_there(alice):
     with transaction.atomic():
         verbs.create_client(alice, "ann@example.org")
-        second = meanwhile(lambda: verbs.create_client(alice, "ann@example.org"))
+        second = elsewhere(lambda: verbs.create_client(alice, "ann@example.org"))
     with pytest.raises(ValidationError, match="already"):
         second.result(10)
 
@@ -88,6 +65,6 @@ def test_a_client_who_is_being_deleted_is_put_on_no_list(alice):
     ann, bob = factories.make_clients(alice, 2)
     with transaction.atomic():
         client_deletion.delete_clients(alice, [ann])
-        adding = meanwhile(lambda: verbs.add_to_list(friends, [ann, bob]))
+        adding = elsewhere(lambda: verbs.add_to_list(friends, [ann, bob]))
     assert adding.result(10) == 1
     assert list(friends.clients.all()) == [bob]

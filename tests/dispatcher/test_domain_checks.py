@@ -71,11 +71,11 @@ def test_a_domain_is_proven_by_its_record_and_letters_come_from_it(alice, domain
     verbs.confirm(sender)
     sender.refresh_from_db()
     assert states(domain)["ownership"] == ("missing", "")
-    assert standing.written(alice, sender).address == "herald@vestnik.example"
+    assert standing.comes_from(alice, sender).address == "herald@vestnik.example"
     server.know(proof(domain))
     assert states(domain)["ownership"] == ("right", "")
     assert domain.proven_at
-    assert standing.written(alice, sender).address == f"news@{SHOP}"
+    assert standing.comes_from(alice, sender).address == f"news@{SHOP}"
 
 
 def test_everything_that_is_to_be_set_is_right_once_it_is_set(domain, server):
@@ -210,23 +210,25 @@ def test_an_own_servers_address_has_to_have_its_name(db, server, settings):
 
 
 def test_domains_are_asked_for_daily_and_every_ten_minutes_while_somebody_waits(domain, server):
-    def due_after(**ago):
-        Domain.objects.update(checked_at=timezone.now() - timedelta(**ago), asked_at=timezone.now() - timedelta(days=2))
-        return domain in checked.due()
+    def wait_after_a_check():
+        looked(domain)
+        return round((domain.due_at - timezone.now()).total_seconds() / 60)
 
     assert domain in checked.due()  # never asked
-    assert not due_after(minutes=9)
-    assert due_after(minutes=11)
-    Domain.objects.update(proven_at=timezone.now())
-    assert not due_after(minutes=11)
-    assert not due_after(hours=23)
-    assert due_after(hours=25)
+    assert wait_after_a_check() == 10
+    assert domain not in checked.due()
+    Domain.objects.update(due_at=timezone.now() - timedelta(seconds=1))
+    assert domain in checked.due()
+    server.know(proof(domain))
+    assert wait_after_a_check() == 24 * 60
     keys.make(domain)
-    assert due_after(minutes=11)
-    DkimKey.objects.update(seen_at=timezone.now())
-    assert not due_after(minutes=11)
-    Domain.objects.update(proven_at=None, created_at=timezone.now() - timedelta(days=4))
-    assert not due_after(minutes=11)
+    assert domain in checked.due()
+    assert wait_after_a_check() == 10
+    DkimKey.objects.update(created_at=timezone.now() - checked.WAITS)
+    assert wait_after_a_check() == 24 * 60
+    server.know({})
+    Domain.objects.update(proven_at=None, created_at=timezone.now() - checked.WAITS)
+    assert wait_after_a_check() == 24 * 60
 
 
 def test_who_asks_again_while_it_is_asked_gets_a_later_answer(domain, server):
@@ -251,7 +253,7 @@ def test_one_job_checks_what_is_due_and_owners_take_turns(alice, bob, server, mo
     monkeypatch.setattr(domain_checks, "_check", lambda domain, began: order.append(domain.owner.email) or keep(domain))
 
     def keep(domain):
-        Domain.objects.filter(pk=domain.pk).update(checked_at=timezone.now())
+        Domain.objects.filter(pk=domain.pk).update(due_at=timezone.now() + timedelta(days=1))
 
     for owner, number in ((alice, 6), (bob, 2)):
         for each in range(number):

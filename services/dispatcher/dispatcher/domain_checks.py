@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models.functions import Now
 
 from vestnik import addresses, clock, encryption, jobs, locks
 from vestnik.accounts.models import User
@@ -49,7 +50,7 @@ def check_due() -> None:
     with locks.held(locks.DOMAIN_CHECKS) as alone:
         until, served = time.monotonic() + SHIFT, Counter[int | None]()
         while alone and time.monotonic() < until:
-            due = list(checked.due()[:LOOKED_THROUGH])
+            due = list(checked.due().only("owner", "asked_at", "checked_at")[:LOOKED_THROUGH])
             if not due:
                 return
             domain = min(due, key=lambda each: (served[each.owner_id], each.is_checked))
@@ -70,7 +71,7 @@ def check(domain_id: int) -> None:
         _check(domain, began)
     except Exception:
         logger.exception("the domain %d could not be checked", domain_id)
-        Domain.objects.filter(pk=domain_id).update(checked_at=began)
+        Domain.objects.filter(pk=domain_id).update(checked_at=began, due_at=Now() + checked.EVERY)
 
 
 def _check(domain: Domain, began: datetime) -> None:

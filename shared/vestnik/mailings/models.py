@@ -238,9 +238,9 @@ class Mailing(models.Model):
         return str(self.name)
 
     @property
-    def written(self) -> standing.From:
+    def comes_from(self) -> standing.From:
         """In whose name its letters would go out now."""
-        return standing.written(self.owner, self.sender, self.sender_name)
+        return standing.comes_from(self.owner, self.sender, self.sender_name)
 
     def clean(self) -> None:
         for name in ("start", "end"):

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
-from django.db.models.functions import Coalesce, Now
+from django.db.models import QuerySet
+from django.db.models.functions import Now
 
 from vestnik import clock
 from vestnik.senders import keys
@@ -56,12 +56,12 @@ def of(domain: Domain) -> list[Checked]:
     expected = {key.host for key in keys.expected(domain).select_related("domain")}
     kept = [each for each in kept if each.kind != Purpose.DKIM or each.name in expected]
     known = {(each.kind, each.name) for each in kept}
-    to_set = wanted(Setup(domain.name, domain.token, dkim=records_of_keys(domain)))
+    to_set = wanted(Setup(domain.name, domain.token if domain.owner_id else "", dkim=records_of_keys(domain)))
     return [
         *(
             Checked(record.kind, record.name, record.type, record.value, record.required)
             for record in to_set
-            if (record.kind, record.name) not in known and (domain.owner_id or record.kind != Purpose.OWNERSHIP)
+            if (record.kind, record.name) not in known
             if domain.checked_at is None or record.kind == Purpose.DKIM
         ),
         *kept,
@@ -89,26 +89,30 @@ def keep(domain: Domain, began: datetime, findings: Iterable[Checked]) -> list[s
     changed: dict[str, Any] = {"findings": [asdict(each) for each in found], "checked_at": began}
     for each in found:
         if each.kind == Purpose.OWNERSHIP:
-            changed |= _of_proof(stored, each)
+            of_proof = _of_proof(stored, each)
+            if each.state == State.UNKNOWN and "proven_at" in of_proof:
+                broken.append(each.name)
+            changed |= of_proof
         elif each.kind == Purpose.RETURN_PATH:
             changed |= _of_return_path(stored, each)
-        lapsed = each.kind == Purpose.OWNERSHIP and changed.get("proven_at", ...) is None
-        if lapsed and each.state not in CERTAINLY_NOT:
-            broken.append(each.name)
+    if stored.asked_at is None or stored.asked_at <= began:  # else somebody asked again meanwhile
+        proven = changed.get("proven_at", stored.proven_at) is not None
+        changed["due_at"] = Now() + (WHILE_WAITING if _is_waited_for(stored, proven) else EVERY)
     Domain.objects.filter(pk=stored.pk).update(**changed)
     return broken
 
 
 def due() -> QuerySet[Domain]:
     """Return the domains of which the DNS is to be asked again."""
-    waiting = DkimKey.objects.filter(domain=OuterRef("pk"), seen_at=None, created_at__gt=Now() - WAITS)
-    unproven = Q(proven_at=None, allowed_at=None, owner__isnull=False, created_at__gt=Now() - WAITS)
-    return Domain.objects.filter(
-        Q(checked_at=None)
-        | Q(checked_at__lt=Now() - EVERY)
-        | Q(asked_at__gt=F("checked_at"))
-        | Q(checked_at__lt=Now() - WHILE_WAITING) & (unproven | Exists(waiting))
-    ).order_by(Coalesce("checked_at", "asked_at"))
+    return Domain.objects.filter(due_at__lte=Now()).order_by("due_at", "pk")
+
+
+def _is_waited_for(domain: Domain, proven: bool) -> bool:
+    """Say whether somebody sets its records at the moment, by what is new and not in the DNS yet."""
+    since = clock.now() - WAITS
+    if domain.owner_id and not proven and domain.allowed_at is None and domain.created_at > since:
+        return True
+    return DkimKey.objects.filter(domain=domain, seen_at=None, created_at__gt=since).exists()
 
 
 def _follow_keys(domain: Domain, by_name: Mapping[str, Checked]) -> None:

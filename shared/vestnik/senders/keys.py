@@ -43,7 +43,7 @@ def make(domain: Domain) -> None:
             record=dkim_keys.record_value(private),
             private=encryption.encrypted(private, PURPOSE),
         )
-    Domain.objects.filter(pk=domain.pk).update(asked_at=Now())
+    Domain.objects.filter(pk=domain.pk).update(asked_at=Now(), due_at=Now())
     jobs.check_domains()
 
 

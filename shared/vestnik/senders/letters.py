@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.core import signing
@@ -13,11 +12,8 @@ from django.utils.translation import gettext as _
 
 from vestnik.accounts.letters import GIVE_UP_AFTER
 from vestnik.accounts.models import User
-from vestnik.senders.models import Sender
+from vestnik.senders.models import Domain, Sender
 from vestnik.sharing_letters import had_enough, harmless
-
-if TYPE_CHECKING:
-    from vestnik.senders.models import Domain
 
 _SALT = "vestnik.senders.confirm"
 CONFIRM = "/senders/confirm/"

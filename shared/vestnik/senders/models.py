@@ -9,6 +9,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from vestnik import access, addresses, fields
+from vestnik.mail.dkim_keys import Algorithm, record_name
 from vestnik.senders.dmarc import organisational
 
 DOMAIN_LENGTH = 253
@@ -42,6 +43,7 @@ class Domain(models.Model):
     return_path_at = models.DateTimeField(null=True, editable=False)  # since when bounces may come by way of it
     checked_at = models.DateTimeField(_("checked at"), null=True, editable=False)
     asked_at = models.DateTimeField(null=True, editable=False)  # when somebody wanted it to be checked
+    due_at = models.DateTimeField(db_default=Now(), editable=False)  # when it is checked next
     findings = models.JSONField(default=list, editable=False)
     created_at = models.DateTimeField(_("created at"), db_default=Now())
 
@@ -54,7 +56,7 @@ class Domain(models.Model):
             # Also what launches and slices look up: a domain, whosever it is.
             models.UniqueConstraint(fields=["name", "owner"], name="domain_once", nulls_distinct=False)
         ]
-        indexes = [models.Index(fields=["checked_at"], name="domain_to_check")]
+        indexes = [models.Index(fields=["due_at"], name="domain_due")]
 
     def __str__(self) -> str:
         return addresses.shown_domain(self.name)
@@ -104,13 +106,9 @@ class Sender(models.Model):
 class DkimKey(models.Model):
     """A key that signs a domain's letters (RFC 6376): from when the DNS has it until another takes its place."""
 
-    class Algorithm(models.TextChoices):
-        RSA = "rsa-sha256", "RSA-2048"
-        ED25519 = "ed25519-sha256", "Ed25519"
-
     domain = models.ForeignKey(Domain, models.CASCADE, related_name="keys")
     version = models.PositiveSmallIntegerField()
-    algorithm = models.CharField(max_length=16, choices=Algorithm.choices)
+    algorithm = models.CharField(max_length=16, choices=[(each.value, each.value) for each in Algorithm])
     selector = models.CharField(max_length=63)
     record = models.TextField()  # what the DNS is to say
     private = models.BinaryField()  # PKCS #8, encrypted (vestnik.encryption)
@@ -130,7 +128,7 @@ class DkimKey(models.Model):
     @property
     def host(self) -> str:
         """The name at which the DNS has its record (RFC 6376, 3.6.2.1)."""
-        return f"{self.selector}._domainkey.{self.domain.name}"
+        return record_name(self.domain.name, self.selector)
 
 
 SIGNING = Q(seen_at__isnull=False, lost_at=None, retired_at=None)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_address
 
+from vestnik.mail.dkim_keys import record_name
 from vestnik.senders import dmarc
 from vestnik.senders.answers import Kind, Question
 
@@ -75,7 +76,7 @@ def wanted(setup: Setup) -> list[Record]:
         value = f"{OWNERSHIP}{setup.token}"
         add(Purpose.OWNERSHIP, f"{OWNERSHIP_LABEL}.{domain}", Kind.TXT, value, required=True)
     for selector, value in setup.dkim:
-        add(Purpose.DKIM, f"{selector}._domainkey.{domain}", Kind.TXT, value, required=True)
+        add(Purpose.DKIM, record_name(domain, selector), Kind.TXT, value, required=True)
     if setup.return_path and setup.bounce_domain and not setup.is_installations:
         name = f"{setup.return_path}.{domain}"
         add(Purpose.RETURN_PATH, name, Kind.CNAME, setup.bounce_domain, required=False)

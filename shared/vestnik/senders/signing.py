@@ -27,15 +27,15 @@ Signer = Callable[[bytes, datetime], bytes]
 def signer_of(owner_id: int | None, address: str) -> Signer | None:
     """Return what signs letters of the owner's (None: of Vestnik's own) from this address; None if nothing does.
 
-    The nearest domain that has keys in use signs, with all of them. A key that cannot be read signs nothing, and
-    operators are told.
+    The nearest domain that has keys in use signs, with all of them: one of each algorithm. A key that cannot be read
+    signs nothing, and operators are told.
     """
     domains = speaking_for(owner_id, addresses.domain(address))
-    keys = DkimKey.objects.filter(SIGNING, domain__in=domains).select_related("domain").order_by("algorithm", "-pk")
-    found = sorted(keys, key=lambda key: (-len(key.domain.name), key.domain.owner_id is None, key.domain_id))
-    of_nearest = [key for key in found if key.domain_id == found[0].domain_id]
-    loaded = [key for key in map(_loaded, {key.algorithm: key for key in reversed(of_nearest)}.values()) if key]
-    return dkim.signer(loaded) if loaded else None
+    keys = DkimKey.objects.filter(SIGNING, domain__in=domains).select_related("domain").order_by("-algorithm")
+    found = sorted(keys, key=lambda key: (-len(key.domain.name), key.domain.owner_id is None))
+    loaded = [_loaded(key) for key in found if key.domain_id == found[0].domain_id]
+    ready = [key for key in loaded if key is not None]
+    return dkim.signer(ready) if ready else None
 
 
 def return_path_of(owner_id: int, address: str, domain: str) -> str:

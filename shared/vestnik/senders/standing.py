@@ -42,7 +42,7 @@ def still(owner_id: int, frozen: From) -> From:
     return From(settings.MAIL_FROM, frozen.name, owner or "")
 
 
-def written(owner: User, sender: Sender | None, name: str = "") -> From:
+def comes_from(owner: User, sender: Sender | None, name: str = "") -> From:
     """Return in whose name a letter of the owner's goes out; `name` is the mailing's own, if it has one.
 
     Answers go to addresses that were confirmed, and to no others.

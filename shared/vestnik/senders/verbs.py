@@ -99,7 +99,7 @@ def domain_of_installation(name: str) -> Domain:
 
 
 def delete_domain(domain: Domain) -> None:
-    """Delete a domain; letters of its senders go out in the installation's name from the next run on."""
+    """Delete a domain; letters of its senders go out in the installation's name from now on."""
     domain.delete()
 
 
@@ -124,7 +124,7 @@ def check(domain: Domain) -> None:
     with transaction.atomic():
         stored = Domain.objects.select_for_update(no_key=True).filter(pk=domain.pk).first()
         if stored is not None and stored.is_checked:
-            Domain.objects.filter(pk=domain.pk).update(asked_at=Now())
+            Domain.objects.filter(pk=domain.pk).update(asked_at=Now(), due_at=Now())
             jobs.check_domains()
 
 

@@ -12,11 +12,12 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
+from django.views.generic import View
 
 from vestnik import addresses
 from vestnik.senders import keys, verbs
 from vestnik.senders.models import DkimKey, Domain
-from web.pages import ActionPage, CreatePage, DeletePage, DetailPage, TablePage, Visible, asked_by
+from web.pages import ActionPage, CreatePage, DeletePage, DetailPage, SignedIn, TablePage, Visible, asked_by
 from web.senders import findings
 from web.senders.forms import DomainForm, InstallationsDomainForm
 
@@ -34,15 +35,19 @@ class NewDomain(CreatePage):
         return _("The domain is there. Set the records below, so that letters may come from it.")
 
 
-class NewInstallationsDomain(NewDomain):
-    """Add a domain of the whole installation, as administrators do."""
-
-    form_class = InstallationsDomainForm
+class Administrators(SignedIn, View):
+    """For administrators: for everybody else there is no such page. Who is signed out may be one."""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         if request.user.is_authenticated and not request.user.is_superuser:
             raise Http404
         return super().dispatch(request, *args, **kwargs)
+
+
+class NewInstallationsDomain(Administrators, NewDomain):
+    """Add a domain of the whole installation, as administrators do."""
+
+    form_class = InstallationsDomainForm
 
     def get_initial(self) -> dict[str, Any]:
         return {"domain": addresses.shown_domain(addresses.domain(settings.MAIL_FROM))}
@@ -51,18 +56,13 @@ class NewInstallationsDomain(NewDomain):
         return _("The domain is there.")
 
 
-class AllDomains(TablePage):
+class AllDomains(Administrators, TablePage):
     """Everybody's domains, for administrators."""
 
     model = Domain
     template_name = "senders/all_domains.html"
     table_template = "senders/_all_domains.html"
     sorts = {"name": ("name", "pk"), "-added": ("-pk",)}
-
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        if request.user.is_authenticated and not request.user.is_superuser:
-            raise Http404
-        return super().dispatch(request, *args, **kwargs)
 
     def search(self, queryset: Any, text: str) -> Any:
         found = Q()
@@ -160,18 +160,7 @@ class TryAgain(DomainAction):
         return _("Letters come from this domain again; we see what the mail service says of them.")
 
 
-class AdministratorsAction(DomainAction):
-    """For administrators alone."""
-
-    def get_object(self, queryset: Any = None) -> Domain:
-        domain: Domain = super().get_object(queryset)
-        user: Any = self.request.user
-        if not user.is_superuser:
-            raise Http404
-        return domain
-
-
-class Allow(AdministratorsAction):
+class Allow(Administrators, DomainAction):
     """Let letters come from the domain without a proof."""
 
     def act(self, obj: Domain) -> str:
@@ -179,7 +168,7 @@ class Allow(AdministratorsAction):
         return _("Letters may come from this domain.")
 
 
-class Disallow(AdministratorsAction):
+class Disallow(Administrators, DomainAction):
     """Take that back."""
 
     def act(self, obj: Domain) -> str:

@@ -103,9 +103,7 @@ class DeleteSender(Own, DeletePage):
 
     @property
     def what_goes(self) -> str:
-        return _(
-            "Mailings that come from this sender come from the installation's address then, from their next run on."
-        )
+        return _("Letters of this sender come from the installation's address then, those of runs under way as well.")
 
     def delete_by_verb(self, obj: Sender) -> str:
         verbs.delete_sender(obj)

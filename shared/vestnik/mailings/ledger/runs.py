@@ -38,7 +38,7 @@ def open_run(
     Raises IntegrityError beside another open run of the mailing, and for an occurrence or request that has its run.
     """
     kind = foot.kind_of(mailing)
-    written = mailing.written
+    written = mailing.comes_from
     html, text = foot.texts_of(mailing, kind, written.name)
     return Run.objects.create(
         mailing=mailing,

@@ -31,6 +31,7 @@ class Migration(migrations.Migration):
                 ('return_path_at', models.DateTimeField(editable=False, null=True)),
                 ('checked_at', models.DateTimeField(editable=False, null=True, verbose_name='checked at')),
                 ('asked_at', models.DateTimeField(editable=False, null=True)),
+                ('due_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('findings', models.JSONField(default=list, editable=False)),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name='created at')),
                 ('owner', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='sending_domains', to=settings.AUTH_USER_MODEL, verbose_name='owner')),
@@ -45,7 +46,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('version', models.PositiveSmallIntegerField()),
-                ('algorithm', models.CharField(choices=[('rsa-sha256', 'RSA-2048'), ('ed25519-sha256', 'Ed25519')], max_length=16)),
+                ('algorithm', models.CharField(choices=[('rsa-sha256', 'rsa-sha256'), ('ed25519-sha256', 'ed25519-sha256')], max_length=16)),
                 ('selector', models.CharField(max_length=63)),
                 ('record', models.TextField()),
                 ('private', models.BinaryField()),
@@ -79,7 +80,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='domain',
-            index=models.Index(fields=['checked_at'], name='domain_to_check'),
+            index=models.Index(fields=['due_at'], name='domain_due'),
         ),
         migrations.AddConstraint(
             model_name='domain',
