@@ -88,7 +88,7 @@ def test_everything_that_is_to_be_set_is_right_once_it_is_set(domain, server):
     assert len(said) == 6  # two keys
     assert signing.signer_of(domain.owner_id, f"x@{SHOP}") is not None
     assert signing.return_path_of(domain.owner_id, f"x@{SHOP}", BOUNCES) == f"bounce.{SHOP}"
-    assert states(domain)["alignment"] == ("right", "both")
+    assert said[("alignment", SHOP)] == ("right", "both")
     assert told() == []
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from enum import StrEnum
 from urllib.parse import urlsplit
@@ -23,7 +23,7 @@ from vestnik.senders.answers import Ask, Kind
 from vestnik.senders.checked import Checked
 from vestnik.senders.findings import Finding, State
 from vestnik.senders.models import DkimKey, Domain, covering
-from vestnik.senders.records import Purpose, Record, Setup
+from vestnik.senders.records import Purpose, Setup
 
 logger = logging.getLogger(__name__)
 
@@ -116,18 +116,21 @@ def _findings(domain: Domain, look: dns.Check) -> Iterator[Checked]:
     )
     to_set = records.wanted(setup)
     look.ask_all(records.questions(to_set))
-    private = {key.selector: bytes(key.private) for key in DkimKey.objects.filter(domain=domain)}
-    leads_back = False
+    known = {key.host: key for key in DkimKey.objects.filter(domain=domain).select_related("domain")}
+    signs = leads_back = False
     for record in to_set:
-        finding = judging.judge(record, look.ask, _judge_of(record, private))
-        leads_back = leads_back or (record.kind is Purpose.RETURN_PATH and finding.state is State.RIGHT)
+        key = known.get(record.name) if record.kind is Purpose.DKIM else None
+        finding = judging.judge(record, look.ask, _judge_of(key) if key else None)
+        if finding.state is State.RIGHT:
+            signs = signs or (key is not None and key.retired_at is None)
+            leads_back = leads_back or record.kind is Purpose.RETURN_PATH
         yield Checked.of(
             record.kind, record.name, finding, type=record.type, value=record.value, required=record.required
         )
     for named in reverse_dns.judge_ptr(setup.addresses, look.ask):
         finding = Finding(named.state, named.why, named.names)
         yield Checked.of("ptr", named.address, finding, type=Kind.PTR, value=settings.EHLO_NAME)
-    yield _alignment(domain, look.ask, signing.return_host(domain.name) if leads_back else "")
+    yield _alignment(domain, look.ask, signs, signing.return_host(domain.name) if leads_back else "")
 
 
 def _own_addresses(ask: Ask) -> tuple[str, ...]:
@@ -137,30 +140,25 @@ def _own_addresses(ask: Ask) -> tuple[str, ...]:
     return tuple(value for kind in (Kind.A, Kind.AAAA) for value in ask(settings.EHLO_NAME, kind).values)
 
 
-def _judge_of(record: Record, private: dict[str, bytes]) -> Callable[[str], tuple[State, StrEnum | None]] | None:
-    """Return what judges the record of a key, by the key itself; None for other records.
-
-    A key that cannot be read signs nothing, whatever the DNS says.
-    """
-    sealed = private.get(record.name.partition(".")[0]) if record.kind is Purpose.DKIM else None
-    if sealed is None:
-        return None
+def _judge_of(key: DkimKey) -> judging.JudgeDkim:
+    """Return what judges the record of a key. One that cannot be read signs nothing, whatever the DNS says."""
     try:
-        key = encryption.decrypted(sealed, signing.PURPOSE)
+        private = encryption.decrypted(bytes(key.private), signing.PURPOSE)
     except encryption.Unreadable:
         return lambda _txt: (State.WRONG, Secret.UNREADABLE)
 
     def judge(txt: str) -> tuple[State, StrEnum | None]:
-        said = dkim_keys.judge(txt, key)
+        said = dkim_keys.judge(txt, private)
         return (State.RIGHT, None) if said in (Published.RIGHT, Published.TESTING) else (State.WRONG, said)
 
     return judge
 
 
-def _alignment(domain: Domain, ask: Ask, return_host: str) -> Checked:
-    """Return what DMARC says of letters from this domain, by what Vestnik knows."""
+def _alignment(domain: Domain, ask: Ask, signs: bool, return_host: str) -> Checked:
+    """Return what DMARC says of letters from this domain, by what Vestnik knows: whether it signs them, and by which
+    way their bounces come, if it is one of the domain's own.
+    """
     policy = dmarc.find(domain.name, ask).policy
-    signs = signing.signer_of(domain.owner_id, f"x@{domain.name}") is not None
     envelope = return_host or settings.BOUNCE_DOMAIN or addresses.domain(settings.MAIL_FROM)
     by = dmarc.alignment(domain.name, [domain.name] if signs else [], envelope, policy)
     why = "both" if by.dkim and by.spf else "dkim" if by.dkim else "spf" if by.spf else "none"
