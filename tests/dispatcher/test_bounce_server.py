@@ -94,6 +94,15 @@ def test_a_bounce_is_written_down_before_it_is_answered(port, letter):
     assert suppressed() == {letter.address: "bounced"}
 
 
+def test_a_bounce_that_comes_by_way_of_a_senders_own_domain_is_taken_and_no_forged_one(port, letter):
+    local = addresses(letter).envelope_sender.partition("@")[0]
+    forged = f"{local[:-1]}{'a' if local[-1] != 'a' else 'b'}"
+    assert post(port, f"{forged}@bounce.shop.example", report())[0] == 550
+    assert not DeliveryEvent.objects.exists()
+    assert post(port, f"{local}@bounce.shop.example", report())[0] == 250
+    assert suppressed() == {letter.address: "bounced"}
+
+
 def test_the_same_mail_again_is_taken_and_changes_nothing(port, letter):
     to = addresses(letter).envelope_sender
     assert [post(port, to.upper(), report())[0] for _ in range(3)] == [250, 250, 250]
